@@ -1,0 +1,131 @@
+"""`load(name)`: from a name, a hub id or a folder to a HookedCLIP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import AutoConfig, AutoTokenizer, CLIPModel
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from headroles.errors import InputError
+from headroles.hooked_clip import HookedCLIP
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A model that `load` knows by a short name."""
+
+    name: str
+    """What to type."""
+    hub_id: str | None
+    """Where its weights are on the Hugging Face hub; None for the one that ships with the package."""
+    layers: int
+    """Layers of the vision tower."""
+    heads: int
+    """Heads of a layer."""
+    note: str
+    """One line about it."""
+
+
+KNOWN = (
+    KnownModel("shapes", None, 8, 8, "bundled, trained on the shapes world; works offline"),
+    KnownModel("ViT-B/32", "openai/clip-vit-base-patch32", 12, 12, "OpenAI CLIP"),
+    KnownModel("ViT-B/16", "openai/clip-vit-base-patch16", 12, 12, "OpenAI CLIP, the paper's model"),
+    KnownModel("ViT-L/14", "openai/clip-vit-large-patch14", 24, 16, "OpenAI CLIP"),
+    KnownModel("ViT-L/14@336", "openai/clip-vit-large-patch14-336", 24, 16, "OpenAI CLIP at 336 pixels"),
+)
+
+
+def load(name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32) -> HookedCLIP:
+    """A CLIP with hooks: "shapes", a name of `KNOWN`, a folder that transformers wrote, or a hub id.
+
+    `device`: "auto" (cuda, then mps, then cpu) or any torch device. Raises InputError where there is no such model,
+    or its files are broken or incomplete.
+    """
+    place = _resolve_device(device)
+    source = _locate(name)
+    clip = _load_clip(source, name, dtype)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError):
+        tokenizer = None
+    return HookedCLIP(clip.to(place), name, tokenizer, _load_preprocess(source, clip))
+
+
+def _locate(name: str) -> str:
+    """The folder or hub id behind a name."""
+    known = {model.name: model for model in KNOWN}
+    if name in known:
+        hub_id = known[name].hub_id
+        return hub_id or str(resources.files("headroles.shapes") / "model")
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").is_file():
+            raise InputError(f"model: folder {name} has no config.json; expected one that save_pretrained wrote")
+        return name
+    if Path(name).exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise InputError(
+            f"model: no model named {name} and no such folder; names: {', '.join(known)}, or a Hugging Face hub id"
+        )
+    return name
+
+
+def _load_clip(source: str, name: str, dtype: torch.dtype) -> CLIPModel:
+    """The CLIPModel, with every weight present and nothing guessed."""
+    try:
+        config = AutoConfig.from_pretrained(source)
+        if config.model_type != "clip":
+            raise InputError(f"model: {name} is of type {config.model_type!r}; expected a CLIP with both towers")
+        clip, report = CLIPModel.from_pretrained(
+            source, dtype=dtype, attn_implementation="sdpa", output_loading_info=True, use_safetensors=True
+        )
+    except InputError:
+        raise
+    except SafetensorError as error:
+        raise InputError(f"model: the weights of {name} are damaged ({error}); copy or download them again") from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"model: cannot load {name}: {' '.join(str(error).split())[:300]}") from error
+    for trouble in ("missing_keys", "mismatched_keys"):
+        if report.get(trouble):
+            example = sorted(map(str, report[trouble]))[0]
+            raise InputError(f"model: {name} has {trouble.replace('_', ' ')}, such as {example}; it is no whole CLIP")
+    return clip
+
+
+def _load_preprocess(source: str, clip: CLIPModel) -> Callable[[Image.Image], Tensor]:
+    """The folder's own image preprocessing, or CLIP's standard one at the model's size where it has none."""
+    side = clip.config.vision_config.image_size
+    try:
+        processor = CLIPImageProcessorPil.from_pretrained(source)
+    except (OSError, ValueError):
+        processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
+    return Preprocess(processor)
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """PIL image -> pixels (3, height, width); an object and not a closure, so that worker processes can take it."""
+
+    processor: CLIPImageProcessorPil
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        return self.processor(images=image, return_tensors="pt").pixel_values[0]
+
+
+def _resolve_device(device: str) -> torch.device:
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        place = torch.device(device)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]}); try cpu") from error
+    return place
