@@ -1,0 +1,34 @@
+"""What does each attention head of this CLIP do?
+
+Public names are loaded on first use: `import headroles` alone loads neither torch nor matplotlib.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "FolderImages": "images",
+    "HeadMoments": "moments",
+    "HookedCLIP": "hooked_clip",
+    "InputError": "errors",
+    "ProbeBank": "probes",
+    "RoleMap": "role_map",
+    "ScoreConfig": "score",
+    "ShapesImages": "images",
+    "image_contributions": "contributions",
+    "load": "models",
+    "text_contributions": "contributions",
+}
+
+__all__ = sorted([*_HOMES, "__version__"])
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'headroles' has no attribute {name!r}")
+    return getattr(import_module(f"headroles.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

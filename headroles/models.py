@@ -16,37 +16,13 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from headroles.errors import InputError
 from headroles.hooked_clip import HookedCLIP
-
-
-@dataclass(frozen=True)
-class KnownModel:
-    """A model that `load` knows by a short name."""
-
-    name: str
-    """What to type."""
-    hub_id: str | None
-    """Where its weights are on the Hugging Face hub; None for the one that ships with the package."""
-    layers: int
-    """Layers of the vision tower."""
-    heads: int
-    """Heads of a layer."""
-    note: str
-    """One line about it."""
-
-
-KNOWN = (
-    KnownModel("shapes", None, 8, 8, "bundled, trained on the shapes world; works offline"),
-    KnownModel("ViT-B/32", "openai/clip-vit-base-patch32", 12, 12, "OpenAI CLIP"),
-    KnownModel("ViT-B/16", "openai/clip-vit-base-patch16", 12, 12, "OpenAI CLIP, the paper's model"),
-    KnownModel("ViT-L/14", "openai/clip-vit-large-patch14", 24, 16, "OpenAI CLIP"),
-    KnownModel("ViT-L/14@336", "openai/clip-vit-large-patch14-336", 24, 16, "OpenAI CLIP at 336 pixels"),
-)
+from headroles.known_models import KNOWN
 
 
 def load(name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32) -> HookedCLIP:
     """A CLIP with hooks: "shapes", a name of `KNOWN`, a folder that transformers wrote, or a hub id.
 
-    `device`: "auto" (cuda, then mps, then cpu) or any torch device. Raises InputError where there is no such model,
+    `device`: "auto" (cuda, else cpu) or any torch device. Raises InputError where there is no such model,
     or its files are broken or incomplete.
     """
     place = _resolve_device(device)
@@ -120,9 +96,7 @@ class Preprocess:
 
 def _resolve_device(device: str) -> torch.device:
     if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         place = torch.device(device)
         torch.empty(1, device=place)

@@ -18,7 +18,7 @@ from torch import Tensor
 from headroles.errors import InputError
 
 SELECTIONS = ("std", "variance")
-_EXHAUSTED = 1e-9
+_EXHAUSTED = 1e-6
 """Share of a head's variance, or of a text's length, below which nothing but rounding is left."""
 
 

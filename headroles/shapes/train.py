@@ -1,9 +1,11 @@
 """Train the bundled small CLIP: `python -m headroles.shapes.train --output FOLDER`.
 
-Three losses, all over exact labels. (1) Image-caption contrast: a caption names a random subset of concepts, so it
-fits many images of a batch; the renderer knows which, and all of them are positives. (2) Within each concept, a
-cross-entropy over one short description of every value. (3) The same for every patch that shows the item, read out
-like CLS, with a weight that falls to zero on the way. Without (2) and (3), location stays at chance for very long.
+Phase one gives both towers the concepts: one learned anchor a concept value; images, and the patches that show the
+item, are classified against the anchors within each concept, short texts against all anchors. Phase two is CLIP's own
+objective, over exact labels: a caption names a random subset of concepts, so it fits many images of a batch; the
+renderer knows which, and all of them are positives. A cross-entropy over one short text of every value within each
+concept goes with it, and the anchors' weight falls to zero. Without phase one, texts of a random tower are too much
+alike to teach anything but color, background and brightness: location, texture and shape stay at chance.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,8 +26,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
+from headroles.errors import InputError
 from headroles.shapes.captions import caption, value_texts
 from headroles.shapes.clip import Architecture, build_model, build_tokenizer, save_folder, to_pixels
+from headroles.shapes.evaluate import zero_shot
 from headroles.shapes.render import render_with_mask
 from headroles.shapes.world import ABSENT, CONCEPTS, NAMES, sample_scene
 
@@ -36,24 +41,24 @@ class TrainConfig:
     architecture: Architecture = field(default_factory=Architecture)
     steps: int = 3000
     """Optimiser steps."""
-    batch: int = 128
+    anchor_steps: int = 2000
+    """Steps of phase one."""
+    batch: int = 64
     """Images, and as many captions, a step."""
-    lr: float = 1e-3
-    """Peak learning rate."""
-    warmup: int = 200
+    lr: float = 1e-2
+    """Peak learning rate of matrices."""
+    lr_ratio: float = 0.3
+    """Learning rate of everything else, as a share of `lr`."""
+    warmup: int = 50
     """Steps of linear warm-up before the cosine decay to zero."""
     weight_decay: float = 0.05
     """Decoupled weight decay of matrices."""
-    optimizer: str = "muon"
-    """"muon" (matrices by Muon, the rest by AdamW) or "adamw"."""
     contrast: float = 1.0
     """Weight of the image-caption loss."""
-    concept: float = 1.0
-    """Weight of the within-concept loss."""
-    patch: float = 2.0
-    """Weight of the patch loss at the start; it falls linearly to zero."""
-    patch_until: float = 0.6
-    """Share of the run after which the patch loss is off."""
+    concept: float = 4.0
+    """Weight of the within-concept loss over texts."""
+    anchor: float = 4.0
+    """Weight of each anchor loss in phase one; it reaches zero halfway through phase two."""
     seed: int = 0
     """Seed of the initial weights and of the stream of scenes."""
 
@@ -112,47 +117,60 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 
 
 class Trainer:
-    """The training state: model, optimisers and the step reached."""
+    """The training state: model, anchors, optimisers and the step reached."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
         self.tokenizer: PreTrainedTokenizerFast = build_tokenizer()
         self.model: CLIPModel = build_model(config.architecture, self.tokenizer, config.seed).train()
-        self.optimizers = _optimizers(self.model, config)
+        self._texts = [value_texts(c, v) for c, values in CONCEPTS.items() for v in values]
+        generator = torch.Generator().manual_seed(config.seed)
+        self.anchors = nn.Parameter(torch.randn(len(self._texts), config.architecture.embed, generator=generator))
+        self.optimizers = _optimizers(self.model, self.anchors, config)
         self.step = 0
-        self._values = [[value_texts(c, v) for v in values] for c, values in CONCEPTS.items()]
 
     def train_step(
         self, images: Tensor, mask: Tensor, labels: Tensor, captions: list[str], named: Tensor
     ) -> dict[str, float]:
         """One optimiser step; returns the losses."""
-        for optimizer in self.optimizers:
+        for optimizer, ratio in zip(self.optimizers, (1.0, self.config.lr_ratio), strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self.config, self.step)
-        rng = np.random.default_rng([self.config.seed, self.step, 3])
-        values = [str(rng.choice(texts)) for concept in self._values for texts in concept]
-        image, patches = self._embed_tokens(images)
-        text, value = self.embed_texts(captions), self.embed_texts(values)
-        scale = self.model.logit_scale.exp().clamp(max=100)
-        fits = compatibility(named, labels).float()
-        contrast = contrastive_loss(image, text, fits, scale)
-        concept = concept_loss(image, value, labels, scale)
-        loss = self.config.contrast * contrast + self.config.concept * concept
-        weight = self.config.patch * max(0.0, 1 - self.step / (self.config.patch_until * self.config.steps))
-        shown = covered_patches(mask, self.config.architecture.patch)
-        patch = torch.zeros(())
-        if weight:
-            image_of = shown.nonzero()[:, 0]
-            patch = concept_loss(patches[shown], value, labels[image_of], scale)
-            loss = loss + weight * patch
+                group["lr"] = ratio * learning_rate(self.config, self.step)
+        losses = self._losses(images, mask, labels, captions, named)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        sum(weight * loss for weight, loss in losses.values()).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
-        return {"contrast": contrast.item(), "concept": concept.item(), "patch": patch.item()}
+        return {name: loss.item() for name, (_, loss) in losses.items()}
+
+    def _losses(
+        self, images: Tensor, mask: Tensor, labels: Tensor, captions: list[str], named: Tensor
+    ) -> dict[str, tuple[float, Tensor]]:
+        """Name -> (weight, loss) of this step."""
+        config, losses = self.config, {}
+        rng = np.random.default_rng([config.seed, self.step, 3])
+        values = self.embed_texts([str(rng.choice(texts)) for texts in self._texts])
+        image, patches = self._embed_tokens(images)
+        scale = self.model.logit_scale.exp().clamp(max=100)
+        over = (self.step - config.anchor_steps) / max(1, (config.steps - config.anchor_steps) / 2)
+        weight = config.anchor * min(1.0, 1 - over)
+        if weight > 0:
+            anchors = F.normalize(self.anchors, dim=-1)
+            shown = covered_patches(mask, config.architecture.patch)
+            owner = shown.nonzero()[:, 0]
+            own = torch.arange(len(values))
+            losses["anchor"] = weight, concept_loss(image, anchors, labels, scale)
+            losses["patch"] = weight, concept_loss(patches[shown], anchors, labels[owner], scale)
+            losses["text"] = weight / 4, F.cross_entropy(scale * values @ anchors.T, own)
+        if self.step >= config.anchor_steps:
+            fits = compatibility(named, labels).float()
+            text = self.embed_texts(captions)
+            losses["contrast"] = config.contrast, contrastive_loss(image, text, fits, scale)
+            losses["concept"] = config.concept, concept_loss(image, values, labels, scale)
+        return losses
 
     def _embed_tokens(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Unit embeddings (image, embed) of the images and (image, patches, embed) of their patches."""
@@ -176,6 +194,7 @@ class Trainer:
             "config": json.dumps(dataclasses.asdict(self.config)),
             "step": self.step,
             "model": self.model.state_dict(),
+            "anchors": self.anchors.data,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
         partial = path.with_suffix(".partial")
@@ -186,23 +205,70 @@ class Trainer:
         """Take the state of a checkpoint of the same settings."""
         state = torch.load(path, weights_only=True)
         if json.loads(state["config"]) != dataclasses.asdict(self.config):
-            raise ValueError(f"{path} was written with other settings; remove it or choose another --output")
+            raise InputError(f"{path} was written with other settings; remove it or choose another --output")
         self.model.load_state_dict(state["model"])
+        self.anchors.data.copy_(state["anchors"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step = state["step"]
 
 
-def _optimizers(model: CLIPModel, config: TrainConfig) -> list[torch.optim.Optimizer]:
+def _optimizers(model: CLIPModel, anchors: nn.Parameter, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """Muon for matrices, AdamW for all else."""
+
     def is_matrix(name: str, parameter: Tensor) -> bool:
         return parameter.ndim == 2 and "embedding" not in name
 
     matrices = [p for n, p in model.named_parameters() if is_matrix(n, p)]
     others = [p for n, p in model.named_parameters() if not is_matrix(n, p)]
-    if config.optimizer == "muon":
-        return [
-            torch.optim.Muon(matrices, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0),
-        ]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return [torch.optim.AdamW(groups, betas=(0.9, 0.98))]
+    return [
+        torch.optim.Muon(matrices, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW([*others, anchors], betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def train(config: TrainConfig, output: Path, every: int = 200, log: Callable[[str], None] = print) -> Trainer:
+    """Train to the end, from the checkpoint in `output` where there is one; writes the model folder there too."""
+    output.mkdir(parents=True, exist_ok=True)
+    checkpoint = output / "checkpoint.pt"
+    trainer = Trainer(config)
+    if checkpoint.exists():
+        trainer.resume(checkpoint)
+        log(f"resumed at step {trainer.step}")
+    stream = SceneStream(config.seed, config.steps * config.batch, trainer.step * config.batch)
+    loader = DataLoader(stream, batch_size=config.batch, num_workers=1, prefetch_factor=8)
+    begun, first = time.perf_counter(), trainer.step
+    for batch in loader:
+        losses = trainer.train_step(*batch)
+        if trainer.step % every == 0 or trainer.step == config.steps:
+            trainer.save(checkpoint)
+            trainer.model.eval()
+            accuracy = zero_shot(trainer.embed_images, trainer.embed_texts, 500)
+            trainer.model.train()
+            rate = (trainer.step - first) * config.batch / (time.perf_counter() - begun)
+            log(
+                f"step {trainer.step}/{config.steps}, {rate:.0f} images/s; "
+                + ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
+                + "; zero-shot "
+                + ", ".join(f"{name} {100 * value.mean:.0f}" for name, value in accuracy.items())
+            )
+    trainer.model.eval()
+    save_folder(trainer.model, trainer.tokenizer, output / "model")
+    return trainer
+
+
+@click.command()
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of checkpoint and model.")
+@click.option("--steps", default=TrainConfig.steps, show_default=True, help="Optimiser steps of both phases.")
+@click.option("--anchor-steps", default=TrainConfig.anchor_steps, show_default=True, help="Steps of phase one.")
+@click.option("--batch", default=TrainConfig.batch, show_default=True, help="Images a step.")
+@click.option("--seed", default=TrainConfig.seed, show_default=True, help="Seed of weights and scenes.")
+@click.option("--every", default=200, show_default=True, help="Steps between checkpoints.")
+def main(output: Path, steps: int, anchor_steps: int, batch: int, seed: int, every: int) -> None:
+    """Train the small CLIP of the shapes world; run again to resume."""
+    config = TrainConfig(steps=steps, anchor_steps=anchor_steps, batch=batch, seed=seed)
+    train(config, output, every, log=lambda line: click.echo(line))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Adapt a CLIP with its role map. Nothing public yet: scoring comes first (see CHANGELOG.md)."""

@@ -1,0 +1,1 @@
+"""The `headroles` command: one file a command; each parses options, makes one library call and prints one message."""

@@ -1,0 +1,64 @@
+"""Entry point: finds commands lazily and turns a user's mistake into one line and exit code 2."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+import headroles
+from headroles.errors import InputError
+
+_COMMANDS = {
+    "models": "List the models that `--model` knows by name.",
+    "plot": "Draw a role map.",
+    "probes": "List the bundled probe banks.",
+    "score": "Turn images into a role map of a CLIP's heads.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return import_module(f"headroles.cli.{name}").command if name in _COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(headroles.__version__, prog_name="headroles")
+def group() -> None:
+    """What does each attention head of this CLIP do?
+
+    Start with `headroles score`: without arguments it scores the bundled model.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        code = group(standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except click.Abort:
+        sys.exit(130)
+    except (InputError, OSError) as error:
+        _fail(str(error))
+    except Exception as error:
+        if os.environ.get("HEADROLES_DEBUG"):
+            raise
+        _fail(f"unexpected {type(error).__name__}: {error} (HEADROLES_DEBUG=1 shows where)")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    click.echo("Error: " + " ".join(message.split()), err=True)
+    sys.exit(2)

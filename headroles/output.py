@@ -1,0 +1,37 @@
+"""Where results go: checked before the work starts, written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headroles.errors import InputError
+
+if TYPE_CHECKING:
+    from headroles.moments import HeadMoments
+    from headroles.role_map import RoleMap
+
+_FILES = ("role_map.json", "role_map.csv", "moments.safetensors")
+
+
+def check_output(folder: Path, overwrite: bool) -> None:
+    """Make the folder, and refuse one that cannot be written or already holds a role map."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"output: {folder} is a file; give a folder")
+    taken = [name for name in _FILES if (folder / name).exists()]
+    if taken and not overwrite:
+        raise InputError(f"output: {folder} already holds {taken[0]}; give another --output or --overwrite")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".headroles.partial"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"output: cannot write to {folder} ({error.strerror}); give another --output") from error
+
+
+def write_results(role_map: RoleMap, moments: HeadMoments, folder: Path) -> None:
+    """role_map.json, role_map.csv and moments.safetensors; each appears in one step, the map last."""
+    moments.save(folder / "moments.safetensors")
+    role_map.save(folder / "role_map.csv")
+    role_map.save(folder / "role_map.json")

@@ -1,0 +1,230 @@
+"""score(): images and probe texts to a role map; the pipeline, top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from headroles.concepts import (
+    WEIGHTS,
+    concept_distribution,
+    concept_entropy,
+    null_entropies,
+    p_values,
+    pick_weights,
+    q_values,
+)
+from headroles.errors import InputError
+from headroles.hooked_clip import HookedCLIP
+from headroles.images import FolderImages, ShapesImages, batches
+from headroles.moments import HeadMoments, observe
+from headroles.probes import ProbeBank
+from headroles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
+from headroles.roles import RULES, assign_roles
+from headroles.textspan import SELECTIONS, Picks, project_texts, text_span
+
+_CHUNK = 50_000_000
+"""Numbers held at once while texts are picked for several bootstrap draws."""
+
+Progress = Callable[[int, int], None]
+"""Called with (images done, images in all)."""
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """All settings of a role map; written into it."""
+
+    layers: str = "deep"
+    """"deep" (the last third), "all", or numbers and ranges such as "8-11" or "3,6-7"."""
+    texts_per_head: int = 20
+    """Texts that describe a head; at most its width."""
+    selection: str = "std"
+    """TextSpan picks by "std" (original) or "variance" (per unit of text length)."""
+    weights: str = "variance"
+    """A picked text counts as its share of "variance", or 1 ("count", DeAR)."""
+    prior_correction: bool = True
+    """Divide a concept's weight by its share of the bank."""
+    center_texts: bool = True
+    """Take the bank's mean text off before picking."""
+    roles_by: str = "null"
+    """Rule of `headroles.roles.assign_roles`."""
+    low: float = 0.5
+    """Lower bound of the rules "threshold" (entropy) and "quantile" (quantile)."""
+    high: float = 0.8
+    """Upper bound of the same."""
+    permutations: int = 1000
+    """Label shuffles of the null model."""
+    bootstraps: int = 100
+    """Resamples of image blocks."""
+    blocks: int = 32
+    """Image blocks."""
+    seed: int = 0
+    """Seed of shuffles, resamples and rendered scenes."""
+
+    def __post_init__(self) -> None:
+        for name, choices in (("selection", SELECTIONS), ("weights", WEIGHTS), ("roles_by", RULES)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        for name, least in (("texts_per_head", 1), ("permutations", 1), ("bootstraps", 1), ("blocks", 2)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 <= self.low <= self.high <= 1:
+            raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {self.low} and {self.high}")
+
+
+def resolve_layers(layers: str, total: int) -> tuple[int, ...]:
+    """Layer numbers, sorted, of "deep", "all" or a list of numbers and ranges, for a tower of `total` layers."""
+    if layers == "all":
+        return tuple(range(total))
+    if layers == "deep":
+        return tuple(range(total - math.ceil(total / 3), total))
+    chosen: set[int] = set()
+    for part in layers.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()) or part.strip().endswith("-"):
+            raise InputError(f"layers must be deep, all, or numbers and ranges such as 8-11, got {layers!r}")
+        chosen.update(range(int(first), int(last or first) + 1))
+    if not chosen or max(chosen) >= total:
+        raise InputError(f"layers: {layers!r} is not within this model's layers 0-{total - 1}")
+    return tuple(sorted(chosen))
+
+
+def score(
+    model: HookedCLIP,
+    images: FolderImages | ShapesImages,
+    bank: ProbeBank,
+    config: ScoreConfig | None = None,
+    *,
+    source: str = "images",
+    batch: int = 64,
+    workers: int = 0,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> tuple[RoleMap, HeadMoments]:
+    """The role map of a model over images, described in the texts of a bank, and the moments it rests on.
+
+    `source` names the images in the result. `strict` refuses a broken image file instead of leaving it out.
+    """
+    config = config or ScoreConfig()
+    moments, broken = collect_moments(
+        model, images, config, batch=batch, workers=workers, strict=strict, progress=progress
+    )
+    return explain(model, moments, bank, config, ImagesInfo(source, moments.images, broken)), moments
+
+
+def collect_moments(
+    model: HookedCLIP,
+    images: FolderImages | ShapesImages,
+    config: ScoreConfig,
+    *,
+    batch: int = 64,
+    workers: int = 0,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> tuple[HeadMoments, tuple[str, ...]]:
+    """One pass over the images: head moments and the names of the broken files."""
+    layers = resolve_layers(config.layers, model.visual.layers)
+    moments = HeadMoments.empty(model, layers, config.blocks)
+    broken: list[str] = []
+    for index, pixels, errors in batches(images, batch, workers):
+        for number, error in errors:
+            if strict:
+                raise InputError(f"images: {images.name(number)} cannot be read ({error}); mend or remove it")
+            broken.append(images.name(number))
+        if len(index):
+            moments.update(observe(model, pixels, layers), index % config.blocks)
+        if progress:
+            progress(moments.images + len(broken), len(images))
+    if moments.images < 2:
+        raise InputError(f"images: {moments.images} readable of {len(images)}; a covariance needs at least two")
+    return moments, tuple(broken)
+
+
+def explain(
+    model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config: ScoreConfig, images: ImagesInfo
+) -> RoleMap:
+    """Describe the heads of `moments` in the bank's texts: picks, concepts, entropy, null model, bootstrap, roles."""
+    codes, concepts = np.array(bank.codes), len(bank.concepts)
+    prior = np.bincount(codes, minlength=concepts) / len(codes) if config.prior_correction else None
+    picks, resampled = pick_texts(model, moments, bank, config)
+
+    def distribution(index: torch.Tensor, share: torch.Tensor) -> np.ndarray:
+        index, share = index.cpu().numpy(), share.double().cpu().numpy()
+        labels = np.broadcast_to(codes, (*index.shape[:-1], len(codes)))
+        return concept_distribution(index, pick_weights(index, share, config.weights), labels, concepts, prior)
+
+    most = math.log2(concepts)
+    spread = distribution(picks.index[0], picks.share[0])
+    bits = concept_entropy(spread)
+    index, share = picks.index[0].cpu().numpy(), picks.share[0].double().cpu().numpy()
+    weight = pick_weights(index, share, config.weights)
+    null = null_entropies(index, weight, codes, concepts, prior, config.permutations, config.seed) / most
+    entropy = bits / most
+    roles = assign_roles(entropy, null, config.roles_by, config.low, config.high)
+    drawn = concept_entropy(distribution(resampled.index, resampled.share)) / most
+    drawn_roles = [assign_roles(row, null, config.roles_by, config.low, config.high) for row in drawn]
+    p = p_values(entropy, null)
+    stability = (np.array(drawn_roles) == np.array(roles)).mean(0)
+    low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
+    q = q_values(p)
+    heads = [(layer, head) for layer in moments.layers for head in range(model.visual.heads)]
+    return RoleMap(
+        model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
+        images=images,
+        bank=BankInfo(bank.name, bank.hash, bank.counts),
+        settings=dataclasses.asdict(config),
+        layers=moments.layers,
+        head_roles=tuple(
+            HeadRole(
+                layer=layer,
+                head=head,
+                role=roles[row],
+                concept=bank.concepts[int(spread[row].argmax())],
+                concept_share=_round(spread[row].max()),
+                entropy_bits=_round(bits[row]),
+                entropy=_round(entropy[row]),
+                interval=(_round(low[row]), _round(high[row])),
+                p_value=_round(p[row]),
+                q_value=_round(q[row]),
+                stability=_round(stability[row]),
+                variance=float(f"{picks.variance[0, row].item():.6g}"),
+                distribution={name: _round(value) for name, value in zip(bank.concepts, spread[row], strict=True)},
+                texts=tuple(
+                    PickedText(bank.texts[text], bank.labels[text], _round(part))
+                    for text, part in zip(index[row], share[row], strict=True)
+                    if text >= 0
+                ),
+            )
+            for row, (layer, head) in enumerate(heads)
+        ),
+    )
+
+
+@torch.inference_mode()
+def pick_texts(model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config: ScoreConfig) -> tuple[Picks, Picks]:
+    """TextSpan over all images, and over each bootstrap resample of the image blocks."""
+    bases = model.visual.bases()[list(moments.layers)].flatten(0, 1).float()
+    projected, factor = project_texts(model.embed_texts(bank.texts).float(), bases, config.center_texts)
+    factor = factor.double()
+
+    def picked(draws: torch.Tensor | None) -> Picks:
+        covariance = moments.covariance(draws).flatten(1, 2)
+        return text_span(projected, factor, covariance, config.texts_per_head, config.selection)
+
+    rng = np.random.default_rng([config.seed, 2])
+    filled = np.flatnonzero(moments.count.cpu().numpy())
+    draws = np.zeros((config.bootstraps, len(moments.count)))
+    draws[:, filled] = rng.multinomial(len(filled), np.full(len(filled), 1 / len(filled)), config.bootstraps)
+    chunk = max(1, _CHUNK // projected.numel())
+    parts = [picked(rows) for rows in torch.from_numpy(draws).to(moments.count.device).split(chunk)]
+    names = [field.name for field in dataclasses.fields(Picks)]
+    return picked(None), Picks(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+
+def _round(value: float) -> float:
+    return round(float(value), 6)
