@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
 @click.option("--strict", is_flag=True, help="Refuse broken image files instead of leaving them out.")
-@click.option("--output", type=click.Path(path_type=Path), default="headroles-output", show_default=True, help="Folder.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), default="headroles-output", show_default=True, help="Folder."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a role map that is already in the output folder.")
 def command(
     model: str,
@@ -52,10 +54,14 @@ def command(
     Writes role_map.json, role_map.csv and moments.safetensors. Without arguments it scores the bundled model on
     rendered scenes, offline.
     """
+    from transformers.utils import logging
+
     from headroles.output import check_output, write_results
     from headroles.probes import ProbeBank
     from headroles.score_run import open_run
 
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     check_output(output, overwrite)
     bank = ProbeBank.load(probes or ("shapes" if model == "shapes" else "general"))
     given = {name: value for name, value in settings.items() if value is not None}

@@ -37,9 +37,7 @@ class Contributions:
 
 
 @torch.inference_mode()
-def image_contributions(
-    model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"]
-) -> Contributions:
+def image_contributions(model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"]) -> Contributions:
     """Parts of image embeddings, read at the CLS row."""
     rows = torch.zeros(len(pixel_values), dtype=torch.long, device=model.device)
     return _contributions(model, "visual", rows, pixel_values=pixel_values.to(model.device, model.dtype))

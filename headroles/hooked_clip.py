@@ -259,9 +259,7 @@ class _AttentionParts:
 
     def attend(self, pattern: Float[Tensor, "image head query key"]) -> Float[Tensor, "image query head width"]:
         """What the heads read with this pattern: z."""
-        z = (pattern @ self.seen["v_proj"]).transpose(1, 2)
-        self.seen = {}
-        return z
+        return (pattern @ self.seen["v_proj"]).transpose(1, 2)
 
 
 def _z_hook(attention: nn.Module, points: _Attention, parts: _AttentionParts, module: nn.Module, args: tuple):
@@ -269,7 +267,11 @@ def _z_hook(attention: nn.Module, points: _Attention, parts: _AttentionParts, mo
         return None
     z = args[0].unflatten(-1, (attention.num_heads, attention.head_dim))
     if points.hook_pattern.has_hooks():
-        z = parts.attend(points.hook_pattern(parts.pattern()))
+        pattern = parts.pattern()
+        edited = points.hook_pattern(pattern)
+        if edited is not pattern:
+            z = parts.attend(edited)
+        parts.seen = {}
     return (points.hook_z(z).flatten(-2),)
 
 

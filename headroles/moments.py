@@ -104,6 +104,7 @@ class HeadMoments:
                 "weights_hash": self.weights_hash,
             },
         )
+        partial.chmod(0o644)
         partial.replace(path)
 
     @classmethod

@@ -249,5 +249,9 @@ class RoleMap:
                 "; ".join(picked.text for picked in role.texts[:3]),
             )
             rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
-        caption = html.escape(f"{self.model.name}: {len(self)} heads, {self.images.count} images, {self.bank.name} bank")
-        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        caption = html.escape(
+            f"{self.model.name}: {len(self)} heads, {self.images.count} images, {self.bank.name} bank"
+        )
+        return (
+            f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        )

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor, nn
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
+from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from headroles.shapes.captions import compose, value_texts
 from headroles.shapes.render import SIDE
@@ -82,9 +83,9 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def build_processor() -> CLIPImageProcessor:
+def build_processor() -> CLIPImageProcessorPil:
     """The preprocessor of the shipped model: 64 x 64, bicubic, the world's own channel statistics."""
-    return CLIPImageProcessor(
+    return CLIPImageProcessorPil(
         size={"shortest_edge": SIDE},
         crop_size={"height": SIDE, "width": SIDE},
         image_mean=list(MEAN),

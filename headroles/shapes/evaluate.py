@@ -55,9 +55,9 @@ def zero_shot(
     `embed_images` takes uint8 (image, 64, 64, 3), both return one embedding a row, of any norm.
     """
     classifiers = {
-        concept: torch.stack([
-            F.normalize(embed_texts(value_texts(concept, value)), dim=-1).mean(0) for value in values
-        ])
+        concept: torch.stack(
+            [F.normalize(embed_texts(value_texts(concept, value)), dim=-1).mean(0) for value in values]
+        )
         for concept, values in CONCEPTS.items()
     }
     right = dict.fromkeys(NAMES, 0)

@@ -165,8 +165,7 @@ def _boat() -> tuple[Part, ...]:
 
 def _flower() -> tuple[Part, ...]:
     petals = tuple(
-        (_ellipse(0.52 * math.cos(a), -0.3 + 0.52 * math.sin(a), 0.33, 0.33), 1.0)
-        for a in np.arange(6) * np.pi / 3
+        (_ellipse(0.52 * math.cos(a), -0.3 + 0.52 * math.sin(a), 0.33, 0.33), 1.0) for a in np.arange(6) * np.pi / 3
     )
     return ((_box(-0.07, 0, 0.07, 1), 0.4), *petals, (_ellipse(0, -0.3, 0.27, 0.27), 0.35))
 

@@ -227,8 +227,13 @@ def _optimizers(model: CLIPModel, anchors: nn.Parameter, config: TrainConfig) ->
     ]
 
 
-def train(config: TrainConfig, output: Path, every: int = 200, log: Callable[[str], None] = print) -> Trainer:
-    """Train to the end, from the checkpoint in `output` where there is one; writes the model folder there too."""
+def train(
+    config: TrainConfig, output: Path, every: int = 200, scenes: int = 500, log: Callable[[str], None] = print
+) -> Trainer:
+    """Train to the end, from the checkpoint in `output` where there is one; writes the model folder there too.
+
+    Every `every` steps: a checkpoint, and a line with the zero-shot accuracies over `scenes` fresh scenes.
+    """
     output.mkdir(parents=True, exist_ok=True)
     checkpoint = output / "checkpoint.pt"
     trainer = Trainer(config)
@@ -243,7 +248,7 @@ def train(config: TrainConfig, output: Path, every: int = 200, log: Callable[[st
         if trainer.step % every == 0 or trainer.step == config.steps:
             trainer.save(checkpoint)
             trainer.model.eval()
-            accuracy = zero_shot(trainer.embed_images, trainer.embed_texts, 500)
+            accuracy = zero_shot(trainer.embed_images, trainer.embed_texts, scenes)
             trainer.model.train()
             rate = (trainer.step - first) * config.batch / (time.perf_counter() - begun)
             log(

@@ -1,0 +1,66 @@
+"""Tiny random CLIPs for all tests: built from configs, offline, on CPU."""
+
+from functools import partial
+
+import pytest
+import torch
+from transformers import CLIPConfig, CLIPModel
+
+from headroles.hooked_clip import HookedCLIP
+from headroles.shapes.clip import build_tokenizer
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    return build_tokenizer()
+
+
+def build_clip(
+    tokenizer, layers=3, heads=4, width=32, embed=24, side=32, patch=8, act="quick_gelu", seed=0
+) -> CLIPModel:
+    """A random CLIP whose biases and norms are random too, so that no term of a sum is zero by accident."""
+    shared = {"num_hidden_layers": layers, "hidden_act": act}
+    config = CLIPConfig(
+        projection_dim=embed,
+        vision_config={
+            **shared, "hidden_size": width, "intermediate_size": 2 * width, "num_attention_heads": heads,
+            "image_size": side, "patch_size": patch, "projection_dim": embed,
+        },
+        text_config={
+            **shared, "hidden_size": width, "intermediate_size": 2 * width, "num_attention_heads": heads,
+            "vocab_size": len(tokenizer), "max_position_embeddings": 32, "projection_dim": embed,
+            "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = CLIPModel(config).eval()
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name != "logit_scale":
+                    parameter.copy_(torch.randn_like(parameter) * 0.3 + (1.0 if "norm" in name else 0.0))
+    return model
+
+
+@pytest.fixture(scope="session")
+def make_clip(tokenizer):
+    """A function that builds a tiny random CLIPModel; see `build_clip` for its sizes."""
+    return partial(build_clip, tokenizer)
+
+
+@pytest.fixture
+def model(tokenizer) -> HookedCLIP:
+    return HookedCLIP(build_clip(tokenizer), "tiny", tokenizer)
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tokenizer, tmp_path_factory):
+    """A CLIP folder as transformers writes it."""
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    folder = tmp_path_factory.mktemp("clip")
+    build_clip(tokenizer).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder

@@ -1,0 +1,143 @@
+"""What a user sees: results on a good call; one line and exit code 2, and nothing overwritten, on a bad one."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from headroles.cli import main as cli
+from PIL import Image
+
+from headroles import RoleMap
+
+QUICK = ("--permutations", "50", "--bootstraps", "5", "--texts-per-head", "6")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def call(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["headroles", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out = capsys.readouterr()
+        return stop.value.code, out.out, out.err
+
+    return call
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(12):
+        Image.effect_noise((50, 40), 20 * number + 1).convert("RGB").save(folder / f"{number:02}.png")
+    return folder
+
+
+def test_score_then_plot_on_own_folders(run, clip_folder, photos, tmp_path):
+    out = tmp_path / "out"
+    (photos / "broken.jpg").write_bytes(b"no")
+    code, text, errors = run("score", "--model", clip_folder, "--images", photos, "--output", out, *QUICK)
+    assert code == 0, errors
+    assert "left out 1 broken image files: broken.jpg" in errors
+    assert f"next: headroles plot {out}/role_map.json" in text
+    assert sorted(path.name for path in out.iterdir()) == ["moments.safetensors", "role_map.csv", "role_map.json"]
+    role_map = RoleMap.load(out / "role_map.json")
+    assert role_map.images.count == 12 and role_map.images.broken == ("broken.jpg",)
+    assert role_map.layers == (2,) and role_map.bank.name == "general"
+    code, text, _ = run("plot", out / "role_map.json", "--kind", "all", "--output", tmp_path / "fig.svg")
+    assert code == 0 and text.count("wrote") == 3
+    assert {path.name for path in tmp_path.glob("fig*")} == {"fig-entropy.svg", "fig-concepts.svg", "fig-texts.svg"}
+
+
+def test_bundled_model_needs_no_argument(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, text, errors = run("score", "--count", "64", *QUICK)
+    assert code == 0, errors
+    raw = json.loads((tmp_path / "headroles-output" / "role_map.json").read_text())
+    assert raw["model"]["name"] == "shapes" and raw["layers"] == [5, 6, 7]
+
+
+def test_nothing_is_overwritten_unless_asked(run, tmp_path):
+    (tmp_path / "role_map.json").write_text("mine")
+    code, _, errors = run("score", "--output", tmp_path)
+    assert code == 2 and "already holds role_map.json" in errors
+    assert (tmp_path / "role_map.json").read_text() == "mine"
+
+
+def test_mistakes_are_one_line_and_exit_2(run, clip_folder, photos, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "nolabel.csv").write_text("text\na dog\n")
+    (tmp_path / "unlabelled.csv").write_text("text,concept\na dog,animal\nred,\n")
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "foreign.json").write_text("[]")
+    own = ("score", "--model", clip_folder, "--images", photos, "--output", tmp_path / "o")
+    mistakes = {
+        ("score", "--images", tmp_path / "empty", "--output", tmp_path / "o"): "no image file below",
+        ("score", "--images", tmp_path / "nowhere", "--output", tmp_path / "o"): "is no folder",
+        ("score", "--model", tmp_path / "nowhere", "--output", tmp_path / "o"): "no model named",
+        ("score", "--model", tmp_path / "empty", "--output", tmp_path / "o"): "has no config.json",
+        (*own, "--layers", "7"): "not within this model's layers 0-2",
+        (*own, "--layers", "top"): "layers must be deep, all",
+        (*own, "--probes", tmp_path / "nolabel.csv"): "has no column 'concept'",
+        (*own, "--probes", tmp_path / "unlabelled.csv"): "line 3 of unlabelled.csv lacks a concept",
+        (*own, "--probes", "birds"): "no bank named birds",
+        (*own, "--weights", "size"): "weights must be one of",
+        (*own, "--device", "toaster"): "cannot be used here",
+        (*own, "--colour", "red"): "No such option",
+        ("score", "--output", tmp_path / "file"): "is a file",
+        ("plot", tmp_path / "none.json"): "no file",
+        ("plot", tmp_path / "foreign.json"): "is no role map",
+        ("paint",): "No such command",
+    }
+    for arguments, expected in mistakes.items():
+        code, _, errors = run(*arguments)
+        assert code == 2, arguments
+        assert expected in errors and errors.count("\n") == 1, errors
+    assert not list((tmp_path / "o").glob("*"))
+
+
+def test_strict_refuses_a_broken_file(run, clip_folder, photos, tmp_path):
+    (photos / "broken.jpg").write_bytes(b"no")
+    own = ("--model", clip_folder, "--images", photos, "--output", tmp_path / "o")
+    code, _, errors = run("score", *own, "--strict", *QUICK)
+    assert code == 2 and "broken.jpg cannot be read" in errors
+    assert not list((tmp_path / "o").iterdir())
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing tensor", "text model"])
+def test_a_damaged_model_is_refused(run, clip_folder, tmp_path, damage):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "model"
+    shutil.copytree(clip_folder, folder)
+    weights = folder / "model.safetensors"
+    if damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif damage == "missing tensor":
+        tensors = load_file(weights)
+        del tensors["visual_projection.weight"]
+        save_file(tensors, weights, metadata={"format": "pt"})
+    else:
+        (folder / "config.json").write_text('{"model_type": "bert"}')
+    code, _, errors = run("score", "--model", folder, "--output", tmp_path / "o")
+    expected = {"truncated": "damaged", "missing tensor": "visual_projection.weight", "text model": "of type 'bert'"}
+    assert code == 2 and expected[damage] in errors and errors.count("\n") == 1, errors
+
+
+def test_lists(run):
+    assert "openai/clip-vit-base-patch16" in run("models")[1]
+    assert "general: short descriptions of natural images" in run("probes")[1]
+
+
+def test_help_and_import_load_neither_torch_nor_matplotlib():
+    script = (
+        "import sys, headroles, headroles.cli.main as cli\n"
+        "sys.argv = ['headroles', 'score', '--help']\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "sys.exit(sorted({'torch', 'matplotlib', 'transformers', 'numpy'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "Usage: headroles score" in found.stdout and found.stderr.strip() in ("", "[]")

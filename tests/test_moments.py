@@ -1,0 +1,71 @@
+"""Head moments are sums: shards merge exactly, files keep them, and they give the covariance of contributions."""
+
+import pytest
+import torch
+
+from headroles import HeadMoments, InputError, image_contributions
+from headroles.hooked_clip import HookedCLIP
+from headroles.moments import observe
+
+LAYERS = (1, 2)
+
+
+def moments_of(model, pixels, start=0):
+    moments = HeadMoments.empty(model, LAYERS, blocks=4)
+    moments.update(observe(model, pixels, LAYERS), (torch.arange(len(pixels)) + start) % 4)
+    return moments
+
+
+def assert_same(a: HeadMoments, b: HeadMoments) -> None:
+    for name in ("count", "first", "second"):
+        torch.testing.assert_close(getattr(a, name), getattr(b, name), rtol=1e-12, atol=1e-12)
+
+
+def test_shards_merge_to_the_whole(make_clip, tokenizer):
+    model = HookedCLIP(make_clip().double(), "tiny", tokenizer)
+    pixels = torch.randn(30, 3, 32, 32)
+    whole = moments_of(model, pixels)
+    merged = moments_of(model, pixels[:7]).merge(moments_of(model, pixels[7:18], 7))
+    assert_same(whole, merged.merge(moments_of(model, pixels[18:], 18)))
+    assert whole.images == 30
+
+
+def test_save_and_load_keep_every_bit(model, tmp_path):
+    moments = moments_of(model, torch.randn(9, 3, 32, 32))
+    moments.save(tmp_path / "m.safetensors")
+    loaded = HeadMoments.load(tmp_path / "m.safetensors")
+    assert loaded.layers == LAYERS and loaded.weights_hash == moments.weights_hash
+    assert torch.equal(loaded.first, moments.first)
+    torch.testing.assert_close(loaded.second, moments.second, rtol=1e-15, atol=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+@torch.inference_mode()
+def test_covariance_is_that_of_the_unit_contributions(make_clip, tokenizer):
+    model = HookedCLIP(make_clip().double(), "tiny", tokenizer)
+    pixels = torch.randn(20, 3, 32, 32)
+    parts = image_contributions(model, pixels)
+    heads = parts.heads[:, list(LAYERS)] / parts.total().norm(dim=-1)[:, None, None, None]
+    basis = model.visual.bases()[list(LAYERS)]
+    covariance = basis.transpose(-1, -2) @ moments_of(model, pixels).covariance()[0] @ basis
+    centred = heads - heads.mean(0)
+    torch.testing.assert_close(covariance, torch.einsum("ilhd,ilhe->lhde", centred, centred) / 20)
+
+
+def test_block_multiplicities_weigh_images(model):
+    pixels = torch.randn(8, 3, 32, 32)
+    twice_first = moments_of(model, pixels).covariance(torch.tensor([[2.0, 1, 1, 1]], dtype=torch.float64))
+    repeated = torch.cat([pixels, pixels[[0, 4]]])
+    torch.testing.assert_close(twice_first, moments_of(model, repeated).covariance(), rtol=1e-5, atol=1e-9)
+
+
+def test_moments_of_other_models_and_damaged_files_are_refused(make_clip, model, tokenizer, tmp_path):
+    other = HookedCLIP(make_clip(seed=1), "other", tokenizer)
+    pixels = torch.randn(4, 3, 32, 32)
+    with pytest.raises(InputError, match="differ in weights_hash"):
+        moments_of(model, pixels).merge(moments_of(other, pixels))
+    path = tmp_path / "m.safetensors"
+    moments_of(model, pixels).save(path)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(InputError, match="not a whole safetensors file"):
+        HeadMoments.load(path)
