@@ -9,21 +9,24 @@ from __future__ import annotations
 import math
 import os
 import textwrap
+from bisect import bisect
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import matplotlib.style
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.textpath import text_to_path
 from numpy import ndarray
 
@@ -67,7 +70,7 @@ _CELL = (0.42, 0.62)
 """Smallest and largest cell of the entropy map."""
 _PANEL, _PANELS, _AROUND_BARS = 3.0, 4, 1.0
 """Concept bars: width of a layer's panel, panels side by side (more only if there are many), labels of a bar."""
-_CARD, _CARDS_WIDE, _CARDS, _CARD_TEXTS = 3.6, 3, 9, 8
+_CARD, _CARDS_WIDE, _CARDS, _CARD_TEXTS = 3.8, 3, 9, 8
 """Text cards: width, cards side by side, cards if no heads are chosen, texts on one."""
 
 
@@ -121,7 +124,7 @@ def entropy_figure(role_map: RoleMap) -> Figure:
 def _heat_map(axes: Axes, bar: Axes, role_map: RoleMap) -> None:
     """Cells with their letters and role markers, and the colour bar."""
     layers, heads = sorted(role_map.layers, reverse=True), role_map.model.heads
-    codes, colors = concept_codes(role_map.concepts), mpl.colormaps["cividis"]
+    codes, colors = concept_codes(role_map.concepts), matplotlib.colormaps["cividis"]
     row, column = np.array([(layers.index(head.layer), head.head) for head in role_map]).T
     entropy = np.full((len(layers), heads), np.nan)
     entropy[row, column] = [head.entropy for head in role_map]
@@ -130,7 +133,7 @@ def _heat_map(axes: Axes, bar: Axes, role_map: RoleMap) -> None:
     sns.heatmap(entropy, vmin=0, vmax=1, ax=axes, cbar_ax=bar, cbar_kws=scale, **cells)
     for x, y, head in zip(column + 0.5, row + 0.5, role_map, strict=True):
         look = {"color": _text_color(colors(head.entropy)), "size": 9, "weight": "bold"}
-        axes.text(x, y, codes[head.concept], ha="center", va="center_baseline", **look)
+        axes.text(x, y, codes[head.concept], ha="center", va="center", **look)
     _mark_roles(axes, role_map.head_roles, column + 0.84, row + 0.18)
     axes.set(xlabel="head", ylabel="layer")
     axes.tick_params(rotation=0)
@@ -166,17 +169,17 @@ def _concept_bars(axes: Axes, heads: Sequence[HeadRole], key: Mapping[str, _Conc
     """The bars of one layer; `length` is that of a whole bar."""
     segments = []
     for row, head in enumerate(heads):
-        shares = sorted(
-            ((name, share) for name, share in head.distribution.items() if share), key=lambda each: -each[1]
-        )
-        lefts = np.cumsum([0.0, *(share for _, share in shares)])
-        segments += [(row, left, share, key[name]) for left, (name, share) in zip(lefts, shares, strict=False)]
+        shares = sorted(head.distribution.items(), key=lambda item: (-item[1], item[0]))
+        ends = np.cumsum([share for _, share in shares])
+        segments += [(row, end - share, share, key[name]) for end, (name, share) in zip(ends, shares, strict=True)]
         axes.text(1 + 0.34 / length, row, f"{head.entropy:.2f}", ha="right", va="center_baseline", color=_GREY)
+    segments = [segment for segment in segments if segment[2] > 0]
     _bars(axes, segments, 0.86)
     for row, left, share, concept in segments:
         if share * length > _text_width(concept.code) + 0.06:
-            behind = {"facecolor": concept.color, "edgecolor": "none", "pad": 0.6} if concept.hatch else None
-            look = {"color": _text_color(concept.color), "bbox": behind}
+            # Hatch strokes that touch a letter read as accents.
+            halo = [withStroke(linewidth=4.5, foreground=concept.color)] if concept.hatch else None
+            look = {"color": _text_color(concept.color), "path_effects": halo}
             axes.text(left + share / 2, row, concept.code, ha="center", va="center_baseline", **look)
     rows = range(len(heads))
     _mark_roles(axes, heads, np.full(len(heads), -0.09 / length), np.array(rows))
@@ -197,7 +200,7 @@ def texts_figure(role_map: RoleMap, heads: Sequence[str] | None = None) -> Figur
     texts = [picked for head in chosen for picked in head.texts[:_CARD_TEXTS]]
     shown = {head.concept for head in chosen} | {picked.concept for picked in texts}
     key = {name: look for name, look in _concept_key(role_map.concepts).items() if name in shown}
-    longest = max((picked.share for picked in texts), default=1.0)
+    longest = max((picked.share for picked in texts), default=0.0) or 1.0
     columns = min(len(chosen), _CARDS_WIDE)
     lines = 3.6 + max(min(len(head.texts), _CARD_TEXTS) for head in chosen)
     width, body = columns * (_CARD + _MARGIN) + _MARGIN, math.ceil(len(chosen) / columns) * lines * _LINE
@@ -226,7 +229,7 @@ def _card(axes: Axes, head: HeadRole, key: Mapping[str, _Concept], longest: floa
     axes.axhline(2.1, color=_GREY, linewidth=0.6)
     texts = list(enumerate(head.texts[:_CARD_TEXTS], start=3))
     for line, picked in texts:
-        write(0, line, _shorten(picked.text, start - 0.35))
+        write(0, line, _shorten(picked.text, start - 0.32))
         write(start - 0.06, line, key[picked.concept].code, **right)
         write(_CARD, line, f"{picked.share:.1%}", **right)
     _bars(axes, [(line, start, each.share / longest * length, key[each.concept]) for line, each in texts], 0.65)
@@ -343,8 +346,11 @@ def _fill(concept: _Concept) -> dict[str, Any]:
 
 def _bars(axes: Axes, bars: Sequence[tuple[float, float, float, _Concept]], height: float) -> None:
     """Horizontal bars (y, left, length, concept)."""
-    for y, left, length, concept in bars:
-        axes.add_patch(Rectangle((left, y - height / 2), length, height, **_fill(concept)))
+    up = np.array([-height / 2, height / 2, height / 2, -height / 2])
+    for concept in dict.fromkeys(bar[3] for bar in bars):
+        own = [(y, left, left + length) for y, left, length, each in bars if each == concept]
+        corners = [np.column_stack([[left, left, right, right], y + up]) for y, left, right in own]
+        axes.add_collection(PolyCollection(corners, snap=True, **_fill(concept)), autolim=False)
 
 
 def _mark_roles(axes: Axes, heads: Sequence[HeadRole], x: ndarray, y: ndarray) -> None:
@@ -372,6 +378,7 @@ def _legend_columns(entries: Sequence[Patch], width: float) -> int:
     return max(1, int(width / (widest + 0.55)))
 
 
+@cache
 def _text_width(text: str) -> float:
     """Inches."""
     font = FontProperties(family=_FONT, size=_SIZE)
@@ -386,5 +393,7 @@ def _wrap(text: str, width: float) -> list[str]:
 
 def _shorten(text: str, width: float) -> str:
     """The text, or as much of its beginning as fits into `width`, with "…"."""
-    shorter = (text[:end].rstrip() + "…" for end in range(len(text) - 1, 0, -1))
-    return next((each for each in chain([text], shorter) if _text_width(each) <= width), "…")
+    if _text_width(text) <= width:
+        return text
+    kept = bisect(range(1, len(text)), width, key=lambda end: _text_width(text[:end] + "…"))
+    return text[:kept].rstrip() + "…"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ class Architecture:
     """Width of the shared embedding."""
 
 
+@cache
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """A byte-pair tokenizer in CLIP's manner (lower case, `</w>`), learned from the world's own captions.
 
