@@ -6,8 +6,9 @@ forward stays transformers' own, with its fused attention, and no weight is copi
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -109,6 +110,32 @@ class Tower(nn.Module):
         return torch.stack([layer.self_attn.out_proj.bias for layer in self._encoder]) @ self.readout()
 
 
+    def run(
+        self,
+        residual: Float[Tensor, "image token width"],
+        layers: Iterable[int],
+        mask: Float[Tensor, "... head query key"] | None = None,
+    ) -> Float[Tensor, "image token width"]:
+        """The residual stream after `layers`; `mask` (0 or -inf) is added to every score of these layers' heads.
+
+        Any number of tokens may flow; hook points act as in `HookedCLIP.forward`.
+        """
+        if mask is not None:
+            mask = mask.to(residual.dtype)
+            mask = mask[(None,) * (4 - mask.ndim)]
+        for layer in layers:
+            residual = self._encoder[layer](residual, attention_mask=mask)
+        return residual
+
+    def read(self, rows: Float[Tensor, "... width"]) -> Float[Tensor, "... embed"]:
+        """Final LayerNorm and projection: the embedding, not normalised, of rows of the last residual stream."""
+        return self._projection(self._norm(rows))
+
+    def copy_readout(self) -> nn.Sequential:
+        """A copy of `read`'s LayerNorm and projection with parameters of its own."""
+        return copy.deepcopy(nn.Sequential(self._norm, self._projection))
+
+
 class HookedCLIP(HookedRootModule):
     """A CLIP whose activations can be read and edited under TransformerLens' names, on both towers.
 
@@ -165,6 +192,22 @@ class HookedCLIP(HookedRootModule):
         if image is None or text is None:
             return text if image is None else image
         return image, text
+
+    def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
+        """The vision tower's residual stream before layer 0: CLS, then patches, after the pre-LayerNorm.
+
+        `visual.read(visual.run(start_images(x), range(visual.layers))[:, 0])` is `forward(x)`.
+        """
+        vision = self.clip.vision_model
+        return vision.pre_layrnorm(vision.embeddings(pixel_values.to(self.device, self.dtype)))
+
+    def start_texts(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
+        """The text tower's residual stream before layer 0; `text.run` needs `causal_mask`, `text.read` `text_rows`."""
+        return self.clip.text_model.embeddings(input_ids=input_ids)
+
+    def causal_mask(self, tokens: int) -> Float[Tensor, "query key"]:
+        """0 where a token may look (itself and earlier ones), -inf elsewhere."""
+        return torch.full((tokens, tokens), -torch.inf, dtype=self.dtype, device=self.device).triu(1)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """`input_ids` and `attention_mask` on the model's device; long texts are cut to the context."""

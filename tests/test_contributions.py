@@ -78,6 +78,33 @@ def test_attention_read_as_a_pattern_is_the_fused_one_also_under_the_causal_mask
     torch.testing.assert_close(plain, through, rtol=1e-4, atol=1e-5)
 
 
+def test_the_layer_loop_is_the_forward(model):
+    pixels = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        last = model.visual.run(model.start_images(pixels), range(model.visual.layers))
+        assert torch.equal(model.visual.read(last[:, 0]), model(pixels))
+        tokens = model.tokenize(TEXTS)
+        ids = tokens["input_ids"]
+        last = model.text.run(model.start_texts(ids), range(model.text.layers), model.causal_mask(ids.shape[1]))
+        ends = last[torch.arange(len(ids)), model.text_rows(ids)]
+        torch.testing.assert_close(model.text.read(ends), model(**tokens), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(model.text.copy_readout()(ends), model.text.read(ends), rtol=0, atol=0)
+
+
+def test_a_mask_cuts_one_head_and_leaves_the_others(model):
+    residual = model.start_images(torch.randn(2, 3, 32, 32))
+    mask = torch.zeros(4, 17, 17)
+    mask[1, :, 3] = -torch.inf
+    seen = []
+    hook = ("visual.blocks.0.attn.hook_pattern", lambda pattern, hook: seen.append(pattern))
+    with model.hooks(fwd_hooks=[hook]):
+        model.visual.run(residual, [0], mask)
+        model.visual.run(residual, [0])
+    masked, plain = seen
+    assert (masked[:, 1, :, 3] == 0).all() and (plain[:, 1, :, 3] > 0).all()
+    torch.testing.assert_close(masked[:, [0, 2, 3]], plain[:, [0, 2, 3]])
+
+
 def test_no_weight_is_copied(make_clip, tokenizer):
     clip = make_clip()
     ours = {parameter.data_ptr() for parameter in HookedCLIP(clip, "tiny", tokenizer).parameters()}

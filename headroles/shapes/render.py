@@ -17,7 +17,7 @@ _COLORS = {
     "red": (225, 30, 35), "orange": (250, 135, 20), "yellow": (250, 232, 40), "green": (40, 165, 55),
     "cyan": (40, 215, 215), "blue": (40, 70, 225), "purple": (135, 45, 185), "pink": (255, 150, 200),
 }  # fmt: skip
-_DIAMETER = {"small": 18.0, "medium": 24.0, "large": 31.0}
+_DIAMETER = {"small": 20.0, "medium": 26.5, "large": 35.0}
 _EXPOSURE = {"bright": 1.0, "dim": 0.68, "dark": 0.44}
 _PATTERN_SHADE = 0.4
 _OUTLINE_SHADE = 0.12

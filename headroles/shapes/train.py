@@ -1,11 +1,11 @@
 """Train the bundled small CLIP: `python -m headroles.shapes.train --output FOLDER`.
 
-Phase one gives both towers the concepts: one learned anchor a concept value; images, and the patches that show the
-item, are classified against the anchors within each concept, short texts against all anchors. Phase two is CLIP's own
-objective, over exact labels: a caption names a random subset of concepts, so it fits many images of a batch; the
-renderer knows which, and all of them are positives. A cross-entropy over one short text of every value within each
-concept goes with it, and the anchors' weight falls to zero. Without phase one, texts of a random tower are too much
-alike to teach anything but color, background and brightness: location, texture and shape stay at chance.
+The objective is CLIP's own, over exact labels: a caption names a random subset of concepts, so it fits many images of
+a batch; the renderer knows which, and all of them are positives. A cross-entropy over one short text of every value
+within each concept goes with it. At first the two towers also learn one vector ("anchor") per concept value: images, and
+the patches that show the item, are classified against the anchors within each concept, short texts against all anchors.
+The anchors' weight falls to zero halfway: they only spare the vision tower the time in which the texts of a random
+tower are too much alike to teach anything.
 """
 
 from __future__ import annotations
@@ -39,15 +39,13 @@ class TrainConfig:
     """All that decides the result; written beside the weights."""
 
     architecture: Architecture = field(default_factory=Architecture)
-    steps: int = 3000
+    steps: int = 7000
     """Optimiser steps."""
-    anchor_steps: int = 2000
-    """Steps of phase one."""
-    batch: int = 64
+    batch: int = 96
     """Images, and as many captions, a step."""
-    lr: float = 1e-2
+    lr: float = 3e-3
     """Peak learning rate of matrices."""
-    lr_ratio: float = 0.3
+    lr_ratio: float = 0.4
     """Learning rate of everything else, as a share of `lr`."""
     warmup: int = 50
     """Steps of linear warm-up before the cosine decay to zero."""
@@ -58,7 +56,9 @@ class TrainConfig:
     concept: float = 4.0
     """Weight of the within-concept loss over texts."""
     anchor: float = 4.0
-    """Weight of each anchor loss in phase one; it reaches zero halfway through phase two."""
+    """Weight of each anchor loss at the start; it falls to zero by the middle of the training."""
+    half: bool = True
+    """Forward in bfloat16 (weights, norms, softmax and losses stay in float32)."""
     seed: int = 0
     """Seed of the initial weights and of the stream of scenes."""
 
@@ -123,6 +123,8 @@ class Trainer:
         self.config = config
         self.tokenizer: PreTrainedTokenizerFast = build_tokenizer()
         self.model: CLIPModel = build_model(config.architecture, self.tokenizer, config.seed).train()
+        # On a CPU the fused attention's bfloat16 backward costs more than all the rest of a step.
+        self.model.set_attn_implementation("eager")
         self._texts = [value_texts(c, v) for c, values in CONCEPTS.items() for v in values]
         generator = torch.Generator().manual_seed(config.seed)
         self.anchors = nn.Parameter(torch.randn(len(self._texts), config.architecture.embed, generator=generator))
@@ -136,7 +138,8 @@ class Trainer:
         for optimizer, ratio in zip(self.optimizers, (1.0, self.config.lr_ratio), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = ratio * learning_rate(self.config, self.step)
-        losses = self._losses(images, mask, labels, captions, named)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.half):
+            losses = self._losses(images, mask, labels, captions, named)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         sum(weight * loss for weight, loss in losses.values()).backward()
@@ -155,8 +158,7 @@ class Trainer:
         values = self.embed_texts([str(rng.choice(texts)) for texts in self._texts])
         image, patches = self._embed_tokens(images)
         scale = self.model.logit_scale.exp().clamp(max=100)
-        over = (self.step - config.anchor_steps) / max(1, (config.steps - config.anchor_steps) / 2)
-        weight = config.anchor * min(1.0, 1 - over)
+        weight = config.anchor * max(0.0, 1 - 2 * self.step / config.steps)
         if weight > 0:
             anchors = F.normalize(self.anchors, dim=-1)
             shown = covered_patches(mask, config.architecture.patch)
@@ -165,18 +167,16 @@ class Trainer:
             losses["anchor"] = weight, concept_loss(image, anchors, labels, scale)
             losses["patch"] = weight, concept_loss(patches[shown], anchors, labels[owner], scale)
             losses["text"] = weight / 4, F.cross_entropy(scale * values @ anchors.T, own)
-        if self.step >= config.anchor_steps:
-            fits = compatibility(named, labels).float()
-            text = self.embed_texts(captions)
-            losses["contrast"] = config.contrast, contrastive_loss(image, text, fits, scale)
-            losses["concept"] = config.concept, concept_loss(image, values, labels, scale)
+        fits = compatibility(named, labels).float()
+        losses["contrast"] = config.contrast, contrastive_loss(image, self.embed_texts(captions), fits, scale)
+        losses["concept"] = config.concept, concept_loss(image, values, labels, scale)
         return losses
 
     def _embed_tokens(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Unit embeddings (image, embed) of the images and (image, patches, embed) of their patches."""
         vision = self.model.vision_model
         tokens = vision.post_layernorm(vision(pixel_values=to_pixels(images)).last_hidden_state)
-        tokens = F.normalize(self.model.visual_projection(tokens), dim=-1)
+        tokens = F.normalize(self.model.visual_projection(tokens).float(), dim=-1)
         return tokens[:, 0], tokens[:, 1:]
 
     def embed_images(self, images: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class Trainer:
     def embed_texts(self, texts: list[str]) -> Tensor:
         """Texts -> unit embeddings (text, embed)."""
         tokens = self.tokenizer(texts, padding=True, return_tensors="pt")
-        return F.normalize(self.model.get_text_features(**tokens).pooler_output, dim=-1)
+        return F.normalize(self.model.get_text_features(**tokens).pooler_output.float(), dim=-1)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; the old one stays whole until the new one is."""
@@ -264,14 +264,13 @@ def train(
 
 @click.command()
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of checkpoint and model.")
-@click.option("--steps", default=TrainConfig.steps, show_default=True, help="Optimiser steps of both phases.")
-@click.option("--anchor-steps", default=TrainConfig.anchor_steps, show_default=True, help="Steps of phase one.")
+@click.option("--steps", default=TrainConfig.steps, show_default=True, help="Optimiser steps.")
 @click.option("--batch", default=TrainConfig.batch, show_default=True, help="Images a step.")
 @click.option("--seed", default=TrainConfig.seed, show_default=True, help="Seed of weights and scenes.")
 @click.option("--every", default=200, show_default=True, help="Steps between checkpoints.")
-def main(output: Path, steps: int, anchor_steps: int, batch: int, seed: int, every: int) -> None:
+def main(output: Path, steps: int, batch: int, seed: int, every: int) -> None:
     """Train the small CLIP of the shapes world; run again to resume."""
-    config = TrainConfig(steps=steps, anchor_steps=anchor_steps, batch=batch, seed=seed)
+    config = TrainConfig(steps=steps, batch=batch, seed=seed)
     train(config, output, every, log=lambda line: click.echo(line))
 
 
