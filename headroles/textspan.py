@@ -1,4 +1,4 @@
-"""TextSpan on moments: which texts span what a head writes (2310.05916, algorithm 1; same picks, no stored activations).
+"""TextSpan on moments (2310.05916, algorithm 1): which texts span what a head writes, without stored activations.
 
 The original centres a head's outputs A and repeats: take the text t whose projection A t varies most, then project t
 off A and off all texts. Only the covariance of A enters, and it lives in the span of the head's basis B. With

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from headroles.cli import main as cli
 from PIL import Image
 
 from headroles import RoleMap
+from headroles.cli import main as cli
 
 QUICK = ("--permutations", "50", "--bootstraps", "5", "--texts-per-head", "6")
 
@@ -52,7 +52,7 @@ def test_score_then_plot_on_own_folders(run, clip_folder, photos, tmp_path):
 
 def test_bundled_model_needs_no_argument(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, text, errors = run("score", "--count", "64", *QUICK)
+    code, _, errors = run("score", "--count", "64", *QUICK)
     assert code == 0, errors
     raw = json.loads((tmp_path / "headroles-output" / "role_map.json").read_text())
     assert raw["model"]["name"] == "shapes" and raw["layers"] == [5, 6, 7]

@@ -86,7 +86,7 @@ def test_the_general_bank_is_wide():
 
 def test_resumed_training_equals_uninterrupted_training(tmp_path):
     architecture = Architecture(width=16, layers=2, heads=2, patch=16, text_width=16, text_heads=2, embed=16)
-    config = TrainConfig(architecture=architecture, steps=6, anchor_steps=3, batch=4)
+    config = TrainConfig(architecture=architecture, steps=6, batch=4, late=0.0, specialists=0.0)
     quiet = lambda line: None  # noqa: E731
     whole = train(config, tmp_path / "whole", every=2, scenes=40, log=quiet)
     part = Trainer(config)
@@ -101,6 +101,8 @@ def test_resumed_training_equals_uninterrupted_training(tmp_path):
     for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
     assert (tmp_path / "cut" / "model" / "model.safetensors").exists()
+    card = (tmp_path / "cut" / "model" / "README.md").read_text()
+    assert "24 scenes, each seen once" in card and all(f"| {concept} |" in card for concept in CONCEPTS)
 
 
 def test_the_preprocessor_does_to_scenes_what_training_did():

@@ -2,10 +2,11 @@
 
 The objective is CLIP's own, over exact labels: a caption names a random subset of concepts, so it fits many images of
 a batch; the renderer knows which, and all of them are positives. A cross-entropy over one short text of every value
-within each concept goes with it. At first the two towers also learn one vector ("anchor") per concept value: images, and
-the patches that show the item, are classified against the anchors within each concept, short texts against all anchors.
-The anchors' weight falls to zero halfway: they only spare the vision tower the time in which the texts of a random
-tower are too much alike to teach anything.
+within each concept goes with it. At first the two towers also learn one vector ("anchor") per concept value: images,
+and the patches that show the item, are classified against the anchors within each concept, short texts against all
+anchors. The anchors' weight falls to zero halfway: they only spare the vision tower the time in which the texts of a
+random tower are too much alike to teach anything. Two more terms make deep heads of known concepts; see
+`headroles.shapes.specialists`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from transformers import CLIPModel, PreTrainedTokenizerFast
 
 from headroles.errors import InputError
 from headroles.shapes.captions import caption, value_texts
+from headroles.shapes.card import write_card
 from headroles.shapes.clip import Architecture, build_model, build_tokenizer, save_folder, to_pixels
 from headroles.shapes.evaluate import zero_shot
 from headroles.shapes.render import render_with_mask
+from headroles.shapes.specialists import DeepOutputs
 from headroles.shapes.world import ABSENT, CONCEPTS, NAMES, sample_scene
 
 
@@ -39,9 +42,9 @@ class TrainConfig:
     """All that decides the result; written beside the weights."""
 
     architecture: Architecture = field(default_factory=Architecture)
-    steps: int = 7000
+    steps: int = 4200
     """Optimiser steps."""
-    batch: int = 96
+    batch: int = 64
     """Images, and as many captions, a step."""
     lr: float = 3e-3
     """Peak learning rate of matrices."""
@@ -57,6 +60,10 @@ class TrainConfig:
     """Weight of the within-concept loss over texts."""
     anchor: float = 4.0
     """Weight of each anchor loss at the start; it falls to zero by the middle of the training."""
+    late: float = 1.0
+    """Weight of the share of variance that CLS has before the deep layers; 0 where a tower has none."""
+    specialists: float = 1.0
+    """Weight of the specialists' mixing; see `headroles.shapes.specialists`."""
     half: bool = True
     """Forward in bfloat16 (weights, norms, softmax and losses stay in float32)."""
     seed: int = 0
@@ -125,11 +132,13 @@ class Trainer:
         self.model: CLIPModel = build_model(config.architecture, self.tokenizer, config.seed).train()
         # On a CPU the fused attention's bfloat16 backward costs more than all the rest of a step.
         self.model.set_attn_implementation("eager")
+        self.deep = DeepOutputs(self.model)
         self._texts = [value_texts(c, v) for c, values in CONCEPTS.items() for v in values]
         generator = torch.Generator().manual_seed(config.seed)
         self.anchors = nn.Parameter(torch.randn(len(self._texts), config.architecture.embed, generator=generator))
         self.optimizers = _optimizers(self.model, self.anchors, config)
         self.step = 0
+        self.seconds = 0.0
 
     def train_step(
         self, images: Tensor, mask: Tensor, labels: Tensor, captions: list[str], named: Tensor
@@ -170,6 +179,10 @@ class Trainer:
         fits = compatibility(named, labels).float()
         losses["contrast"] = config.contrast, contrastive_loss(image, self.embed_texts(captions), fits, scale)
         losses["concept"] = config.concept, concept_loss(image, values, labels, scale)
+        if config.late:
+            losses["late"] = config.late, self.deep.early_share()
+        if config.specialists:
+            losses["mixing"] = config.specialists, self.deep.mixing(labels)
         return losses
 
     def _embed_tokens(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -193,6 +206,7 @@ class Trainer:
         state = {
             "config": json.dumps(dataclasses.asdict(self.config)),
             "step": self.step,
+            "seconds": self.seconds,
             "model": self.model.state_dict(),
             "anchors": self.anchors.data,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -210,7 +224,7 @@ class Trainer:
         self.anchors.data.copy_(state["anchors"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.step = state["step"]
+        self.step, self.seconds = state["step"], state["seconds"]
 
 
 def _optimizers(model: CLIPModel, anchors: nn.Parameter, config: TrainConfig) -> list[torch.optim.Optimizer]:
@@ -232,7 +246,8 @@ def train(
 ) -> Trainer:
     """Train to the end, from the checkpoint in `output` where there is one; writes the model folder there too.
 
-    Every `every` steps: a checkpoint, and a line with the zero-shot accuracies over `scenes` fresh scenes.
+    Every `every` steps: a checkpoint, and a line with the zero-shot accuracies over `scenes` fresh scenes; the model
+    card has them over eight times as many.
     """
     output.mkdir(parents=True, exist_ok=True)
     checkpoint = output / "checkpoint.pt"
@@ -242,23 +257,24 @@ def train(
         log(f"resumed at step {trainer.step}")
     stream = SceneStream(config.seed, config.steps * config.batch, trainer.step * config.batch)
     loader = DataLoader(stream, batch_size=config.batch, num_workers=1, prefetch_factor=8)
-    begun, first = time.perf_counter(), trainer.step
+    clock = time.perf_counter()
     for batch in loader:
         losses = trainer.train_step(*batch)
+        trainer.seconds, clock = trainer.seconds + time.perf_counter() - clock, time.perf_counter()
         if trainer.step % every == 0 or trainer.step == config.steps:
             trainer.save(checkpoint)
             trainer.model.eval()
             accuracy = zero_shot(trainer.embed_images, trainer.embed_texts, scenes)
             trainer.model.train()
-            rate = (trainer.step - first) * config.batch / (time.perf_counter() - begun)
             log(
-                f"step {trainer.step}/{config.steps}, {rate:.0f} images/s; "
+                f"step {trainer.step}/{config.steps}, {trainer.seconds:.0f} s; "
                 + ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
                 + "; zero-shot "
                 + ", ".join(f"{name} {100 * value.mean:.0f}" for name, value in accuracy.items())
             )
     trainer.model.eval()
     save_folder(trainer.model, trainer.tokenizer, output / "model")
+    write_card(output / "model", config, trainer.seconds, 8 * scenes)
     return trainer
 
 
