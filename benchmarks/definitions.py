@@ -101,7 +101,7 @@ def report_definitions(judge: Callable[..., RoleMap], config: ScoreConfig, truth
 
 
 def report_roles(judge: Callable[..., RoleMap], config: ScoreConfig, truth: np.ndarray) -> None:
-    """One line a rule: heads of each role, share of its Attribute heads that are right, share of the true ones it found.
+    """One line a rule: heads of each role, share of Attribute heads that are right, share of true ones found.
 
     True Attribute heads are those of which one concept explains more variance than all others together.
     """

@@ -54,14 +54,10 @@ def command(
     Writes role_map.json, role_map.csv and moments.safetensors. Without arguments it scores the bundled model on
     rendered scenes, offline.
     """
-    from transformers.utils import logging
-
     from headroles.output import check_output, write_results
     from headroles.probes import ProbeBank
     from headroles.score_run import open_run
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     check_output(output, overwrite)
     bank = ProbeBank.load(probes or ("shapes" if model == "shapes" else "general"))
     given = {name: value for name, value in settings.items() if value is not None}

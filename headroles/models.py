@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.utils import logging
 
 from headroles.errors import InputError
 from headroles.hooked_clip import HookedCLIP
@@ -58,9 +60,10 @@ def _load_clip(source: str, name: str, dtype: torch.dtype) -> CLIPModel:
         config = AutoConfig.from_pretrained(source)
         if config.model_type != "clip":
             raise InputError(f"model: {name} is of type {config.model_type!r}; expected a CLIP with both towers")
-        clip, report = CLIPModel.from_pretrained(
-            source, dtype=dtype, attn_implementation="sdpa", output_loading_info=True, use_safetensors=True
-        )
+        with _quiet():
+            clip, report = CLIPModel.from_pretrained(
+                source, dtype=dtype, attn_implementation="sdpa", output_loading_info=True, use_safetensors=True
+            )
     except InputError:
         raise
     except SafetensorError as error:
@@ -72,6 +75,20 @@ def _load_clip(source: str, name: str, dtype: torch.dtype) -> CLIPModel:
             example = sorted(map(str, report[trouble]))[0]
             raise InputError(f"model: {name} has {trouble.replace('_', ' ')}, such as {example}; it is no whole CLIP")
     return clip
+
+
+@contextmanager
+def _quiet():
+    """No warnings and no bar of transformers: what is wrong with a model is said by the checks that follow."""
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _load_preprocess(source: str, clip: CLIPModel) -> Callable[[Image.Image], Tensor]:

@@ -130,6 +130,13 @@ class RoleMap:
         """The bank's concepts, sorted."""
         return tuple(sorted(self.bank.counts))
 
+    def __repr__(self) -> str:
+        """One line: a map of hundreds of heads and texts would drown a console."""
+        counts = ", ".join(f"{sum(head.role == role for head in self)} {role}" for role in ROLES)
+        layers = ", ".join(map(str, self.layers))
+        data = f"{self.images.count} images, {self.bank.name} bank"
+        return f"RoleMap({self.model.name}, layers {layers}: {counts}; {data})"
+
     def __iter__(self) -> Iterator[HeadRole]:
         return iter(self.head_roles)
 

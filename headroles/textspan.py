@@ -60,8 +60,13 @@ def text_span(
         raise InputError(f"selection must be one of {', '.join(SELECTIONS)}, got {selection!r}")
     sigma = (factor @ covariance.to(factor) @ factor.transpose(-1, -2)).to(projected)
     total = sigma.diagonal(dim1=-2, dim2=-1).sum(-1)
-    y = projected.expand(len(sigma), *projected.shape)
-    variance = ((y @ sigma) * y).sum(-1)
+    variance = torch.stack([((projected @ each) * projected).sum(-1) for each in sigma])
+    heads = torch.arange(len(projected), device=projected.device)[:, None]
+
+    def along(rows: Float[Tensor, "draw head 1 width"]) -> Float[Tensor, "draw head text"]:
+        """y q for all draws in one product per head: Y is never copied for a draw."""
+        return (projected @ rows[..., 0, :].permute(1, 2, 0)).permute(2, 0, 1)
+
     length = (projected**2).sum(-1).expand_as(variance).clone()
     shortest = _EXHAUSTED * length.amax(-1, keepdim=True)
     steps = min(picks, projected.shape[-1])
@@ -72,8 +77,7 @@ def text_span(
         usable = length > shortest
         score = variance if selection == "std" else variance / length.clamp_min(1e-30)
         best = score.masked_fill(~usable, -torch.inf).argmax(-1, keepdim=True)
-        pick = y.gather(-2, best[..., None].expand(*best.shape, y.shape[-1]))
-        q = _off(pick, directions)
+        q = _off(projected[heads, best], directions)
         q = _off(q, directions)
         q = q / q.norm(dim=-1, keepdim=True).clamp_min(1e-30)
         sigma_q = q @ sigma
@@ -81,8 +85,7 @@ def text_span(
         alive = (explained > _EXHAUSTED * total[..., None]) & usable.gather(-1, best)
         chosen[..., step] = torch.where(alive, best, -1)[..., 0]
         shares[..., step] = torch.where(alive, explained / total[..., None], 0)[..., 0]
-        a = (y @ q.transpose(-1, -2))[..., 0]
-        b = (y @ _off(sigma_q, directions).transpose(-1, -2))[..., 0]
+        a, b = along(q), along(_off(sigma_q, directions))
         variance = variance - 2 * a * b + a**2 * explained
         length = length - a**2
         directions[..., step, :] = q[..., 0, :]
