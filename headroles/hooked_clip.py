@@ -171,6 +171,11 @@ class HookedCLIP(HookedRootModule):
         return self.clip.config.vision_config.image_size
 
     @property
+    def patches(self) -> int:
+        """Patch tokens of an image, CLS not counted."""
+        return self.clip.vision_model.embeddings.num_patches
+
+    @property
     def logit_scale(self) -> float:
         """The factor on cosines, exp of the learned temperature."""
         return self.clip.logit_scale.exp().item()

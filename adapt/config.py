@@ -1,0 +1,176 @@
+"""Settings of an adapter (DearConfig) and of its training (TrainConfig): frozen, checked, no unknown key. No torch.
+
+DeAR leaves the number of text tokens, beta, the weights of the losses and the training schedule unpublished: the
+defaults of those are ours, in the range of MMRL++ (arXiv 2505.10088), and marked so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from headroles.errors import InputError
+
+MASKS = ("role", "open", "layer", "random", "inverted")
+"""How head roles become attention masks; see `headroles.adapt.masks.vary_kinds`."""
+FUSIONS = ("learned", "fixed", "cls")
+"""How the logits of CLS and attributes are weighed."""
+PRECISIONS = ("no", "bf16", "fp16")
+"""Accelerate's words for mixed precision."""
+ISOLATED, OPEN = "isolated", "open"
+"""The kinds of heads that are no core concept's; see `headroles.adapt.masks.head_kinds`."""
+
+
+class _Settings:
+    """Checks and conversions that all settings share."""
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]):
+        """The opposite of `to_dict`: settings left out take their default, unknown ones are an InputError."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(raw, Mapping):
+            raise InputError(f"{cls.__name__} needs a mapping of settings, got {type(raw).__name__}")
+        unknown = [str(name) for name in raw if name not in known]
+        if unknown:
+            raise InputError(f"{cls.__name__} has no setting {unknown[0]!r}; settings: {', '.join(known)}")
+        return cls(**raw)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON keeps them."""
+        values = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def _check_types(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+            if not _fits(getattr(self, name), kind):
+                raise InputError(f"{name} must be {_WORDS[kind]}, got {value!r}")
+
+    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
+        if getattr(self, name) not in choices:
+            raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+
+    def _check_least(self, least: float, *names: str) -> None:
+        for name in names:
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
+    def _check_above_zero(self, *names: str) -> None:
+        for name in names:
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} must be above 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class DearConfig(_Settings):
+    """All settings of DeAR (arXiv 2603.01111); every part can be switched off by itself."""
+
+    layer: int | None = None
+    """J, the vision layer at whose input the tokens enter, 0-based; None: the first of the last third. Masks start
+    there too. A text tower of another depth starts at the same fraction of its layers."""
+    enter_after: bool = False
+    """Enter one layer later, at the input of J + 1 (the paper's figure allows both readings)."""
+    core: tuple[str, ...] = ("color", "shape", "texture", "object", "location")
+    """Core concepts: one attribute token each, as far as the role map's bank knows them."""
+    mask: str = "role"
+    """"role" (DeAR), "open" (no mask), "layer" (a layer's heads all alike), "random" (roles shuffled), "inverted"."""
+    mask_seed: int = 0
+    """Seed of the "random" mask."""
+    vision_tokens: bool = True
+    """Attribute tokens in the vision tower; without them images are embedded by the frozen CLIP."""
+    text_tokens: int = 4
+    """K, learned tokens after BOT in the text tower; 0: texts are embedded by the frozen CLIP. Default ours."""
+    beta: float = 0.9
+    """Entering a later layer, a token is beta * itself + (1 - beta) * its output of the layer before. Default ours."""
+    token_std: float = 0.02
+    """Standard deviation of the tokens at the start."""
+    fusion: str = "learned"
+    """Weights of CLS and attribute logits: "learned", "fixed" at their start, "cls" (CLS alone)."""
+    alpha_cls: float = 0.7
+    """Weight of CLS at the start, in (0, 1); the attributes share the rest evenly. Default ours."""
+    lambda_image: float = 0.5
+    """Weight of 1 - cos(CLS embedding, frozen CLIP's); 0: off. Default ours."""
+    lambda_text: float = 0.5
+    """Weight of 1 - cos(text embedding, frozen CLIP's); 0: off. Default ours."""
+    lambda_fusion: float = 0.1
+    """Weight of -log(alpha of CLS), for learned fusion; 0: off. Default ours."""
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        self._check_choice("mask", MASKS)
+        self._check_choice("fusion", FUSIONS)
+        self._check_least(0, "mask_seed", "text_tokens", "lambda_image", "lambda_text", "lambda_fusion")
+        self._check_above_zero("token_std")
+        if self.layer is not None:
+            self._check_least(0, "layer")
+        if not 0 <= self.beta <= 1:
+            raise InputError(f"beta must be between 0 and 1, got {self.beta}")
+        if not 0 < self.alpha_cls < 1:
+            raise InputError(f"alpha_cls must lie between 0 and 1, got {self.alpha_cls}; for CLS alone use fusion cls")
+        if not self.core or len(set(self.core)) < len(self.core) or {ISOLATED, OPEN} & set(self.core):
+            raise InputError(f"core must be distinct concepts, none named {ISOLATED} or {OPEN}, got {self.core}")
+        if not self.vision_tokens and not self.text_tokens:
+            raise InputError("vision_tokens is off and text_tokens is 0: nothing is left to train; switch one on")
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Settings):
+    """All settings of training: AdamW, warm-up, then a cosine to 0. Defaults ours, after MMRL++."""
+
+    epochs: int = 10
+    """Passes over the training images."""
+    batch: int = 4
+    """Images of a step, over all processes."""
+    lr: float = 1e-3
+    """Learning rate after warm-up."""
+    weight_decay: float = 5e-4
+    """AdamW's."""
+    warmup_epochs: int = 1
+    """Epochs at `warmup_lr`; below `epochs`."""
+    warmup_lr: float = 1e-5
+    """Learning rate of the warm-up."""
+    cache_views: int = 0
+    """V > 0: V fixed augmented views an image, whose trunk outputs are cached on disk; 0: fresh views, no cache."""
+    share_trunk: bool = True
+    """Run the layers without learned tokens once for the adapted and the frozen branch; False: twice."""
+    precision: str = "no"
+    """Mixed precision, in Accelerate's words: "no", "bf16", "fp16"."""
+    seed: int = 1
+    """Seed of initial tokens, order and augmentation."""
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        self._check_choice("precision", PRECISIONS)
+        self._check_least(1, "epochs", "batch")
+        self._check_least(0, "weight_decay", "warmup_epochs", "warmup_lr", "cache_views", "seed")
+        self._check_above_zero("lr")
+        if self.warmup_epochs >= self.epochs:
+            raise InputError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}")
+        if self.cache_views and not self.share_trunk:
+            raise InputError(f"cache_views must be 0 where share_trunk is off, got {self.cache_views}")
+
+
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    int | None: "a whole number or none",
+    float: "a finite number",
+    str: "a word",
+    tuple[str, ...]: "a list of words",
+}
+"""What a setting's type expects, for messages."""
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if kind == int | None:
+        return value is None or _fits(value, int)
+    if kind == tuple[str, ...]:
+        return isinstance(value, tuple) and all(isinstance(word, str) for word in value)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))

@@ -1,0 +1,46 @@
+"""Role maps made by hand, for models of any shape."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from headroles.hooked_clip import HookedCLIP
+from headroles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
+
+CONCEPTS = ("animal", "color", "location", "object", "shape", "texture")
+ROLES = {"mixed": ("mixed", "color"), "general": ("generalization", "object")}
+"""Other words than a concept's name, which stands for an attribute head."""
+
+
+def build_role_map(
+    model: HookedCLIP, rows: Sequence[Sequence[str]], first: int | None = None, bank: Sequence[str] = CONCEPTS
+) -> RoleMap:
+    """A role map of `rows`, one a layer from `first` on (by default, the last layers).
+
+    A cell is "mixed", "general", or the concept of an attribute head; a row shorter than the layer is repeated.
+    """
+    tower = model.visual
+    first = tower.layers - len(rows) if first is None else first
+    layers = tuple(range(first, first + len(rows)))
+    roles = []
+    for layer, row in zip(layers, rows, strict=True):
+        for head in range(tower.heads):
+            role, concept = ROLES.get(row[head % len(row)], ("attribute", row[head % len(row)]))
+            numbers = {"concept_share": 1.0, "entropy_bits": 0.0, "entropy": 0.0, "interval": (0.0, 0.0)}
+            numbers |= {"p_value": 0.0, "q_value": 0.0, "stability": 1.0, "variance": 1.0}
+            spread = {name: float(name == concept) for name in bank}
+            roles.append(HeadRole(layer, head, role, concept, **numbers, distribution=spread, texts=()))
+    return RoleMap(
+        model=ModelInfo(model.model_name, model.weights_hash(), tower.layers, tower.heads),
+        images=ImagesInfo("by hand", 0, ()),
+        bank=BankInfo("by hand", "0", dict.fromkeys(bank, 1)),
+        settings={},
+        layers=layers,
+        head_roles=tuple(roles),
+    )
+
+
+@pytest.fixture(scope="session")
+def make_role_map():
+    """A function that builds a RoleMap for a model; see `build_role_map`."""
+    return build_role_map
