@@ -64,3 +64,20 @@ def clip_folder(tokenizer, tmp_path_factory):
     tokenizer.save_pretrained(folder)
     CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def color_folder(tmp_path_factory):
+    """A task on disk, train/val/test: four classes of coloured noise, of 5, 1 and 3 images each."""
+    import numpy as np
+    from PIL import Image
+
+    folder, rng = tmp_path_factory.mktemp("colors"), np.random.default_rng(0)
+    for label, name in enumerate(("red", "green", "blue", "grey")):
+        level = np.full(3, 60.0) if name == "grey" else 180.0 * np.eye(3)[label]
+        for split, count in (("train", 5), ("val", 1), ("test", 3)):
+            (folder / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = (level + rng.integers(0, 60, (36, 32, 3))).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{number}.png")
+    return folder
