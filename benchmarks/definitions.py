@@ -107,7 +107,7 @@ def report_roles(judge: Callable[..., RoleMap], config: ScoreConfig, truth: np.n
     """
     rules = [{"roles_by": "null"}]
     rules += [
-        {"roles_by": "threshold", "low": low, "high": high} for low in (0.3, 0.4, 0.5, 0.6) for high in (0.7, 0.8)
+        {"roles_by": "threshold", "low": low, "high": high} for low in (0.3, 0.4, 0.5, 0.6) for high in (0.6, 0.7, 0.8)
     ]
     rules += [{"roles_by": "quantile", "low": low, "high": 1 - low} for low in (0.25, 1 / 3)]
     pure, concept = truth.max(1) > 0.5, truth.argmax(1)

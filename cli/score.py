@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--texts-per-head", type=int, help="Texts that describe a head (at most its width).")
 @click.option("--weights", help="A text counts its share of variance, or 1: variance or count.")
 @click.option("--selection", help="How TextSpan picks: std (original) or variance.")
-@click.option("--roles-by", help="null, threshold or quantile.")
+@click.option("--roles-by", help="threshold (default), quantile or null.")
 @click.option("--low", type=float, help="Attribute up to here (threshold: entropy; quantile: quantile).")
 @click.option("--high", type=float, help="Generalization from here on.")
 @click.option("--prior-correction/--no-prior-correction", default=None, help="Weigh concepts by their share of bank.")
@@ -81,14 +81,16 @@ def _report(role_map: RoleMap, output: Path) -> None:
     for layer in role_map.layers:
         counts = [len(role_map.heads(role=role, layer=layer)) for role in ROLES]
         click.echo(f"{layer:>5}  " + "  ".join(f"{count:>14}" for count in counts))
-    click.echo("clearest head of each concept (entropy in [0, 1], q, first text):")
+    click.echo("clearest head of each concept (entropy in [0, 1], q, its first text of that concept):")
     for concept in role_map.concepts:
         heads = role_map.heads(concept=concept)
         if heads:
             head = heads[0]
-            text = head.texts[0].text if head.texts else "-"
+            text = next((picked.text for picked in head.texts if picked.concept == concept), "-")
             click.echo(f"  {concept:<12} {head.name:<8} {head.role:<14} {head.entropy:.2f}  {head.q_value:.3f}  {text}")
         else:
             click.echo(f"  {concept:<12} none")
+    if not role_map.heads(role="attribute"):
+        click.echo("no head is an Attribute head by this rule; --roles-by quantile ranks the heads instead")
     click.echo(f"wrote {output}/role_map.json, role_map.csv, moments.safetensors")
     click.echo(f"next: headroles plot {output}/role_map.json")

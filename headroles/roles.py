@@ -1,6 +1,6 @@
 """From entropies to roles: Attribute (low Concept Entropy), Generalization (high), Mixed (between).
 
-DeAR gives no thresholds; the three rules here are ours.
+DeAR gives no thresholds; the three rules here are ours. Which is the default, and why, is in docs/results.md.
 """
 
 from __future__ import annotations

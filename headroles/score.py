@@ -46,16 +46,17 @@ class ScoreConfig:
     selection: str = "std"
     """TextSpan picks by "std" (original) or "variance" (per unit of text length)."""
     weights: str = "variance"
-    """A picked text counts as its share of "variance", or 1 ("count", DeAR)."""
-    prior_correction: bool = True
+    """A picked text counts as its share of "variance", or 1 ("count", DeAR). The evidence for this and the next
+    defaults is in docs/results.md."""
+    prior_correction: bool = False
     """Divide a concept's weight by its share of the bank."""
-    center_texts: bool = True
+    center_texts: bool = False
     """Take the bank's mean text off before picking."""
-    roles_by: str = "null"
+    roles_by: str = "threshold"
     """Rule of `headroles.roles.assign_roles`."""
     low: float = 0.5
     """Lower bound of the rules "threshold" (entropy) and "quantile" (quantile)."""
-    high: float = 0.8
+    high: float = 0.6
     """Upper bound of the same."""
     permutations: int = 1000
     """Label shuffles of the null model."""

@@ -7,9 +7,12 @@ import pytest
 import torch
 from scipy.stats import chi2_contingency
 
-from headroles import ProbeBank, load
+from headroles import ProbeBank, ScoreConfig, ShapesImages, load
+from headroles.score import score
 from headroles.shapes import CONCEPTS, NAMES, caption, render, sample_scene, value_texts
 from headroles.shapes.clip import Architecture, to_pixels
+from headroles.shapes.evaluate import zero_shot
+from headroles.shapes.specialists import SPECIALISTS, explained_share
 from headroles.shapes.train import SceneStream, TrainConfig, Trainer, compatibility, contrastive_loss, train
 from headroles.shapes.world import ABSENT, is_held_out
 
@@ -112,3 +115,29 @@ def test_the_preprocessor_does_to_scenes_what_training_did():
     pixels = render(sample_scene(0, 0))
     ours = to_pixels(torch.from_numpy(pixels)[None])[0]
     torch.testing.assert_close(model.processor(Image.fromarray(pixels)), ours, rtol=0, atol=1e-5)
+
+
+def test_the_role_map_finds_specialists_that_training_made():
+    model = load("shapes", "cpu")
+    config = ScoreConfig(bootstraps=2, permutations=20)
+    role_map, _ = score(model, ShapesImages(model.processor, 600), ProbeBank.load("shapes"), config)
+    attribute = {(head.layer, head.head): head.concept for head in role_map.heads(role="attribute")}
+    found = set(attribute.items()) & set(SPECIALISTS.items())
+    assert {"color", "location", "texture", "shape"} <= {concept for _, concept in found}
+    assert all(SPECIALISTS[place] == concept for place, concept in attribute.items() if place in SPECIALISTS)
+
+
+@pytest.mark.parametrize(("split", "least"), [("all", 0.96), ("held-out", 0.95)])
+def test_the_bundled_model_knows_the_world(split, least):
+    model = load("shapes", "cpu")
+    with torch.inference_mode():
+        accuracies = zero_shot(lambda images: model(to_pixels(images)), model.embed_texts, 500, split)
+    assert {concept for concept, accuracy in accuracies.items() if accuracy.mean < least} == set()
+
+
+def test_explained_share_is_one_for_a_function_of_the_value_and_leaves_absent_values_out():
+    values = torch.tensor([0, 0, 1, 1, 2, 2, ABSENT])
+    rows = torch.eye(7)[[0, 0, 3, 3, 5, 5, 6]]
+    assert explained_share(rows, values).item() == pytest.approx(1)
+    noise = torch.tensor([[1.0], [-1.0], [1.0], [-1.0], [1.0], [-1.0], [9.0]])
+    assert explained_share(noise, values).item() == pytest.approx(0)

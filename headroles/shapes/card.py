@@ -50,7 +50,20 @@ descriptions in the bundled probe bank. "Held-out pairs" shows only (color, item
 
 ## What was tried
 
-@@TRIED@@
+Every recipe from scratch, 64 or 96 images a step on one core; accuracies are zero-shot, in percent, on 500 scenes.
+
+- **Optimiser** (all losses together, no specialists, step 300): AdamW at 1e-3 reaches shape 18, texture 30, location
+  38; Muon at 3e-3, shipped, 35, 53, 95. Muon at 1e-2 is slower than at 2e-3 (step 400, anchors: shape 26 against 39).
+- **Anchors first, texts later**, or all losses together: no difference (step 500: shape 59 and 57). Together, shipped,
+  needs no second schedule.
+- **Patches.** 16 pixels are quicker for shape (step 900: 88) and far slower for texture (39); shipped: 8. The loss on
+  patches changes little (step 300 without it: shape 30, texture 45).
+- **Roles.** Without more, all of this gives a good CLIP whose deep heads are blends: at step 1,000 of an earlier run
+  (96,000 scenes) texture, color and shape explained at most 27%, 13% and 36% of the variance of any head of the last
+  third. Keeping CLS empty until the last third moves the concepts there, still blended; so do 16 heads of width 8. So
+  the shipped model has **specialists**: half of the deep heads are trained to follow one given concept
+  (`headroles.shapes.specialists`). What a role map says of these heads can be held to that; that heads of a CLIP
+  specialise of themselves is not shown by this model.
 
 ## Limits
 
