@@ -6,23 +6,15 @@ its spread and its goal. Times are medians over interleaved rounds, `[least, mos
 
 from __future__ import annotations
 
-import resource
-import statistics
-import sys
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
 from functools import partial
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import click
+from measure import in_fresh_process, interleave, random_clip, random_model, report, report_ratios, resident_peak
 
 # Everything heavy is imported where it is used: this process must stay small until the memory figures are taken.
 if TYPE_CHECKING:
-    from transformers import CLIPModel
-
     from headroles import HookedCLIP
 
 FIGURES = ("memory", "speed", "textspan")
@@ -85,8 +77,8 @@ def measure_speed(images: int, repeats: int, threads: int) -> None:
     click.echo(f"speed: ViT-B/16, {images} images a batch, {repeats} rounds, {threads} threads")
     report("plain forward, seconds", seconds["plain"])
     for layers, numbers in chosen.items():
-        ratios = [scored / base for scored, base in zip(seconds[layers], seconds["plain"], strict=True)]
-        report(f"scoring {len(numbers)} layers / plain forward", ratios, GOALS["speed"])
+        label = f"scoring {len(numbers)} layers / plain forward"
+        report_ratios(label, seconds[layers], seconds["plain"], GOALS["speed"])
 
 
 def measure_textspan(repeats: int, threads: int) -> None:
@@ -150,61 +142,14 @@ def peak_memory(size: str, count: int, threads: int) -> list[int]:
     return [*peaks, resident_peak()]
 
 
-def resident_peak() -> int:
-    """Bytes: macOS counts in bytes, others in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def in_fresh_process(function: Callable[..., list[int]], *arguments: object) -> list[int]:
-    """The function's result in a new interpreter, which on Linux starts with its parent's resident size as peak."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
-
-
 def open_model(size: str) -> HookedCLIP:
     """The bundled model, or a random one that reads images and texts of the shapes world."""
-    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     from transformers.utils import logging
 
-    from headroles import HookedCLIP, load
-    from headroles.models import Preprocess
-    from headroles.shapes.clip import build_tokenizer
+    from headroles import load
 
     logging.disable_progress_bar()
-    if size == "shapes":
-        return load("shapes")
-    side = SIDES[size]
-    processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
-    return HookedCLIP(random_clip(side), size, build_tokenizer(), Preprocess(processor))
-
-
-def random_clip(side: int) -> CLIPModel:
-    """OpenAI's ViT-B/16 with random weights, for images of `side` pixels and the shapes world's tokens."""
-    from transformers import CLIPConfig, CLIPModel
-
-    from headroles.shapes.clip import build_tokenizer
-
-    marks = {f"{mark}_token_id": getattr(build_tokenizer(), f"{mark}_token_id") for mark in ("bos", "eos", "pad")}
-    return CLIPModel(CLIPConfig(vision_config={"image_size": side, "patch_size": 16}, text_config=marks)).eval()
-
-
-def interleave(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of every task in `repeats` rounds of all tasks, each round in another order, after one to warm up."""
-    names, seconds = list(tasks), {name: [] for name in tasks}
-    for turn in range(repeats + 1):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            start = time.perf_counter()
-            tasks[name]()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: taken[1:] for name, taken in seconds.items()}
-
-
-def report(label: str, values: Sequence[float], goal: float | None = None) -> None:
-    """One line: median, spread and, where there is a goal, whether the median meets it."""
-    middle = statistics.median(values)
-    verdict = "" if goal is None else f"  goal <= {goal:g}: {'met' if middle <= goal else 'missed'}"
-    click.echo(f"  {label:<48}{middle:10.3f}  [{min(values):.3f}, {max(values):.3f}]" + verdict)
+    return load("shapes") if size == "shapes" else random_model(size, SIDES[size])
 
 
 if __name__ == "__main__":

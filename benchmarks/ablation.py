@@ -1,0 +1,198 @@
+"""Do role masks help? Zero-shot CLIP and DeAR with every kind of mask, on the built-in tasks, over seeds.
+
+`python benchmarks/ablation.py --tune` tries settings on validation splits alone and prints the best;
+`python benchmarks/ablation.py` trains task x mask x seed with the defaults, and prints base, novel, their harmonic mean
+and retention (mean change on the plain concept tasks) with 95% intervals over seeds, and paired differences against
+`role`. Every finished run is a line of OUTPUT/runs.jsonl: stopped and started again, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from headroles import HookedCLIP, ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
+from headroles.adapt import Dear, DearConfig, Task, TrainConfig, fit, open_task
+from headroles.adapt.config import MASKS
+from headroles.adapt.metrics import harmonic_mean, interval
+from headroles.adapt.tasks import Example, TaskImages
+from headroles.score import score
+from headroles.shapes.tasks import RETENTION
+
+TASKS = ("turned", "tiny", "hidden", "clutter", "stack", "pastel")
+FIGURES = ("base", "novel", "hm", "retention")
+TUNING_SEED = 101
+"""Of the shots and the training when settings are tuned; the reported seeds are others."""
+GRID: dict[str, Sequence[Any]] = {
+    "layer": (5, 6),
+    "beta": (0.5, 0.9),
+    "lr": (2e-3, 1e-2),
+    "lambda_image": (0.5, 5.0),
+}
+"""Settings that `--tune` crosses."""
+
+
+class Bench:
+    """The bundled model, its role map, and trunk outputs of all images that are tested."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        output.mkdir(parents=True, exist_ok=True)
+        self.model: HookedCLIP = load("shapes", "cpu")
+        self.role_map = self._role_map()
+        self.kept = [open_task(f"shapes:{name}") for name in RETENTION]
+        self.trunks = cache(self._trunks)
+        self.lines = output / "runs.jsonl"
+        self.done = {}
+        if self.lines.is_file():
+            self.done = {row["key"]: row for row in map(json.loads, self.lines.read_text().splitlines())}
+
+    def _role_map(self) -> RoleMap:
+        path = self.output / "role_map.json"
+        if not path.is_file():
+            images = ShapesImages(self.model.processor, 2000)
+            score(self.model, images, ProbeBank.load("shapes"), ScoreConfig(), source="shapes")[0].save(path)
+        return RoleMap.load(path)
+
+    @torch.inference_mode()
+    def _trunks(self, examples: tuple[Example, ...], layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The residual stream before `layer`, and labels."""
+        images = TaskImages(examples, self.model.processor, False, 0, 0)
+        pixels = torch.stack([images[index][1] for index in range(len(images))])
+        parts = [self.model.visual.run(self.model.start_images(part), range(layer)) for part in pixels.split(200)]
+        return torch.cat(parts), torch.tensor([example.label for example in examples])
+
+    @torch.inference_mode()
+    def accuracy(self, dear: Dear, task: Task, examples: Iterable[Example]) -> tuple[float, float]:
+        """Zero-shot and adapted accuracy."""
+        trunk, labels = self.trunks(tuple(examples), dear.layer)
+        texts = dear.text_trunk(task.prompts)
+        encoded = dear.encode_texts(texts)
+        frozen = torch.cat([(dear.frozen_images(part) @ texts.frozen.T).argmax(1) for part in trunk.split(200)])
+        logits = torch.cat([dear.logits(dear.encode_images(part), encoded) for part in trunk.split(200)])
+        return (frozen == labels).double().mean().item(), (logits.argmax(1) == labels).double().mean().item()
+
+    def run(self, name: str, dear: DearConfig, train: TrainConfig, split: str, shots: int) -> dict[str, Any]:
+        """Train and test once, or recall that: figures of the frozen ("zero-shot") and the adapted model."""
+        # Masks and validation rest on the same model, so the key need not hold more than its weights.
+        settings = {"task": name, "dear": dear.to_dict(), "train": train.to_dict(), "split": split, "shots": shots}
+        whole = json.dumps({**settings, "role map": self.role_map.to_json()}, sort_keys=True)
+        key = hashlib.sha256(whole.encode()).hexdigest()
+        if key not in self.done:
+            row = {"key": key, **settings, **self._run(name, dear, train, split, shots)}
+            with self.lines.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+            self.done[key] = row
+        return self.done[key]
+
+    def _run(self, name: str, config: DearConfig, train: TrainConfig, split: str, shots: int) -> dict[str, Any]:
+        task = open_task(f"shapes:{name}")
+        base, novel = task.halves()
+        dear = Dear(self.model, self.role_map, config, train.seed)
+        scratch = self.output / "scratch"
+        shutil.rmtree(scratch, ignore_errors=True)
+        fit(dear, task.few_shot(shots, train.seed).halves()[0], train, scratch)
+        pairs = [self.accuracy(dear, half, getattr(half, split)) for half in (base, novel)]
+        kept = [self.accuracy(dear, each, getattr(each, split)) for each in self.kept]
+        frozen, adapted = ([pair[side] for pair in pairs] for side in (0, 1))
+        lost = float(np.mean([after - before for before, after in kept]))
+        return {
+            "zero-shot": [*frozen, harmonic_mean(*frozen), 0.0],
+            "adapted": [*adapted, harmonic_mean(*adapted), lost],
+            "alpha": dear.alpha.tolist(),
+        }
+
+
+def tune(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int) -> None:
+    """Every combination of GRID with the role mask, on validation splits; the best by mean harmonic mean last."""
+    results = []
+    for values in itertools.product(*GRID.values()):
+        chosen = dict(zip(GRID, values, strict=True))
+        dear, training = (
+            replace(config, **{key: value for key, value in chosen.items() if hasattr(config, key)})
+            for config in (DearConfig(), replace(train, seed=TUNING_SEED))
+        )
+        rows = [bench.run(name, dear, training, "val", shots)["adapted"] for name in names]
+        results.append((np.mean(rows, 0), chosen))
+        click.echo(_tuning_line(*results[-1]))
+    click.echo("best:")
+    click.echo(_tuning_line(*max(results, key=lambda each: each[0][2])))
+
+
+def _tuning_line(figures: np.ndarray, chosen: dict[str, Any]) -> str:
+    numbers = "  ".join(f"{name} {100 * value:6.2f}" for name, value in zip(FIGURES, figures, strict=True))
+    return f"{numbers}  {chosen}"
+
+
+def compare(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int, seeds: Sequence[int]) -> None:
+    """The table: every mask on every task with every seed."""
+    adapted = {mask: np.zeros((len(names), len(seeds), 4)) for mask in MASKS}
+    frozen = np.zeros((len(names), len(seeds), 4))
+    for (row, name), (column, seed) in itertools.product(enumerate(names), enumerate(seeds)):
+        for mask in MASKS:
+            config = DearConfig(mask=mask, mask_seed=seed)
+            result = bench.run(name, config, replace(train, seed=seed), "test", shots)
+            adapted[mask][row, column], frozen[row, column] = result["adapted"], result["zero-shot"]
+        click.echo(f"  {name}, seed {seed}: " + ", ".join(f"{m} {100 * adapted[m][row, column, 2]:.1f}" for m in MASKS))
+    click.echo(f"mean over {len(names)} tasks, 95% intervals over {len(seeds)} seeds, percent")
+    _table({"zero-shot": frozen, **adapted}, _plain)
+    click.echo("role minus each, paired by task and seed")
+    _table({mask: adapted["role"] - adapted[mask] for mask in MASKS if mask != "role"}, _signed)
+    click.echo("harmonic mean by task, mean over seeds")
+    click.echo("| task | " + " | ".join(["zero-shot", *MASKS]) + " |")
+    click.echo("|---" * (2 + len(MASKS)) + "|")
+    for row, name in enumerate(names):
+        cells = [f"{100 * part[row, :, 2].mean():.1f}" for part in (frozen, *adapted.values())]
+        click.echo(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def _table(columns: dict[str, np.ndarray], write: Callable[[np.ndarray], str]) -> None:
+    click.echo("| mask | " + " | ".join(FIGURES) + " |")
+    click.echo("|---" * (1 + len(FIGURES)) + "|")
+    for name, values in columns.items():
+        by_seed = values.mean(0)
+        click.echo(f"| {name} | " + " | ".join(write(by_seed[:, figure]) for figure in range(len(FIGURES))) + " |")
+
+
+def _plain(values: np.ndarray, sign: str = "") -> str:
+    bounds = interval(values.tolist())
+    around = "" if bounds is None else f" ± {50 * (bounds[1] - bounds[0]):.1f}"
+    return f"{100 * values.mean():{sign}.1f}{around}"
+
+
+def _signed(values: np.ndarray) -> str:
+    return _plain(values, "+")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--tune", "tuning", is_flag=True, help="Tune on validation splits instead.")
+@click.option("--tasks", default=",".join(TASKS), show_default=True, help="Built-in tasks.")
+@click.option("--seeds", type=click.IntRange(min=2), default=5, show_default=True, help="Seeds 1 to N.")
+@click.option("--shots", type=click.IntRange(min=1), default=16, show_default=True, help="Training images a class.")
+@click.option("--epochs", type=int, default=20, show_default=True, help="Of every training.")
+@click.option("--batch", type=int, default=16, show_default=True, help="Images a step.")
+@click.option("--lr", type=float, default=1e-2, show_default=True, help="Learning rate; --tune tries its own.")
+@click.option("--output", type=click.Path(path_type=Path), default=Path("runs/ablation"), show_default=True)
+def main(tuning: bool, tasks: str, seeds: int, shots: int, epochs: int, batch: int, lr: float, output: Path) -> None:
+    """Compare the masks, or tune settings on validation splits."""
+    bench, names = Bench(output), tasks.split(",")
+    train = TrainConfig(epochs=epochs, batch=batch, lr=lr)
+    if tuning:
+        tune(bench, names, train, shots)
+    else:
+        compare(bench, names, train, shots, range(1, seeds + 1))
+
+
+if __name__ == "__main__":
+    main()

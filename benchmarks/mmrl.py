@@ -1,0 +1,98 @@
+"""What a training step of MMRL (arXiv 2503.08497) has to compute, written from the paper's description.
+
+For timing alone: on random weights nothing is learned. It runs on the same CLIP blocks as DeAR, so that a difference
+in time is one of the methods and not of their kernels; both branches share one CLIP in memory.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity, cross_entropy, normalize
+
+from headroles import HookedCLIP
+from headroles.hooked_clip import Tower
+
+FIRST = 5
+"""Index of the first layer, in both towers, that tokens enter."""
+TOKENS, SPACE = 5, 512
+"""Learned tokens and the width of the space that both towers share."""
+ALPHA, LAMBDA, SCALE = 0.7, 0.5, 100.0
+"""Weight of the CLS loss; of the distances from frozen CLIP (the paper's differ by data set); on cosines."""
+
+
+class Mmrl(nn.Module):
+    """Tokens of a shared space, mapped into every layer from `FIRST` on of both towers, and a second projection.
+
+    `model` is frozen in place and held outside the module tree. On a ViT-B/16 4,992,256 numbers are trained, as
+    published.
+    """
+
+    def __init__(self, model: HookedCLIP) -> None:
+        super().__init__()
+        self.__dict__["model"] = model.requires_grad_(False)
+        self.space = nn.Parameter(0.02 * torch.randn(TOKENS, SPACE))
+        self.to_vision, self.to_text = (
+            nn.ModuleList(nn.Linear(SPACE, tower.width) for _ in range(FIRST, tower.layers))
+            for tower in (model.visual, model.text)
+        )
+        self.norm, projection = model.visual.copy_readout()
+        self.projection = projection.requires_grad_(True)
+
+    @torch.no_grad()
+    def frozen_texts(self, ids: Int[Tensor, "text token"]) -> Float[Tensor, "text embed"]:
+        """Frozen CLIP's unit embeddings; needed once a run."""
+        return normalize(self.model(input_ids=ids), dim=-1)
+
+    @torch.no_grad()
+    def frozen_images(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+        """Frozen CLIP's unit embeddings: all layers, beside the adapted ones."""
+        return normalize(self.model(pixel_values=pixels), dim=-1)
+
+    def encode_images(
+        self, pixels: Float[Tensor, "image 3 height width"]
+    ) -> tuple[Float[Tensor, "image embed"], Float[Tensor, "image embed"]]:
+        """Unit embeddings of CLS, read as CLIP does, and of the tokens' mean, read by the trained projection."""
+        tower = self.model.visual
+        joined = self._run(tower, self.model.start_images(pixels), self.to_vision)
+        tokens = self.projection(self.norm(joined[:, 1 : 1 + TOKENS]).mean(1))
+        return normalize(tower.read(joined[:, 0]), dim=-1), normalize(tokens, dim=-1)
+
+    def encode_texts(self, ids: Int[Tensor, "text token"]) -> Float[Tensor, "text embed"]:
+        """Unit embeddings, from the words on."""
+        tower = self.model.text
+        joined = self._run(tower, self.model.start_texts(ids), self.to_text, causal=True)
+        ends = joined[torch.arange(len(ids)), self.model.text_rows(ids) + TOKENS]
+        return normalize(tower.read(ends), dim=-1)
+
+    def forward(
+        self,
+        pixels: Float[Tensor, "image 3 height width"],
+        labels: Int[Tensor, "image"],
+        ids: Int[Tensor, "text token"],
+        frozen_texts: Float[Tensor, "text embed"],
+    ) -> Float[Tensor, ""]:
+        """The loss of a step: both classifications and both distances from frozen CLIP."""
+        cls, tokens = self.encode_images(pixels)
+        texts = self.encode_texts(ids)
+        right = [cross_entropy(SCALE * images @ texts.T, labels) for images in (cls, tokens)]
+        apart = [
+            1 - cosine_similarity(*pair, dim=-1).mean()
+            for pair in ((cls, self.frozen_images(pixels)), (texts, frozen_texts))
+        ]
+        return ALPHA * right[0] + (1 - ALPHA) * right[1] + LAMBDA * sum(apart)
+
+    def _run(
+        self, tower: Tower, residual: Float[Tensor, "row token width"], mappings: nn.ModuleList, causal: bool = False
+    ) -> Float[Tensor, "row token width"]:
+        """All layers; a layer's own tokens follow the first position and replace those of the layer before."""
+        length = residual.shape[1]
+        plain, longer = ((self.model.causal_mask(n) if causal else None) for n in (length, length + TOKENS))
+        joined = tower.run(residual, range(FIRST), plain)
+        begin, rest = joined.split([1, length - 1], 1)
+        for layer, mapping in enumerate(mappings, FIRST):
+            entering = mapping(self.space).expand(len(residual), -1, -1)
+            joined = tower.run(torch.cat([begin, entering, rest], 1), [layer], longer)
+            begin, _, rest = joined.split([1, TOKENS, length - 1], 1)
+        return joined
