@@ -85,7 +85,7 @@ class DearConfig(_Settings):
     """Attribute tokens in the vision tower; without them images are embedded by the frozen CLIP."""
     text_tokens: int = 4
     """K, learned tokens after BOT in the text tower; 0: texts are embedded by the frozen CLIP. Default ours."""
-    beta: float = 0.9
+    beta: float = 0.5
     """Entering a later layer, a token is beta * itself + (1 - beta) * its output of the layer before. Default ours."""
     token_std: float = 0.02
     """Standard deviation of the tokens at the start."""
@@ -93,7 +93,7 @@ class DearConfig(_Settings):
     """Weights of CLS and attribute logits: "learned", "fixed" at their start, "cls" (CLS alone)."""
     alpha_cls: float = 0.7
     """Weight of CLS at the start, in (0, 1); the attributes share the rest evenly. Default ours."""
-    lambda_image: float = 0.5
+    lambda_image: float = 5.0
     """Weight of 1 - cos(CLS embedding, frozen CLIP's); 0: off. Default ours."""
     lambda_text: float = 0.5
     """Weight of 1 - cos(text embedding, frozen CLIP's); 0: off. Default ours."""

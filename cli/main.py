@@ -12,8 +12,11 @@ import headroles
 from headroles.errors import InputError
 
 _COMMANDS = {
+    "adapt": "Adapt a CLIP to a task from a few images a class.",
+    "evaluate": "Test an adapter on its own task or on others.",
     "models": "List the models that `--model` knows by name.",
-    "plot": "Draw a role map.",
+    "plot": "Draw a role map or an adapter.",
+    "predict": "Say what is in images with an adapter.",
     "probes": "List the bundled probe banks.",
     "score": "Turn images into a role map of a CLIP's heads.",
 }

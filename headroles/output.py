@@ -16,11 +16,16 @@ _FILES = ("role_map.json", "role_map.csv", "moments.safetensors")
 
 def check_output(folder: Path, overwrite: bool) -> None:
     """Make the folder, and refuse one that cannot be written or already holds a role map."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"output: {folder} is a file; give a folder")
     taken = [name for name in _FILES if (folder / name).exists()]
     if taken and not overwrite:
         raise InputError(f"output: {folder} already holds {taken[0]}; give another --output or --overwrite")
+    check_writable(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder; InputError where it cannot be made or written to."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"output: {folder} is a file; give a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".headroles.partial"

@@ -56,13 +56,13 @@ _UNDATED = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"Creati
 
 _MARKERS = {"attribute": ("^", "#D55E00"), "mixed": ("D", "#FFFFFF"), "generalization": ("o", "#56B4E9")}
 """Shape and Okabe-Ito colour of every role."""
-_COLORS = ("#332288", "#CC6677", "#88CCEE", "#117733", "#DDCC77", "#882255", "#44AA99", "#AA4499")
+COLORS = ("#332288", "#CC6677", "#88CCEE", "#117733", "#DDCC77", "#882255", "#44AA99", "#AA4499")
 """Paul Tol's "muted" colours, which every kind of colour vision can tell apart."""
 _HATCHES = ("", "/////", ".....", "xxxxx")
 _MARKER = 4.5
 """Points."""
-_INK, _GREY, _LIGHT = "#222222", "#666666", 0.21
-"""Text colours; the luminance from which `_INK` stands out more than white."""
+INK, GREY, _LIGHT = "#222222", "#666666", 0.21
+"""Text colours; the luminance from which `INK` stands out more than white."""
 
 _MARGIN, _LINE, _MIN_WIDTH = 0.3, 0.19, 5.6
 """Inches, as are all lengths of a page."""
@@ -112,7 +112,7 @@ def entropy_figure(role_map: RoleMap) -> Figure:
     left, width, bottom = 2 * _MARGIN, max(_MIN_WIDTH, heads * cell + 3 * _MARGIN), rows * cell
     entries = [f"{code}\N{NO-BREAK SPACE}{concept}" for concept, code in concept_codes(role_map.concepts).items()]
     key = _wrap(", ".join(entries), width - left - _MARGIN)
-    with _style():
+    with figure_style():
         page = _Page(role_map, "Concept Entropy and role of every head", width, bottom + 1.3 + len(key) * _LINE)
         bar = page.axes(left, bottom + 0.6, 2.1, 0.13)
         _heat_map(page.axes(left, 0, heads * cell, bottom), bar, role_map)
@@ -150,7 +150,7 @@ def concepts_figure(role_map: RoleMap) -> Figure:
     panel = max(_MIN_WIDTH - 2 * _MARGIN, columns * _PANEL) / columns
     tall, length = role_map.model.heads * _LINE + 0.45, panel - _AROUND_BARS
     body = math.ceil(len(layers) / columns) * tall + 0.3
-    with _style():
+    with figure_style():
         page = _Page(role_map, "Concepts of every head", columns * panel + 2 * _MARGIN, body + 1.4 * _LINE, key)
         page.legend(_MARGIN, body, _role_keys(), columns=3)
         for place, layer in enumerate(layers):
@@ -172,7 +172,7 @@ def _concept_bars(axes: Axes, heads: Sequence[HeadRole], key: Mapping[str, _Conc
         shares = sorted(head.distribution.items(), key=lambda item: (-item[1], item[0]))
         ends = np.cumsum([share for _, share in shares])
         segments += [(row, end - share, share, key[name]) for end, (name, share) in zip(ends, shares, strict=True)]
-        axes.text(1 + 0.34 / length, row, f"{head.entropy:.2f}", ha="right", va="center_baseline", color=_GREY)
+        axes.text(1 + 0.34 / length, row, f"{head.entropy:.2f}", ha="right", va="center_baseline", color=GREY)
     segments = [segment for segment in segments if segment[2] > 0]
     _bars(axes, segments, 0.86)
     for row, left, share, concept in segments:
@@ -184,7 +184,7 @@ def _concept_bars(axes: Axes, heads: Sequence[HeadRole], key: Mapping[str, _Conc
     rows = range(len(heads))
     _mark_roles(axes, heads, np.full(len(heads), -0.09 / length), np.array(rows))
     axes.set(xlim=(0, 1), ylim=(len(heads) - 0.5, -0.5), xticks=[])
-    axes.set_title("entropy", loc="right", color=_GREY, pad=3, x=1 + 0.34 / length)
+    axes.set_title("entropy", loc="right", color=GREY, pad=3, x=1 + 0.34 / length)
     axes.set_yticks(rows, [f"H{head.head}" for head in heads])
     axes.tick_params(axis="y", pad=12)
     sns.despine(ax=axes, left=True, bottom=True)
@@ -204,7 +204,7 @@ def texts_figure(role_map: RoleMap, heads: Sequence[str] | None = None) -> Figur
     columns = min(len(chosen), _CARDS_WIDE)
     lines = 3.6 + max(min(len(head.texts), _CARD_TEXTS) for head in chosen)
     width, body = columns * (_CARD + _MARGIN) + _MARGIN, math.ceil(len(chosen) / columns) * lines * _LINE
-    with _style():
+    with figure_style():
         page = _Page(role_map, "Texts that span the heads' outputs", width, body, key)
         for place, head in enumerate(chosen):
             row, column = divmod(place, columns)
@@ -220,13 +220,13 @@ def _card(axes: Axes, head: HeadRole, key: Mapping[str, _Concept], longest: floa
     def write(x: float, line: float, text: str, **look: Any) -> None:
         axes.text(x, line, text, va="center_baseline", **look)
 
-    right, start, length = {"ha": "right", "color": _GREY}, _CARD - 1.15, 0.7
+    right, start, length = {"ha": "right", "color": GREY}, _CARD - 1.15, 0.7
     write(0, 0.4, head.name, size=10, weight="bold")
     _mark_roles(axes, [head], np.array([0.95]), np.array([0.4]))
     write(1.05, 0.4, head.role)
     write(_CARD, 0.4, f"entropy {head.entropy:.2f}", **right)
     write(0, 1.5, f"{key[head.concept].code}  {head.concept} ({head.concept_share:.0%})", weight="bold")
-    axes.axhline(2.1, color=_GREY, linewidth=0.6)
+    axes.axhline(2.1, color=GREY, linewidth=0.6)
     texts = list(enumerate(head.texts[:_CARD_TEXTS], start=3))
     for line, picked in texts:
         write(0, line, _shorten(picked.text, start - 0.32))
@@ -265,8 +265,7 @@ def plot(role_map: RoleMap, kind: str, path: str | os.PathLike, heads: Sequence[
     path = Path(path)
     if kind not in (*KINDS, "all"):
         raise InputError(f"kind must be one of {', '.join(KINDS)}, all, got {kind!r}")
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"figure file must end in {', '.join(SUFFIXES)}, got {path.name!r}")
+    check_suffix(path)
     if heads is not None and kind in ("entropy", "concepts"):
         raise InputError(f"heads can be chosen for texts only, got kind {kind!r}, which shows every head")
     draw = {"entropy": entropy_figure, "concepts": concepts_figure, "texts": lambda of: texts_figure(of, heads)}
@@ -275,21 +274,28 @@ def plot(role_map: RoleMap, kind: str, path: str | os.PathLike, heads: Sequence[
     figures = [draw[each](role_map) for each in kinds]
     path.parent.mkdir(parents=True, exist_ok=True)
     for figure, target in zip(figures, paths, strict=True):
-        _write(figure, target)
+        write_figure(figure, target)
     return paths
 
 
-def _write(figure: Figure, path: Path) -> None:
+def check_suffix(path: Path) -> None:
+    """InputError where `path` is no file that `write_figure` can write."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"figure file must end in {', '.join(SUFFIXES)}, got {path.name!r}")
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in one step; the same figure gives the same bytes."""
     partial, suffix = path.with_name(path.name + ".partial"), path.suffix.lower()
     try:
-        with _style():
+        with figure_style():
             figure.savefig(partial, format=suffix[1:], metadata=_UNDATED[suffix])
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _style() -> AbstractContextManager[None]:
+def figure_style() -> AbstractContextManager[None]:
     """Our settings over matplotlib's own, whatever the user has set, and back to those at the end."""
     return matplotlib.style.context(["default", _STYLE])
 
@@ -312,7 +318,7 @@ class _Page:
         self.figure = Figure(figsize=(self.width, self.height))
         self.text(_MARGIN, _MARGIN - self.top, heading, size=11, weight="bold")
         x, y = self._place(_MARGIN, _MARGIN + 1.3 * _LINE - self.top)
-        self.figure.suptitle("\n".join(facts), x=x, y=y, ha="left", va="top", size=_SIZE, color=_GREY, linespacing=1.4)
+        self.figure.suptitle("\n".join(facts), x=x, y=y, ha="left", va="top", size=_SIZE, color=GREY, linespacing=1.4)
         self.legend(_MARGIN, body, entries, columns)
 
     def _place(self, left: float, top: float) -> tuple[float, float]:
@@ -335,7 +341,7 @@ class _Page:
 
 def _concept_key(concepts: Sequence[str]) -> dict[str, _Concept]:
     """The look of every concept of a bank, the same in all figures."""
-    fills = [(color, hatch) for hatch in _HATCHES for color in _COLORS]
+    fills = [(color, hatch) for hatch in _HATCHES for color in COLORS]
     codes = enumerate(concept_codes(concepts).items())
     return {name: _Concept(name, code, *fills[number % len(fills)]) for number, (name, code) in codes}
 
@@ -358,18 +364,18 @@ def _mark_roles(axes: Axes, heads: Sequence[HeadRole], x: ndarray, y: ndarray) -
     roles = np.array([head.role for head in heads])
     for role, (shape, color) in _MARKERS.items():
         place = x[roles == role], y[roles == role]
-        look = {"color": color, "edgecolor": _INK, "linewidth": 0.6, "zorder": 3, "clip_on": False}
+        look = {"color": color, "edgecolor": INK, "linewidth": 0.6, "zorder": 3, "clip_on": False}
         axes.scatter(*place, s=_MARKER**2, marker=shape, **look)
 
 
 def _role_keys() -> list[Line2D]:
     """Legend entries of the roles."""
-    look = {"linestyle": "none", "markersize": _MARKER, "markeredgecolor": _INK, "markeredgewidth": 0.6}
+    look = {"linestyle": "none", "markersize": _MARKER, "markeredgecolor": INK, "markeredgewidth": 0.6}
     return [Line2D([], [], marker=shape, color=color, label=role, **look) for role, (shape, color) in _MARKERS.items()]
 
 
 def _text_color(background: Any) -> str:
-    return _INK if sns.utils.relative_luminance(background) > _LIGHT else "white"
+    return INK if sns.utils.relative_luminance(background) > _LIGHT else "white"
 
 
 def _legend_columns(entries: Sequence[Patch], width: float) -> int:

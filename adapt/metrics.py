@@ -1,0 +1,155 @@
+"""The rows of an evaluation: one a seed, protocol, task and part; as JSON, CSV or table. Needs no torch."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+MEAN = "mean"
+"""Name of the row that averages several tasks."""
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Right answers, class by class."""
+
+    classes: tuple[str, ...]
+    """Class names."""
+    right: tuple[int, ...]
+    """Right answers among the images of each class."""
+    total: tuple[int, ...]
+    """Images of each class."""
+
+    @property
+    def mean(self) -> float:
+        """Top-1 over all images, in [0, 1]."""
+        return sum(self.right) / sum(self.total)
+
+    @property
+    def per_class(self) -> dict[str, float | None]:
+        """Class name -> accuracy; None for a class without images."""
+        rows = zip(self.classes, self.right, self.total, strict=True)
+        return {name: right / total if total else None for name, right, total in rows}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One row of the results: what the frozen and the adapted CLIP reach with one seed on one part of a protocol."""
+
+    seed: int
+    """Seed of the shots and of the training."""
+    protocol: str
+    """One of `PROTOCOLS`, or "retention"."""
+    task: str
+    """The tested task, or "mean"."""
+    part: str
+    """base, novel, hm (harmonic mean), or all (all classes)."""
+    images: int
+    """Tested images; for a mean or hm, of all its parts."""
+    zero_shot: float
+    """The frozen CLIP, in [0, 1]."""
+    adapted: float
+    """The adapted CLIP, in [0, 1]."""
+    per_class: Mapping[str, Mapping[str, float | None]] = dataclasses.field(default_factory=dict)
+    """"zero_shot" and "adapted" -> class -> accuracy; empty for hm and mean."""
+
+    @property
+    def difference(self) -> float:
+        """Adapted minus zero-shot: on retention tasks, what the adapter costs or gives."""
+        return self.adapted - self.zero_shot
+
+
+def harmonic_mean(base: float, novel: float) -> float:
+    """2 / (1 / base + 1 / novel); 0 where one of them is."""
+    return 2 * base * novel / (base + novel) if base and novel else 0.0
+
+
+def with_mean(measures: list[Measure]) -> list[Measure]:
+    """The rows and, if there are several, their unweighted mean."""
+    if len(measures) < 2:
+        return measures
+    first, images = measures[0], sum(measure.images for measure in measures)
+    means = [float(np.mean([getattr(row, name) for row in measures])) for name in ("zero_shot", "adapted")]
+    return [*measures, Measure(first.seed, first.protocol, MEAN, first.part, images, *means)]
+
+
+def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
+    """Student's t interval of the mean over seeds; None for a single value."""
+    if len(values) < 2:
+        return None
+    mean, error = float(np.mean(values)), float(stats.sem(values))
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * error
+    return mean - half, mean + half
+
+
+def summarize(measures: Sequence[Measure]) -> list[dict[str, Any]]:
+    """Mean and 95% interval over seeds of every (protocol, task, part): zero_shot, adapted and their difference."""
+    groups: dict[tuple[str, str, str], list[Measure]] = {}
+    for measure in measures:
+        groups.setdefault((measure.protocol, measure.task, measure.part), []).append(measure)
+    rows = []
+    for (protocol, task, part), group in groups.items():
+        row: dict[str, Any] = {"protocol": protocol, "task": task, "part": part, "seeds": len(group)}
+        for name in ("zero_shot", "adapted", "difference"):
+            values = [getattr(measure, name) for measure in group]
+            row[name], row[f"{name}_interval"] = float(np.mean(values)), interval(values)
+        rows.append(row)
+    return rows
+
+
+def to_json(measures: Sequence[Measure], **more: Any) -> str:
+    """metrics.json: "rows" (one a seed, protocol, task and part, with accuracies per class), "summary", and `more`."""
+    rows = [dataclasses.asdict(measure) | {"difference": measure.difference} for measure in measures]
+    whole = {"schema_version": 1, "rows": rows, "summary": summarize(measures), **more}
+    return json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_measures(text: str) -> list[Measure]:
+    """The rows of a metrics.json."""
+    names = {field.name for field in dataclasses.fields(Measure)}
+    return [Measure(**{key: row[key] for key in names}) for row in json.loads(text)["rows"]]
+
+
+def to_csv(measures: Sequence[Measure]) -> str:
+    """metrics.csv: the rows without accuracies per class."""
+    names = [field.name for field in dataclasses.fields(Measure) if field.name != "per_class"] + ["difference"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([[getattr(measure, name) for name in names] for measure in measures])
+    return text.getvalue()
+
+
+def to_table(measures: Sequence[Measure], markdown: bool = False) -> str:
+    """Mean over seeds in percent, zero-shot beside adapted, with 95% intervals where there are several seeds."""
+    head = ("protocol", "task", "classes", "zero-shot", "adapted", "difference")
+    rows = [head, *(_cells(row) for row in summarize(measures))]
+    if markdown:
+        rows.insert(1, ("---", "---", "---", "---:", "---:", "---:"))
+        return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column > 2 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    def percent(name: str, sign: str = "") -> str:
+        bounds = row[f"{name}_interval"]
+        around = "" if bounds is None else f" ±{100 * (bounds[1] - bounds[0]) / 2:.1f}"
+        return f"{100 * row[name]:{sign}.1f}{around}"
+
+    numbers = percent("zero_shot"), percent("adapted"), percent("difference", "+")
+    return row["protocol"], row["task"], row["part"], *numbers

@@ -1,0 +1,45 @@
+"""`headroles evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("adapter", type=click.Path(path_type=Path), default="headroles-output/adapter")
+@click.option("--task", help="Built-in task, folder, CSV file or data set, or several with commas; default: its own.")
+@click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
+@click.option("--protocol", help="Default: the adapter's own for its own task; others are tested on all classes.")
+@click.option("--model", help="Where the base model is, if it has moved.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
+@click.option("--json", "as_json", is_flag=True, help="Print all rows, also per class, as JSON.")
+def command(
+    adapter: Path,
+    task: str | None,
+    root: Path | None,
+    protocol: str | None,
+    model: str | None,
+    device: str,
+    batch: int,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Test an adapter beside the frozen CLIP: on its own task, as in its metrics.json, or on any other, zero-shot."""
+    from transformers.utils import logging
+
+    from headroles.adapt.evaluate import evaluate_adapter
+    from headroles.adapt.metrics import to_json, to_table
+    from headroles.adapt.processes import is_main, join
+    from headroles.cli.adapt import split_names
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    names = split_names(task) if task else ()
+    place = {"root": root, "model": model, "device": join(device)}
+    measures = evaluate_adapter(adapter, names, protocol, **place, batch=batch, workers=workers)
+    if is_main():
+        click.echo(to_json(measures) if as_json else to_table(measures), nl=not as_json)

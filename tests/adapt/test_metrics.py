@@ -1,0 +1,79 @@
+"""Rows, means, intervals and their files."""
+
+import csv
+import io
+import json
+import math
+
+import pytest
+
+from headroles.adapt.metrics import (
+    Accuracy,
+    Measure,
+    harmonic_mean,
+    interval,
+    read_measures,
+    summarize,
+    to_csv,
+    to_json,
+    to_table,
+    with_mean,
+)
+
+ROWS = [
+    Measure(seed, "few-shot", "toy", "all", 40, 0.5, adapted, {"adapted": {"cat": adapted}})
+    for seed, adapted in ((1, 0.6), (2, 0.7), (3, 0.8))
+]
+
+
+def test_accuracy_is_over_images_and_per_class():
+    accuracy = Accuracy(("cat", "dog", "cow"), (3, 1, 0), (4, 12, 0))
+    assert accuracy.mean == 4 / 16
+    assert accuracy.per_class == {"cat": 0.75, "dog": 1 / 12, "cow": None}
+
+
+def test_harmonic_mean():
+    assert harmonic_mean(0.8, 0.8) == pytest.approx(0.8)
+    assert harmonic_mean(0.6934, 0.7422) == pytest.approx(0.7170, abs=5e-5)  # CLIP's published average
+    assert harmonic_mean(0.9, 0.0) == 0
+
+
+def test_the_interval_is_students():
+    low, high = interval([0.6, 0.7, 0.8])
+    half = 4.302653 * 0.1 / math.sqrt(3)  # t of 0.975 with two degrees of freedom
+    assert (low, high) == pytest.approx((0.7 - half, 0.7 + half), abs=1e-6)
+    assert interval([0.6]) is None
+
+
+def test_summary_keeps_tasks_apart_and_pairs_differences():
+    other = Measure(1, "retention", "shapes", "all", 10, 0.9, 0.8)
+    first, second = summarize([*ROWS, other])
+    assert (first["seeds"], second["seeds"]) == (3, 1)
+    assert first["adapted"] == pytest.approx(0.7) and first["difference"] == pytest.approx(0.2)
+    assert first["zero_shot_interval"] == pytest.approx((0.5, 0.5))
+    assert second["difference"] == pytest.approx(-0.1) and second["difference_interval"] is None
+
+
+def test_a_mean_stands_beside_its_rows():
+    rows = [Measure(1, "retention", name, "all", 10, zero, 0.5) for name, zero in (("a", 0.4), ("b", 0.8))]
+    *kept, mean = with_mean(rows)
+    assert kept == rows and mean.task == "mean"
+    assert mean.images == 20 and mean.zero_shot == pytest.approx(0.6) and mean.difference == pytest.approx(-0.1)
+    assert with_mean(rows[:1]) == rows[:1]
+
+
+def test_files_hold_every_seed():
+    text = to_json(ROWS, history=[{"epoch": 1}])
+    raw = json.loads(text)
+    assert [row["seed"] for row in raw["rows"]] == [1, 2, 3] and raw["history"] == [{"epoch": 1}]
+    assert read_measures(text) == ROWS
+    table = list(csv.DictReader(io.StringIO(to_csv(ROWS))))
+    assert [(row["seed"], float(row["adapted"])) for row in table] == [("1", 0.6), ("2", 0.7), ("3", 0.8)]
+    assert float(table[0]["difference"]) == pytest.approx(0.1)
+
+
+def test_tables_show_percent_and_intervals_of_several_seeds():
+    head, line = to_table(ROWS).splitlines()
+    assert head.split() == ["protocol", "task", "classes", "zero-shot", "adapted", "difference"]
+    assert line.split() == ["few-shot", "toy", "all", "50.0", "±0.0", "70.0", "±24.8", "+20.0", "±24.8"]
+    assert to_table(ROWS[:1], markdown=True).splitlines()[-1] == "| few-shot | toy | all | 50.0 | 60.0 | +10.0 |"
