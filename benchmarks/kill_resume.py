@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,8 +39,10 @@ def main(kills: int, seed: int, job: tuple[str, ...]) -> None:
         click.echo(f"uninterrupted: {lasted:.1f} s from the first file to the last")
         wrong = 0
         for number in range(kills):
-            out = folder / f"killed-{number}"
-            state = run.kill(out, (number + rng.random()) / kills * lasted)
+            out, moment, state = folder / f"killed-{number}", (number + rng.random()) / kills, None
+            while state is None:  # the machine may be faster than it was: a run that ends before its kill is no trial
+                shutil.rmtree(out, ignore_errors=True)
+                state, lasted = run.kill(out, moment * lasted, lasted)
             run.finish(out, "--resume")
             same = files(out) == files(whole)
             wrong += not same
@@ -75,20 +78,22 @@ class Run:
             self.role_map.write_bytes((out / "role_map.json").read_bytes())
         return time.monotonic() - begun
 
-    def kill(self, out: Path, after: float) -> str:
-        """Kill it `after` seconds from the first file on; what it was doing."""
-        process = self.start(out)
-        time.sleep(after)
+    def kill(self, out: Path, after: float, lasts: float) -> tuple[str | None, float]:
+        """Kill it `after` seconds from the first file on.
+
+        What it was doing, or None if it was over before; and how long a run `lasts`, as far as is known then.
+        """
+        process, begun = self.start(out), time.monotonic()
+        while process.poll() is None and time.monotonic() - begun < after:
+            time.sleep(0.002)
         if process.poll() is not None:
-            return f"over before {after:.1f} s"
+            return None, time.monotonic() - begun
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         epochs = sum(line.startswith("seed") for line in self.log.read_text().splitlines())
         left = [path for path in out.rglob("*") if path.is_file()]
         partial = sum(path.suffix == ".partial" for path in left)
-        return f"killed after {after:.1f} s, {len(left)} files, {partial} partial" + (
-            f", epoch {epochs}" if epochs else ""
-        )
+        return f"killed after {after:.1f} s, epoch {epochs}, {len(left)} files, {partial} partial", lasts
 
 
 def files(folder: Path) -> dict[str, str]:
