@@ -6,7 +6,7 @@ OUTPUT ?= headroles-output
 .PHONY: demo test lint clean
 
 demo: $(VENV)/.installed  ## Install, score the bundled model, draw its role map.
-	$(BIN)/headroles score --output $(OUTPUT)
+	test -f $(OUTPUT)/role_map.json || $(BIN)/headroles score --output $(OUTPUT)
 	$(BIN)/headroles plot $(OUTPUT)/role_map.json --kind all
 
 test: $(VENV)/.tested  ## Install with the test extras, check the style, run all tests.

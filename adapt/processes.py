@@ -5,6 +5,7 @@ Several processes are started from outside (`torchrun`, `accelerate launch`); ev
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -39,9 +40,16 @@ def join(device: str = "auto") -> str:
     cpu = device == "cpu" or not torch.cuda.is_available()
     if _launched():
         PartialState(cpu=cpu)
+        atexit.register(_part)
     if device != "auto":
         return device
     return "cpu" if cpu else str(PartialState().device) if _launched() else "cuda"
+
+
+def _part() -> None:
+    """Close the connections before the interpreter goes: their threads would abort it if they outlived it."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def on_main(work: Callable[[], T]) -> T:
