@@ -36,13 +36,16 @@ class _LazyGroup(click.Group):
             formatter.write_dl(sorted(_COMMANDS.items()))
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(headroles.__version__, prog_name="headroles")
-def group() -> None:
+@click.pass_context
+def group(context: click.Context) -> None:
     """What does each attention head of this CLIP do?
 
     Start with `headroles score`: without arguments it scores the bundled model.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main() -> None:

@@ -15,22 +15,35 @@ import click
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")
-def command(result: Path, kind: str, heads: str | None, output: Path | None) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace files that --output names and that exist already.")
+def command(result: Path, kind: str, heads: str | None, output: Path | None, overwrite: bool) -> None:
     """Draw a role map (entropy of layers x heads, concept shares of every head, texts of chosen heads) or an adapter.
 
     RESULT is a role map, or the folder of an adapter (curves of its training, its masks, its fusion weights).
     """
-    if result.is_dir():
-        from headroles.adapt.plot import plot_adapter
+    from headroles.output import check_free
+
+    if (result / "role_map.json").is_file() and not (result / "adapter_config.json").is_file():
+        result = result / "role_map.json"
+    is_adapter = result.is_dir()
+    if is_adapter:
+        from headroles.adapt.plot import KINDS, plot_adapter
 
         if heads:
             raise click.UsageError("--heads chooses heads of a role map's texts; an adapter has no such figure")
-        paths = plot_adapter(result, kind, output or result / "adapter.png")
+        default = result / "adapter.png"
     else:
-        from headroles.plot import plot
+        from headroles.plot import KINDS, plot
         from headroles.role_map import RoleMap
 
+        default = result.with_name("roles.png")
+    path = output or (default if kind == "all" else default.with_stem(f"{default.stem}-{kind}"))
+    if output and not overwrite:
+        check_free(*([path.with_stem(f"{path.stem}-{each}") for each in KINDS] if kind == "all" else [path]))
+    if is_adapter:
+        paths = plot_adapter(result, kind, path)
+    else:
         chosen = [name.strip() for name in heads.split(",")] if heads else None
-        paths = plot(RoleMap.load(result), kind, output or result.with_name("roles.png"), chosen)
-    for path in paths:
-        click.echo(f"wrote {path}")
+        paths = plot(RoleMap.load(result), kind, path, chosen)
+    for written in paths:
+        click.echo(f"wrote {written}")

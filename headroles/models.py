@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
+from logging import ERROR, getLogger
 from pathlib import Path
 
 import torch
@@ -57,7 +58,8 @@ def _locate(name: str) -> str:
 def _load_clip(source: str, name: str, dtype: torch.dtype) -> CLIPModel:
     """The CLIPModel, with every weight present and nothing guessed."""
     try:
-        config = AutoConfig.from_pretrained(source)
+        with _quiet():
+            config = AutoConfig.from_pretrained(source)
         if config.model_type != "clip":
             raise InputError(f"model: {name} is of type {config.model_type!r}; expected a CLIP with both towers")
         with _quiet():
@@ -81,11 +83,15 @@ def _load_clip(source: str, name: str, dtype: torch.dtype) -> CLIPModel:
 def _quiet():
     """No warnings and no bar of transformers: what is wrong with a model is said by the checks that follow."""
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub = getLogger("huggingface_hub")
+    hub_level = hub.level
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    hub.setLevel(ERROR)
     try:
         yield
     finally:
+        hub.setLevel(hub_level)
         logging.set_verbosity(level)
         if bar:
             logging.enable_progress_bar()

@@ -22,6 +22,13 @@ def check_output(folder: Path, overwrite: bool) -> None:
     check_writable(folder)
 
 
+def check_free(*files: Path) -> None:
+    """InputError where one of the files exists."""
+    for file in files:
+        if file.exists():
+            raise InputError(f"output: {file} exists already; give another --output or --overwrite")
+
+
 def check_writable(folder: Path) -> None:
     """Make the folder; InputError where it cannot be made or written to."""
     if folder.exists() and not folder.is_dir():

@@ -71,7 +71,7 @@ class ScoreConfig:
         for name, choices in (("selection", SELECTIONS), ("weights", WEIGHTS), ("roles_by", RULES)):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        for name, least in (("texts_per_head", 1), ("permutations", 1), ("bootstraps", 1), ("blocks", 2)):
+        for name, least in (("seed", 0), ("texts_per_head", 1), ("permutations", 1), ("bootstraps", 1), ("blocks", 2)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 <= self.low <= self.high <= 1:

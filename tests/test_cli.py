@@ -1,6 +1,7 @@
 """What a user sees: results on a good call; one line and exit code 2, and nothing overwritten, on a bad one."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -141,3 +142,33 @@ def test_help_and_import_load_neither_torch_nor_matplotlib():
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "Usage: headroles score" in found.stdout and found.stderr.strip() in ("", "[]")
+
+
+def test_a_figure_never_replaces_another(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("score", "--count", "64", *QUICK)[0] == 0
+    folder = tmp_path / "headroles-output"
+    assert run("plot", folder, "--kind", "entropy")[0] == 0 and run("plot", folder, "--kind", "texts")[0] == 0
+    assert {path.name for path in folder.glob("*.png")} == {"roles-entropy.png", "roles-texts.png"}
+    (tmp_path / "mine.png").write_text("mine")
+    (tmp_path / "ours-texts.svg").write_text("ours")
+    for given in (("--kind", "texts", "--output", "mine.png"), ("--output", "ours.svg")):
+        code, _, errors = run("plot", *given)
+        assert code == 2 and "exists already" in errors and errors.count("\n") == 1
+    assert (tmp_path / "mine.png").read_text() == "mine" and (tmp_path / "ours-texts.svg").read_text() == "ours"
+    assert not (tmp_path / "ours-entropy.svg").exists()
+    assert run("plot", "--kind", "texts", "--output", "mine.png", "--overwrite")[0] == 0
+    assert (tmp_path / "mine.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_model_that_cannot_be_reached_is_one_line(tmp_path):
+    script = "import sys; from headroles.cli.main import main; sys.argv = ['headroles', *sys.argv[1:]]; main()"
+    given = ["score", "--model", "nobody/nothing", "--output", str(tmp_path / "o")]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    found = subprocess.run([sys.executable, "-c", script, *given], capture_output=True, text=True, env=environment)
+    assert found.returncode == 2 and found.stderr.count("\n") == 1 and "cannot load nobody/nothing" in found.stderr
+
+
+def test_no_command_shows_the_help(run):
+    code, text, _ = run()
+    assert code == 0 and "score" in text and text.count("\n") > 10
