@@ -1,18 +1,19 @@
 """Tiny random CLIPs for all tests: built from configs, offline, on CPU."""
 
 from functools import partial
+from importlib import resources
 
 import pytest
 import torch
-from transformers import CLIPConfig, CLIPModel
+from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
 from headroles.hooked_clip import HookedCLIP
-from headroles.shapes.clip import build_tokenizer
 
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    return build_tokenizer()
+    """The bundled model's, from its file: learned anew, its ids (and so all tiny models) would differ run by run."""
+    return AutoTokenizer.from_pretrained(str(resources.files("headroles.shapes") / "model"))
 
 
 def build_clip(
