@@ -16,12 +16,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import headroles
-from headroles.adapt.checkpoint import Checkpoint, write_tensors, write_text
+from headroles.adapt.checkpoint import Checkpoint, write_tensors
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.dear import Dear
 from headroles.adapt.metrics import Measure, to_csv, to_json, to_table
 from headroles.adapt.train import EpochRecord
 from headroles.errors import InputError
+from headroles.files import write_text
 from headroles.models import load
 from headroles.role_map import RoleMap
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from headroles.errors import InputError
+from headroles.files import write_bytes, write_text
 from headroles.role_map import RoleMap
 
 FOLDER = "unfinished"
@@ -110,21 +110,10 @@ def difference(old: Any, new: Any, name: str = "settings") -> tuple[str, Any, An
     return None if old == new else (name, old, new)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file in one step."""
-    _write(path, text.encode())
-
-
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write a safetensors file in one step."""
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _write(path, save(whole, dict(metadata)))
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    write_bytes(path, save(whole, dict(metadata)))
 
 
 def _plain(settings: Mapping[str, Any]) -> Any:

@@ -11,8 +11,9 @@ from typing import Any
 
 from headroles.adapt.examples import Example
 from headroles.adapt.layouts import list_images
-from headroles.adapt.task import TEMPLATE, Task
+from headroles.adapt.task import Task
 from headroles.errors import InputError
+from headroles.prompts import TEMPLATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ by the adapted and the frozen branch, for texts once in a whole run.
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from headroles.adapt.masks import build_masks, check_role_map, is_isolating, mas
 from headroles.adapt.tokens import LearnedTokens
 from headroles.errors import InputError
 from headroles.hooked_clip import HookedCLIP
+from headroles.layers import first_deep_layer
 from headroles.role_map import RoleMap
 
 
@@ -259,7 +259,7 @@ class Dear(nn.Module):
 def _first_layers(model: HookedCLIP, config: DearConfig) -> tuple[int, int]:
     """The first layer with learned tokens of the vision and of the text tower."""
     layers, texts = model.visual.layers, model.text.layers
-    entry = layers - math.ceil(layers / 3) if config.layer is None else config.layer
+    entry = first_deep_layer(layers) if config.layer is None else config.layer
     if entry + config.enter_after >= layers:
         raise InputError(f"layer: tokens cannot enter at layer {entry + config.enter_after}; the last is {layers - 1}")
     return entry + config.enter_after, min(entry * texts // layers + config.enter_after, texts - 1)

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from headroles.errors import InputError
-from headroles.images import open_image
+from headroles.images import UNREADABLE, open_image
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 class ImageError(InputError):
@@ -83,7 +81,7 @@ class Example:
             return self.source.open()
         try:
             return self.source.open() if isinstance(self.source, RowSource) else open_image(self.source)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             where = self.source if isinstance(self.source, (str, os.PathLike)) else self.key
             why = " ".join(str(getattr(error, "strerror", None) or error).split())
             raise ImageError(f"image: {where} cannot be read ({why}); mend the file or take it out") from error

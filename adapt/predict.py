@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from headroles.adapt.dear import Dear
 from headroles.errors import InputError
-from headroles.images import find_images, open_image
+from headroles.images import UNREADABLE, find_images, open_image
+from headroles.prompts import write_prompts
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,9 @@ def predict_images(
     """
     if len(set(classes)) < 2 or len(set(classes)) < len(classes):
         raise InputError(f"classes must be two or more different names, got {', '.join(classes) or 'none'}")
-    if template.count("{}") != 1:
-        raise InputError(f"template must hold one {{}} for the class, got {template!r}")
+    prompts = write_prompts(template, classes)
     paths = [path for image in images for path in (find_images(image) if image.is_dir() else [image])]
-    texts = dear.encode_texts(dear.text_trunk([template.replace("{}", name.replace("_", " ")) for name in classes]))
+    texts = dear.encode_texts(dear.text_trunk(prompts))
     found = []
     for start in range(0, len(paths), batch):
         part = paths[start : start + batch]
@@ -56,5 +55,5 @@ def predict_images(
 def _open(path: Path, dear: Dear) -> Tensor:
     try:
         return dear.model.processor(open_image(path))
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise InputError(f"image: cannot read {path} ({error}); give an image file or a folder of them") from error

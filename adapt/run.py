@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from headroles.adapt.adapter import CONFIG, FILES, METRICS, TABLE, AdapterInfo, save_adapter
-from headroles.adapt.checkpoint import Checkpoint, difference, write_text
+from headroles.adapt.checkpoint import Checkpoint, difference
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.dear import Dear
 from headroles.adapt.evaluate import PROTOCOLS, WITH_TARGETS, default_targets, evaluate, retention
@@ -21,7 +20,9 @@ from headroles.adapt.processes import check_precision, is_main, join, on_main
 from headroles.adapt.tasks import Task, open_task
 from headroles.adapt.train import Step, digest, fingerprint, fit
 from headroles.errors import InputError
+from headroles.files import write_text
 from headroles.hooked_clip import HookedCLIP
+from headroles.layers import first_deep_layer
 from headroles.models import load
 from headroles.output import check_writable
 from headroles.probes import ProbeBank
@@ -160,7 +161,7 @@ def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tup
         path = next(filter(Path.is_file, (Checkpoint(folder).role_map, folder / "role_map.json")), None)
         if path:
             return RoleMap.load(path), f"role map: {path}"
-    first = job.dear.layer if job.dear.layer is not None else clip.visual.layers - math.ceil(clip.visual.layers / 3)
+    first = job.dear.layer if job.dear.layer is not None else first_deep_layer(clip.visual.layers)
     first += job.dear.enter_after
     if ROLE_MAP.is_file():
         role_map = RoleMap.load(ROLE_MAP)

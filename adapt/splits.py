@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from headroles.adapt.examples import Example
-from headroles.adapt.task import TEMPLATE, Task
+from headroles.adapt.task import Task
 from headroles.errors import InputError
+from headroles.prompts import TEMPLATE
 
 SPLIT_NAMES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",

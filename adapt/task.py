@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 
 from headroles.adapt.examples import Example, ShapesSource
 from headroles.errors import InputError
+from headroles.prompts import check_template, write_prompts
 
-TEMPLATE = "a photo of a {}."
-"""The prompt of data sets that have none of their own."""
 VAL_SHOTS = 4
 """At most so many validation images a class go with few shots."""
 
@@ -38,15 +37,14 @@ class Task:
     """Whether cropping and mirroring leave the classes as they are."""
 
     def __post_init__(self) -> None:
-        if self.template.count("{}") != 1:
-            raise InputError(f"template: expected one {{}} for the class name, got {self.template!r}")
+        check_template(self.template)
         if not self.classes or not self.test:
             raise InputError(f"task: {self.name} has no classes or no test images; check what it was read from")
 
     @property
     def prompts(self) -> tuple[str, ...]:
         """One text a class, in label order: the template with the class name, its underscores as spaces."""
-        return tuple(self.template.replace("{}", name.replace("_", " ")) for name in self.classes)
+        return write_prompts(self.template, self.classes)
 
     def halves(self) -> tuple[Task, Task]:
         """Base and novel: the first ceil(n / 2) classes and the rest, each relabelled from 0.

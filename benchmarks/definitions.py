@@ -24,9 +24,10 @@ from headroles import ProbeBank, ScoreConfig, ShapesImages, load
 from headroles.concepts import concept_entropy
 from headroles.hooked_clip import HookedCLIP
 from headroles.images import batches
+from headroles.layers import resolve_layers
 from headroles.moments import observe
 from headroles.role_map import ROLES, ImagesInfo, RoleMap
-from headroles.score import collect_moments, explain, resolve_layers
+from headroles.score import collect_moments, explain
 from headroles.shapes import NAMES, sample_scene
 from headroles.shapes.world import ABSENT
 

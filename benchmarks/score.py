@@ -53,8 +53,8 @@ def measure_speed(images: int, repeats: int, threads: int) -> None:
     import torch
 
     from headroles import HeadMoments, HookedCLIP
+    from headroles.layers import resolve_layers
     from headroles.moments import observe
-    from headroles.score import resolve_layers
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)

@@ -66,13 +66,9 @@ def command(
     if list_tasks:
         _list_tasks()
         return
-    from transformers.utils import logging
-
     from headroles.adapt.processes import is_main
     from headroles.adapt.run import adapt
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     job = _job({name: value for name, value in options.items() if value is not None})
     adapted = adapt(job, output, device=device, workers=workers, resume=resume, overwrite=overwrite, progress=_Bar())
     if is_main():

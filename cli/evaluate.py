@@ -29,15 +29,11 @@ def command(
     as_json: bool,
 ) -> None:
     """Test an adapter beside the frozen CLIP: on its own task, as in its metrics.json, or on any other, zero-shot."""
-    from transformers.utils import logging
-
     from headroles.adapt.evaluate import evaluate_adapter
     from headroles.adapt.metrics import to_json, to_table
     from headroles.adapt.processes import is_main, join
     from headroles.cli.adapt import split_names
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     names = split_names(task) if task else ()
     place = {"root": root, "model": model, "device": join(device)}
     measures = evaluate_adapter(adapter, names, protocol, **place, batch=batch, workers=workers)

@@ -27,14 +27,10 @@ def command(
     as_json: bool,
 ) -> None:
     """Say what is in images, files or folders, with an adapter; the classes may be ones that it never saw."""
-    from transformers.utils import logging
-
     from headroles.adapt.adapter import AdapterInfo, load_adapter
     from headroles.adapt.predict import predict_images
     from headroles.cli.adapt import split_names
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     info = AdapterInfo.load(adapter)
     names = info.classes if classes is None else split_names(classes)
     found = predict_images(load_adapter(adapter, device, model), images, names, template or info.template)

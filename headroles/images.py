@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -18,13 +18,16 @@ from headroles.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for files that are no whole picture."""
+
 Preprocess = Callable[[Image.Image], Float[Tensor, "3 height width"]]
 
 
 def open_image(path: str | os.PathLike) -> Image.Image:
     """The file as upright 8-bit RGB: EXIF rotation applied, any mode converted, transparency laid on white.
 
-    Raises OSError (or what Pillow raises for a hostile file) where there is no whole picture to read.
+    Raises one of `UNREADABLE` where there is no whole picture to read.
     """
     with Image.open(path) as image:
         image.load()
@@ -62,20 +65,13 @@ def find_images(folder: str | os.PathLike) -> list[Path]:
 
 
 @dataclass
-class FolderImages(Dataset):
-    """The image files below a folder; a broken one yields its error text in place of pixels."""
+class ImageFiles(Dataset):
+    """Image files in a given order; a broken one yields its error text in place of pixels."""
 
-    folder: Path
+    paths: Sequence[Path]
     preprocess: Preprocess
-    limit: int | None = None
-    """Use only this many files, spread evenly over the sorted list."""
-    paths: list[Path] = field(init=False)
-
-    def __post_init__(self) -> None:
-        paths = find_images(self.folder)
-        if self.limit is not None and self.limit < len(paths):
-            paths = [paths[number * len(paths) // self.limit] for number in range(self.limit)]
-        self.paths = paths
+    folder: Path
+    """Names are given below this folder."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -83,12 +79,22 @@ class FolderImages(Dataset):
     def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
         try:
             return index, self.preprocess(open_image(self.paths[index]))
-        except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except UNREADABLE as error:
             return index, f"{type(error).__name__}: {error}"
 
     def name(self, index: int) -> str:
         """Where the file is, below the folder."""
-        return self.paths[index].relative_to(self.folder).as_posix()
+        return Path(os.path.relpath(self.paths[index], self.folder)).as_posix()
+
+
+class FolderImages(ImageFiles):
+    """The image files below a folder, sorted by path; `limit`: only so many, spread evenly over them."""
+
+    def __init__(self, folder: Path, preprocess: Preprocess, limit: int | None = None) -> None:
+        paths = find_images(folder)
+        if limit is not None and limit < len(paths):
+            paths = [paths[number * len(paths) // limit] for number in range(limit)]
+        super().__init__(paths, preprocess, Path(folder))
 
 
 @dataclass
@@ -116,7 +122,7 @@ Batch = tuple[Int[Tensor, "image"], Float[Tensor, "image 3 height width"], list[
 """Indices and pixels of the readable images, then (index, error) of the broken ones."""
 
 
-def batches(images: FolderImages | ShapesImages, size: int, workers: int = 0) -> Iterator[Batch]:
+def batches(images: ImageFiles | ShapesImages, size: int, workers: int = 0) -> Iterator[Batch]:
     """Batches in order; with `workers` > 0 they are decoded in as many processes."""
     return iter(DataLoader(images, batch_size=size, num_workers=workers, collate_fn=_collate))
 

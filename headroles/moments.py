@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from headroles.errors import InputError
+from headroles.files import write_bytes
 from headroles.hooked_clip import HookedCLIP, recording
 
 FORMAT = "headroles.moments.1"
@@ -87,25 +87,15 @@ class HeadMoments:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a safetensors file; u u' is symmetric, so only its upper triangle is stored."""
-        path = Path(path)
         width = self.second.shape[-1]
         rows, columns = torch.triu_indices(width, width)
-        partial = path.with_name(path.name + ".partial")
-        save_file(
-            {
-                "count": self.count.cpu(),
-                "first": self.first.cpu().contiguous(),
-                "second": self.second[..., rows, columns].cpu().contiguous(),
-            },
-            partial,
-            metadata={
-                "format": FORMAT,
-                "layers": ",".join(map(str, self.layers)),
-                "weights_hash": self.weights_hash,
-            },
-        )
-        partial.chmod(0o644)
-        partial.replace(path)
+        tensors = {
+            "count": self.count.cpu(),
+            "first": self.first.cpu().contiguous(),
+            "second": self.second[..., rows, columns].cpu().contiguous(),
+        }
+        layers = ",".join(map(str, self.layers))
+        write_bytes(path, save(tensors, {"format": FORMAT, "layers": layers, "weights_hash": self.weights_hash}))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> HeadMoments:

@@ -31,6 +31,7 @@ from matplotlib.textpath import text_to_path
 from numpy import ndarray
 
 from headroles.errors import InputError
+from headroles.files import replacing
 from headroles.role_map import HeadRole, RoleMap
 
 KINDS = ("entropy", "concepts", "texts")
@@ -286,13 +287,9 @@ def check_suffix(path: Path) -> None:
 
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure in one step; the same figure gives the same bytes."""
-    partial, suffix = path.with_name(path.name + ".partial"), path.suffix.lower()
-    try:
-        with figure_style():
-            figure.savefig(partial, format=suffix[1:], metadata=_UNDATED[suffix])
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    suffix = path.suffix.lower()
+    with replacing(path) as partial, figure_style():
+        figure.savefig(partial, format=suffix[1:], metadata=_UNDATED[suffix])
 
 
 def figure_style() -> AbstractContextManager[None]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headroles.errors import InputError
+from headroles.files import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,9 +200,7 @@ class RoleMap:
         if path.suffix not in (".json", ".csv"):
             raise InputError(f"role map file must end in .json or .csv, got {path.name}")
         text = self.to_json() if path.suffix == ".json" else self.to_frame().to_csv(index=False)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_text(path, text)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> RoleMap:

@@ -21,7 +21,8 @@ from headroles.concepts import (
 )
 from headroles.errors import InputError
 from headroles.hooked_clip import HookedCLIP
-from headroles.images import FolderImages, ShapesImages, batches
+from headroles.images import ImageFiles, ShapesImages, batches
+from headroles.layers import resolve_layers
 from headroles.moments import HeadMoments, observe
 from headroles.probes import ProbeBank
 from headroles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
@@ -78,26 +79,9 @@ class ScoreConfig:
             raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {self.low} and {self.high}")
 
 
-def resolve_layers(layers: str, total: int) -> tuple[int, ...]:
-    """Layer numbers, sorted, of "deep", "all" or a list of numbers and ranges, for a tower of `total` layers."""
-    if layers == "all":
-        return tuple(range(total))
-    if layers == "deep":
-        return tuple(range(total - math.ceil(total / 3), total))
-    chosen: set[int] = set()
-    for part in layers.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()) or part.strip().endswith("-"):
-            raise InputError(f"layers must be deep, all, or numbers and ranges such as 8-11, got {layers!r}")
-        chosen.update(range(int(first), int(last or first) + 1))
-    if not chosen or max(chosen) >= total:
-        raise InputError(f"layers: {layers!r} is not within this model's layers 0-{total - 1}")
-    return tuple(sorted(chosen))
-
-
 def score(
     model: HookedCLIP,
-    images: FolderImages | ShapesImages,
+    images: ImageFiles | ShapesImages,
     bank: ProbeBank,
     config: ScoreConfig | None = None,
     *,
@@ -120,7 +104,7 @@ def score(
 
 def collect_moments(
     model: HookedCLIP,
-    images: FolderImages | ShapesImages,
+    images: ImageFiles | ShapesImages,
     config: ScoreConfig,
     *,
     batch: int = 64,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headroles.hooked_clip import HookedCLIP
-from headroles.images import FolderImages, ShapesImages, find_images
+from headroles.images import FolderImages, ImageFiles, ShapesImages, find_images
 from headroles.models import load
 from headroles.moments import HeadMoments
 from headroles.probes import ProbeBank
@@ -24,7 +24,7 @@ class ScoreRun:
     """A model, images and settings, ready to score."""
 
     model: HookedCLIP
-    images: FolderImages | ShapesImages
+    images: ImageFiles | ShapesImages
     source: str
     """The images' name in the role map."""
     config: ScoreConfig

@@ -1,5 +1,6 @@
-"""Tiny random CLIPs for all tests: built from configs, offline, on CPU."""
+"""Tiny random CLIPs for all tests, built from configs, offline, on CPU; and the command line, called in process."""
 
+import sys
 from functools import partial
 from importlib import resources
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
+from headroles.cli import main as cli
 from headroles.hooked_clip import HookedCLIP
 
 
@@ -82,3 +84,17 @@ def color_folder(tmp_path_factory):
                 pixels = (level + rng.integers(0, 60, (36, 32, 3))).astype(np.uint8)
                 Image.fromarray(pixels).save(folder / split / name / f"{number}.png")
     return folder
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Calls the command line: run("score", "--model", ...) -> (exit code, stdout, stderr)."""
+
+    def call(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["headroles", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out = capsys.readouterr()
+        return stop.value.code, out.out, out.err
+
+    return call

@@ -9,21 +9,8 @@ import pytest
 from PIL import Image
 
 from headroles import RoleMap
-from headroles.cli import main as cli
 
 QUICK = ("--permutations", "50", "--bootstraps", "5", "--texts-per-head", "6")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["headroles", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out = capsys.readouterr()
-        return stop.value.code, out.out, out.err
-
-    return call
 
 
 @pytest.fixture

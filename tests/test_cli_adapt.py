@@ -19,18 +19,6 @@ from headroles.cli import main as cli
 QUICK = ("--epochs", "3", "--batch", "8", "--lr", "0.005")
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["headroles", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out = capsys.readouterr()
-        return stop.value.code, out.out, out.err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def role_map(clip_folder, tmp_path_factory):
     """What `headroles score` makes of the tiny model."""

@@ -9,7 +9,8 @@ import pytest
 
 from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig, ShapesImages
 from headroles.hooked_clip import HookedCLIP
-from headroles.score import resolve_layers, score
+from headroles.layers import resolve_layers
+from headroles.score import score
 
 QUICK = ScoreConfig(layers="all", permutations=50, bootstraps=5, texts_per_head=6)
 

@@ -245,7 +245,7 @@ def test_predicting_mistakes(saved, color_folder, tmp_path):
     for arguments, expected in (
         (([image], ("a",), "{}"), "two or more different names"),
         (([image], ("a", "a"), "{}"), "two or more different names"),
-        (([image], ("a", "b"), "a photo"), "template must hold"),
+        (([image], ("a", "b"), "a photo"), "template: expected one"),
         (([tmp_path / "broken.png"], ("a", "b"), "{}"), "cannot read .*broken.png"),
         (([tmp_path / "none.png"], ("a", "b"), "{}"), "cannot read .*none.png"),
     ):
