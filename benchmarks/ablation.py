@@ -3,7 +3,8 @@
 `python benchmarks/ablation.py --tune` tries settings on validation splits alone and prints the best;
 `python benchmarks/ablation.py` trains task x mask x seed with the defaults, and prints base, novel, their harmonic mean
 and retention (mean change on the plain concept tasks) with 95% intervals over seeds, and paired differences against
-`role`. Every finished run is a line of OUTPUT/runs.jsonl: stopped and started again, it goes on where it was.
+`role`. Every epoch sees fresh views of its images, whose trunk outputs all masks of a task and seed share. Every
+finished run is a line of OUTPUT/runs.jsonl: stopped and started again, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -29,9 +30,11 @@ from headroles.adapt.metrics import harmonic_mean, interval
 from headroles.adapt.tasks import Example, TaskImages
 from headroles.score import score
 from headroles.shapes.tasks import RETENTION
+from headroles.shapes.tasks import TASKS as SHAPES_TASKS
 
-TASKS = ("turned", "hidden", "clutter", "pastel")
+TASKS = tuple(name for name in SHAPES_TASKS if name not in RETENTION)
 FIGURES = ("base", "novel", "hm", "retention")
+TUNING_TASKS = ("hidden", "pastel", "rare", "weave")
 TUNING_SEED = 101
 """Of the shots and the training when settings are tuned; the reported seeds are others."""
 GRID: dict[str, Sequence[Any]] = {
@@ -52,7 +55,7 @@ class Bench:
         self.model: HookedCLIP = load("shapes", "cpu")
         self.role_map = self._role_map()
         self.kept = [open_task(f"shapes:{name}") for name in RETENTION]
-        self.trunks = cache(self._trunks)
+        self.trunks, self.frozen = cache(self._trunks), cache(self._frozen)
         self.lines = output / "runs.jsonl"
         self.done = {}
         if self.lines.is_file():
@@ -74,18 +77,25 @@ class Bench:
         return torch.cat(parts), torch.tensor([example.label for example in examples])
 
     @torch.inference_mode()
-    def accuracy(self, dear: Dear, task: Task, examples: Iterable[Example]) -> tuple[float, float]:
-        """Zero-shot and adapted accuracy."""
-        trunk, labels = self.trunks(tuple(examples), dear.layer)
-        texts = dear.text_trunk(task.prompts)
-        encoded = dear.encode_texts(texts)
-        frozen = torch.cat([(dear.frozen_images(part) @ texts.frozen.T).argmax(1) for part in trunk.split(200)])
+    def _frozen(self, examples: tuple[Example, ...], prompts: tuple[str, ...], layer: int) -> float:
+        """Zero-shot accuracy."""
+        trunk, labels = self.trunks(examples, layer)
+        tower, texts = self.model.visual, self.model.embed_texts(prompts)
+        rows = [tower.read(tower.run(part, range(layer, tower.layers))[:, 0]) for part in trunk.split(200)]
+        return ((torch.cat(rows) @ texts.T).argmax(1) == labels).double().mean().item()
+
+    @torch.inference_mode()
+    def accuracies(self, dear: Dear, task: Task, split: str) -> tuple[float, float]:
+        """Zero-shot and adapted accuracy on a split."""
+        examples = getattr(task, split)
+        trunk, labels = self.trunks(examples, dear.layer)
+        encoded = dear.encode_texts(dear.text_trunk(task.prompts))
         logits = torch.cat([dear.logits(dear.encode_images(part), encoded) for part in trunk.split(200)])
-        return (frozen == labels).double().mean().item(), (logits.argmax(1) == labels).double().mean().item()
+        adapted = (logits.argmax(1) == labels).double().mean().item()
+        return self.frozen(examples, task.prompts, dear.layer), adapted
 
     def run(self, name: str, dear: DearConfig, train: TrainConfig, split: str, shots: int) -> dict[str, Any]:
         """Train and test once, or recall that: figures of the frozen ("zero-shot") and the adapted model."""
-        # Masks and validation rest on the same model, so the key need not hold more than its weights.
         settings = {"task": name, "dear": dear.to_dict(), "train": train.to_dict(), "split": split, "shots": shots}
         whole = json.dumps({**settings, "role map": self.role_map.to_json()}, sort_keys=True)
         key = hashlib.sha256(whole.encode()).hexdigest()
@@ -100,11 +110,10 @@ class Bench:
         task = open_task(f"shapes:{name}")
         base, novel = task.halves()
         dear = Dear(self.model, self.role_map, config, train.seed)
-        scratch = self.output / "scratch"
-        shutil.rmtree(scratch, ignore_errors=True)
-        fit(dear, task.few_shot(shots, train.seed).halves()[0], train, scratch)
-        pairs = [self.accuracy(dear, half, getattr(half, split)) for half in (base, novel)]
-        kept = [self.accuracy(dear, each, getattr(each, split)) for each in self.kept]
+        views = self._views(f"{name}-{shots}-{train.seed}-{train.epochs}-{dear.layer}")
+        fit(dear, task.few_shot(shots, train.seed).halves()[0], train, self.output / "scratch", views=views)
+        pairs = [self.accuracies(dear, half, split) for half in (base, novel)]
+        kept = [self.accuracies(dear, each, split) for each in self.kept]
         frozen, adapted = ([pair[side] for pair in pairs] for side in (0, 1))
         lost = float(np.mean([after - before for before, after in kept]))
         return {
@@ -112,6 +121,14 @@ class Bench:
             "adapted": [*adapted, harmonic_mean(*adapted), lost],
             "alpha": dear.alpha.tolist(),
         }
+
+    def _views(self, name: str) -> Path:
+        """Where the trunk outputs of these training images are; those of others are removed."""
+        folder = self.output / "views"
+        for other in folder.glob("*"):
+            if other.name != name:
+                shutil.rmtree(other)
+        return folder / name
 
 
 def tune(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int) -> None:
@@ -177,17 +194,19 @@ def _signed(values: np.ndarray) -> str:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--tune", "tuning", is_flag=True, help="Tune on validation splits instead.")
-@click.option("--tasks", default=",".join(TASKS), show_default=True, help="Built-in tasks.")
+@click.option("--tasks", help="Built-in tasks; default: all that are not known already, four of them for --tune.")
 @click.option("--seeds", type=click.IntRange(min=2), default=5, show_default=True, help="Seeds 1 to N.")
 @click.option("--shots", type=click.IntRange(min=1), default=16, show_default=True, help="Training images a class.")
 @click.option("--epochs", type=int, default=20, show_default=True, help="Of every training.")
 @click.option("--batch", type=int, default=16, show_default=True, help="Images a step.")
 @click.option("--lr", type=float, default=1e-2, show_default=True, help="Learning rate; --tune tries its own.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs/ablation"), show_default=True)
-def main(tuning: bool, tasks: str, seeds: int, shots: int, epochs: int, batch: int, lr: float, output: Path) -> None:
+def main(
+    tuning: bool, tasks: str | None, seeds: int, shots: int, epochs: int, batch: int, lr: float, output: Path
+) -> None:
     """Compare the masks, or tune settings on validation splits."""
-    bench, names = Bench(output), tasks.split(",")
-    train = TrainConfig(epochs=epochs, batch=batch, lr=lr)
+    bench, names = Bench(output), tasks.split(",") if tasks else TUNING_TASKS if tuning else TASKS
+    train = TrainConfig(epochs=epochs, batch=batch, lr=lr, cache_views=epochs)
     if tuning:
         tune(bench, names, train, shots)
     else:

@@ -127,6 +127,32 @@ class Tower(nn.Module):
             residual = self._encoder[layer](residual, attention_mask=mask)
         return residual
 
+    def run_rows(
+        self,
+        residual: Float[Tensor, "image token width"],
+        layer: int,
+        rows: Int[Tensor, "row"] | Int[Tensor, "image row"],
+        mask: Float[Tensor, "... query key"] | None = None,
+    ) -> Float[Tensor, "image row width"]:
+        """`run` of one layer at some rows alone, equal to rounding: all else than keys and values is theirs only.
+
+        `rows` are positions, the same for all images or each image's own; the latter take a mask without heads. Where
+        a hook point of the layer is hooked, it sees all tokens, as ever.
+        """
+        points = (point for point in self.blocks[layer].modules() if isinstance(point, HookPoint))
+        if any(point.has_hooks() for point in points):
+            return _take(self.run(residual, [layer], mask), rows)
+        block = self._encoder[layer]
+        attention, normed = block.self_attn, block.layer_norm1(residual)
+        parts = [attention.q_proj(_take(normed, rows)), attention.k_proj(normed), attention.v_proj(normed)]
+        parts = [part.unflatten(-1, (self.heads, self.head_width)).transpose(1, 2) for part in parts]
+        if mask is not None:
+            mask = mask.to(parts[0].dtype)
+            mask = mask[rows][:, None] if rows.ndim == 2 else mask[..., rows, :]
+        z = nn.functional.scaled_dot_product_attention(*parts, attn_mask=mask, scale=attention.scale)
+        kept = _take(residual, rows) + attention.out_proj(z.transpose(1, 2).flatten(-2))
+        return kept + block.mlp(block.layer_norm2(kept))
+
     def read(self, rows: Float[Tensor, "... width"]) -> Float[Tensor, "... embed"]:
         """Final LayerNorm and projection: the embedding, not normalised, of rows of the last residual stream."""
         return self._projection(self._norm(rows))
@@ -251,6 +277,13 @@ class HookedCLIP(HookedRootModule):
             digest.update(f"{key} {tuple(value.shape)} ".encode())
             digest.update(value.detach().float().cpu().contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def _take(tokens: Float[Tensor, "image token width"], rows: Int[Tensor, "... row"]) -> Float[Tensor, "image row width"]:
+    """Some positions of every image."""
+    if rows.ndim == 1:
+        return tokens[:, rows]
+    return tokens[torch.arange(len(tokens), device=tokens.device)[:, None], rows]
 
 
 @contextmanager
