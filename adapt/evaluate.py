@@ -79,9 +79,7 @@ def evaluate_adapter(
     return rows + retention(dear, kept, info.seed, **options)
 
 
-def choose_protocol(
-    tasks: list[str], protocol: str | None, info: AdapterInfo
-) -> tuple[str, list[str], list[str]]:
+def choose_protocol(tasks: list[str], protocol: str | None, info: AdapterInfo) -> tuple[str, list[str], list[str]]:
     """The protocol that `evaluate_adapter` follows, which tasks it runs over, and the targets of each."""
     if tasks and protocol is None:
         shifts = all(task.startswith(f"{info.task}@") for task in tasks)
