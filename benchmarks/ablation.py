@@ -164,8 +164,11 @@ def compare(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int, 
         click.echo(f"  {name}, seed {seed}: " + ", ".join(f"{m} {100 * adapted[m][row, column, 2]:.1f}" for m in MASKS))
     click.echo(f"mean over {len(names)} tasks, 95% intervals over {len(seeds)} seeds, percent")
     _table({"zero-shot": frozen, **adapted}, _plain)
-    click.echo("role minus each, paired by task and seed")
-    _table({mask: adapted["role"] - adapted[mask] for mask in MASKS if mask != "role"}, _signed)
+    differences = {mask: adapted["role"] - adapted[mask] for mask in MASKS if mask != "role"}
+    click.echo("role minus each, paired by task and seed, 95% intervals over seeds")
+    _table(differences, _signed)
+    click.echo("the same, 95% intervals over tasks")
+    _table({mask: values.swapaxes(0, 1) for mask, values in differences.items()}, _signed)
     click.echo("harmonic mean by task, mean over seeds")
     click.echo("| task | " + " | ".join(["zero-shot", *MASKS]) + " |")
     click.echo("|---" * (2 + len(MASKS)) + "|")

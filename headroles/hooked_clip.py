@@ -58,6 +58,12 @@ class HookedCLIP(HookedRootModule):
         return self.family.image_size
 
     @property
+    def context(self) -> int:
+        """Tokens of the longest text."""
+        self.check_text()
+        return self.family.context
+
+    @property
     def patches(self) -> int:
         """Patch tokens of an image, CLS and registers not counted."""
         return self.family.patches

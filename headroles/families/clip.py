@@ -30,7 +30,7 @@ class Clip(Family):
             self.text = Tower(encoder_parts(text.encoder.layers), text.final_layer_norm, model.text_projection)
 
     @classmethod
-    def loader(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
+    def loader(cls, config: PretrainedConfig, name: str) -> tuple[type, Mapping[str, Any]]:
         return (CLIPModel if config.model_type == "clip" else CLIPVisionModelWithProjection), {}
 
     @classmethod
@@ -75,8 +75,7 @@ class Clip(Family):
         return marks.int().argmax(-1)
 
     def tokenize(self, tokenizer: Callable, texts: Sequence[str]) -> dict[str, Tensor]:
-        length = self.model.config.text_config.max_position_embeddings
-        tokens = tokenizer(list(texts), padding=True, truncation=True, max_length=length, return_tensors="pt")
+        tokens = tokenizer(list(texts), padding=True, truncation=True, max_length=self.context, return_tensors="pt")
         return {key: tokens[key].to(self.model.device) for key in ("input_ids", "attention_mask")}
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import PreTrainedModel, PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
 
 from headroles.families.tower import Tower
 
@@ -29,8 +29,11 @@ class Family:
         self.model = model
 
     @classmethod
-    def loader(cls, config: PretrainedConfig) -> tuple[type[PreTrainedModel], Mapping[str, Any]]:
-        """The transformers' class of a checkpoint with this config, and options of its `from_pretrained`."""
+    def loader(cls, config: PretrainedConfig, name: str) -> tuple[type[PreTrainedModel], Mapping[str, Any]]:
+        """The transformers' class of a checkpoint with this config, and options of its `from_pretrained`.
+
+        InputError, which names the model `name`, where it has no embedding.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -47,6 +50,11 @@ class Family:
     def patches(self) -> int:
         """Patch tokens of an image of that size."""
         raise NotImplementedError
+
+    @property
+    def context(self) -> int:
+        """Tokens of the longest text."""
+        return self.model.config.text_config.max_position_embeddings
 
     def encode_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
         """Embeddings, not normalised."""

@@ -37,9 +37,9 @@ class Siglip(Family):
             self.text = Tower(encoder_parts(text.encoder.layers), text.final_layer_norm, text.head)
 
     @classmethod
-    def loader(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
+    def loader(cls, config: PretrainedConfig, name: str) -> tuple[type, Mapping[str, Any]]:
         if not getattr(config, "vision_config", config).vision_use_head:
-            raise InputError("it is a SigLIP without a pooling head, which has no image embedding")
+            raise InputError(f"model: {name} is a SigLIP without a pooling head, so it has no image embedding")
         return (SiglipModel if config.model_type == "siglip" else SiglipVisionModel), {}
 
     @classmethod
@@ -87,7 +87,7 @@ class Siglip(Family):
             padding="max_length",
             padding_side="right",
             truncation=True,
-            max_length=self.model.config.text_config.max_position_embeddings,
+            max_length=self.context,
             return_tensors="pt",
         )
         return {"input_ids": tokens["input_ids"].to(self.model.device)}

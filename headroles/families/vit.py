@@ -55,7 +55,7 @@ class Vit(_ClsFamily):
     title = "ViT"
 
     @classmethod
-    def loader(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
+    def loader(cls, config: PretrainedConfig, name: str) -> tuple[type, Mapping[str, Any]]:
         return ViTModel, {"add_pooling_layer": False}
 
     @classmethod
@@ -80,7 +80,7 @@ class Dinov2(_ClsFamily):
     title = "DINOv2"
 
     @classmethod
-    def loader(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
+    def loader(cls, config: PretrainedConfig, name: str) -> tuple[type, Mapping[str, Any]]:
         return (Dinov2Model if config.model_type == "dinov2" else Dinov2WithRegistersModel), {}
 
     @classmethod
