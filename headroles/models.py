@@ -48,7 +48,8 @@ def _locate(name: str) -> str:
         return name
     if Path(name).exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise InputError(
-            f"model: no model named {name} and no such folder; names: {', '.join(known)}, or a Hugging Face hub id"
+            f"model: no model named {name} and no such folder; give a name that `headroles models` lists, a folder, or "
+            "a Hugging Face hub id"
         )
     return name
 
