@@ -58,8 +58,11 @@ class HeadMoments:
         if model.visual.pooling:
             blocks = blocks_within(*shape, blocks)
         shape = (blocks, *shape)
-        zeros = torch.zeros(*shape, shape[-1], dtype=torch.float64, device=model.device)
-        return cls(tuple(layers), model.weights_hash(), zeros[:, 0, 0, 0, 0].clone(), zeros[..., 0].clone(), zeros)
+        count, first, second = (
+            torch.zeros(size, dtype=torch.float64, device=model.device)
+            for size in (shape[:1], shape, (*shape, shape[-1]))
+        )
+        return cls(tuple(layers), model.weights_hash(), count, first, second)
 
     @property
     def images(self) -> int:
@@ -72,9 +75,10 @@ class HeadMoments:
         block = block.to(self.first.device)
         self.count.index_add_(0, block, torch.ones_like(block, dtype=torch.float64))
         self.first.index_add_(0, block, u)
+        product = torch.empty_like(self.second[0, 0])
         for number in block.unique().tolist():
             for square, columns in zip(self.second[number], u[block == number].permute(1, 2, 3, 0), strict=True):
-                square += columns @ columns.transpose(-1, -2)
+                square += torch.matmul(columns, columns.transpose(-1, -2), out=product)
 
     def select(self, layers: Sequence[int], width: int) -> HeadMoments:
         """The moments of some of the layers, of the first `width` numbers of u: a view where it is one layer."""
