@@ -69,6 +69,11 @@ class HookedCLIP(HookedRootModule):
         return self.family.patches
 
     @property
+    def least_tokens(self) -> int:
+        """Tokens that a run of the vision tower over images has at least; in CLIP, CLS and all patches."""
+        return self.family.least_tokens
+
+    @property
     def logit_scale(self) -> float:
         """The factor on cosines, exp of the learned temperature."""
         self.check_text()

@@ -46,6 +46,11 @@ class Clip(Family):
     def patches(self) -> int:
         return self.model.vision_model.embeddings.num_patches
 
+    @property
+    def least_tokens(self) -> int:
+        """CLS and all patches: runs of fewer tokens are of those alone that `headroles.adapt` appends."""
+        return 1 + self.patches
+
     def encode_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
         if self.text is None:
             return self.model(pixel_values=pixel_values).image_embeds

@@ -52,6 +52,11 @@ class Family:
         raise NotImplementedError
 
     @property
+    def least_tokens(self) -> int:
+        """Tokens that a run of the vision tower over images has at least."""
+        return 1
+
+    @property
     def context(self) -> int:
         """Tokens of the longest text."""
         return self.model.config.text_config.max_position_embeddings

@@ -8,7 +8,6 @@ has a part in it; the embedding adds an MLP of the pooled vector, which is a par
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from functools import partial
 
@@ -17,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from headroles.families.hook_points import Block, LayerParts, input_hook, output_hook
-from headroles.families.tower import Tower
+from headroles.families.tower import Tower, copy_unhooked
 
 
 class PooledTower(Tower):
@@ -36,6 +35,7 @@ class PooledTower(Tower):
         self.__dict__["_head"] = head
         self.blocks.append(Block())
         _connect_pooling(head, self.blocks[-1])
+        head.register_forward_hook(partial(output_hook, self.hook_embed))
 
     @property
     def moment_width(self) -> int:
@@ -115,8 +115,8 @@ class PooledTower(Tower):
         return self._head(self._norm(rows))
 
     def copy_readout(self) -> nn.Sequential:
-        """A copy of `read`'s LayerNorm and pooling head with parameters of its own."""
-        return copy.deepcopy(nn.Sequential(self._norm, self._head))
+        """A copy of `read`'s LayerNorm and pooling head with parameters of its own, and without hook points."""
+        return copy_unhooked(self._norm, self._head)
 
 
 def _connect_pooling(head: nn.Module, block: Block) -> None:

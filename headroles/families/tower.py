@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from headroles.families.hook_points import Block, FinalNorm, LayerParts, connect_layer, scale_hook
+from headroles.families.hook_points import Block, FinalNorm, LayerParts, connect_layer, output_hook, scale_hook
 
 
 class Tower(nn.Module):
@@ -19,8 +19,9 @@ class Tower(nn.Module):
 
     Hook names, below `visual.` or `text.`: `blocks.{l}.hook_resid_pre`, `blocks.{l}.attn.hook_pattern`
     (image, head, token, token), `blocks.{l}.attn.hook_z` (image, token, head, width), `blocks.{l}.hook_attn_out`,
-    `blocks.{l}.hook_mlp_out`, `blocks.{l}.hook_resid_post` (image, token, D), `ln_final.hook_scale` (image, ..., 1).
-    `hook_attn_out` and `hook_mlp_out` are what is added to the residual stream, layer scale included.
+    `blocks.{l}.hook_mlp_out`, `blocks.{l}.hook_resid_post` (image, token, D), `ln_final.hook_scale` (image, ..., 1),
+    `hook_embed` (image, ..., embed), the embedding before it is normalised. `hook_attn_out` and `hook_mlp_out` are what
+    is added to the residual stream, layer scale included.
     """
 
     pooling: bool = False
@@ -31,6 +32,7 @@ class Tower(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(Block() for _ in parts)
         self.ln_final = FinalNorm()
+        self.hook_embed = HookPoint()
         # Plain references, so that the transformers' modules keep one owner: `HookedCLIP.clip`.
         self.__dict__["_parts"] = list(parts)
         self.__dict__["_norm"] = final_norm
@@ -38,6 +40,8 @@ class Tower(nn.Module):
         for part, block in zip(parts, self.blocks, strict=True):
             connect_layer(part, block)
         final_norm.register_forward_pre_hook(partial(scale_hook, self.ln_final.hook_scale))
+        if projection is not None:
+            projection.register_forward_hook(partial(output_hook, self.hook_embed))
 
     @property
     def layers(self) -> int:
@@ -146,11 +150,20 @@ class Tower(nn.Module):
     def read(self, rows: Float[Tensor, "... width"]) -> Float[Tensor, "... embed"]:
         """Final LayerNorm and projection: the embedding, not normalised, of rows of the last residual stream."""
         normed = self._norm(rows)
-        return normed if self._projection is None else self._projection(normed)
+        return self.hook_embed(normed) if self._projection is None else self._projection(normed)
 
     def copy_readout(self) -> nn.Sequential:
-        """A copy of `read`'s LayerNorm and projection with parameters of its own."""
-        return copy.deepcopy(nn.Sequential(self._norm, self._projection or nn.Identity()))
+        """A copy of `read`'s LayerNorm and projection with parameters of its own, and without hook points."""
+        return copy_unhooked(self._norm, self._projection or nn.Identity())
+
+
+def copy_unhooked(*modules: nn.Module) -> nn.Sequential:
+    """Copies in a row; hooks would be copied too, and stay for good."""
+    copied = copy.deepcopy(nn.Sequential(*modules))
+    for module in copied.modules():
+        module._forward_pre_hooks.clear()
+        module._forward_hooks.clear()
+    return copied
 
 
 def _take(tokens: Float[Tensor, "image token width"], rows: Int[Tensor, "... row"]) -> Float[Tensor, "image row width"]:

@@ -43,7 +43,7 @@ class _ClsFamily(Family):
         return self.model.embeddings.patch_embeddings.num_patches
 
     def encode_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
-        return self.model(pixel_values=pixel_values).last_hidden_state[:, 0]
+        return self.visual.hook_embed(self.model(pixel_values=pixel_values).last_hidden_state[:, 0])
 
     def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
         return self.model.embeddings(pixel_values)

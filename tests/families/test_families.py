@@ -6,8 +6,10 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from headroles import InputError, image_contributions, text_contributions
+from headroles.ablate import ablating
 from headroles.families import find_family
-from headroles.hooked_clip import HookedCLIP
+from headroles.head_reference import HeadReference
+from headroles.hooked_clip import HookedCLIP, recording
 
 TEXTS = ["a red circle", "something striped in the top left", "night"]
 BOUND = {torch.float32: 1e-5, torch.float64: 1e-12}
@@ -200,3 +202,36 @@ def test_vision_alone_refuses_texts_in_one_line_that_names_the_way_out(build):
 def test_other_types_are_refused_by_name_with_the_reason(model_type, reason):
     with pytest.raises(InputError, match=f"mine is of type '{model_type}'.*{reason}"):
         find_family(model_type, "mine")
+
+
+@pytest.mark.parametrize("name", MODELS)
+@torch.no_grad()
+def test_the_direct_effect_of_cutting_heads_is_their_parts(build, name):
+    model = build(name, torch.float64)
+    pixels, parts = draw(model), image_contributions(model, draw(model))
+    heads, expected = [(0, 1), (1, 0)], parts.heads[:, 0, 1] + parts.heads[:, 1, 0]
+    if model.visual.pooling:
+        pooling = model.visual.layers
+        heads, expected = [*heads, (pooling, 1)], expected + parts.pooling_heads[:, 1]
+    with ablating(model, heads, "zero", "direct"):
+        cut = model(pixels)
+    torch.testing.assert_close(cut, model(pixels) - expected)
+
+
+@pytest.mark.parametrize("name", ["siglip", "vit", "dinov2_with_registers"])
+@torch.no_grad()
+def test_mean_ablation_holds_a_head_at_its_mean(build, name):
+    model = build(name)
+    pixels, layers = draw(model), [1, model.visual.layers] if model.visual.pooling else [1]
+    images = [(index, image) for index, image in enumerate(pixels)]
+    for layer in layers:
+        reference = HeadReference.collect(model, images, [layer], pool=2, batch=2)
+        hook, seen = f"visual.blocks.{layer}.attn.hook_z", []
+        _, cache = model.run_with_cache(pixels)
+        with ablating(model, [(layer, 1)], "mean", reference=reference), recording(model, {hook: seen.append}):
+            model(pixels)
+        torch.testing.assert_close(seen[0][:, :, 1], cache[hook].mean(0, keepdim=True).expand_as(cache[hook])[:, :, 1])
+        torch.testing.assert_close(seen[0][:, :, 0], cache[hook][:, :, 0])
+    if model.visual.pooling:
+        with pytest.raises(InputError, match="collected alone"):
+            HeadReference.collect(model, images, layers)

@@ -160,9 +160,7 @@ def test_scoring_vision_alone_by_texts_points_to_images(folders, name, tmp_path,
 )
 def test_adapt_refuses_early_in_one_line(folders, name, reason, color_folder, tmp_path, run):
     folder = folders[name][0]
-    code, _, err = run(
-        "adapt", "--model", folder, "--task", color_folder, "--shots", 2, "--output", tmp_path / "out"
-    )
+    code, _, err = run("adapt", "--model", folder, "--task", color_folder, "--shots", 2, "--output", tmp_path / "out")
     assert code == 2 and err.count("\n") == 1 and reason in err and "take a CLIP" in err
     with pytest.raises(InputError, match=reason):
         Dear(load(str(folder), "cpu"), None)
