@@ -32,7 +32,7 @@ def load(name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.
     source = _locate(name)
     clip = _load_clip(source, name, dtype)
     model = HookedCLIP(clip.to(place), name, None, _load_preprocess(source, clip))
-    model.tokenizer = None if model.text is None else _load_tokenizer(source, name)
+    model.tokenizer = None if model.text is None else _load_tokenizer(source)
     return model
 
 
@@ -97,17 +97,12 @@ def _quiet():
             logging.enable_progress_bar()
 
 
-def _load_tokenizer(source: str, name: str) -> Callable | None:
+def _load_tokenizer(source: str) -> Callable | None:
     """The folder's tokenizer; None where it has none."""
     try:
         return AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError, KeyError):
         return None
-    except ImportError as error:
-        raise InputError(
-            f"model: the tokenizer of {name} needs packages that are not installed: pip install 'headroles[siglip]' "
-            f"({' '.join(str(error).split())[:100]})"
-        ) from error
 
 
 def _load_preprocess(source: str, clip: PreTrainedModel) -> Callable[[Image.Image], Tensor]:

@@ -174,3 +174,28 @@ def test_known_names_are_unique_and_listed(run):
     assert len(lines) == len(KNOWN)
     for model, line in zip(KNOWN, lines, strict=True):
         assert line.startswith(f"{model.name} ") and f"{model.layers} x {model.heads} heads" in line
+
+
+@torch.inference_mode()
+def test_siglips_own_tokenizer_is_read_and_used_as_it_was_trained(folders, tmp_path):
+    import sentencepiece
+    from transformers import SiglipTokenizer
+
+    from headroles import ProbeBank
+
+    words, vocabulary = iter(ProbeBank.load("general").texts), tmp_path / "spiece"
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=words, model_prefix=str(vocabulary), vocab_size=200, pad_id=-1, bos_id=-1, eos_id=1, unk_id=2,
+        minloglevel=3,
+    )  # fmt: skip
+    folder = copy_changed(folders["siglip"][0], tmp_path / "own")
+    for old in folder.glob("token*"):
+        old.unlink()
+    own = SiglipTokenizer(f"{vocabulary}.model", model_input_names=["input_ids"])
+    own.save_pretrained(folder)
+    loaded, texts = load(str(folder), "cpu"), ["A photo of a dog", "snow, on a roof"]
+    assert isinstance(loaded.tokenizer, SiglipTokenizer)
+    expected = own(texts, padding="max_length", max_length=16, truncation=True, return_tensors="pt").input_ids
+    assert torch.equal(loaded.tokenize(texts)["input_ids"], expected)
+    model = folders["siglip"][1]
+    assert torch.equal(loaded(input_ids=expected), model.get_text_features(input_ids=expected).pooler_output)
