@@ -8,7 +8,7 @@ as sums, per block of images, in float64: sums stream, resume, merge and resampl
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 from headroles.errors import InputError
 from headroles.files import write_bytes
 from headroles.hooked_clip import HookedCLIP, recording
+from headroles.precision import half_precision
 
 FORMAT = "headroles.moments.1"
 
@@ -46,20 +47,34 @@ class HeadMoments:
         zeros = torch.zeros(*shape, shape[-1], dtype=torch.float64, device=model.device)
         return cls(tuple(layers), model.weights_hash(), zeros[:, 0, 0, 0, 0].clone(), zeros[..., 0].clone(), zeros)
 
+    def to(self, device: torch.device) -> HeadMoments:
+        """The same moments on another device."""
+        return HeadMoments(self.layers, self.weights_hash, *(each.to(device) for each in self.sums().values()))
+
     @property
     def images(self) -> int:
         """How many images went in."""
         return int(self.count.sum().item())
 
     def update(self, u: Float[Tensor, "image layer head width"], block: Int[Tensor, "image"]) -> None:
-        """Fold in a batch; `block[i]` says which block image i belongs to."""
-        u = u.to(self.first)
-        block = block.to(self.first.device)
-        self.count.index_add_(0, block, torch.ones_like(block, dtype=torch.float64))
-        self.first.index_add_(0, block, u)
-        for number in block.unique().tolist():
-            columns = u[block == number].permute(1, 2, 3, 0)
-            self.second[number] += columns @ columns.transpose(-1, -2)
+        """Fold in a batch; `block[i]` says which block image i belongs to.
+
+        With `block` in the CPU's memory, where a loader leaves it, nothing waits for a GPU.
+        """
+        if not len(block):
+            return
+        slots, count = _slots(block.cpu(), len(self.count))
+        slots, count = (each.to(self.first.device, non_blocking=True) for each in (slots, count))
+        # One row of zeros more, which the empty slots point to. Sums over slots have an order, unlike scattered ones.
+        padded = torch.cat([u.to(self.first), self.first.new_zeros(1, *u.shape[1:])])[slots]
+        self.count += count
+        self.first += padded.sum(1)
+        columns = padded.permute(0, 2, 3, 4, 1).flatten(0, 2)
+        self.second.view(-1, *self.second.shape[-2:]).baddbmm_(columns, columns.transpose(1, 2))
+
+    def sums(self) -> dict[str, Tensor]:
+        """What adds up over disjoint sets of images, by name; the tensors themselves."""
+        return {"count": self.count, "first": self.first, "second": self.second}
 
     def merge(self, other: HeadMoments) -> HeadMoments:
         """The moments of both sets of images together; their images must be disjoint."""
@@ -85,8 +100,8 @@ class HeadMoments:
         square = torch.einsum("rb,blhkm->rlhkm", draws, self.second) / images[..., None]
         return square - mean[..., :, None] * mean[..., None, :]
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write a safetensors file; u u' is symmetric, so only its upper triangle is stored."""
+    def save(self, path: str | os.PathLike, more: Mapping[str, str] | None = None) -> None:
+        """Write a safetensors file; u u' is symmetric, so only its upper triangle is stored. `more`: further metadata."""
         width = self.second.shape[-1]
         rows, columns = torch.triu_indices(width, width)
         tensors = {
@@ -95,7 +110,8 @@ class HeadMoments:
             "second": self.second[..., rows, columns].cpu().contiguous(),
         }
         layers = ",".join(map(str, self.layers))
-        write_bytes(path, save(tensors, {"format": FORMAT, "layers": layers, "weights_hash": self.weights_hash}))
+        metadata = {"format": FORMAT, "layers": layers, "weights_hash": self.weights_hash, **(more or {})}
+        write_bytes(path, save(tensors, metadata))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> HeadMoments:
@@ -119,16 +135,36 @@ class HeadMoments:
 
 @torch.inference_mode()
 def observe(
-    model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"], layers: Sequence[int]
+    model: HookedCLIP,
+    pixel_values: Float[Tensor, "image 3 height width"],
+    layers: Sequence[int],
+    precision: str = "no",
 ) -> Float[Tensor, "image layer head width"]:
-    """u = z / (sigma |f|) of a batch at the CLS row: one ordinary forward, nothing else is kept."""
+    """u = z / (sigma |f|) of a batch at the CLS row: one ordinary forward, nothing else is kept.
+
+    With `precision` "bf16" or "fp16" the forward's matrix products are of 16 bits, so z and f are rounded to them;
+    the residual stream, sigma, |f| and the quotient are fp32.
+    """
     scale_name = "visual.ln_final.hook_scale"
     z_names = [f"visual.blocks.{layer}.attn.hook_z" for layer in layers]
     names = {name: _cls_row for name in z_names} | {scale_name: lambda scale: scale}
-    with recording(model, names) as seen:
-        embedding = model(pixel_values.to(model.device, model.dtype))
-    scale = seen[scale_name] * embedding.norm(dim=-1, keepdim=True)
+    pixel_values = pixel_values.to(model.device, model.dtype, non_blocking=True)
+    with recording(model, names) as seen, half_precision(model.device, precision):
+        embedding = model(pixel_values)
+    scale = seen[scale_name] * embedding.to(model.dtype).norm(dim=-1, keepdim=True)
     return torch.stack([seen[name] for name in z_names], 1) / scale[:, :, None, None]
+
+
+def _slots(
+    block: Int[Tensor, "image"], blocks: int
+) -> tuple[Int[Tensor, "block slot"], Float[Tensor, "block"]]:
+    """The rows of a batch that belong to each block, in order, and their number; empty slots hold the batch's size."""
+    count = torch.bincount(block, minlength=blocks)
+    order = torch.argsort(block, stable=True)
+    slot = torch.arange(len(block)) - (count.cumsum(0) - count)[block[order]]
+    slots = torch.full((blocks, int(count.max())), len(block))
+    slots[block[order], slot] = order
+    return slots, count.double()
 
 
 def _cls_row(z: Float[Tensor, "image token head width"]) -> Float[Tensor, "image head width"]:
