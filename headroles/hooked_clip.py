@@ -108,8 +108,8 @@ class Tower(nn.Module):
     def compile_mlps(self) -> None:
         """Compile every layer's MLP with torch.compile, in place.
 
-        Nothing within an MLP can be hooked, so every hook point keeps what it shows. The attention is left as it is: its
-        hooks come and go, and each change would compile it anew.
+        Nothing within an MLP can be hooked, so every hook point keeps what it shows. The attention is left as it is:
+        its hooks come and go, and each change would compile it anew.
         """
         for layer in self._encoder:
             layer.mlp.forward = torch.compile(layer.mlp.forward)

@@ -101,7 +101,7 @@ class HeadMoments:
         return square - mean[..., :, None] * mean[..., None, :]
 
     def save(self, path: str | os.PathLike, more: Mapping[str, str] | None = None) -> None:
-        """Write a safetensors file; u u' is symmetric, so only its upper triangle is stored. `more`: further metadata."""
+        """Write a safetensors file, with `more` metadata; u u' is symmetric: only its upper triangle is stored."""
         width = self.second.shape[-1]
         rows, columns = torch.triu_indices(width, width)
         tensors = {

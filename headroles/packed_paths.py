@@ -12,7 +12,7 @@ import numpy as np
 
 
 class PackedNames(Sequence[str]):
-    """Names, unchangeable, as one string of bytes: a Python object each would cost more, and be copied by every fork."""
+    """Names as one string of bytes: a Python object each would cost more, and be copied by every fork."""
 
     def __init__(self, names: Iterable[str]) -> None:
         whole, ends = bytearray(), array("q")

@@ -28,6 +28,8 @@ class ShardInfo:
     """How many there are."""
     model: str
     """As given to `headroles.load`."""
+    weights: str
+    """Hash of its weights."""
     source: str
     """The images' name."""
     images: str
@@ -65,8 +67,8 @@ def save_shard(info: ShardInfo, moments: HeadMoments, folder: Path) -> Path:
     return path
 
 
-def load_shard(path: Path) -> tuple[ShardInfo, HeadMoments]:
-    """Read what `save_shard` wrote."""
+def read_shard(path: Path) -> ShardInfo:
+    """What `save_shard` wrote, without the moments: these are read by `HeadMoments.load`."""
     try:
         with safe_open(path, "pt") as file:
             note = file.metadata() or {}
@@ -76,7 +78,7 @@ def load_shard(path: Path) -> tuple[ShardInfo, HeadMoments]:
         raise InputError(f"shard: {path} is no shard; expected a file that `headroles score --shard i/n` wrote")
     raw = json.loads(note["shard"])
     seen = {**raw["seen"], "broken": tuple((number, name) for number, name in raw["seen"]["broken"])}
-    return ShardInfo(**{**raw, "seen": Seen(**seen)}), HeadMoments.load(path)
+    return ShardInfo(**{**raw, "seen": Seen(**seen)})
 
 
 def find_shards(paths: Iterable[Path]) -> list[Path]:
@@ -97,43 +99,46 @@ def merge_shards(paths: Sequence[Path]) -> tuple[ShardInfo, HeadMoments]:
     One shard at a time is in memory beside the sum. Raises InputError where shards overlap, are missing, or differ in
     weights, images or settings.
     """
-    infos = {path: load_shard(path)[0] for path in paths}
-    order = sorted(infos, key=lambda path: infos[path].shard)
-    _check_alike(infos)
+    infos = sorted(((read_shard(path), path) for path in paths), key=lambda each: each[0].shard)
+    for info, path in infos[1:]:
+        _check_alike(infos[0], (info, path))
     _check_whole(infos)
-    moments = load_shard(order[0])[1]
-    for path in order[1:]:
-        moments = moments.merge(load_shard(path)[1])
-    seen = Seen.merge([infos[path].seen for path in order])
-    return dataclasses.replace(infos[order[0]], seen=seen), moments
+    moments = HeadMoments.load(infos[0][1])
+    for _, path in infos[1:]:
+        moments = moments.merge(HeadMoments.load(path))
+    return dataclasses.replace(infos[0][0], seen=Seen.merge([info.seen for info, _ in infos])), moments
 
 
-def _check_alike(infos: Mapping[Path, ShardInfo]) -> None:
-    first, *others = infos
-    old = _shared(infos[first])
-    for path in others:
-        new = _shared(infos[path])
-        for name in old.keys() | new.keys():
-            if old.get(name) != new.get(name):
-                raise InputError(
-                    f"shard: {path} differs from {first} in {name}: {new.get(name)} and {old.get(name)}; score all "
-                    "shards alike"
-                )
+def _check_alike(one: tuple[ShardInfo, Path], other: tuple[ShardInfo, Path]) -> None:
+    old, new = (_shared(info) for info, _ in (one, other))
+    for name in [*old, *(new.keys() - old.keys())]:
+        if old.get(name) != new.get(name):
+            raise InputError(
+                f"shard: {other[1]} and {one[1]} differ in {name}: {new.get(name)} and {old.get(name)}; score all "
+                "shards alike"
+            )
 
 
 def _shared(info: ShardInfo) -> dict[str, Any]:
     """What must be the same in all shards; the model's and the bank's names may be other paths on other machines."""
-    shared = {"shards": info.shards, "images": info.images, "batch": info.batch, "bank": info.bank}
-    return {**shared, **info.settings, "number of images": info.seen.total}
+    return {
+        "the model's weights": info.weights,
+        "the number of shards": info.shards,
+        "the images": info.images,
+        "the number of images": info.seen.total,
+        "batch": info.batch,
+        "the bank": info.bank,
+        **info.settings,
+    }
 
 
-def _check_whole(infos: Mapping[Path, ShardInfo]) -> None:
+def _check_whole(infos: Sequence[tuple[ShardInfo, Path]]) -> None:
     taken: dict[int, Path] = {}
-    for path, info in infos.items():
+    for info, path in infos:
         if info.shard in taken:
-            raise InputError(f"shard: {path} and {taken[info.shard]} are both shard {info.shard}; give each once")
+            raise InputError(f"shard: {taken[info.shard]} and {path} are both shard {info.shard}; give each once")
         taken[info.shard] = path
-    shards = next(iter(infos.values())).shards
+    shards = infos[0][0].shards
     missing = [number for number in range(1, shards + 1) if number not in taken]
     if missing:
         some = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from headroles.errors import InputError
 
-_BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 
@@ -33,24 +32,34 @@ def expand(pattern: str) -> list[Path]:
 
 
 def _braces(pattern: str) -> list[str]:
-    """All that a pattern with braces stands for."""
-    found = _BRACES.search(pattern)
-    if not found:
+    """All that a pattern with braces, perhaps within braces, stands for."""
+    before, brace, rest = pattern.partition("{")
+    if not brace:
         return [pattern]
-    before, after = pattern[: found.start()], pattern[found.end() :]
-    return [before + each + rest for each in _choices(found[1], pattern) for rest in _braces(after)]
+    parts, depth = [""], 1
+    for place, letter in enumerate(rest):
+        depth += (letter == "{") - (letter == "}")
+        if not depth:
+            after = rest[place + 1 :]
+            return [before + each + end for each in _choices(parts) for end in _braces(after)]
+        if letter == "," and depth == 1:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    raise InputError(f"images: a brace of {pattern} is not closed")
 
 
-def _choices(inside: str, pattern: str) -> list[str]:
-    numbers = _RANGE.fullmatch(inside)
-    if numbers:
-        first, last = int(numbers[1]), int(numbers[2])
-        if first > last:
-            raise InputError(f"images: the range {{{inside}}} of {pattern} counts down; write it upwards")
-        return [str(number).zfill(len(numbers[1])) for number in range(first, last + 1)]
-    if "," not in inside:
-        raise InputError(f"images: {{{inside}}} of {pattern} is no range such as 000..010 and no list such as a,b")
-    return inside.split(",")
+def _choices(parts: list[str]) -> list[str]:
+    """What braces around these parts stand for: a range of numbers, or each part."""
+    if len(parts) > 1:
+        return [each for part in parts for each in _braces(part)]
+    numbers = _RANGE.fullmatch(parts[0])
+    if not numbers:
+        raise InputError(f"images: {{{parts[0]}}} is no range such as 000..010 and no list such as a,b")
+    first, last = int(numbers[1]), int(numbers[2])
+    if first > last:
+        raise InputError(f"images: the range {{{parts[0]}}} counts down; write it upwards")
+    return [str(number).zfill(len(numbers[1])) for number in range(first, last + 1)]
 
 
 def _glob(pattern: str) -> list[str]:
