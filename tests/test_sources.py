@@ -153,7 +153,7 @@ def test_workers_parts_and_counts(places, stream, kind):
     assert again == numbers and torch.equal(pixels, same)
     parts = [Part(shard, 2, process, 2) for shard in (0, 1) for process in (0, 1)]
     found = [read(opened(), part=part) for part in parts if list(part.units(4))]
-    assert sorted(sum((each for each, _, _ in found), [])) == numbers
+    assert sorted(number for each, _, _ in found for number in each) == numbers
     assert Seen.merge([each for _, _, each in found]) == seen
     few, _, seen = read(opened(count=5))
     assert seen.read + len(seen.broken) == 5 == seen.total
