@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -105,14 +106,14 @@ class Tower(nn.Module):
         output = output.unflatten(-1, (self.heads, self.head_width)).permute(0, 2, 3, 1)
         return output @ self.readout()
 
-    def compile_mlps(self) -> None:
-        """Compile every layer's MLP with torch.compile, in place.
+    def compile_mlps(self, **options: Any) -> None:
+        """Compile every layer's MLP with torch.compile (and its `options`), in place.
 
         Nothing within an MLP can be hooked, so every hook point keeps what it shows. The attention is left as it is:
         its hooks come and go, and each change would compile it anew.
         """
         for layer in self._encoder:
-            layer.mlp.forward = torch.compile(layer.mlp.forward)
+            layer.mlp.forward = torch.compile(layer.mlp.forward, **options)
 
     def biases(self) -> Float[Tensor, "layer embed"]:
         """Every layer's attention output bias b_O, read out (still to be divided by sigma)."""
