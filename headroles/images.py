@@ -106,11 +106,25 @@ def pack_images(folder: str | os.PathLike) -> PackedPaths:
     return found
 
 
-def spread(count: int | None, total: int) -> range | list[int]:
-    """`count` of `total` numbers, evenly spread; all of them where there are no more."""
-    if count is None or count >= total:
-        return range(total)
-    return [number * total // count for number in range(count)]
+@dataclass(frozen=True)
+class Spread(Sequence[int]):
+    """`count` of `total` numbers, evenly spread, none of them kept in memory."""
+
+    count: int
+    total: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> int:
+        if not 0 <= number < self.count:
+            raise IndexError(number)
+        return number * self.total // self.count
+
+
+def spread(count: int | None, total: int) -> Spread:
+    """`count` of `total` numbers; all of them where there are no more."""
+    return Spread(total if count is None else min(count, total), total)
 
 
 @dataclass

@@ -66,10 +66,11 @@ class HeadMoments:
         slots, count = _slots(block.cpu(), len(self.count))
         slots, count = (each.to(self.first.device, non_blocking=True) for each in (slots, count))
         # One row of zeros more, which the empty slots point to. Sums over slots have an order, unlike scattered ones.
-        padded = torch.cat([u.to(self.first), self.first.new_zeros(1, *u.shape[1:])])[slots]
+        padded = torch.cat([u, u.new_zeros(1, *u.shape[1:])])[slots].permute(0, 2, 3, 4, 1)
+        columns = padded.to(self.first.dtype, memory_format=torch.contiguous_format)
         self.count += count
-        self.first += padded.sum(1)
-        columns = padded.permute(0, 2, 3, 4, 1).flatten(0, 2)
+        self.first += columns.sum(-1)
+        columns = columns.flatten(0, 2)
         self.second.view(-1, *self.second.shape[-2:]).baddbmm_(columns, columns.transpose(1, 2))
 
     def sums(self) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from headroles.sources import find_source
 from headroles.sources.dataset import streamed
 from headroles.sources.patterns import expand
 from headroles.sources.stream import StreamedImages
+from headroles.sources.tar import count_images
 
 BROKEN = (3, 8)
 COUNT = 13
@@ -276,6 +277,7 @@ def test_sizes_beside_the_shards_are_believed_and_checked(places, tmp_path, work
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "sizes.json").write_text(json.dumps({"000.tar": 6, "001.tar": 1, "002.tar": 6}))
     assert read(find_source(tmp_path).open(preprocess))[0] == read(open_place(places, "tar folder"))[0]
+    assert count_images(tmp_path / "002.tar") == 6
     (tmp_path / "sizes.json").write_text(json.dumps({"000.tar": 9}))
     with pytest.raises(InputError, match=r"^images: .*000.tar holds 6 images, sizes.json says 9$"):
         read(find_source(tmp_path).open(preprocess), workers)

@@ -32,7 +32,7 @@ class TarImages(Dataset):
 
     def __init__(self, paths: Sequence[Path], preprocess: Preprocess | None, count: int | None = None) -> None:
         self.paths, self.preprocess = list(paths), preprocess
-        self.counts = np.array([each for each in _counts(self.paths)], dtype=np.int64)
+        self.counts = np.array(list(_counts(self.paths)), dtype=np.int64)
         if not self.counts.sum():
             named = self.paths[0] if len(self.paths) == 1 else f"the {len(self.paths)} tar files"
             raise InputError(f"images: no image in {named}; expected members ending in {', '.join(SUFFIXES)}")
@@ -68,10 +68,15 @@ class TarImages(Dataset):
         place = self.chosen[number]
         shard = int(np.searchsorted(self.ends, place, side="right"))
         row = place - int(self.ends[shard] - self.counts[shard])
-        if row >= len(_index(self.paths[shard]).starts):
-            found = len(_index(self.paths[shard]).starts)
+        found = count_images(self.paths[shard])
+        if found != self.counts[shard]:
             raise InputError(f"images: {self.paths[shard]} holds {found} images, {SIZES} says {self.counts[shard]}")
         return shard, row
+
+
+def count_images(path: str | os.PathLike) -> int:
+    """How many images a tar file holds."""
+    return len(_index(Path(path)).starts)
 
 
 def _counts(paths: list[Path]) -> Iterator[int]:
@@ -81,7 +86,7 @@ def _counts(paths: list[Path]) -> Iterator[int]:
         if path.parent not in known:
             known[path.parent] = _read_sizes(path.parent / SIZES)
         size = known[path.parent].get(path.name)
-        yield len(_index(path).starts) if size is None else size
+        yield count_images(path) if size is None else size
 
 
 def _read_sizes(file: Path) -> dict[str, int]:
