@@ -106,20 +106,19 @@ def pack_images(folder: str | os.PathLike) -> PackedPaths:
     return found
 
 
-@dataclass(frozen=True)
 class Spread(Sequence[int]):
-    """`count` of `total` numbers, evenly spread, none of them kept in memory."""
+    """`length` of `total` numbers, evenly spread, none of them kept in memory."""
 
-    count: int
-    total: int
+    def __init__(self, length: int, total: int) -> None:
+        self.length, self.total = length, total
 
     def __len__(self) -> int:
-        return self.count
+        return self.length
 
     def __getitem__(self, number: int) -> int:
-        if not 0 <= number < self.count:
+        if not 0 <= number < self.length:
             raise IndexError(number)
-        return number * self.total // self.count
+        return number * self.total // self.length
 
 
 def spread(count: int | None, total: int) -> Spread:
