@@ -14,13 +14,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files import write_bytes
 from headroles.hooked_clip import HookedCLIP, recording
 from headroles.precision import half_precision
+from headroles.tensor_file import write_tensors
 
 FORMAT = "headroles.moments.1"
 
@@ -106,13 +105,13 @@ class HeadMoments:
         width = self.second.shape[-1]
         rows, columns = torch.triu_indices(width, width)
         tensors = {
-            "count": self.count.cpu(),
-            "first": self.first.cpu().contiguous(),
-            "second": self.second[..., rows, columns].cpu().contiguous(),
+            "count": self.count,
+            "first": self.first,
+            "second": self.second[..., rows, columns],
         }
         layers = ",".join(map(str, self.layers))
         metadata = {"format": FORMAT, "layers": layers, "weights_hash": self.weights_hash, **(more or {})}
-        write_bytes(path, save(tensors, metadata))
+        write_tensors(path, tensors, metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> HeadMoments:

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files import write_bytes
+from headroles.tensor_file import write_tensors
 
 FOLDER = "unfinished"
 """Below the output folder, from the first save of a pass until its results are written."""
@@ -73,9 +72,8 @@ class PassState:
     def save(self, sums: Mapping[str, Tensor], seen: Seen, settings: Mapping[str, Any]) -> None:
         """Replace the state in one step."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in sums.items()}
         note = {"seen": json.dumps(dataclasses.asdict(seen)), "settings": json.dumps(settings)}
-        write_bytes(self.path, save(tensors, note))
+        write_tensors(self.path, sums, note)
 
     def load(self, sums: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Seen | None:
         """Put the saved sums in place and say what went into them; None where nothing is saved.

@@ -82,6 +82,10 @@ def test_save_and_load_keep_every_bit(model, tmp_path):
     assert torch.equal(loaded.first, moments.first)
     torch.testing.assert_close(loaded.second, moments.second, rtol=1e-15, atol=0)
     assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+    for _ in range(10):  # metadata used to come in random order
+        moments.save(tmp_path / "again.safetensors", {"a": "1", "b": "2"})
+        loaded.save(tmp_path / "loaded.safetensors", {"b": "2", "a": "1"})
+        assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "loaded.safetensors").read_bytes()
 
 
 @torch.inference_mode()
