@@ -65,10 +65,13 @@ class HeadReference:
             raise InputError(f"images: none of {len(images)} can be read; a reference needs at least one")
         return cls(layers, (total / count).to(model.dtype), torch.cat(kept), count, model.weights_hash())
 
-    def check(self, model: HookedCLIP, layers: Iterable[int]) -> None:
-        """InputError where this is another model's reference, or lacks one of the layers."""
+    def check(self, model: HookedCLIP) -> None:
+        """InputError where this is another model's reference."""
         if self.weights_hash != model.weights_hash():
             raise InputError(f"reference: it is not of model {model.model_name}; collect one with that model")
+
+    def check_layers(self, layers: Iterable[int]) -> None:
+        """InputError where it lacks one of the layers."""
         lacking = sorted(set(layers) - set(self.layers))
         if lacking:
             raise InputError(f"reference: it lacks layer {lacking[0]}; collect it with that layer")
