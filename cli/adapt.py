@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.ablation import ablation_options
+
 if TYPE_CHECKING:
     from headroles.adapt.run import Adapted, Job
     from headroles.adapt.train import Step
@@ -55,6 +57,7 @@ _TRAINING = ("epochs", "batch", "lr", "weight_decay", "warmup_epochs", "cache_vi
 )
 @click.option("--resume", is_flag=True, help="Go on with a job that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
+@ablation_options
 def command(
     list_tasks: bool, output: Path, resume: bool, overwrite: bool, device: str, workers: int, **options: object
 ) -> None:
