@@ -83,7 +83,7 @@ def _ablate(model: HookedCLIP, ablation: Ablation, open_ones: ExitStack) -> None
     from headroles.ablate import ablating
     from headroles.head_reference import HeadReference
 
-    heads = parse_heads(ablation.heads, model.visual.layers, model.visual.heads)
+    heads = parse_heads(ablation.heads, model.visual.layers + model.visual.pooling, model.visual.heads)
     reference = None
     if ablation.mode != "zero":
         pool = 64 if ablation.mode == "resample" else 0

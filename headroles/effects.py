@@ -3,6 +3,7 @@
 The final LayerNorm's deviation and the embedding's length stay those of the intact image, for both effects. All
 concepts share them: let free, cutting a head that says much makes the rest of the embedding louder, and so sharpens
 every concept that the head has nothing to do with. With them held, the direct effect is linear in the cut part.
+(Where attention pools the embedding, each token has a deviation of its own: the total effect holds the length alone.)
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from headroles.hooked_clip import HookedCLIP, recording
 from headroles.images import batches
 from headroles.labelled_images import ABSENT, LabelledImages
 from headroles.margins import ValueTexts, margin
+from headroles.moments import observe
 
 _CHUNK = 20_000_000
 """Logits held at once."""
@@ -75,9 +77,9 @@ class HeadRecord:
     """What the heads of some layers wrote into CLS, image by image."""
 
     z: Float[Tensor, "image layer head width"]
-    """Outputs before the output projection."""
+    """Outputs before the output projection; of a tower that pools, each head's part of the embedding."""
     sigma: Float[Tensor, "image 1"]
-    """The final LayerNorm's deviation."""
+    """The final LayerNorm's deviation; of a tower that pools, whose parts are whole, 1."""
     embedding: Float[Tensor, "image embed"]
     """Not normalised."""
     index: Int[Tensor, "image"]
@@ -97,22 +99,33 @@ class HeadRecord:
         progress: Progress | None = None,
     ) -> HeadRecord:
         """One pass over the images."""
-        names = [f"visual.blocks.{layer}.attn.hook_z" for layer in layers]
-        keep = {name: lambda z: z[:, 0].clone() for name in names} | {_SCALE: torch.clone}
         parts: list[tuple[Tensor, ...]] = []
         broken: list[str] = []
-        with recording(model, keep) as seen:
-            for index, pixels, errors in batches(images.images, batch, workers):
-                broken += [images.images.name(number) for number, _ in errors]
-                if len(index):
-                    embedding = model(pixels.to(model.device, model.dtype))
-                    z = torch.stack([seen[name] for name in names], 1)
-                    parts.append((z.float(), seen[_SCALE].float(), embedding.float(), index))
-                if progress:
-                    progress(sum(len(part[3]) for part in parts) + len(broken), len(images))
-        if sum(len(part[3]) for part in parts) < 2:
+        for index, pixels, errors in batches(images.images, batch, workers):
+            broken += [images.images.name(number) for number, _ in errors]
+            if len(index):
+                parts.append((*_observe(model, pixels, layers), index))
+            if progress:
+                progress(sum(len(part[-1]) for part in parts) + len(broken), len(images))
+        if sum(len(part[-1]) for part in parts) < 2:
             raise InputError(f"images: fewer than two of {len(images)} can be read; name readable image files")
         return cls(*map(torch.cat, zip(*parts, strict=True)), tuple(broken))
+
+
+def _observe(
+    model: HookedCLIP, pixels: Float[Tensor, "image 3 height width"], layers: Sequence[int]
+) -> tuple[Float[Tensor, "image layer head width"], Float[Tensor, "image 1"], Float[Tensor, "image embed"]]:
+    """z, sigma and embeddings of a batch."""
+    with recording(model, {_SCALE: torch.clone, "visual.hook_embed": torch.clone}) as seen:
+        u = observe(model, pixels, layers).float()
+        embedding = seen["visual.hook_embed"].float()
+    length = embedding.norm(dim=-1, keepdim=True)
+    sigma = torch.ones_like(length) if model.visual.pooling else _first_row(seen[_SCALE]).float()
+    return u * (sigma * length)[..., None, None], sigma, embedding
+
+
+def _first_row(scale: Float[Tensor, "image *token 1"]) -> Float[Tensor, "image 1"]:
+    return scale if scale.ndim == 2 else scale[:, 0]
 
 
 @torch.inference_mode()
@@ -218,6 +231,8 @@ class _TotalRuns:
         with self.ablator.cutting(heads):
             first = min((layer for layer, _ in heads), default=len(self.residuals) - 1)
             embedding, sigma = self._finish(first)
+        if self.model.visual.pooling:  # One deviation a token: there is no common factor to hold.
+            return embedding / self.length
         return ((embedding - self.constant) * (sigma / self.sigma) + self.constant) / self.length
 
     def _finish(self, first: int, keep: bool = False) -> tuple[Float[Tensor, "image embed"], Float[Tensor, "image 1"]]:
@@ -228,8 +243,8 @@ class _TotalRuns:
             if keep:
                 self.residuals.append(residual)
         with recording(self.model, {_SCALE: torch.clone}) as seen:
-            embedding = tower.read(residual[:, 0])
-        return embedding.float(), seen[_SCALE].float()
+            embedding = tower.read(residual if tower.pooling else residual[:, 0])
+        return embedding.float(), _first_row(seen[_SCALE]).float()
 
 
 def _blocks(index: Int[Tensor, "image"], blocks: int) -> Int[Tensor, "image"]:

@@ -188,6 +188,10 @@ def _measure(
         record = HeadRecord.collect(model, images, role_map.layers, **passes, progress=progress)
         info = ImagesInfo(images.name, len(record.index), record.broken)
         return direct_effects(model, images, record, texts, role_map.layers, plan.sets, **how), info
+    if model.visual.pooling and model.visual.layers in role_map.layers and config.mode != "zero":
+        raise InputError(
+            "mode: the total effect of a pooling head's heads is known for zero alone, or take effect direct"
+        )
     pool = 64 if config.mode == "resample" else 0
     reference = HeadReference.collect(model, images.images, role_map.layers, pool, config.seed, **passes)
     info = ImagesInfo(images.name, reference.images, reference.broken)
