@@ -7,7 +7,7 @@ import torch
 from headroles.ablate import ablating
 from headroles.effects import HeadRecord, direct_effects, total_effects
 from headroles.head_reference import HeadReference
-from headroles.hooked_clip import recording
+from headroles.hooked_clip import HookedCLIP, recording
 from headroles.labelled_images import ABSENT, Concept, LabelledImages
 from headroles.margins import ValueTexts, margin
 from headroles.matched_heads import draw_any, draw_matched
@@ -46,9 +46,6 @@ def naive(model, images, effect, mode, reference, sets=SETS):
     numbers = [number for number in range(12) if number != 2]
     pixels = torch.stack([images.images[number][1] for number in numbers])
     with recording(model, {"visual.ln_final.hook_scale": torch.clone}) as seen, torch.no_grad():
-        length, sigma = model(pixels).norm(dim=-1, keepdim=True), seen["visual.ln_final.hook_scale"]
-        if not len(sigma):
-            raise AssertionError
         length = model(pixels).norm(dim=-1, keepdim=True)
         sigma = seen["visual.ln_final.hook_scale"]
     found = np.zeros((len(sets), 2))
@@ -92,6 +89,29 @@ def test_the_total_effect_is_that_of_whole_ablated_forwards(model, images, mode)
     texts = ValueTexts.embed(model, images.concepts)
     sums = total_effects(model, images, texts, SETS, reference, mode, batch=5)
     np.testing.assert_allclose(means(sums), naive(model, images, "total", mode, reference), rtol=1e-4, atol=1e-3)
+
+
+def test_pooled_towers_are_measured_too(make_siglip, tokenizer, images):
+    """SigLIP: zeroed heads of encoder and pooling layers; means are those of the heads' parts of the embedding."""
+    model = HookedCLIP(make_siglip(), "tiny siglip", tokenizer)
+    sets, layers = ((), ((0, 1),), ((2, 3), (3, 0))), (0, 2, 3)
+    texts = ValueTexts.embed(model, images.concepts)
+    numbers = [number for number in range(12) if number != 2]
+    pixels = torch.stack([images.images[number][1] for number in numbers])
+    labels = torch.from_numpy(images.codes[numbers, 1])
+    with torch.no_grad():
+        length = model(pixels).norm(dim=-1, keepdim=True)
+    record = HeadRecord.collect(model, images, layers)
+    found = {
+        "direct": direct_effects(model, images, record, texts, layers, sets, "zero"),
+        "total": total_effects(model, images, texts, sets, None, "zero"),
+    }
+    for effect, sums in found.items():
+        for row, members in enumerate(sets):
+            with torch.no_grad(), ablating(model, members, "zero", effect):
+                logits = model.logit_scale * model(pixels) / length @ texts.embeddings[1].T
+            expected = margin(logits, labels)[0].mean().item()
+            assert means(sums)[row, 1] == pytest.approx(expected, rel=1e-3, abs=1e-3), (effect, members)
 
 
 def test_a_margin_is_the_log_odds_of_the_right_value():
