@@ -20,6 +20,7 @@ _COMMANDS = {
     "predict": "Say what is in images with an adapter.",
     "probes": "List the bundled probe banks.",
     "score": "Turn images into a role map of a CLIP's heads.",
+    "validate": "Cut heads: does a concept die with its heads, and it alone?",
 }
 
 

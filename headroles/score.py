@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from headroles.ablation import record_ablation
 from headroles.concepts import (
     WEIGHTS,
     concept_distribution,
@@ -170,7 +171,9 @@ def explain(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
         bank=BankInfo(bank.name, bank.hash, bank.counts),
-        settings={**dataclasses.asdict(config.fitted(model.visual.moment_width)), "blocks": len(moments.count)},
+        settings=record_ablation(
+            {**dataclasses.asdict(config.fitted(model.visual.moment_width)), "blocks": len(moments.count)}
+        ),
         layers=moments.layers,
         head_roles=tuple(
             HeadRole(

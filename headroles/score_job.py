@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from headroles.ablation import current_ablation
 from headroles.errors import InputError
 from headroles.image_pass import Part, PassOptions, Progress, join_pass
 from headroles.layers import resolve_layers
@@ -161,6 +162,8 @@ def _choose_part(job: ScoreJob) -> tuple[Part, str]:
     process, processes = place()
     if job.shard is None:
         return Part(process=process, processes=processes), "pass"
+    if current_ablation():
+        raise InputError("shard: a shard is of the whole model; leave --ablate out, or score in one run")
     shard, shards = parse_shard(job.shard)
     return Part(shard - 1, shards, process, processes), shard_name(shard, shards)
 
