@@ -18,6 +18,7 @@ _COMMANDS = {
     "plot": "Draw a role map or an adapter.",
     "predict": "Say what is in images with an adapter.",
     "probes": "List the bundled probe banks.",
+    "report": "Write one HTML page about a role map.",
     "score": "Turn images into a role map of a CLIP's heads.",
 }
 
