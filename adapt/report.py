@@ -25,7 +25,7 @@ def read_adaptation(folder: str | os.PathLike) -> Adaptation:
         raise InputError(f"adapter: {folder} has a {METRICS} that lacks {error}; copy the whole folder") from error
     rows = [dataclasses.asdict(measure) | {"difference": measure.difference} for measure in measures]
     return Adaptation(
-        name=Path(folder).resolve().name,
+        name=_name(Path(folder).resolve()),
         seeds=tuple(run.info.seed for run in runs),
         settings=json.loads(runs[0].info.to_json()),
         trainable=trainable,
@@ -33,3 +33,8 @@ def read_adaptation(folder: str | os.PathLike) -> Adaptation:
         summary=tuple(summarize(measures)),
         histories=tuple({"seed": run.info.seed, "epochs": list(run.history)} for run in runs),
     )
+
+
+def _name(folder: Path) -> str:
+    """The folder's name; that of one seed alone would say little."""
+    return f"{folder.parent.name}/{folder.name}" if folder.name.startswith("seed-") else folder.name

@@ -12,9 +12,14 @@ import click
 @click.option(
     "--run", "runs", type=click.Path(path_type=Path), multiple=True, help="Adapter folder; give it again for more."
 )
+@click.option(
+    "--images",
+    help="Folder of images to show heads at work on, shapes for rendered scenes, or none.  [default: shapes for the "
+    "bundled model, else none]",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="File, .html; default: report.html beside ROLE_MAP.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
-def command(role_map: Path, runs: tuple[Path, ...], output: Path | None, overwrite: bool) -> None:
+def command(role_map: Path, runs: tuple[Path, ...], images: str | None, output: Path | None, overwrite: bool) -> None:
     """Write one HTML page about a role map: every head to point at, filters, evidence, settings.
 
     The page needs no network and no other file; it opens from a disk, prints, and can be sent by mail.
@@ -33,6 +38,5 @@ def command(role_map: Path, runs: tuple[Path, ...], output: Path | None, overwri
     scored = RoleMap.load(role_map)
     adaptations = tuple(read_adaptation(run) for run in runs)
     report = Report(scored, adaptations, command_lines(scored, adaptations))
-    path.parent.mkdir(parents=True, exist_ok=True)
     report.save(path)
     click.echo(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

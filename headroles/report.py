@@ -70,7 +70,9 @@ class Report:
         weights = self.role_map.model.weights_hash
         for run in self.adaptations:
             if run.settings["base_model_hash"] != weights:
-                raise InputError(f"run: {run.name} adapts other weights than the role map's; give an adapter of that model")
+                raise InputError(
+                    f"run: {run.name} adapts other weights than the role map's; give one of the same model"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """All that the page carries: plain dicts and lists, no number rounded."""
@@ -90,17 +92,18 @@ class Report:
         parts = {"style": style, "script": script, "data": embed_json(self.to_dict())}
         page = Template(_asset("page.html")).substitute(parts, title=title, policy=policy)
         if len(page.encode()) > LIMIT:
-            raise InputError(
-                f"report: {len(page.encode()) / 1e6:.1f} MB; a page may have {LIMIT / 1e6:.0f}; leave runs or images out"
-            )
+            size, most = len(page.encode()) / 1e6, LIMIT / 1e6
+            raise InputError(f"report: {size:.1f} MB, a page may have {most:.0f}; give fewer runs, or --images none")
         return page
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the page; an existing file is replaced in one step."""
+        """Write the page; an existing file is replaced in one step; missing folders are made."""
         path = Path(path)
         if path.suffix.lower() not in (".html", ".htm"):
             raise InputError(f"report file must end in .html, got {path.name}")
-        write_text(path, self.to_html())
+        page = self.to_html()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, page)
 
 
 def embed_json(value: Any) -> str:

@@ -4,12 +4,14 @@ import sys
 from functools import partial
 from importlib import resources
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
 from headroles.cli import main as cli
 from headroles.hooked_clip import HookedCLIP
+from headroles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +86,41 @@ def color_folder(tmp_path_factory):
                 pixels = (level + rng.integers(0, 60, (36, 32, 3))).astype(np.uint8)
                 Image.fromarray(pixels).save(folder / split / name / f"{number}.png")
     return folder
+
+
+def build_random_role_map(texts=("a red thing",), layers=(1, 2), heads=3, seed=0, name="tiny") -> RoleMap:
+    """Random numbers of full precision; `texts` go round over the picks."""
+    names = "animal color count location object shape size texture time weather"
+    rng, concepts = np.random.default_rng(seed), names.split()
+
+    def head(layer, number):
+        shares = rng.dirichlet(np.full(len(concepts), 0.3)).tolist()
+        best = int(np.argmax(shares))
+        picks = tuple(
+            PickedText(texts[pick % len(texts)], concepts[pick % len(concepts)], float(rng.random()))
+            for pick in range(5)
+        )
+        entropy = float(rng.random())
+        role = "attribute" if entropy <= 0.5 else "generalization" if entropy >= 0.6 else "mixed"
+        return HeadRole(
+            layer, number, role, concepts[best], shares[best], 3 * entropy, entropy, (0.9 * entropy, 1.05 * entropy),
+            *rng.random(4).tolist(), distribution=dict(zip(concepts, shares, strict=True)), texts=picks,
+        )  # fmt: skip
+
+    return RoleMap(
+        model=ModelInfo(name, "abc123", max(layers) + 1, heads),
+        images=ImagesInfo("photos", 10, ("broken.jpg",)),
+        bank=BankInfo("own.csv", "def456", dict.fromkeys(concepts, 7)),
+        settings={"roles_by": "threshold", "low": 0.5, "high": 0.6, "seed": 0},
+        layers=layers,
+        head_roles=tuple(head(layer, number) for layer in layers for number in range(heads)),
+    )
+
+
+@pytest.fixture(scope="session")
+def random_role_map():
+    """A function that builds a role map without a model; see `build_random_role_map`."""
+    return build_random_role_map
 
 
 @pytest.fixture

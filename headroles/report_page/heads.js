@@ -113,7 +113,7 @@ function detail(head) {
   const state = make("span", { class: "pinned" }, pinned === head.name ? "pinned (Escape frees it)" : "");
   return [
     make("div", { class: "panel-head" }, make("h3", { id: "head-name" }, head.name), state),
-    make("p", { class: "role-line" }, mark(head.role), make("b", {}, head.role), " · ", chip(head.concept), " ", make("b", {}, head.concept), " ", percent(head.concept_share, 0), " of its texts' weight"),
+    make("p", { class: "role-line" }, mark(head.role), " ", make("b", {}, head.role), " · ", chip(head.concept), " ", make("b", {}, head.concept), " ", percent(head.concept_share, 0), " of its texts' weight"),
     entropyBar(head), sureness(head),
     make("h4", {}, "Concepts"), conceptBars(head),
     ...extras(head),
@@ -219,7 +219,7 @@ function legend() {
 function allHeads() {
   const row = (head) => make("tr", { "data-row": head.name },
     make("th", { scope: "row" }, make("span", { class: "screen" }, headButton(head.name)), make("span", { class: "paper" }, head.name)),
-    make("td", {}, mark(head.role), " ", head.role), make("td", {}, chip(head.concept), " ", head.concept, " ", percent(head.concept_share, 0)),
+    make("td", { class: "close" }, mark(head.role), " ", head.role), make("td", { class: "close" }, chip(head.concept), " ", head.concept, " ", percent(head.concept_share, 0)),
     make("td", { class: "figure" }, number(head.entropy)), make("td", { class: "figure" }, number(head.interval[0]), "–", number(head.interval[1])),
     make("td", { class: "figure" }, number(head.p_value, 3)), make("td", { class: "figure" }, number(head.q_value, 3)),
     make("td", { class: "figure" }, percent(head.stability, 0)), make("td", { class: "figure" }, number(head.variance, 5)),
@@ -236,7 +236,8 @@ function headsSection() {
   const { form, apply } = filters();
   section("heads", "Role map", "The role map",
     make("p", { class: "lead" }, "Every cell is an attention head; its colour is its Concept Entropy, its letters the concept that its texts speak of most, its mark the role. " + ruleText()),
-    form, make("div", { class: "beside" }, make("div", { class: "map-side" }, make("div", { class: "scroll" }, element), legend()), panel), said, allHeads());
+    form, make("div", { class: "beside" }, make("div", {}, make("div", { class: "scroll" }, element), legend()), panel,
+      make("div", {}, make("h3", {}, "The clearest head of each concept"), clearest())), said, allHeads());
   apply();
   const asked = byName.has(location.hash.slice(1)) ? location.hash.slice(1) : null;
   const first = asked || (byEntropy[0] && byEntropy[0].name);

@@ -16,7 +16,6 @@ function theme() {
 theme();
 summarySection();
 const start = headsSection();
-conceptsSection();
 validationSection();
 retrievalSection();
 adaptationSection();

@@ -13,20 +13,21 @@ function summarySection() {
       + `and named with ${plural(texts, "text")} of ${plural(concepts.length, "concept")} (bank ${map.bank.name}).`
       + (broken ? ` ${plural(broken, "image file")} could not be read.` : "")),
     make("ul", { class: "tiles" }, tile("attribute", "speak of one concept"), tile("mixed", "between the two"), tile("generalization", "speak of everything")),
-    make("p", { class: "quiet small" }, "Weights ", make("code", {}, map.model.weights_hash), ", bank ", make("code", {}, map.bank.hash))));
+    make("p", { class: "quiet small" }, "Weights ", short(map.model.weights_hash), ", bank ", short(map.bank.hash))));
 }
 
-function conceptsSection() {
-  section("concepts", "Concepts", "The clearest head of each concept", clearest());
+/** The first letters of a hash, the whole of it in the tooltip; the settings have it in full. */
+function short(hash) {
+  return make("code", { title: hash }, hash.slice(0, 12));
 }
 
 function clearest() {
   const rows = concepts.map((concept) => {
     const head = byEntropy.find((each) => each.concept === concept);
-    const name = make("span", {}, chip(concept), " ", concept);
+    const name = make("span", { class: "close" }, chip(concept), " ", concept);
     if (!head) return [name, "none", "", "", "", "", ""];
     const text = head.texts.find((each) => each.concept === concept);
-    return [name, headButton(head.name), make("span", {}, mark(head.role), " ", head.role), number(head.entropy), number(head.q_value, 3), percent(head.stability, 0), text ? text.text : "–"];
+    return [name, headButton(head.name), make("span", { class: "close" }, mark(head.role), " ", head.role), number(head.entropy), number(head.q_value, 3), percent(head.stability, 0), text ? text.text : "–"];
   });
   return table("Of all heads whose first concept it is, the one with the lowest entropy", ["concept", "head", "role", "entropy", "q", "stability", "its first text of that concept"], rows);
 }
