@@ -27,6 +27,7 @@ from headroles.errors import InputError
 from headroles.files import write_text
 from headroles.plot import COLORS, concept_codes
 from headroles.role_map import RoleMap
+from headroles.validation import Validation
 
 LIMIT = 5_000_000
 """Bytes of the largest page: what a mail or a code review still takes."""
@@ -61,6 +62,8 @@ class Report:
     """A role map and what else the page shows."""
 
     role_map: RoleMap
+    validation: Validation | None = None
+    """What cutting its heads did."""
     adaptations: tuple[Adaptation, ...] = ()
     """Adapters of the same model."""
     commands: tuple[str, ...] = ()
@@ -68,6 +71,9 @@ class Report:
 
     def __post_init__(self) -> None:
         weights = self.role_map.model.weights_hash
+        scored = hashlib.sha256(self.role_map.to_json().encode()).hexdigest()
+        if self.validation and self.validation.role_map != scored:
+            raise InputError("validation: it tests another role map; validate this one, or give the one that was tested")
         for run in self.adaptations:
             if run.settings["base_model_hash"] != weights:
                 raise InputError(
@@ -80,6 +86,7 @@ class Report:
             "version": headroles.__version__,
             "commands": list(self.commands),
             "role_map": self.role_map.to_dict(),
+            "validation": json.loads(self.validation.to_json()) if self.validation else None,
             "adaptations": [vars(run) for run in self.adaptations],
             "looks": _looks(self.role_map),
         }
@@ -128,7 +135,7 @@ def _looks(role_map: RoleMap) -> dict[str, Any]:
         {"name": name, "code": code, "color": COLORS[number % len(COLORS)], "hatch": number // len(COLORS) % 4}
         for number, (name, code) in codes
     ]
-    return {"concepts": looks, "entropy": _scale("cividis"), "lines": _LINES}
+    return {"concepts": looks, "entropy": _scale("cividis"), "diverging": _scale("PuOr_r"), "lines": _LINES}
 
 
 def _scale(name: str, steps: int = 11) -> list[str]:
