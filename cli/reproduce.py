@@ -12,11 +12,19 @@ import click
 if TYPE_CHECKING:
     from headroles.report import Adaptation
     from headroles.role_map import RoleMap
+    from headroles.validation import Validation
 
 
-def command_lines(role_map: RoleMap, adaptations: Iterable[Adaptation]) -> tuple[str, ...]:
+def command_lines(
+    role_map: RoleMap, validation: Validation | None, adaptations: Iterable[Adaptation]
+) -> tuple[str, ...]:
     """score, adapt for every adapter, and the command that runs now; folders by their names alone."""
-    return (score_line(role_map), *(adapt_line(run) for run in adaptations), shlex.join(["headroles", *sys.argv[1:]]))
+    return (
+        score_line(role_map),
+        *validate_lines(validation),
+        *(adapt_line(run) for run in adaptations),
+        shlex.join(["headroles", *sys.argv[1:]]),
+    )
 
 
 def score_line(role_map: RoleMap) -> str:
@@ -26,6 +34,16 @@ def score_line(role_map: RoleMap) -> str:
     images = {"images": role_map.images.source, "count": role_map.images.count + len(role_map.images.broken)}
     given = {"model": role_map.model.name, **images, "probes": role_map.bank.name, **role_map.settings}
     return _line("score", command, given)
+
+
+def validate_lines(validation: Validation | None) -> list[str]:
+    """`headroles validate` with every setting of a validation, if there is one."""
+    if validation is None:
+        return []
+    from headroles.cli.validate import command
+
+    images = {"images": validation.images.source, "count": validation.images.count + len(validation.images.broken)}
+    return [_line("validate", command, {"model": validation.model.name, **images, **validation.settings})]
 
 
 def adapt_line(run: Adaptation) -> str:

@@ -7,6 +7,7 @@ them as text, never as markup, and the page's content security policy runs no sc
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import html
 import json
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.colors import to_hex
@@ -25,9 +26,13 @@ from matplotlib.colors import to_hex
 import headroles
 from headroles.errors import InputError
 from headroles.files import write_text
+from headroles.output import check_free
 from headroles.plot import COLORS, concept_codes
 from headroles.role_map import RoleMap
 from headroles.validation import Validation
+
+if TYPE_CHECKING:
+    from headroles.illustrations import Illustrations
 
 LIMIT = 5_000_000
 """Bytes of the largest page: what a mail or a code review still takes."""
@@ -64,6 +69,8 @@ class Report:
     role_map: RoleMap
     validation: Validation | None = None
     """What cutting its heads did."""
+    illustrations: Illustrations | None = None
+    """Images that show its heads at work."""
     adaptations: tuple[Adaptation, ...] = ()
     """Adapters of the same model."""
     commands: tuple[str, ...] = ()
@@ -73,7 +80,9 @@ class Report:
         weights = self.role_map.model.weights_hash
         scored = hashlib.sha256(self.role_map.to_json().encode()).hexdigest()
         if self.validation and self.validation.role_map != scored:
-            raise InputError("validation: it tests another role map; validate this one, or give the one that was tested")
+            raise InputError(
+                "validation: it tests another role map; validate this one, or give the one that was tested"
+            )
         for run in self.adaptations:
             if run.settings["base_model_hash"] != weights:
                 raise InputError(
@@ -87,6 +96,7 @@ class Report:
             "commands": list(self.commands),
             "role_map": self.role_map.to_dict(),
             "validation": json.loads(self.validation.to_json()) if self.validation else None,
+            "illustrations": dataclasses.asdict(self.illustrations) if self.illustrations else None,
             "adaptations": [vars(run) for run in self.adaptations],
             "looks": _looks(self.role_map),
         }
@@ -106,11 +116,18 @@ class Report:
     def save(self, path: str | os.PathLike) -> None:
         """Write the page; an existing file is replaced in one step; missing folders are made."""
         path = Path(path)
-        if path.suffix.lower() not in (".html", ".htm"):
-            raise InputError(f"report file must end in .html, got {path.name}")
+        check_page(path, overwrite=True)
         page = self.to_html()
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, page)
+
+
+def check_page(path: Path, overwrite: bool) -> None:
+    """InputError where `path` is no page's name, or exists and may not be replaced."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"output: a report must end in .html, got {path.name}")
+    if not overwrite:
+        check_free(path)
 
 
 def embed_json(value: Any) -> str:

@@ -29,6 +29,12 @@ function number(value, digits = 2, sign = false) {
   return make("data", { value: String(value), title: String(value) }, (sign && value > 0 ? "+" : "") + fixed(value, digits));
 }
 
+/** A p-value: to three places, or its power of ten where these would be zeros. */
+function tiny(value) {
+  if (value === null || value === undefined || value === 0 || value >= 0.0005) return number(value, 3);
+  return make("data", { value: String(value), title: String(value) }, value.toExponential(1).replace("-", "\u2212"));
+}
+
 /** A share in percent; the full value is the share itself. */
 function percent(value, digits = 1, sign = false) {
   if (value === null || value === undefined) return make("span", {}, "–");

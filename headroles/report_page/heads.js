@@ -142,8 +142,8 @@ function entropyBar(head) {
 function sureness(head) {
   const fact = (title, value, note) => make("div", { title: note }, make("dt", {}, title), make("dd", {}, value));
   return make("dl", { class: "facts" },
-    fact("p", number(head.p_value, 3), "Share of shuffles of the concept labels with an entropy this low or lower"),
-    fact("q", number(head.q_value, 3), "p corrected for looking at all scored heads (Benjamini-Hochberg)"),
+    fact("p", tiny(head.p_value), "Share of shuffles of the concept labels with an entropy this low or lower"),
+    fact("q", tiny(head.q_value), "p corrected for looking at all scored heads (Benjamini-Hochberg)"),
     fact("stability", percent(head.stability, 0), "Share of bootstrap resamples of the images in which the head has the same role"),
     fact("variance", number(head.variance, 5), "Variance of the head's part of the unit image embedding"));
 }
@@ -221,7 +221,7 @@ function allHeads() {
     make("th", { scope: "row" }, make("span", { class: "screen" }, headButton(head.name)), make("span", { class: "paper" }, head.name)),
     make("td", { class: "close" }, mark(head.role), " ", head.role), make("td", { class: "close" }, chip(head.concept), " ", head.concept, " ", percent(head.concept_share, 0)),
     make("td", { class: "figure" }, number(head.entropy)), make("td", { class: "figure" }, number(head.interval[0]), "–", number(head.interval[1])),
-    make("td", { class: "figure" }, number(head.p_value, 3)), make("td", { class: "figure" }, number(head.q_value, 3)),
+    make("td", { class: "figure" }, tiny(head.p_value)), make("td", { class: "figure" }, tiny(head.q_value)),
     make("td", { class: "figure" }, percent(head.stability, 0)), make("td", { class: "figure" }, number(head.variance, 5)),
     make("td", { class: "wide" }, head.texts.flatMap((text, index) =>
       [make("span", { class: index < 5 ? null : "paper" }, index ? " · " : "", text.text, " ", make("span", { class: "quiet" }, `(${text.concept} `, percent(text.share), ")"))])));

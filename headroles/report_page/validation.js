@@ -25,8 +25,8 @@ function estimate(value, show) {
 const times = (value) => make("span", {}, number(value, Math.abs(value) < 10 ? 1 : 0), "×");
 const nats = (value) => number(value, 3);
 
-/** A place on the diverging scale: 1/16 to 16 times, 1 in the middle. */
-const placeOf = (value) => (value === null ? 0.5 : 0.5 + Math.log2(Math.min(16, Math.max(1 / 16, value))) / 8);
+/** A place on the diverging scale, -16 to 16 times, logarithmic from 0 in the middle. */
+const placeOf = (value) => 0.5 + (Math.sign(value) * Math.log2(1 + Math.min(16, Math.abs(value)))) / (2 * Math.log2(17));
 
 function matrix(found) {
   const names = found.concepts.map((concept) => concept.name);
@@ -49,7 +49,7 @@ function matrix(found) {
   });
   const first = rows[0][Math.max(0, names.indexOf(found.tests[0].concept))];
   visit(first);
-  const scale = make("p", { class: "legend" }, make("span", { class: "entry" }, "1/16× ", make("span", { class: "scale", "aria-hidden": "true", style: { background: `linear-gradient(to right, ${data.looks.diverging.join(", ")})` } }), " 16×, white: 1×"),
+  const scale = make("p", { class: "legend" }, make("span", { class: "entry" }, "−16× ", make("span", { class: "scale", "aria-hidden": "true", style: { background: `linear-gradient(to right, ${data.looks.diverging.join(", ")})` } }), " 16×, white: nothing lost"),
     " ", make("span", { class: "entry" }, make("span", { class: "own-key", "aria-hidden": "true" }), " a concept and its own heads"));
   return make("div", {}, make("div", { class: "scroll" }, element), scale, said, make("details", {}, make("summary", {}, "All numbers of the matrix"), cutTable(found)));
 }
@@ -84,8 +84,8 @@ function cutTable(found) {
 
 function verdicts(found) {
   const rows = found.tests.map((test) => [make("span", { class: "close" }, chip(test.concept), " ", test.concept), make("span", {}, test.heads.map((head, index) => [index ? ", " : "", headButton(head)])),
-    estimate(test.against_random, times), estimate(test.against_general, times), estimate(test.against_others, times), number(test.p_value, 3), make("span", {}, `${test.draws} (${test.distinct} different)`), number(test.variance_ratio, 2)]);
-  return table("What a concept's own heads cost it, against other heads and other concepts; brackets are 95% bootstrap intervals",
+    estimate(test.against_random, times), estimate(test.against_general, times), estimate(test.against_others, times), tiny(test.p_value), make("span", {}, `${test.draws} (${test.distinct} different)`), number(test.variance_ratio, 2)]);
+  return table("What a concept's own heads cost it, against other heads and other concepts; brackets are 95% bootstrap intervals; p counts different random sets, so few of them cannot make it small",
     ["concept", "its heads", "over matched random", "over Generalization", "over other concepts", "p", "random sets", "variance over theirs"], rows);
 }
 
@@ -93,8 +93,8 @@ function correlationPart(found) {
   const points = found.heads.filter((head) => head.selectivity !== null);
   if (!points.length) return null;
   const told = found.correlation;
-  return make("div", {}, make("h3", {}, "Entropy against causal selectivity"),
-    told ? make("p", {}, "Spearman's ρ ", make("b", { id: "rho" }, number(told.rho)), make("span", { class: "quiet" }, " 95% interval "), number(told.low), " to ", number(told.high), make("span", { class: "quiet" }, ", p "), number(told.p_value, 4),
+  return make("div", {}, make("h3", { class: "spaced" }, "Entropy against causal selectivity"),
+    told ? make("p", {}, "Spearman's ρ ", make("b", { id: "rho" }, number(told.rho)), make("span", { class: "quiet" }, " 95% interval "), number(told.low), " to ", number(told.high), make("span", { class: "quiet" }, ", p "), tiny(told.p_value),
       make("span", { class: "quiet" }, `, ${plural(told.heads, "head")}. Negative: heads of low entropy hit one concept alone when they are cut.`)) : make("p", { class: "quiet" }, "Too few heads for a rank correlation."),
     scatter(points), make("details", {}, make("summary", {}, "Every head cut alone"), singles(found)));
 }
