@@ -1,10 +1,10 @@
-"""Images that show heads at work, small enough for a page: what a head looks at, and what a concept's heads find alike."""
+"""Images that show heads at work: what a head looks at, and what a concept's heads find alike, as small pictures."""
 
 from __future__ import annotations
 
 import io
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
