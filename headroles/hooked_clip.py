@@ -25,6 +25,7 @@ from headroles.errors import InputError
 class _Attention(nn.Module):
     def __init__(self) -> None:
         super().__init__()
+        self.hook_v = HookPoint()
         self.hook_pattern = HookPoint()
         self.hook_z = HookPoint()
 
@@ -49,7 +50,8 @@ class Tower(nn.Module):
     """The hook points of one tower and the constants of its residual stream.
 
     Hook names, below `visual.` or `text.`: `blocks.{l}.hook_resid_pre`, `blocks.{l}.attn.hook_pattern`
-    (image, head, token, token), `blocks.{l}.attn.hook_z` (image, token, head, width), `blocks.{l}.hook_attn_out`,
+    (image, head, token, token), `blocks.{l}.attn.hook_v` and `blocks.{l}.attn.hook_z` (image, token, head, width),
+    `blocks.{l}.hook_attn_out`,
     `blocks.{l}.hook_mlp_out`, `blocks.{l}.hook_resid_post` (image, token, D), `ln_final.hook_scale` (image, ..., 1),
     `hook_embed` (image, ..., embed), the embedding before it is normalised.
     """
@@ -317,6 +319,7 @@ def _connect(layer: nn.Module, block: _Block) -> None:
     layer.register_forward_hook(partial(_output_hook, block.hook_resid_post))
     layer.mlp.register_forward_hook(partial(_output_hook, block.hook_mlp_out))
     attention.out_proj.register_forward_hook(partial(_output_hook, block.hook_attn_out))
+    attention.v_proj.register_forward_hook(partial(_value_hook, attention, block.attn.hook_v))
     parts = _AttentionParts(attention, block.attn.hook_pattern)
     attention.out_proj.register_forward_pre_hook(partial(_z_hook, attention, block.attn, parts))
 
@@ -353,6 +356,12 @@ class _AttentionParts:
     def attend(self, pattern: Float[Tensor, "image head query key"]) -> Float[Tensor, "image query head width"]:
         """What the heads read with this pattern: z."""
         return (pattern @ self.seen["v_proj"]).transpose(1, 2)
+
+
+def _value_hook(attention: nn.Module, point: HookPoint, module: nn.Module, args: tuple, output: Tensor):
+    if not point.has_hooks():
+        return None
+    return point(output.unflatten(-1, (attention.num_heads, attention.head_dim))).flatten(-2)
 
 
 def _z_hook(attention: nn.Module, points: _Attention, parts: _AttentionParts, module: nn.Module, args: tuple):

@@ -122,13 +122,22 @@ def observe(
     model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"], layers: Sequence[int]
 ) -> Float[Tensor, "image layer head width"]:
     """u = z / (sigma |f|) of a batch at the CLS row: one ordinary forward, nothing else is kept."""
+    return observe_with_embedding(model, pixel_values, layers)[0]
+
+
+@torch.inference_mode()
+def observe_with_embedding(
+    model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"], layers: Sequence[int]
+) -> tuple[Float[Tensor, "image layer head width"], Float[Tensor, "image embed"]]:
+    """`observe`'s u and the unit embeddings of the same forward."""
     scale_name = "visual.ln_final.hook_scale"
     z_names = [f"visual.blocks.{layer}.attn.hook_z" for layer in layers]
     names = {name: _cls_row for name in z_names} | {scale_name: lambda scale: scale}
     with recording(model, names) as seen:
         embedding = model(pixel_values.to(model.device, model.dtype))
-    scale = seen[scale_name] * embedding.norm(dim=-1, keepdim=True)
-    return torch.stack([seen[name] for name in z_names], 1) / scale[:, :, None, None]
+    length = embedding.norm(dim=-1, keepdim=True)
+    u = torch.stack([seen[name] for name in z_names], 1) / (seen[scale_name] * length)[:, :, None, None]
+    return u, embedding / length
 
 
 def _cls_row(z: Float[Tensor, "image token head width"]) -> Float[Tensor, "image head width"]:
