@@ -78,8 +78,7 @@ class Report:
 
     def __post_init__(self) -> None:
         weights = self.role_map.model.weights_hash
-        scored = hashlib.sha256(self.role_map.to_json().encode()).hexdigest()
-        if self.validation and self.validation.role_map != scored:
+        if self.validation and self.validation.role_map != hashlib.sha256(self.role_map.to_json().encode()).hexdigest():
             raise InputError(
                 "validation: it tests another role map; validate this one, or give the one that was tested"
             )

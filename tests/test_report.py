@@ -107,6 +107,24 @@ def test_the_page_carries_every_number_of_its_inputs(run, role_map, tmp_path):
     assert any(line.startswith("headroles score --model tiny --images photos --count 11") for line in data["commands"])
 
 
+def test_the_page_carries_the_validation_and_refuses_one_of_another_role_map(
+    run, role_map, random_role_map, random_validation, tmp_path
+):
+    validation = random_validation(role_map)
+    validation.save(tmp_path / "validation.json")
+    own = ("report", tmp_path / "role_map.json", "--images", "none", "--validation")
+    code, _, errors = run(*own, tmp_path / "validation.json")
+    assert code == 0, errors
+    data = Page((tmp_path / "report.html").read_text(encoding="utf-8")).data
+    assert data["validation"] == json.loads((tmp_path / "validation.json").read_text(encoding="utf-8"))
+    random_validation(random_role_map(seed=1)).save(tmp_path / "other.json")
+    (tmp_path / "torn.json").write_text("[1]")
+    for name, message in {"other": "tests another role map", "torn": "expected the JSON", "gone": "no file"}.items():
+        code, _, errors = run(*own, tmp_path / f"{name}.json", "--output", tmp_path / "new" / "page.html")
+        assert code == 2 and message in errors and len(errors.strip().splitlines()) == 1, errors
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_page_takes_nothing_from_outside(role_map):
     text = Report(role_map).to_html()
     page = Page(text)

@@ -108,6 +108,14 @@ function inkOn(hex) {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 ? "#111111" : "#ffffff";
 }
 
+/** Call `visit` with the element that fits `selector` under a mouse that moves; a page that scrolls under it is no move. */
+function pointed(container, selector, visit) {
+  container.addEventListener("mousemove", (event) => {
+    const target = event.target.closest(selector);
+    if (target && (event.movementX || event.movementY)) visit(target);
+  });
+}
+
 /**
  * Arrow keys, Home, End, Ctrl+Home, Ctrl+End in rows of focusable elements, of which one is in the tab order.
  * `visit(element)` is called when one gets the focus.

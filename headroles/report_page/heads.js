@@ -35,10 +35,7 @@ function grid() {
   const element = make("table", { class: "map", role: "grid", "aria-label": "Role map: a row a layer, a column a head", "aria-describedby": "keys",
     "aria-rowcount": rows.length + 1, "aria-colcount": map.model.heads + 1 }, make("thead", { role: "rowgroup" }, columns), make("tbody", { role: "rowgroup" }, body));
   const walk = roam(element, rows.map((row) => row.map((head) => cells.get(head.name))), (target) => preview(target.dataset.head));
-  element.addEventListener("mouseover", (event) => {
-    const target = event.target.closest("[data-head]");
-    if (target) preview(target.dataset.head);
-  });
+  pointed(element, "[data-head]", (target) => preview(target.dataset.head));
   element.addEventListener("click", (event) => {
     const target = event.target.closest("[data-head]");
     if (target) pin(target.dataset.head);
@@ -65,7 +62,7 @@ function cell(head) {
 
 /** Show a head unless another one is pinned. */
 function preview(name) {
-  if (!pinned) show(name);
+  if (!pinned && shown !== name) show(name);
 }
 
 function pin(name) {
@@ -115,15 +112,15 @@ function detail(head) {
     make("div", { class: "panel-head" }, make("h3", { id: "head-name" }, head.name), state),
     make("p", { class: "role-line" }, mark(head.role), " ", make("b", {}, head.role), " · ", chip(head.concept), " ", make("b", {}, head.concept), " ", percent(head.concept_share, 0), " of its texts' weight"),
     entropyBar(head), sureness(head),
+    ...SEEN.flatMap((part) => part(head)),
     make("h4", {}, "Concepts"), conceptBars(head),
-    ...extras(head),
     make("h4", {}, "Texts that span its output, with their share of its variance"), textList(head),
+    ...LOST.flatMap((part) => part(head)),
   ];
 }
 
-/** What other parts of the page know about a head; they add functions to `EXTRAS`. */
-const EXTRAS = [];
-const extras = (head) => EXTRAS.flatMap((extra) => extra(head));
+/** What other parts of the page know about a head: functions that give elements, for images and for cuts. */
+const SEEN = [], LOST = [];
 
 function entropyBar(head) {
   const [low, high] = head.interval;

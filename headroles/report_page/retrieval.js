@@ -8,7 +8,7 @@ function picture(key, title) {
 
 function retrievalSection() {
   if (!images) return;
-  EXTRAS.push((head) => (images.examples[head.name] ? examplesOf(head, images.examples[head.name]) : []));
+  SEEN.push((head) => (images.examples[head.name] ? examplesOf(head, images.examples[head.name]) : []));
   SETTINGS.push(["Images on this page", { source: images.source, images: images.count, patches_a_side: images.side }]);
   if (!images.searches.length) return;
   const queries = [...new Set(images.searches.map((search) => search.query))];

@@ -4,14 +4,14 @@ function validationSection() {
   const found = data.validation;
   if (!found) return;
   const effects = new Map(found.heads.map((head) => [head.name, head]));
-  EXTRAS.push((head) => (effects.has(head.name) ? effectOf(effects.get(head.name)) : []));
+  LOST.push((head) => (effects.has(head.name) ? effectOf(effects.get(head.name)) : []));
   SETTINGS.push(["Validation", { role_map_sha256: found.role_map, images: found.images, settings: found.settings }]);
   const { effect, mode, draws } = found.settings;
   section("validation", "Validation", "Validation: what is lost when heads are cut",
     make("p", { class: "lead" }, `Each row cuts the Attribute heads of one concept (${mode} ablation, ${effect} effect) on ${plural(found.images.count, "labelled image")} (${found.images.source}). `
       + `A cell says how much margin of the right answer its column's concept loses a head, as a multiple of what one of the matched random heads costs it (${draws} draws of the same layers and similar variance): `
       + "1× is no more than chance. If heads do what their texts say, the framed cells stand out."),
-    found.tests.length ? matrix(found) : make("p", {}, "No concept has Attribute heads to cut."), verdicts(found), correlationPart(found),
+    found.tests.length ? matrix(found) : make("p", {}, "No concept has Attribute heads to cut."), verdicts(found), (found.p_value ?? null) === null ? null : make("p", {}, "All concepts together against matched random heads: p ", make("b", {}, tiny(found.p_value)), "."), correlationPart(found),
     make("details", {}, make("summary", {}, "Before anything is cut"), intact(found)));
 }
 
@@ -43,10 +43,7 @@ function matrix(found) {
   };
   for (const [index, row] of rows.entries()) for (const each of row) each.dataset.test = index;
   roam(element, rows, visit);
-  element.addEventListener("mouseover", (event) => {
-    const target = event.target.closest("[data-test]");
-    if (target) visit(target);
-  });
+  pointed(element, "[data-test]", visit);
   const first = rows[0][Math.max(0, names.indexOf(found.tests[0].concept))];
   visit(first);
   const scale = make("p", { class: "legend" }, make("span", { class: "entry" }, "−16× ", make("span", { class: "scale", "aria-hidden": "true", style: { background: `linear-gradient(to right, ${data.looks.diverging.join(", ")})` } }), " 16×, white: nothing lost"),
@@ -120,7 +117,7 @@ function scatter(points) {
   };
   roam(chart, [shapes], visit);
   const reach = (event) => event.target.closest("[data-name]");
-  chart.addEventListener("mouseover", (event) => reach(event) && visit(reach(event)));
+  pointed(chart, "[data-name]", visit);
   chart.addEventListener("click", (event) => reach(event) && goTo(reach(event).dataset.name));
   chart.addEventListener("keydown", (event) => {
     if (!reach(event) || (event.key !== "Enter" && event.key !== " ")) return;
