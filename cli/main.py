@@ -23,6 +23,7 @@ _COMMANDS = {
     "report": "Write one HTML page about a role map.",
     "retrieve": "Find images that one concept's heads find alike.",
     "score": "Turn images into a role map of a CLIP's heads.",
+    "validate": "Cut heads: does a concept die with its heads, and it alone?",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,20 @@ def check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(f"output: cannot write to {folder} ({error.strerror}); give another --output") from error
+
+
+@contextmanager
+def results_folder(folder: Path) -> Iterator[None]:
+    """`check_writable` a folder that the work inside will write to; if that fails, take away one made for nothing."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    check_writable(folder)
+    try:
+        yield
+    except BaseException:
+        for place in new:
+            if not any(place.iterdir()):
+                place.rmdir()
+        raise
 
 
 def write_results(role_map: RoleMap, moments: HeadMoments, folder: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -72,7 +73,7 @@ def validate(
     InputError where the role map is another model's, has no Attribute head, or shares no concept with the labels.
     """
     config = config or ValidateConfig()
-    images = _choose_concepts(images, config.concepts)
+    images = choose_concepts(images, config.concepts)
     check_fit(role_map, model, images)
     plan = _Plan.draw(role_map, config, images.names)
     sums, info = _measure(model, role_map, images, plan, config, batch, workers, progress)
@@ -104,7 +105,7 @@ def check_fit(role_map: RoleMap, model: HookedCLIP, images: LabelledImages) -> N
         )
 
 
-def _choose_concepts(images: LabelledImages, names: Sequence[str] | None) -> LabelledImages:
+def choose_concepts(images: LabelledImages, names: Sequence[str] | None) -> LabelledImages:
     """The same images, labelled with these concepts alone."""
     if not names:
         return images
@@ -236,11 +237,12 @@ class _Summary:
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.weights @ lost / self.images
 
-    def parts(self) -> dict[str, tuple | Correlation | None]:
+    def parts(self) -> dict[str, Any]:
         """The fields of a Validation that are measured."""
         return {
             "tests": tuple(self._test(concept) for concept in self.plan.own),
             "heads": tuple(self._head(row, head) for row, head in enumerate(self.plan.heads)),
+            "p_value": self._joint_p_value(),
             "correlation": self._correlation(),
         }
 
@@ -283,6 +285,18 @@ class _Summary:
         matched = np.unique(self.plan.matched[concept])
         worse = (margin[matched] <= margin[self.plan.own[concept]]).sum()
         return _round((1 + worse) / (1 + len(matched)))
+
+    def _joint_p_value(self) -> float | None:
+        """Few heads of a layer leave a test few matched sets; all tests together have many."""
+        margin, count = self.sums.margin.sum(0).numpy(), self.sums.count.sum(0).numpy()
+        own, matched = 0.0, np.zeros(self.config.draws)
+        for concept in self.random:
+            at = self.concepts.index(concept)
+            unit = self.unit[0, at] * len(self.plan.sets[self.plan.own[concept]]) * count[at]
+            if np.isfinite(unit):
+                own += (margin[0, at] - margin[self.plan.own[concept], at]) / unit
+                matched += (margin[0, at] - margin[list(self.plan.matched[concept]), at]) / unit
+        return _round((1 + (matched >= own).sum()) / (1 + len(matched))) if self.random else None
 
     def _head(self, row: int, head: HeadRole) -> HeadEffect:
         cost = self.single[0, row]

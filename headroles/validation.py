@@ -26,15 +26,15 @@ class Estimate:
     """A number and its 95% bootstrap interval, over blocks of images."""
 
     value: float | None
-    """None for a ratio whose lower part is not above zero."""
+    """None for a ratio to what is not above zero."""
     low: float | None
-    """None where the interval has no lower end."""
+    """The same holds for either end."""
     high: float | None
-    """None where the interval has no upper end."""
+    """Upper end."""
 
     def __str__(self) -> str:
-        low, high = ("inf" if end is None else f"{end:.3g}" for end in (self.low, self.high))
-        return "-" if self.value is None else f"{self.value:.3g} [{low}, {high}]"
+        value, low, high = ("-" if each is None else f"{each:.3g}" for each in (self.value, self.low, self.high))
+        return f"{value} [{low}, {high}]"
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,9 @@ class Validation:
     """One for every concept with Attribute heads."""
     heads: tuple[HeadEffect, ...]
     """By layer, then head."""
+    p_value: float | None
+    """Of all tests together: (1 + draws of one matched set a test that cost the tests' own concepts as much, in
+    `times` summed over tests) / (1 + draws). None where no test has matched sets."""
     correlation: Correlation | None
     """None where fewer than two concepts, or fewer than four heads, can be compared."""
     format: str = FORMAT
@@ -232,3 +235,43 @@ def _test(raw: Mapping[str, Any]) -> ConceptTest:
         for name, cost in raw["costs"].items()
     }
     return ConceptTest(**{**raw, **parts, "heads": tuple(raw["heads"]), "costs": costs})
+
+
+def is_validation(path: Path) -> bool:
+    """Whether a file is one that `Validation.save` wrote as JSON."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(raw, dict) and raw.get("format") == FORMAT
+
+
+def to_table(validation: Validation) -> str:
+    """The matrix of `times`, each test's own figures, and the rank correlation, as text."""
+    names = [concept.name for concept in validation.concepts]
+    wide = max(map(len, [*names, *(test.concept for test in validation.tests)]))
+    how = f"{validation.settings['effect']} effect, {validation.settings['mode']} in place of a cut head"
+    lines = [f"margin lost a head, in times that of a matched random head ({how})"]
+    lines += [" " * wide + "  " + " ".join(f"{name[:10]:>10}" for name in names) + "  heads cut"]
+    for test in validation.tests:
+        cells = ("-" if (value := test.costs[name].times.value) is None else f"{value:.2f}" for name in names)
+        lines.append(
+            f"{test.concept:<{wide}}  " + " ".join(f"{cell:>10}" for cell in cells) + f"  {','.join(test.heads)}"
+        )
+    lines.append("own concept, with 95% intervals over images")
+    against = [f"against {name}" for name in ("matched random", "Generalization", "other concepts")]
+    lines.append(" " * wide + "  " + " ".join(f"{title:<24}" for title in ["margin lost (nats)", *against]) + "p")
+    for test in validation.tests:
+        own = test.costs.get(test.concept)
+        cells = [own and own.margin, test.against_random, test.against_general, test.against_others]
+        p = "-" if test.p_value is None else f"{test.p_value:.3f} ({test.distinct} sets)"
+        lines.append(f"{test.concept:<{wide}}  " + " ".join(f"{cell or '-'!s:<24}" for cell in cells) + p)
+    if validation.p_value is not None:
+        lines.append(f"all tests together against matched random heads: p {validation.p_value:.3g}")
+    if validation.correlation:
+        found = validation.correlation
+        lines.append(
+            f"Concept Entropy and causal selectivity of {found.heads} heads: Spearman {found.rho:.2f} "
+            f"[{found.low:.2f}, {found.high:.2f}], p {found.p_value:.2g}"
+        )
+    return "\n".join(lines)
