@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from headroles.adapt.adapter import METRICS
+from headroles.adapt.adapter import METRICS, ROLE_MAP
 from headroles.adapt.metrics import read_measures, summarize
 from headroles.adapt.plot import read_runs
 from headroles.errors import InputError
@@ -26,6 +26,7 @@ def read_adaptation(folder: str | os.PathLike) -> Adaptation:
     rows = [dataclasses.asdict(measure) | {"difference": measure.difference} for measure in measures]
     return Adaptation(
         name=_name(Path(folder).resolve()),
+        role_map=str(runs[0].folder / ROLE_MAP),
         seeds=tuple(run.info.seed for run in runs),
         settings=json.loads(runs[0].info.to_json()),
         trainable=trainable,

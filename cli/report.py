@@ -59,7 +59,7 @@ def command(
     scored = RoleMap.load(role_map)
     tested = Validation.load(validation) if validation else None
     adaptations = tuple(read_adaptation(run) for run in runs)
-    report = Report(scored, tested, None, adaptations, command_lines(scored, tested, adaptations))
+    report = Report(scored, tested, None, adaptations, command_lines(scored, role_map, tested, adaptations))
     source = images or ("shapes" if scored.model.name == "shapes" else "none")
     if source != "none":
         from headroles.illustrations import illustrate, open_images

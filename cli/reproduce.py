@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def command_lines(
-    role_map: RoleMap, validation: Validation | None, adaptations: Iterable[Adaptation]
+    role_map: RoleMap, path: Path, validation: Validation | None, adaptations: Iterable[Adaptation]
 ) -> tuple[str, ...]:
-    """score, adapt for every adapter, and the command that runs now; folders by their names alone."""
+    """score, validate, adapt for every adapter, and the command that runs now; folders of images by name alone."""
     return (
         score_line(role_map),
-        *validate_lines(validation),
+        *validate_lines(validation, path),
         *(adapt_line(run) for run in adaptations),
         shlex.join(["headroles", *sys.argv[1:]]),
     )
@@ -36,14 +37,15 @@ def score_line(role_map: RoleMap) -> str:
     return _line("score", command, given)
 
 
-def validate_lines(validation: Validation | None) -> list[str]:
+def validate_lines(validation: Validation | None, path: Path) -> list[str]:
     """`headroles validate` with every setting of a validation, if there is one."""
     if validation is None:
         return []
     from headroles.cli.validate import command
 
     images = {"images": validation.images.source, "count": validation.images.count + len(validation.images.broken)}
-    return [_line("validate", command, {"model": validation.model.name, **images, **validation.settings})]
+    given = {"role_map": path, "model": validation.model.name, **images, **validation.settings}
+    return [_line("validate", command, given)]
 
 
 def adapt_line(run: Adaptation) -> str:
@@ -54,6 +56,7 @@ def adapt_line(run: Adaptation) -> str:
     names = {name: ",".join(settings[name]) or None for name in ("targets", "retention")}
     given = {
         "model": settings["base_model_name_or_path"],
+        "role_map": run.role_map,
         "task": settings["task"],
         "template": settings["template"],
         "protocol": settings["protocol"],
@@ -75,7 +78,9 @@ def _line(name: str, command: click.Command, given: Mapping[str, Any]) -> str:
             value = ",".join(map(str, value))
         if value is None or str(value) == str(option.default):
             continue
-        if isinstance(value, bool):
+        if isinstance(option, click.Argument):
+            words.append(str(value))
+        elif isinstance(value, bool):
             words.append(option.opts[0] if value else option.secondary_opts[0] if option.secondary_opts else "")
         else:
             words += [option.opts[0], str(value)]

@@ -48,6 +48,8 @@ class Adaptation:
 
     name: str
     """What to call it: its folder's name."""
+    role_map: str
+    """File of the role map that masked it."""
     seeds: tuple[int, ...]
     """Seeds, ascending."""
     settings: Mapping[str, Any]

@@ -104,6 +104,7 @@ def test_the_page_carries_every_number_of_its_inputs(run, role_map, tmp_path):
         assert single["summary"] == written["summary"] and single["name"] == f"job/seed-{seed}"
     assert job["summary"][0]["adapted_interval"] is not None and job["summary"][0]["seeds"] == 2
     assert any(line.startswith("headroles adapt") and "--seeds 1,2" in line for line in data["commands"])
+    assert any(f"--role-map {tmp_path}/job/seed-1/role_map.json" in line for line in data["commands"])
     assert any(line.startswith("headroles score --model tiny --images photos --count 11") for line in data["commands"])
 
 

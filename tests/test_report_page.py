@@ -110,7 +110,8 @@ def test_arrow_keys_walk_over_all_heads_and_the_panel_shows_their_numbers(page, 
         shares = sorted((share for share in head.distribution.values() if share), reverse=True)
         assert numbers(page, "#panel .bars:not(.texts):not(.costs)") == shares
         assert numbers(page, "#panel .texts") == [text.share for text in head.texts]
-        words = [each.text for each in page.find_elements(By.CSS_SELECTOR, "#panel .texts .word > span:first-child")]
+        select = "document.querySelectorAll('#panel .texts .word > span:first-child')"
+        words = page.execute_script(f"return [...{select}].map(each => each.textContent)")
         assert words == [text.text for text in head.texts]
     press(page, Keys.LEFT, Keys.DOWN)
     assert shown(page) == "L1.H0", "the grid's edge holds"
@@ -147,8 +148,11 @@ def test_one_cell_is_in_the_tab_order_and_every_cell_has_a_name(page, role_map):
 
 def test_filters_leave_the_heads_that_fit(page, role_map):
     def kept() -> set[str]:
-        cells = page.find_elements(By.CSS_SELECTOR, "#heads .head:not(.dim)")
-        return {cell.get_attribute("data-head") for cell in cells}
+        return set(
+            page.execute_script(
+                "return [...document.querySelectorAll('#heads .head:not(.dim)')].map(each => each.dataset.head)"
+            )
+        )
 
     page.find_element(By.ID, "by-text").send_keys("STRIPED")
     with_text = {head.name for head in role_map if any("striped" in text.text for text in head.texts)}

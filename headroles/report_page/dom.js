@@ -110,9 +110,11 @@ function inkOn(hex) {
 
 /** Call `visit` with the element that fits `selector` under a mouse that moves; a page that scrolls under it is no move. */
 function pointed(container, selector, visit) {
+  let before = "";
   container.addEventListener("mousemove", (event) => {
-    const target = event.target.closest(selector);
-    if (target && (event.movementX || event.movementY)) visit(target);
+    const target = event.target.closest(selector), place = `${event.clientX},${event.clientY}`;
+    if (target && place !== before) visit(target);
+    before = place;
   });
 }
 

@@ -47,7 +47,7 @@ function precisions() {
   const around = (value, [low, high]) => make("span", { class: "close" }, percent(value), make("span", { class: "quiet" }, " [", percent(low), ", ", percent(high), "]"));
   return table("Share of the first 10 neighbours that have the query's value, over all labelled images; brackets are 95% bootstrap intervals",
     ["concept", "its heads", "by its heads", "by the whole embedding", "by chance", "images"],
-    images.precision.map((row) => [make("span", { class: "close" }, chip(row.concept), " ", row.concept), make("span", {}, row.heads.map((head, index) => [index ? ", " : "", headButton(head)])),
+    images.precision.map((row) => [make("span", { class: "close" }, chip(row.concept), " ", row.concept), make("span", { class: "close" }, row.heads.map((head, index) => [index ? ", " : "", headButton(head)])),
       around(row.by_heads, row.by_heads_interval), around(row.by_embedding, row.by_embedding_interval), percent(row.chance), number(row.images, 0)]));
 }
 

@@ -80,7 +80,7 @@ function cutTable(found) {
 }
 
 function verdicts(found) {
-  const rows = found.tests.map((test) => [make("span", { class: "close" }, chip(test.concept), " ", test.concept), make("span", {}, test.heads.map((head, index) => [index ? ", " : "", headButton(head)])),
+  const rows = found.tests.map((test) => [make("span", { class: "close" }, chip(test.concept), " ", test.concept), make("span", { class: "close" }, test.heads.map((head, index) => [index ? ", " : "", headButton(head)])),
     estimate(test.against_random, times), estimate(test.against_general, times), estimate(test.against_others, times), tiny(test.p_value), make("span", {}, `${test.draws} (${test.distinct} different)`), number(test.variance_ratio, 2)]);
   return table("What a concept's own heads cost it, against other heads and other concepts; brackets are 95% bootstrap intervals; p counts different random sets, so few of them cannot make it small",
     ["concept", "its heads", "over matched random", "over Generalization", "over other concepts", "p", "random sets", "variance over theirs"], rows);
