@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from headroles.cli.ablation import ablation_options
+
 if TYPE_CHECKING:
     from headroles.role_map import RoleMap
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     "--output", type=click.Path(path_type=Path), default="headroles-output", show_default=True, help="Folder."
 )
 @click.option("--overwrite", is_flag=True, help="Replace a role map that is already in the output folder.")
+@ablation_options
 def command(
     model: str,
     images: str,

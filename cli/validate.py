@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from headroles.cli.ablation import ablation_options
+
 if TYPE_CHECKING:
     from headroles.validation import Validation
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     "--output", type=click.Path(path_type=Path), default="headroles-output", show_default=True, help="Folder."
 )
 @click.option("--overwrite", is_flag=True, help="Replace a validation that is already in the output folder.")
+@ablation_options
 def command(
     role_map: Path,
     model: str | None,

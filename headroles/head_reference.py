@@ -33,7 +33,7 @@ class HeadReference:
     """Names of the files that could not be read."""
 
     @classmethod
-    @torch.inference_mode()
+    @torch.no_grad()  # Tensors of inference mode could not enter autograd.
     def collect(
         cls,
         model: HookedCLIP,

@@ -20,8 +20,10 @@ from transformers.utils import logging
 from headroles.errors import InputError
 from headroles.hooked_clip import HookedCLIP
 from headroles.known_models import KNOWN
+from headroles.loading import announced
 
 
+@announced
 def load(name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32) -> HookedCLIP:
     """A CLIP with hooks: "shapes", a name of `KNOWN`, a folder that transformers wrote, or a hub id.
 

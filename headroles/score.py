@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from headroles.ablation import record_ablation
 from headroles.concepts import (
     WEIGHTS,
     concept_distribution,
@@ -162,7 +163,7 @@ def explain(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
         bank=BankInfo(bank.name, bank.hash, bank.counts),
-        settings=dataclasses.asdict(config),
+        settings=record_ablation(dataclasses.asdict(config)),
         layers=moments.layers,
         head_roles=tuple(
             HeadRole(

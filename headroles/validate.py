@@ -14,6 +14,7 @@ from numpy import ndarray
 from scipy.stats import spearmanr
 
 from headroles.ablate import EFFECTS, MODES
+from headroles.ablation import record_ablation
 from headroles.effects import EffectSums, HeadRecord, HeadSet, Progress, direct_effects, total_effects
 from headroles.errors import InputError
 from headroles.head_reference import HeadReference
@@ -81,10 +82,15 @@ def validate(
         model=ModelInfo(model.model_name, role_map.model.weights_hash, model.visual.layers, model.visual.heads),
         role_map=hashlib.sha256(role_map.to_json().encode()).hexdigest(),
         images=info,
-        settings={**dataclasses.asdict(config), "concepts": list(config.concepts) if config.concepts else None},
+        settings=record_ablation(_plain(config)),
         concepts=_intact(images, sums),
         **_Summary(role_map, plan, images.names, sums, config).parts(),
     )
+
+
+def _plain(config: ValidateConfig) -> dict[str, Any]:
+    """Values as JSON keeps them."""
+    return {**dataclasses.asdict(config), "concepts": None if config.concepts is None else list(config.concepts)}
 
 
 def check_fit(role_map: RoleMap, model: HookedCLIP, images: LabelledImages) -> None:
