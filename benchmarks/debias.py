@@ -3,7 +3,7 @@
 `python benchmarks/debias.py` draws tasks (two items, two backgrounds) with a seed, none chosen by its result, for every
 way that items can look, and prints the mean over tasks with 95% bootstrap intervals over tasks: as it is, without the
 Attribute heads of background, without all heads of background, without matched random heads of other concepts, and with
-head weights learned on 80 val images. Class vectors come from biased training images; zero-shot prompts are for comparison.
+head weights learned on 80 val images. Class vectors come from biased training images, for "zero-shot" from prompts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def measure(
     """Way -> worst-group and mean accuracy."""
     grouped = open_grouped(f"shapes:{task.name}", model.processor, seed)
     bench = Bench(model, role_map, grouped, DebiasConfig(draws=draws, resamples=2, seed=seed))
-    prompts = Bench(model, role_map, grouped, DebiasConfig("prompts", draws=1, resamples=2, seed=seed))
+    prompts = bench.with_config(DebiasConfig("prompts", draws=1, resamples=2, seed=seed))
     found = {"zero-shot": debias(prompts, [(6, 3)]).before}
     rows = {}
     for name, any_role in (("attribute", False), ("concept", True)):

@@ -7,8 +7,9 @@ al., arXiv 1911.08731). The cue's heads are damped in the embedding, around thei
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -127,18 +128,25 @@ class Bench:
         self.index, self.numbers = index_in_memory(model, grouped.images, role_map.layers, batch, workers)
         self.splits = grouped.splits[self.numbers]
         self.labels, self.groups = grouped.labels[self.numbers], grouped.groups[self.numbers]
-        read = GroupedImages(grouped.name, grouped.images, grouped.classes, grouped.values, self.labels,
-                             grouped.places[self.numbers], self.splits)  # fmt: skip
-        needed = {"test": "to judge"}
-        if config.classifier == "images":
-            needed["train"] = "for class vectors; add a column split, or classify by --classifier prompts"
-        check_splits(read, self.splits, needed)
+        self.read = replace(grouped, labels=self.labels, places=grouped.places[self.numbers], splits=self.splits)
+        check_splits(self.read, _needed(config))
         learned_from = self.splits == "train" if (self.splits == "train").any() else self.splits == "test"
         self.mean_heads = self.index.heads[learned_from].mean(0, dtype=np.float64).astype(np.float32)
         self._reference: HeadReference | None = None
-        self.texts = None
-        if config.classifier == "prompts":
-            self.texts = model.embed_texts(write_prompts(config.template, grouped.classes)).float().cpu()
+        self.texts = self._embed_prompts()
+
+    def with_config(self, config: DebiasConfig) -> Bench:
+        """The same images, read already, under other settings."""
+        other = copy.copy(self)
+        other.config = config
+        check_splits(self.read, _needed(config))
+        other.texts = other._embed_prompts()
+        return other
+
+    def _embed_prompts(self) -> Float[Tensor, "class embed"] | None:
+        if self.config.classifier == "images":
+            return None
+        return self.model.embed_texts(write_prompts(self.config.template, self.grouped.classes)).float().cpu()
 
     def damped(
         self, factors: Float[Tensor, "layer head"], rows: Sequence[int] | ndarray | None = None
@@ -230,6 +238,13 @@ class _Subset:
 
     def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
         return index, self.images[int(self.rows[index])][1]
+
+
+def _needed(config: DebiasConfig) -> dict[str, str]:
+    """Splits that must have images of every class, and what for."""
+    if config.classifier == "prompts":
+        return {"test": "to judge"}
+    return {"test": "to judge", "train": "for class vectors; add a column split, or classify by --classifier prompts"}
 
 
 def debias(bench: Bench, heads: Sequence[Head]) -> Debiased:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Int
 from numpy import ndarray
 from PIL import Image
@@ -139,10 +138,10 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def check_splits(grouped: GroupedImages, splits: torch.Tensor | ndarray, needed: dict[str, str]) -> None:
-    """InputError where a split that is `needed` (split -> what for) lacks a class among the readable images."""
+def check_splits(grouped: GroupedImages, needed: dict[str, str]) -> None:
+    """InputError where a split that is `needed` (split -> what for) lacks a class."""
     for split, why in needed.items():
-        present = set(grouped.labels[splits == split].tolist()) if len(splits) else set()
+        present = set(grouped.labels[grouped.splits == split].tolist())
         missing = [name for number, name in enumerate(grouped.classes) if number not in present]
         if missing:
             raise InputError(f"task: {grouped.name} has no {split} image of {missing[0]}, needed {why}")

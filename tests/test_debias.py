@@ -183,7 +183,7 @@ def test_learned_factors_help_held_out_images_and_come_back_from_their_file(benc
 
 
 def test_prompts_need_no_training_images(bundled, bench):
-    zero_shot = Bench(*bundled, bench.grouped, DebiasConfig(classifier="prompts", draws=2, resamples=5))
+    zero_shot = bench.with_config(DebiasConfig(classifier="prompts", draws=2, resamples=5))
     assert zero_shot.class_vectors(torch.empty(0), np.empty(0)).shape == (2, 128)
     assert debias(zero_shot, [(6, 3)]).before.mean > 0.9
 

@@ -100,7 +100,7 @@ def test_the_second_query_reads_no_image_and_loads_no_model(run, role_map, folde
     assert code == 0 and "there is none yet" in note and "broken.png" in note
     for module in ("headroles.images", "headroles.retrieve"):
         monkeypatch.setattr(f"{module}.open_image", None)
-    monkeypatch.setattr("headroles.image_index_run.load", None)
+    monkeypatch.setattr("headroles.models.load", None)
     code, second, note = run(*arguments)
     assert (code, note) == (0, "") and second == first
     assert len(json.loads(second)["by_heads"]) == 8

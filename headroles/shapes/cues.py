@@ -12,7 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from headroles.errors import InputError
-from headroles.shapes.compositions import ITEMS, draw_faint, draw_hidden, draw_hollow, draw_tiny, draw_turned
+from headroles.shapes.compositions import (
+    ITEMS,
+    draw_clutter,
+    draw_faint,
+    draw_hidden,
+    draw_hollow,
+    draw_tiny,
+    draw_turned,
+)
 from headroles.shapes.items import parts_of
 from headroles.shapes.render import COLORS as _COLORS
 from headroles.shapes.render import EXPOSURES, Item, Picture, draw_background, draw_noise, paint, vary_color
@@ -25,7 +33,8 @@ BIAS = 0.9
 _SPLITS = tuple(SIZES)
 _STREAM = 7
 _HARDER = {
-    "faint": draw_faint, "hidden": draw_hidden, "hollow": draw_hollow, "tiny": draw_tiny, "turned": draw_turned,
+    "clutter": draw_clutter, "faint": draw_faint,
+    "hidden": draw_hidden, "hollow": draw_hollow, "tiny": draw_tiny, "turned": draw_turned,
 }  # fmt: skip
 LOOKS = ("see-through", *_HARDER)
 """How items are drawn: letting a fifth of the background through, or as the built-in tasks of these names."""
