@@ -58,6 +58,8 @@ class Dear(nn.Module):
         super().__init__()
         config = config or DearConfig()
         check_role_map(role_map, model)
+        if config.text_tokens > model.context:
+            raise InputError(f"text_tokens must be at most the context, {model.context}, got {config.text_tokens}")
         self.__dict__["model"] = model.requires_grad_(False)
         self.config, self.role_map = config, role_map
         self.layer, self.text_layer = _first_layers(model, config)

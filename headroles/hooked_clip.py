@@ -206,6 +206,11 @@ class HookedCLIP(HookedRootModule):
         return self.clip.config.vision_config.image_size
 
     @property
+    def context(self) -> int:
+        """Tokens of the longest text."""
+        return self.clip.config.text_config.max_position_embeddings
+
+    @property
     def patches(self) -> int:
         """Patch tokens of an image, CLS not counted."""
         return self.clip.vision_model.embeddings.num_patches
@@ -257,7 +262,7 @@ class HookedCLIP(HookedRootModule):
             list(texts),
             padding=True,
             truncation=True,
-            max_length=self.clip.config.text_config.max_position_embeddings,
+            max_length=self.context,
             return_tensors="pt",
         )
         return {key: tokens[key].to(self.device) for key in ("input_ids", "attention_mask")}
