@@ -76,11 +76,12 @@ def command(
         raise click.UsageError("give --query IMAGE and --images FOLDER, or --evaluate")
     from headroles.image_index_run import open_index
     from headroles.output import check_free, check_writable
-    from headroles.plot import check_suffix
     from headroles.retrieve import find_query, retrieve
 
     weights, title = _weights(scored, concept, heads, any_role, all_heads)
     if output:
+        from headroles.plot import check_suffix
+
         check_suffix(output)
         if not overwrite:
             check_free(output)

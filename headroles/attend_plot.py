@@ -150,7 +150,8 @@ def _bar(figure: Figure, scales: Sequence[Normalize], quantity: str, own: bool) 
     label = "part of the cosine with the text" if quantity == "contribution" else "attention"
     label += ", every head to its own largest" if own else ""
     look = ScalarMappable(scales[0], matplotlib.colormaps[_LOOKS[quantity]])
-    bar = figure.colorbar(look, cax=axes, orientation="horizontal", label=label)
+    bar = figure.colorbar(look, cax=axes, orientation="horizontal")
+    axes.set_xlabel(label, loc="left")
     ends = (
         ("smallest" if scales[0].vmin else "0", "largest")
         if own

@@ -11,16 +11,19 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from headroles.errors import InputError
-from headroles.hooked_clip import HookedCLIP
 from headroles.images import ImageFiles, ShapesImages, batches
-from headroles.moments import observe_with_embedding
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from headroles.hooked_clip import HookedCLIP
 
 FORMAT = "headroles.index.1"
 PRECISIONS = ("float16", "float32")
@@ -143,7 +146,7 @@ def index_in_memory(
         broken |= {images.name(number): (0, 0) for number, _ in errors}
         if len(index):
             numbers += index.tolist()
-            rows.append([part.float().cpu().numpy() for part in observe_with_embedding(model, pixels, layers)])
+            rows.append([part.float().cpu().numpy() for part in _observe(model, pixels, layers)])
     if not rows:
         raise InputError(f"images: none of {len(images)} can be read")
     heads, embeddings = (np.concatenate(part) for part in zip(*rows, strict=True))
@@ -188,7 +191,7 @@ def _fill(
         broken |= {part.name(number): stamps[part.name(number)] for number, _ in errors}
         if len(index):
             place = [fresh[number] for number in index.tolist()]
-            u, rows = observe_with_embedding(model, pixels, layers)
+            u, rows = _observe(model, pixels, layers)
             heads[place], embeddings[place] = u.float().cpu().numpy(), rows.float().cpu().numpy()
             readable |= {names[number] for number in place}
         done += len(index) + len(errors)
@@ -243,3 +246,9 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise InputError(f"index: {folder} is no index of this version; remove it or give another --index")
     return facts
+
+
+def _observe(model: HookedCLIP, pixels: Tensor, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
+    from headroles.moments import observe_with_embedding  # Opening an index needs no model's code.
+
+    return observe_with_embedding(model, pixels, layers)

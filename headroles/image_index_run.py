@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headroles.errors import InputError
-from headroles.hooked_clip import HookedCLIP
 from headroles.image_index import ImageIndex, build_index, is_index, stamp_files
 from headroles.images import ImageFiles, find_images
-from headroles.models import load
 from headroles.retrieve import is_indexed
 from headroles.role_heads import check_model
 from headroles.role_map import RoleMap
+
+if TYPE_CHECKING:
+    from headroles.hooked_clip import HookedCLIP
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ def open_index(
         raise InputError(f"index: {folder} is stale: {stale}; leave out --no-rebuild to bring it up to date")
     if not stale and (query is None or is_indexed(old, query, images)):
         if model is not None:  # Another model by name must not be answered from this one's index.
-            check_model(role_map, load(model, device))
+            check_model(role_map, _load(model, device))
         return OpenIndex(old, None)
-    clip = load(model or role_map.model.name, device)
+    clip = _load(model or role_map.model.name, device)
     check_model(role_map, clip)
     if stale:
         say(f"indexing {len(files)} images into {folder}: {stale}")
@@ -65,3 +67,9 @@ def open_index(
         if old.broken:
             say(f"left out {len(old.broken)} broken image files: {', '.join(sorted(old.broken)[:5])}")
     return OpenIndex(old, clip)
+
+
+def _load(model: str, device: str) -> HookedCLIP:
+    from headroles.models import load  # Takes seconds, and most searches need none of it.
+
+    return load(model, device)

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 from headroles.errors import InputError
-from headroles.hooked_clip import HookedCLIP
 from headroles.image_index import ImageIndex
 from headroles.images import UNREADABLE, open_image
-from headroles.moments import observe_with_embedding
 from headroles.role_map import HeadRole, RoleMap
+
+if TYPE_CHECKING:
+    from headroles.hooked_clip import HookedCLIP
 
 _CHUNK = 8192
 """Rows of the index held at once."""
@@ -98,6 +100,8 @@ def find_query(index: ImageIndex, path: Path, folder: Path, model: HookedCLIP | 
     row = _row_of(index, path, folder)
     if row is not None:
         return Query(index.names[row], np.array(index.heads[row]), np.array(index.embeddings[row]), row)
+    from headroles.moments import observe_with_embedding  # A search that reads no image needs no model's code either.
+
     if model is None:
         raise InputError(f"query: {path} is not in the index, and there is no model to read it with")
     try:

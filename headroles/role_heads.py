@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jaxtyping import Float
 from numpy import array, ndarray
 
 from headroles.errors import InputError
 from headroles.heads import head_list, parse_heads
-from headroles.hooked_clip import HookedCLIP
 from headroles.role_map import HeadRole, RoleMap
+
+if TYPE_CHECKING:
+    from headroles.hooked_clip import HookedCLIP
 
 
 def choose_heads(

@@ -100,7 +100,7 @@ def test_the_second_query_reads_no_image_and_loads_no_model(run, role_map, folde
     assert code == 0 and "there is none yet" in note and "broken.png" in note
     for module in ("headroles.images", "headroles.retrieve"):
         monkeypatch.setattr(f"{module}.open_image", None)
-    monkeypatch.setattr("headroles.image_index_run.load", None)
+    monkeypatch.setattr("headroles.models.load", None)
     code, second, note = run(*arguments)
     assert (code, note) == (0, "") and second == first
     assert len(json.loads(second)["by_heads"]) == 8
@@ -121,8 +121,8 @@ def test_a_query_from_outside_is_read_and_an_index_reads_only_what_changed(
     os.utime(folder / "07.png", ns=(1, 1))
     code, _, note = run(*arguments, folder / "00.png")
     assert code == 0 and "2 of 13 files differ, such as 05.png" in note and read == [2]
-    fresh = build_index(load(str(RoleMap.load(role_map).model.name), "cpu"), FolderImages(folder, _preprocess(role_map)),
-                        (1, 2), tmp_path / "fresh")  # fmt: skip
+    tiny = load(RoleMap.load(role_map).model.name, "cpu")
+    fresh = build_index(tiny, FolderImages(folder, tiny.processor), (1, 2), tmp_path / "fresh")
     kept = ImageIndex.load(tmp_path / "index")
     assert kept.names == fresh.names and kept.broken == fresh.broken
     np.testing.assert_allclose(kept.heads, fresh.heads, rtol=1e-2, atol=1e-4)
@@ -131,10 +131,6 @@ def test_a_query_from_outside_is_read_and_an_index_reads_only_what_changed(
     code, out, _ = run(*arguments, copy, "--json")
     nearest = json.loads(out)["by_heads"][0]
     assert code == 0 and nearest["name"] == "07.png" and nearest["score"] > 0.999
-
-
-def _preprocess(role_map):
-    return load(RoleMap.load(role_map).model.name, "cpu").processor
 
 
 def test_staleness_names_its_reason(tiny, folder):
