@@ -33,7 +33,7 @@ function grid() {
   const columns = make("tr", { role: "row", "aria-rowindex": 1 }, make("td", { role: "presentation" }),
     Array.from({ length: map.model.heads }, (_, head) => make("th", { role: "columnheader", scope: "col" }, `H${head}`)));
   const element = make("table", { class: "map", role: "grid", "aria-label": "Role map: a row a layer, a column a head", "aria-describedby": "keys",
-    "aria-rowcount": rows.length + 1, "aria-colcount": map.model.heads + 1 }, make("thead", { role: "rowgroup" }, columns), make("tbody", { role: "rowgroup" }, body));
+    "aria-rowcount": rows.length + 1, "aria-colcount": map.model.heads + 1, style: { "min-width": `${2.4 + 2.25 * map.model.heads}rem` } }, make("thead", { role: "rowgroup" }, columns), make("tbody", { role: "rowgroup" }, body));
   const walk = roam(element, rows.map((row) => row.map((head) => cells.get(head.name))), (target) => preview(target.dataset.head));
   pointed(element, "[data-head]", (target) => preview(target.dataset.head));
   element.addEventListener("click", (event) => {
