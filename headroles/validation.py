@@ -33,8 +33,10 @@ class Estimate:
     """Upper end."""
 
     def __str__(self) -> str:
-        value, low, high = ("-" if each is None else f"{each:.3g}" for each in (self.value, self.low, self.high))
-        return f"{value} [{low}, {high}]"
+        if self.value is None:
+            return "-" if self.low is None else f"above {self.low:.3g}"
+        low, high = ("inf" if each is None else f"{each:.3g}" for each in (self.low, self.high))
+        return f"{self.value:.3g} [{low}, {high}]"
 
 
 @dataclass(frozen=True)
@@ -258,7 +260,7 @@ def to_table(validation: Validation) -> str:
         lines.append(
             f"{test.concept:<{wide}}  " + " ".join(f"{cell:>10}" for cell in cells) + f"  {','.join(test.heads)}"
         )
-    lines.append("own concept, with 95% intervals over images")
+    lines.append("own concept, with 95% intervals over images (-: what it is held against loses nothing)")
     against = [f"against {name}" for name in ("matched random", "Generalization", "other concepts")]
     lines.append(" " * wide + "  " + " ".join(f"{title:<24}" for title in ["margin lost (nats)", *against]) + "p")
     for test in validation.tests:

@@ -18,7 +18,7 @@ from headroles.margins import ValueTexts
 from headroles.models import load
 from headroles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
 from headroles.validate import ValidateConfig, selectivities, validate
-from headroles.validation import Validation, to_table
+from headroles.validation import Estimate, Validation, to_table
 from headroles.validation_plot import plot_validation
 
 CONCEPTS = tuple(
@@ -156,6 +156,11 @@ def test_selectivity_is_one_for_one_concept_none_for_all_alike_and_undefined_wit
     one, even, two, none, alone = selectivities(times)
     assert one == 1 and even == pytest.approx(0) and two == pytest.approx(1 - 1 / np.log2(3))
     assert np.isnan(none) and np.isnan(alone)
+
+
+def test_estimates_read_well_also_where_a_ratio_has_no_limit():
+    assert str(Estimate(2.0, 1.0, 3.0)) == "2 [1, 3]" and str(Estimate(2.0, 1.0, None)) == "2 [1, inf]"
+    assert str(Estimate(None, 5.0, None)) == "above 5" and str(Estimate(None, None, None)) == "-"
 
 
 def test_what_does_not_fit_is_refused(planted, make_clip, tokenizer):
