@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,19 @@ from headroles.errors import InputError
 
 if TYPE_CHECKING:
     from headroles.moments import HeadMoments
+    from headroles.probes import ProbeBank
     from headroles.role_map import RoleMap
+    from headroles.value_moments import ValueMoments
 
-_FILES = ("role_map.json", "role_map.csv", "moments.safetensors")
+MOMENTS = {"text": "moments.safetensors", "image": "value_moments.safetensors"}
+"""File of the sums that a role map rests on, by its kind of probes."""
+PROBES = "probes.csv"
+"""File of the bank where its concepts were discovered."""
+_FILES = ("role_map.json", "role_map.csv", *MOMENTS.values(), PROBES)
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
-    """Make the folder, and refuse one that cannot be written or already holds a role map."""
+    """Refuse a folder that cannot be written or already holds a role map; it is made when results are written."""
     taken = [name for name in _FILES if (folder / name).exists()]
     if taken and not overwrite:
         raise InputError(f"output: {folder} already holds {taken[0]}; give another --output or --overwrite")
@@ -30,20 +37,27 @@ def check_free(*files: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder; InputError where it cannot be made or written to."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"output: {folder} is a file; give a folder")
+    """InputError where the folder cannot be made or written to. Nothing is left behind, so an error leaves nothing."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise InputError(f"output: {there} is a file; give a folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".headroles.partial"
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
-        raise InputError(f"output: cannot write to {folder} ({error.strerror}); give another --output") from error
+        raise InputError(f"output: cannot write to {there} ({error.strerror}); give another --output") from error
 
 
-def write_results(role_map: RoleMap, moments: HeadMoments, folder: Path) -> None:
-    """role_map.json, role_map.csv and moments.safetensors; each appears in one step, the map last."""
-    moments.save(folder / "moments.safetensors")
+def write_results(
+    role_map: RoleMap, moments: HeadMoments | ValueMoments, folder: Path, bank: ProbeBank | None = None
+) -> tuple[str, ...]:
+    """role_map.json, role_map.csv, the moments and, if given, the bank; each appears in one step, the map last.
+
+    Returns their names.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    moments.save(folder / MOMENTS[role_map.probe_kind])
+    if bank:
+        bank.save(folder / PROBES)
     role_map.save(folder / "role_map.csv")
     role_map.save(folder / "role_map.json")
+    return ("role_map.json", "role_map.csv", MOMENTS[role_map.probe_kind], *([PROBES] if bank else []))
