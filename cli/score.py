@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     type=click.Choice(["texts", "images"]),
     default="texts",
     show_default=True,
-    help="Describe heads by texts, or by images with labels: a folder CONCEPT/VALUE/, a CSV path,CONCEPT,... or shapes.",
+    help="Describe heads by texts, or by images with labels: folder CONCEPT/VALUE/, CSV path,CONCEPT,... or shapes.",
 )
 @click.option("--count", type=click.IntRange(min=2), help="Images to use; default: 2000 scenes, or the whole folder.")
 @click.option("--probes", help="Bank or CSV file; default: shapes for the bundled model, else general.")
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 @click.option("--weights", help="A text counts its share of variance, or 1: variance or count.")
 @click.option("--selection", help="How TextSpan picks: std (original) or variance.")
 @click.option("--roles-by", help="threshold (default), quantile or null.")
-@click.option("--low", type=float, help="Attribute up to here (threshold: entropy; quantile: quantile).")
-@click.option("--high", type=float, help="Generalization from here on.")
+@click.option("--low", type=float, help="Attribute up to here (entropy, or quantile); default 0.5, by images 0.4.")
+@click.option("--high", type=float, help="Generalization from here on; default 0.6.")
 @click.option("--prior-correction/--no-prior-correction", default=None, help="Weigh concepts by their share of bank.")
 @click.option("--center-texts/--no-center-texts", default=None, help="Take the bank's mean text off.")
 @click.option("--permutations", type=int, help="Label shuffles of the null model.")

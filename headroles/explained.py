@@ -1,28 +1,28 @@
 """How much of a head's variance a concept's value explains: eta squared, from sums alone.
 
-Two shares are offered. `marginal` is the classic eta squared, between-value over whole scatter (trace in the
-embedding), over the images that are labelled with the concept. Where labels depend on each other (all red things are
-round), it credits a color head with shape too; and a concept that few images have is held against what the head does
-on these alone. `unique` is what no other concept explains: how much the fit of all concepts together (additive, least
-squares) loses without this one, over all images. It needs only how often two values meet, beside the sums of the
-marginal one. Whether a label is absent belongs to a concept like one more value, so presence that follows from another
+Two ways are offered. `marginal` is the classic eta squared, between-value over whole scatter (trace in the embedding),
+over the images that are labelled with the concept. Where labels depend on each other (all red things are round), it
+credits a color head with shape too. `unique` is what no other concept explains: how much the fit of all concepts
+together (additive, least squares) loses without this one, over all images. It needs only how often two values meet,
+beside the sums of the marginal one. Absence counts as one more value there, so presence that follows from another
 concept (a location only where the count is one) is credited to neither. Labels that are independent and never absent
 give the same by both; concepts that determine each other get nothing by `unique`. Where every image has a label of one
-concept only (a folder CONCEPT/VALUE/), images of different concepts are not comparable: take `marginal`.
+concept only (a folder CONCEPT/VALUE/), there is nothing to tell apart: take `marginal`.
 
 Both are bias-corrected: what as many random groups would explain is taken off (epsilon squared, Kelley 1935).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.stats import f
 
 from headroles.errors import InputError
+from headroles.trace_test import trace_tail
 from headroles.value_moments import ValueMoments
 
 SHARES = ("marginal", "unique")
@@ -74,11 +74,25 @@ class Effects:
     """Degrees of freedom of the concept."""
     left: Float[ndarray, "concept"]
     """Degrees of freedom of the rest."""
+    labelled: Float[ndarray, "concept"]
+    """Images with a label of the concept."""
 
     def shares(self) -> Float[ndarray, "head concept"]:
-        """Bias-corrected share of the head's variance, in [0, 1]; 0 where there is nothing to compare."""
-        noise = _divide(self.rest * self.free, self.left)
-        return np.clip(_divide(np.maximum(0, self.explained - noise), self.whole), 0, 1) * (self.free > 0)
+        """Bias-corrected share of `whole`, in [0, 1]; 0 where there is nothing to compare."""
+        return np.clip(_divide(self._corrected(), self.whole), 0, 1)
+
+    def variances(self, resampled: bool = False) -> Float[ndarray, "head concept"]:
+        """Bias-corrected explained scatter per labelled image: what a value of the concept moves the head by.
+
+        The shares of two concepts that different images are labelled with have different wholes; these can be compared.
+        The means of a bootstrap resample err twice, as those of the sample do and by the draw, so from `resampled` ones
+        twice the noise is taken off.
+        """
+        return _divide(self._corrected(2.0 if resampled else 1.0), self.labelled)
+
+    def _corrected(self, times: float = 1.0) -> Float[ndarray, "head concept"]:
+        noise = times * _divide(self.rest * self.free, self.left)
+        return np.maximum(0, self.explained - noise) * (self.free > 0)
 
 
 def effects(sums: Sums, shares: str = "marginal") -> Effects:
@@ -90,7 +104,7 @@ def effects(sums: Sums, shares: str = "marginal") -> Effects:
 
 def _marginal(sums: Sums) -> Effects:
     count = sums.pairs.diagonal()
-    explained, whole, free, left = [], [], [], []
+    explained, whole, free, images = [], [], [], []
     for concept, place in enumerate(sums.slices):
         seen = np.flatnonzero(count[place]) + place.start
         labelled = count[seen].sum()
@@ -99,9 +113,9 @@ def _marginal(sums: Sums) -> Effects:
         explained.append(((groups**2).sum(-1) / count[seen, None]).sum(0) - mean)
         whole.append(_scatter(sums.square[concept], mean))
         free.append(max(0, len(seen) - 1))
-        left.append(labelled - len(seen))
-    explained, whole = np.minimum(explained, whole).clip(0).T, np.array(whole).T
-    return Effects(explained, whole - explained, whole, np.array(free), np.array(left))
+        images.append(labelled)
+    explained, whole, free = np.minimum(explained, whole).clip(0).T, np.array(whole).T, np.array(free)
+    return Effects(explained, whole - explained, whole, free, np.array(images) - free - 1, np.array(images))
 
 
 def _unique(sums: Sums) -> Effects:
@@ -119,6 +133,7 @@ def _unique(sums: Sums) -> Effects:
         np.broadcast_to(whole[:, None], shape),
         free,
         np.full(len(free), sums.images - rank),
+        np.array([sums.pairs.diagonal()[place].sum() for place in sums.slices]),
     )
 
 
@@ -147,48 +162,44 @@ def _regression(sums: Sums, without: slice | None = None) -> tuple[ndarray, Floa
 
 
 def p_values(moments: ValueMoments, shares: str = "marginal") -> Float[ndarray, "head concept"]:
-    """Pr[a concept that means nothing to the head explains as much]: an F-test for every head and concept.
+    """Pr[a concept that means nothing to the head explains as much], for every head and concept: `trace_tail`.
 
-    F = (explained / free) / (rest / left), of traces. A trace sums unequal, dependent directions, so its degrees of
-    freedom are multiplied by kappa = tr(C)^2 / tr(C^2) of the covariance C that is left (Box 1954; Shen and Faraway
-    2004; the estimate of kappa is the bias-reduced one of Zhang 2011). A permutation of the images' labels would test
-    the same and needs stored outputs; one of block sums would not be fine enough. Images count as independent: frames
-    of one film are fewer images than they seem.
+    A permutation of the images' labels would test the same and needs stored outputs, and sums over blocks are too few
+    to permute. Images count as independent: frames of one film are fewer images than they seem.
     """
     sums = Sums.of(moments)
     found = effects(sums, shares)
-    ratio = _divide(found.explained * found.left, found.rest * found.free)
-    exact = (found.rest <= _FLAT * found.whole) & (found.explained > 0)
-    kappa = _directions(moments, sums, found, shares)
-    with np.errstate(invalid="ignore"):
-        p = f.sf(ratio, kappa * found.free, kappa * found.left)
-    usable = (found.free > 0) & (found.left > 0) & (found.whole > 0)
-    return np.where(usable, np.where(exact, 0.0, np.nan_to_num(p, nan=1.0)), 1.0)
+    scatter = _rest_scatter(moments, sums, shares)
+    p = np.ones_like(found.explained)
+    for concept, (free, left) in enumerate(zip(found.free, found.left, strict=True)):
+        explained, rest, whole = (values[:, concept] for values in (found.explained, found.rest, found.whole))
+        exact = (rest <= _FLAT * whole) & (explained > 0)
+        usable = (rest > _FLAT * whole) & (explained > 0)
+        if free > 0 and left > 0:
+            p[exact, concept] = 0.0
+            roots = np.linalg.eigvalsh(scatter(concept)[usable])
+            p[usable, concept] = trace_tail(explained[usable] / rest[usable], roots, free, left)
+    return p
 
 
-def _directions(moments: ValueMoments, sums: Sums, found: Effects, shares: str) -> Float[ndarray, "head concept"]:
-    """kappa: how many directions of equal variance the rest of a head's output is worth; from 1 to its width."""
+def _rest_scatter(
+    moments: ValueMoments, sums: Sums, shares: str
+) -> Callable[[int], Float[ndarray, "head width width"]]:
+    """Concept -> scatter matrices of what is left beside it."""
     width = moments.second.shape[-1]
     second = moments.second.cpu().numpy().reshape(len(sums.slices) + 1, -1, width, width)
-    count, kappa = sums.pairs.diagonal(), []
     if shares == "unique":
         target, inverse, _ = _regression(sums)
         rest = second[-1] - np.einsum("vhk,vw,whm->hkm", target, inverse, target, optimize=True)
-        kappa = [_kappa(rest, left) for left in found.left]
-    else:
-        for concept, place in enumerate(sums.slices):
-            mean = np.sqrt(_divide(1.0, count[place]))[:, None, None] * sums.value_first[place]
-            kappa.append(_kappa(second[concept] - np.einsum("vhk,vhm->hkm", mean, mean), found.left[concept]))
-    return np.clip(np.stack(kappa, -1), 1, width)
+        return lambda concept: rest
 
+    def within(concept: int) -> Float[ndarray, "head width width"]:
+        place = sums.slices[concept]
+        count = sums.pairs.diagonal()[place, None, None]
+        groups = sums.value_first[place] * np.sqrt(_divide(1.0, count))
+        return second[concept] - np.einsum("vhk,vhm->hkm", groups, groups, optimize=True)
 
-def _kappa(scatter: Float[ndarray, "head width width"], free: float) -> Float[ndarray, "head"]:
-    """tr(C)^2 / tr(C^2), from a scatter matrix of `free` degrees of freedom, each part without bias (Zhang 2011)."""
-    free = max(free, 2.0)
-    trace, square = np.einsum("hkk->h", scatter) ** 2, (scatter**2).sum((-1, -2))
-    return _divide(
-        free * (free + 1) * (trace - 2 * square / (free + 1)), np.maximum(free**2 * square - free * trace, 1e-300)
-    )
+    return within
 
 
 def value_parts(moments: ValueMoments) -> Float[ndarray, "head value"]:

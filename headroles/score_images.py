@@ -1,9 +1,11 @@
 """Labelled images to a role map: what each head does by what its output follows, with no text in between.
 
 A second way to the same RoleMap, for models without a text tower and as a check of what texts say. A head's
-distribution over concepts is the share of its variance that each concept's value explains (`headroles.explained`), of
-the concepts whose effect is certain; Concept Entropy and roles follow as they do for texts. A head that no concept
-moves gets the uniform distribution: entropy 1, Generalization.
+distribution over concepts is the variance of its contribution that each concept's value explains
+(`headroles.explained`), of the concepts whose effect is certain; Concept Entropy and roles follow as they do for texts.
+Where all images are labelled with all concepts that is eta squared, scaled to sum to one; where they are not, eta
+squared would hold each concept against other images. A head that no concept moves gets the uniform distribution:
+entropy 1, Generalization.
 """
 
 from __future__ import annotations
@@ -49,8 +51,9 @@ class ImageScoreConfig:
     """Values that describe a head, at most."""
     roles_by: str = "threshold"
     """Rule of `headroles.roles.assign_roles`: "threshold" or "quantile"."""
-    low: float = 0.5
-    """Attribute up to here (threshold: entropy; quantile: quantile)."""
+    low: float = 0.4
+    """Attribute up to here (threshold: entropy; quantile: quantile). Not the default of text probes: the evidence for
+    it is in docs/results.md."""
     high: float = 0.6
     """Generalization from here on."""
     bootstraps: int = 100
@@ -136,8 +139,8 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
     names = [name for name, _ in moments.concepts]
     p = p_values(moments, config.shares)
     certain = p * p.size <= config.level
-    share = effects(Sums.of(moments), config.shares).shares()
-    spread = distribution(share, certain)
+    explained = effects(Sums.of(moments), config.shares).variances()
+    spread = distribution(explained, certain)
     entropy = concept_entropy(spread) / math.log2(len(names))
     drawn = resample(moments, certain, config)
 
@@ -150,7 +153,8 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
     blind = np.minimum(1, p.min(1) * len(names))
     q = q_values(blind)
     variance = whole_variance(moments)
-    texts = describe_values(moments, share * certain, config.values_per_head)
+    share = np.divide(explained, variance[:, None], out=np.zeros_like(explained), where=explained > 0) * certain
+    texts = describe_values(moments, share, config.values_per_head)
     heads = [(layer, head) for layer in moments.layers for head in range(moments.first.shape[2])]
     return RoleMap(
         model=model,
@@ -188,14 +192,14 @@ def whole_variance(moments: ValueMoments) -> Float[ndarray, "head"]:
 
 
 def distribution(
-    share: Float[ndarray, "head concept"], certain: Bool[ndarray, "head concept"]
+    explained: Float[ndarray, "head concept"], certain: Bool[ndarray, "head concept"]
 ) -> Float[ndarray, "head concept"]:
-    """P(c): the certain concepts' shares over their sum; uniform where no concept is certain.
+    """P(c): the variances that the certain concepts explain over their sum; uniform where no concept is certain.
 
-    Shares by chance are small but never 0, and without that test the largest of them would make a blind head look like
-    an Attribute head.
+    By chance every concept explains a little, and without that test the largest of these would make a blind head look
+    like an Attribute head.
     """
-    mass = share * certain
+    mass = explained * certain
     total = mass.sum(-1, keepdims=True)
     return np.divide(mass, total, out=np.full_like(mass, 1 / mass.shape[-1]), where=total > 0)
 
@@ -210,15 +214,18 @@ def resample(
     for chosen in rng.multinomial(len(filled), np.full(len(filled), 1 / len(filled)), config.bootstraps):
         draw = np.zeros(len(moments.count))
         draw[filled] = chosen
-        share = effects(Sums.of(moments, draw), config.shares).shares()
-        rows.append(concept_entropy(distribution(share, certain)) / math.log2(share.shape[1]))
+        explained = effects(Sums.of(moments, draw), config.shares).variances(resampled=True)
+        rows.append(concept_entropy(distribution(explained, certain)) / math.log2(explained.shape[1]))
     return np.stack(rows)
 
 
 def describe_values(
     moments: ValueMoments, share: Float[ndarray, "head concept"], most: int
 ) -> list[tuple[PickedText, ...]]:
-    """Every head's values, those that it sets apart most first; a value's share is its part of its concept's."""
+    """Every head's values, those that it sets apart most first; a value's share is its part of its concept's `share`.
+
+    Shares are of the head's variance over all images, at most 1: on the images of one concept it may vary more.
+    """
     parts = value_parts(moments)
     labels = []
     for concept, (name, values) in enumerate(moments.concepts):
@@ -226,7 +233,7 @@ def describe_values(
         labels += [(f"{name}: {value}", name) for value in values]
     return [
         tuple(
-            PickedText(*labels[value], _round(row[value]))
+            PickedText(*labels[value], min(1.0, _round(row[value])))
             for value in np.argsort(-row, kind="stable")[:most]
             if round(row[value], 6) > 0
         )
