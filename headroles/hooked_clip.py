@@ -50,13 +50,15 @@ class Tower(nn.Module):
 
     Hook names, below `visual.` or `text.`: `blocks.{l}.hook_resid_pre`, `blocks.{l}.attn.hook_pattern`
     (image, head, token, token), `blocks.{l}.attn.hook_z` (image, token, head, width), `blocks.{l}.hook_attn_out`,
-    `blocks.{l}.hook_mlp_out`, `blocks.{l}.hook_resid_post` (image, token, D), `ln_final.hook_scale` (image, ..., 1).
+    `blocks.{l}.hook_mlp_out`, `blocks.{l}.hook_resid_post` (image, token, D), `ln_final.hook_scale` (image, ..., 1),
+    `hook_embed` (image, ..., embed), the embedding before it is normalised.
     """
 
     def __init__(self, encoder: nn.ModuleList, final_norm: nn.LayerNorm, projection: nn.Linear) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(_Block() for _ in encoder)
         self.ln_final = _FinalNorm()
+        self.hook_embed = HookPoint()
         # Plain references, so that the transformers' modules keep one owner: `HookedCLIP.clip`.
         self.__dict__["_encoder"] = encoder
         self.__dict__["_norm"] = final_norm
@@ -64,6 +66,7 @@ class Tower(nn.Module):
         for layer, block in zip(encoder, self.blocks, strict=True):
             _connect(layer, block)
         final_norm.register_forward_pre_hook(partial(_scale_hook, self.ln_final.hook_scale))
+        projection.register_forward_hook(partial(_output_hook, self.hook_embed))
 
     @property
     def layers(self) -> int:
@@ -158,8 +161,12 @@ class Tower(nn.Module):
         return self._projection(self._norm(rows))
 
     def copy_readout(self) -> nn.Sequential:
-        """A copy of `read`'s LayerNorm and projection with parameters of its own."""
-        return copy.deepcopy(nn.Sequential(self._norm, self._projection))
+        """A copy of `read`'s LayerNorm and projection with parameters of its own, and without hook points."""
+        parts = copy.deepcopy(nn.Sequential(self._norm, self._projection))
+        for part in parts:  # Hooks that are open now would be copied, and stay for good.
+            part._forward_pre_hooks.clear()
+            part._forward_hooks.clear()
+        return parts
 
 
 class HookedCLIP(HookedRootModule):

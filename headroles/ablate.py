@@ -1,0 +1,187 @@
+"""Cut heads out of a tower, or scale them: as context managers, with the direct or the total effect.
+
+Total: what a head writes is replaced where it is written (`hook_z`), and all later layers work with that. Direct: the
+forward stays as it is, and only the head's own part of the embedding is replaced (TextSpan, arXiv 2310.05916, sec. 4),
+with the image's own LayerNorm deviation: f' = f + (z' - z) @ B / sigma; see `headroles.contributions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformer_lens.hook_points import HookPoint
+
+from headroles.errors import InputError
+from headroles.head_reference import HeadReference
+from headroles.heads import Head, head_name
+from headroles.hooked_clip import HookedCLIP, Tower
+
+MODES = ("mean", "zero", "resample")
+"""What stands in for a head's output: its mean at that token, nothing, or its output on another image."""
+EFFECTS = ("total", "direct")
+TOWERS = ("visual", "text")
+
+Edit = Callable[[int, Tensor], Tensor]
+"""(layer, z (image, token, head, width)) -> z to go on with; must not write into what it got."""
+
+
+@contextmanager
+def ablating(
+    model: HookedCLIP,
+    heads: Iterable[Head],
+    mode: str = "mean",
+    effect: str = "total",
+    reference: HeadReference | None = None,
+    seed: int = 0,
+    tower: str = "visual",
+) -> Iterator[HookedCLIP]:
+    """While open, every forward of `model` runs without `heads`; yields the model.
+
+    `mode` "mean" and "resample" need a `reference`; "resample" draws one image of it a forwarded image, the same for
+    all heads, with `seed`. They replace the tokens that the reference knows, CLS and patches: tokens that somebody
+    appended (`headroles.adapt`) keep what they are; "zero" takes every token. The text tower knows the total effect of
+    "zero" alone. Raises InputError for a head, mode or reference that does not fit.
+    """
+    _check("mode", mode, MODES)
+    chosen = _by_layer(heads, _tower(model, tower))
+    if mode == "zero":
+        edit = partial(_zero, chosen)
+    elif tower == "text":
+        raise InputError(f"mode: heads of the text tower can be zeroed or scaled, got {mode!r}")
+    else:
+        if reference is None:
+            raise InputError(f"reference: {mode} needs one; HeadReference.collect(model, images) makes it, or use zero")
+        reference.check(model, chosen)
+        if mode == "resample" and not len(reference.pool):
+            raise InputError("reference: resample needs whole images; collect it with a pool")
+        edit = partial(_mean, chosen, reference) if mode == "mean" else _Resample(chosen, reference, seed)
+    with _editing(model, sorted(chosen), edit, effect, tower, every_token=mode == "zero"):
+        yield model
+
+
+@contextmanager
+def scaling_heads(
+    model: HookedCLIP, factors: Float[Tensor, "layer head"], effect: str = "total", tower: str = "visual"
+) -> Iterator[HookedCLIP]:
+    """While open, every head's output counts `factors` times, at all tokens; yields the model.
+
+    Layers whose factors are all 1 are left alone, so that ones change no bit. Gradients reach `factors`.
+    """
+    sizes = _tower(model, tower)
+    if tuple(factors.shape) != (sizes.layers, sizes.heads):
+        raise InputError(f"factors must have shape {(sizes.layers, sizes.heads)}, got {tuple(factors.shape)}")
+    factors = factors.to(model.device, model.dtype)
+    layers = [layer for layer in range(sizes.layers) if factors.requires_grad or (factors[layer] != 1).any()]
+
+    def scale(layer: int, z: Tensor) -> Tensor:
+        return z * factors[layer][:, None]
+
+    with _editing(model, layers, scale, effect, tower, every_token=True):
+        yield model
+
+
+@contextmanager
+def _editing(
+    model: HookedCLIP, layers: Sequence[int], edit: Edit, effect: str, tower: str, every_token: bool
+) -> Iterator[None]:
+    """Hooks that put `edit` to work in `layers`, and are gone when this closes, however it closes."""
+    _check("effect", effect, EFFECTS)
+    if effect == "direct" and tower == "text":
+        raise InputError("effect: heads of the text tower have a total effect only, got 'direct'")
+    own = 1 if every_token else 1 + model.patches
+    hooks = _direct_hooks(model, layers, edit) if effect == "direct" else _total_hooks(layers, edit, own, tower)
+    with model.hooks(fwd_hooks=hooks if layers else []):
+        yield
+
+
+def _total_hooks(layers: Sequence[int], edit: Edit, own: int, tower: str) -> list[tuple[str, Callable]]:
+    """Edits of z; a run of fewer tokens than `own` is no image's: `headroles.adapt` also runs learned ones alone."""
+
+    def hook(z: Tensor, hook: HookPoint, layer: int) -> Tensor:
+        return z if z.shape[1] < own else edit(layer, z)
+
+    return [(f"{tower}.blocks.{layer}.attn.hook_z", partial(hook, layer=layer)) for layer in layers]
+
+
+def _direct_hooks(model: HookedCLIP, layers: Sequence[int], edit: Edit) -> list[tuple[str, Callable]]:
+    """Remember z at CLS and sigma, and edit the embedding of the row that they belong to."""
+    bases = model.visual.bases().detach()
+    rows: dict[int, Tensor] = {}
+    sigma: list[Tensor] = []
+
+    def keep_row(z: Tensor, hook: HookPoint, layer: int) -> None:
+        if z.shape[1] > model.patches:
+            rows[layer] = z[:, :1]
+
+    def keep_sigma(scale: Tensor, hook: HookPoint) -> None:
+        sigma[:] = [scale]
+
+    def hook_embed(embedding: Tensor, hook: HookPoint) -> Tensor:
+        if embedding.ndim != 2:  # Rows of appended tokens, no image's.
+            return embedding
+        if len(rows) < len(layers) or any(len(row) != len(embedding) for row in rows.values()):
+            raise InputError("effect: the direct effect needs the heads' layers to run before the embedding is read")
+        changes = {layer: (edit(layer, rows[layer]) - rows[layer])[:, 0] for layer in layers}
+        change = sum(part.flatten(1) @ bases[layer].flatten(0, 1) for layer, part in changes.items())
+        return embedding + change / sigma[0]
+
+    names = [(f"visual.blocks.{layer}.attn.hook_z", partial(keep_row, layer=layer)) for layer in layers]
+    return [*names, ("visual.ln_final.hook_scale", keep_sigma), ("visual.hook_embed", hook_embed)]
+
+
+def _zero(chosen: dict[int, list[int]], layer: int, z: Tensor) -> Tensor:
+    z = z.clone()
+    z[:, :, chosen[layer]] = 0
+    return z
+
+
+def _mean(chosen: dict[int, list[int]], reference: HeadReference, layer: int, z: Tensor) -> Tensor:
+    return _replace(z, chosen[layer], reference.mean_of(layer).to(z))
+
+
+def _replace(z: Tensor, heads: list[int], other: Float[Tensor, "... token head width"]) -> Tensor:
+    """z with `other` in place of some heads, at the tokens that both have."""
+    tokens = min(z.shape[1], other.shape[-3])
+    z = z.clone()
+    z[:, :tokens, heads] = other[..., :tokens, heads, :]
+    return z
+
+
+class _Resample:
+    """Edits z to that of other images, drawn anew when the first of the layers runs."""
+
+    def __init__(self, chosen: dict[int, list[int]], reference: HeadReference, seed: int) -> None:
+        self.chosen, self.reference, self.first = chosen, reference, min(chosen, default=0)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.donors = torch.empty(0, dtype=torch.long)
+
+    def __call__(self, layer: int, z: Tensor) -> Tensor:
+        if layer == self.first or len(self.donors) != len(z):
+            self.donors = torch.randint(len(self.reference.pool), (len(z),), generator=self.generator)
+        return _replace(z, self.chosen[layer], self.reference.pool_of(layer)[self.donors].to(z))
+
+
+def _by_layer(heads: Iterable[Head], sizes: Tower) -> dict[int, list[int]]:
+    """Layer -> its chosen heads, both sorted."""
+    chosen: dict[int, list[int]] = {}
+    for layer, head in sorted(set(heads)):
+        if not (0 <= layer < sizes.layers and 0 <= head < sizes.heads):
+            inside = f"layers 0-{sizes.layers - 1} of heads 0-{sizes.heads - 1}"
+            raise InputError(f"heads: {head_name((layer, head))} is not in this model; it has {inside}")
+        chosen.setdefault(layer, []).append(head)
+    return chosen
+
+
+def _tower(model: HookedCLIP, tower: str) -> Tower:
+    _check("tower", tower, TOWERS)
+    return getattr(model, tower)
+
+
+def _check(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
