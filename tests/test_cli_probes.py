@@ -60,9 +60,7 @@ def test_folders_of_concepts_are_labels_too_and_dependent_labels_are_named(run, 
     (labelled / "bound.csv").write_text(rows + "\n")
     code, _, errors = run(*own, "--images", labelled / "bound.csv", "--output", tmp_path / "p")
     assert code == 0 and "labels color and warmth depend on each other (Cramer's V 1.00)" in errors
-    code, _, errors = run(
-        *own, "--images", labelled / "bound.csv", "--shares", "unique", "--output", tmp_path / "q"
-    )
+    code, _, errors = run(*own, "--images", labelled / "bound.csv", "--shares", "unique", "--output", tmp_path / "q")
     assert code == 0 and "credited to neither" in errors
     assert {head.entropy for head in RoleMap.load(tmp_path / "q" / "role_map.json")} == {1.0}
 

@@ -73,6 +73,13 @@ def test_only_certain_concepts_count_and_none_is_uniform():
     np.testing.assert_allclose(distribution(chance, np.array([[False, True, True]])), 1 / 3)
 
 
+def test_a_model_without_a_text_tower_is_scored_alike(make_clip, tokenizer, preprocess, role_map):
+    model = HookedCLIP(make_clip(), "tiny", tokenizer)
+    del model.text
+    model.tokenizer = None
+    assert score_images(model, open_labelled("shapes", preprocess, 150), QUICK)[0].head_roles == role_map.head_roles
+
+
 def test_intervals_hold_the_estimate(built):
     config = ImageScoreConfig(bootstraps=200)
     for head in explain_values(built, config, INFO, ImagesInfo("made", 1000, ())):
