@@ -15,6 +15,7 @@ _COMMANDS = {
     "adapt": "Adapt a CLIP to a task from a few images a class.",
     "attend": "Draw where heads look on images.",
     "debias": "Damp the heads of a spurious concept; measure the worst group.",
+    "diff": "Compare two role maps: which heads changed their role.",
     "evaluate": "Test an adapter on its own task or on others.",
     "merge": "Put the shards of a scoring run together.",
     "models": "List the models that `--model` knows by name.",

@@ -43,11 +43,12 @@ def _workers(context: click.Context, option: click.Parameter, text: str) -> int 
 
 
 SECTIONS = {
-    "Model and images": ("model", "images", "count", "column", "split", "strict"),
+    "Model and images": ("model", "images", "by", "count", "column", "split", "strict"),
     "What is computed": (
         "layers", "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts",
         "permutations", "bootstraps", "seed",
     ),
+    "Concepts": ("concepts", "encoder", "noise", "min_cluster_size", "shares"),
     "Roles": ("roles_by", "low", "high"),
     "How it runs": ("device", "precision", "compile", "batch", "workers", "shard", "resume", "save_every"),
     "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
@@ -58,6 +59,14 @@ SECTIONS = {
 @click.command(cls=SectionedCommand, sections=SECTIONS, epilog=IMAGES)
 @click.option("--model", default="shapes", show_default=True, help="Name (see `headroles models`), folder or hub id.")
 @click.option("--images", default="shapes", show_default=True, help="What the heads see; see IMAGES below.")
+@click.option(
+    "--by",
+    type=click.Choice(["texts", "images"]),
+    default="texts",
+    show_default=True,
+    help="Describe heads by texts, or by images with labels: a folder CONCEPT/VALUE/IMAGE, a CSV file "
+    "path,CONCEPT,CONCEPT..., or shapes.",
+)
 @click.option(
     "--count", type=click.IntRange(min=2),
     help="Images to use, spread evenly over all; of a stream the first.  [default: 2000 scenes, or all images]",
@@ -72,6 +81,22 @@ SECTIONS = {
     help="Texts to describe heads with: a bank (see `headroles probes`) or a CSV file with columns text,concept.  "
     "[default: shapes for the bundled model, else general]",
 )
+@click.option(
+    "--concepts",
+    type=click.Choice(["bank", "discover"]),
+    default="bank",
+    show_default=True,
+    help="Concepts of the bank, or clusters of the texts that heads pick (the bank then needs texts alone).",
+)
+@click.option("--encoder", help="Sentence encoder of discover, a folder or hub id.  [default: all-MiniLM-L6-v2]")
+@click.option("--noise", help="Texts in no cluster go to the nearest, or get their own (other).  [default: nearest]")
+@click.option(
+    "--min-cluster-size", type=int, help="Texts that make a cluster.  [default: a 30th of them, from 5 to 20]"
+)
+@click.option(
+    "--shares",
+    help="By images: what a concept explains (marginal), or what no other concept does (unique).  [default: marginal]",
+)
 @click.option("--layers", default="deep", show_default=True, help="deep (the last third), all, or such as 8-11 or 3,6.")
 @click.option(
     "--texts-per-head", type=int, help="Texts that describe a head, never more than its width.  [default: 20]"
@@ -82,7 +107,8 @@ SECTIONS = {
 @click.option("--selection", help="How TextSpan picks: std (original) or variance.  [default: std]")
 @click.option("--roles-by", help="Rule for roles: threshold, quantile or null.  [default: threshold]")
 @click.option(
-    "--low", type=float, help="Attribute up to this entropy (or quantile, with that rule).  [default: 0.5]"
+    "--low", type=float,
+    help="Attribute up to this entropy (or quantile, with that rule); by images 0.4.  [default: 0.5]",
 )
 @click.option(
     "--high", type=float, help="Generalization from this entropy (or quantile) on.  [default: 0.6]"
@@ -125,18 +151,27 @@ SECTIONS = {
 )
 @click.option("--overwrite", is_flag=True, help="Replace results, or an unfinished pass, in the output folder.")
 @ablation_options
-def command(output: Path, device: str, resume: bool, overwrite: bool, **given: object) -> None:
+def command(
+    output: Path, device: str, resume: bool, overwrite: bool, by: str, concepts: str, **given: object
+) -> None:
     """Turn images into a role map: what does each head of a CLIP do?
 
-    Writes role_map.json, role_map.csv and moments.safetensors. Without arguments it scores the bundled model on
-    rendered scenes, offline. Under `torchrun -m headroles score` the processes share the images.
+    Writes role_map.json, role_map.csv and moments.safetensors (--by images: value_moments.safetensors; with --concepts
+    discover also the bank, probes.csv). Without arguments it scores the bundled model on rendered scenes, offline.
+    Under `torchrun -m headroles score` the processes share the images.
     """
     from headroles.cli.reading_bar import ReadingBar
-    from headroles.score_job import ScoreJob, run_job
+    from headroles.cli.score_variants import check_placed, run_variant
 
-    job = ScoreJob(**_split(given))
-    with ReadingBar(job.images) as bar:
-        scored = run_job(job, output, device=device, resume=resume, overwrite=overwrite, progress=bar)
+    check_placed(by, concepts, {**given, "resume": resume})
+    with ReadingBar(given["images"]) as bar:
+        if by == "images" or concepts == "discover":
+            scored = run_variant(by, given, output, device=device, overwrite=overwrite, progress=bar)
+        else:
+            from headroles.score_job import ScoreJob, run_job
+
+            job = ScoreJob(**_split(given))
+            scored = run_job(job, output, device=device, resume=resume, overwrite=overwrite, progress=bar)
     report(scored, output, given["texts_per_head"])
 
 
@@ -148,7 +183,8 @@ def _split(given: dict[str, object]) -> dict[str, object]:
 
     names = {field.name for field in fields(ScoreConfig)}
     settings = {name: value for name, value in given.items() if name in names and value is not None}
-    return {"settings": settings, **{name: value for name, value in given.items() if name not in names}}
+    left = (*names, "encoder", "noise", "min_cluster_size", "shares")
+    return {"settings": settings, **{name: value for name, value in given.items() if name not in left}}
 
 
 def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None:
@@ -166,8 +202,8 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
         click.echo(f"wrote {scored.files[0]} ({scored.read:,} images)")
         click.echo(f"next, with all shards: headroles merge {output} --output {output}")
         return
-    texts = role_map.settings["texts_per_head"]
-    if texts_asked is not None and texts < texts_asked:
+    texts = role_map.settings.get("texts_per_head")
+    if texts_asked is not None and texts is not None and texts < texts_asked:
         click.echo(f"texts per head: {texts}, as many as a head is wide ({texts_asked} asked for)", err=True)
     click.echo("layer  " + "  ".join(f"{role:>14}" for role in ROLES))
     for layer in role_map.layers:
@@ -175,16 +211,18 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
         click.echo(f"{layer:>5}  " + "  ".join(f"{count:>14}" for count in counts))
     if role_map.layers[-1] == role_map.model.layers:
         click.echo(f"layer {role_map.layers[-1]}: the heads of the pooling head")
+    wide = max(12, *map(len, role_map.concepts))
     click.echo("clearest head of each concept (entropy in [0, 1], q, its first text of that concept):")
     for concept in role_map.concepts:
         heads = role_map.heads(concept=concept)
         if heads:
             head = heads[0]
             text = next((picked.text for picked in head.texts if picked.concept == concept), "-")
-            click.echo(f"  {concept:<12} {head.name:<8} {head.role:<14} {head.entropy:.2f}  {head.q_value:.3f}  {text}")
+            facts = f"{head.name:<8} {head.role:<14} {head.entropy:.2f}  {head.q_value:.3f}"
+            click.echo(f"  {concept:<{wide}} {facts}  {text}")
         else:
-            click.echo(f"  {concept:<12} none")
+            click.echo(f"  {concept:<{wide}} none")
     if not role_map.heads(role="attribute"):
         click.echo("no head is an Attribute head by this rule; --roles-by quantile ranks the heads instead")
-    click.echo(f"wrote {output}/role_map.json, role_map.csv, moments.safetensors")
+    click.echo(f"wrote {output}/{', '.join(file.name for file in scored.files)}")
     click.echo(f"next: headroles plot {output}/role_map.json")

@@ -13,9 +13,15 @@ from headroles.errors import InputError
 if TYPE_CHECKING:
     from headroles.moments import HeadMoments
     from headroles.pass_state import PassState
+    from headroles.probes import ProbeBank
     from headroles.role_map import RoleMap
+    from headroles.value_moments import ValueMoments
 
-_FILES = ("role_map.json", "role_map.csv", "moments.safetensors")
+MOMENTS = {"text": "moments.safetensors", "image": "value_moments.safetensors"}
+"""File of the sums that a role map rests on, by its kind of probes."""
+PROBES = "probes.csv"
+"""File of the bank where its concepts were discovered."""
+_FILES = ("role_map.json", "role_map.csv", *MOMENTS.values(), PROBES)
 
 
 def check_output(folder: Path, overwrite: bool, files: Sequence[str] = _FILES) -> None:
@@ -67,10 +73,17 @@ def results_folder(folder: Path) -> Iterator[None]:
         raise
 
 
-def write_results(role_map: RoleMap, moments: HeadMoments, folder: Path) -> tuple[Path, ...]:
-    """Write and name role_map.json, role_map.csv and moments.safetensors; each appears in one step, the map last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    moments.save(folder / "moments.safetensors")
+def write_results(
+    role_map: RoleMap, moments: HeadMoments | ValueMoments, folder: Path, bank: ProbeBank | None = None
+) -> tuple[Path, ...]:
+    """role_map.json, role_map.csv, the moments and, if given, the bank; each appears in one step, the map last.
+
+    Returns the files.
+    """
+    moments.save(folder / MOMENTS[role_map.probe_kind])
+    if bank:
+        bank.save(folder / PROBES)
     role_map.save(folder / "role_map.csv")
     role_map.save(folder / "role_map.json")
-    return tuple(folder / name for name in _FILES)
+    names = ("role_map.json", "role_map.csv", MOMENTS[role_map.probe_kind], *([PROBES] if bank else []))
+    return tuple(folder / name for name in names)

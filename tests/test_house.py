@@ -6,7 +6,13 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"headroles": "headroles", "adapt": "headroles.adapt", "cli": "headroles.cli"}
 """Source folder -> package."""
-ON_TOP = ("headroles.score", "headroles.score_run", "headroles.score_job")
+ON_TOP = (
+    "headroles.score",
+    "headroles.score_run",
+    "headroles.score_job",
+    "headroles.score_discovered",
+    "headroles.probe_runs",
+)
 
 
 def imports(path: Path) -> set[str]:
