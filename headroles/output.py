@@ -46,14 +46,21 @@ def check_writable(folder: Path) -> None:
 
 @contextmanager
 def results_folder(folder: Path) -> Iterator[None]:
-    """`check_writable` a folder that the work inside will write to; if that fails, take away one made for nothing."""
+    """`check_writable` a folder that the work inside will write to, `tidying` it."""
+    with tidying(folder):
+        check_writable(folder)
+        yield
+
+
+@contextmanager
+def tidying(folder: Path) -> Iterator[None]:
+    """Where the work inside fails, take away what it has made of this folder and its parents and left empty."""
     new = [place for place in (folder, *folder.parents) if not place.exists()]
-    check_writable(folder)
     try:
         yield
     except BaseException:
         for place in new:
-            if not any(place.iterdir()):
+            if place.is_dir() and not any(place.iterdir()):
                 place.rmdir()
         raise
 
