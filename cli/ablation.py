@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,13 @@ def ablation_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 raise click.UsageError(f"--ablate-{next(iter(given))} needs --ablate HEADS")
             return command(*args, **options)
         from headroles.ablation import Ablation, ablating_loaded
+        from headroles.output import tidying
 
         own = options.get("images")
         if isinstance(own, str) and Path(own).is_dir():
             given.setdefault("images", own)
-        with ablating_loaded(Ablation(ablate, **given)):
+        output = options.get("output")
+        with tidying(output) if isinstance(output, Path) else nullcontext(), ablating_loaded(Ablation(ablate, **given)):
             return command(*args, **options)
 
     for option in reversed(_OPTIONS):

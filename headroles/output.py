@@ -60,15 +60,22 @@ def check_writable(folder: Path) -> None:
 
 @contextmanager
 def results_folder(folder: Path) -> Iterator[None]:
-    """Make a folder that the work inside will write to; if that fails, take away one made for nothing."""
+    """Make a folder that the work inside will write to, `tidying` it."""
+    with tidying(folder):
+        check_writable(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+
+
+@contextmanager
+def tidying(folder: Path) -> Iterator[None]:
+    """Where the work inside fails, take away what it has made of this folder and its parents and left empty."""
     new = [place for place in (folder, *folder.parents) if not place.exists()]
-    check_writable(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
         for place in new:
-            if not any(place.iterdir()):
+            if place.is_dir() and not any(place.iterdir()):
                 place.rmdir()
         raise
 

@@ -111,3 +111,4 @@ def test_what_does_not_fit_is_one_line(run, clip_folder, color_folder, tmp_path,
         "score", "--model", clip_folder, "--images", color_folder, *options, "--output", tmp_path / "o"
     )
     assert code == 2 and word in errors and errors.count("\n") == 1
+    assert not (tmp_path / "o").exists()
