@@ -109,7 +109,6 @@ class Tower(nn.Module):
         """Every layer's attention output bias b_O, read out (still to be divided by sigma)."""
         return torch.stack([layer.self_attn.out_proj.bias for layer in self._encoder]) @ self.readout()
 
-
     def run(
         self,
         residual: Float[Tensor, "image token width"],
@@ -248,7 +247,10 @@ class HookedCLIP(HookedRootModule):
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """`input_ids` and `attention_mask` on the model's device; long texts are cut to the context."""
         if self.tokenizer is None:
-            raise InputError(f"model {self.model_name} has no tokenizer; add tokenizer files to its folder")
+            raise InputError(
+                f"model {self.model_name} has no tokenizer; put tokenizer.json (or "
+                "vocab.json and merges.txt, or OpenAI's bpe_simple_vocab_16e6.txt.gz) beside its weights"
+            )
         tokens = self.tokenizer(
             list(texts),
             padding=True,

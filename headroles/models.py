@@ -1,11 +1,11 @@
-"""`load(name)`: from a name, a hub id or a folder to a HookedCLIP."""
+"""`load(name)`: from a name, a hub id, a folder or a file to a HookedCLIP."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from logging import ERROR, getLogger
 from pathlib import Path
 
@@ -17,66 +17,110 @@ from transformers import AutoConfig, AutoTokenizer, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.utils import logging
 
+from headroles.checkpoints.checkpoint import TRANSFORMERS, Checkpoint, find_checkpoint, join_activation
+from headroles.checkpoints.converted import check_activation, load_converted
+from headroles.checkpoints.tokenizer import find_tokenizer
+from headroles.checkpoints.weights_file import explain_pickle
 from headroles.errors import InputError
 from headroles.hooked_clip import HookedCLIP
-from headroles.known_models import KNOWN
 
 
-def load(name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32) -> HookedCLIP:
-    """A CLIP with hooks: "shapes", a name of `KNOWN`, a folder that transformers wrote, or a hub id.
+@dataclass(frozen=True)
+class Origin:
+    """Where a loaded model came from."""
 
-    `device`: "auto" (cuda, else cpu) or any torch device. Raises InputError where there is no such model,
-    or its files are broken or incomplete.
+    layout: str
+    """transformers, OpenCLIP or OpenAI."""
+    source: str
+    """The folder or file that was read."""
+    container: str
+    """What kind of file the weights were in."""
+    stored: str
+    """Type of the stored numbers."""
+    tokenizer: str | None
+    """Where the tokenizer was found."""
+    preprocessing: str
+    """Where the image preprocessing was found."""
+
+
+def load(
+    name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32, activation: str | None = None
+) -> HookedCLIP:
+    """A CLIP with hooks: "shapes", a name of `KNOWN`, a folder or file (transformers, OpenCLIP, OpenAI), a hub id.
+
+    `device`: "auto" (cuda, else cpu) or any torch device. `activation`: quick_gelu or gelu, for a file that does not
+    say its own; a name that ends in :quick_gelu or :gelu says the same. Raises InputError where there is no such
+    model, its files are broken or incomplete, or something that changes its embeddings would have to be guessed.
     """
+    return open_model(name, device, dtype, activation)[0]
+
+
+def open_model(
+    name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32, activation: str | None = None
+) -> tuple[HookedCLIP, Origin]:
+    """`load`, and where everything was found."""
     place = _resolve_device(device)
-    source = _locate(name)
-    clip = _load_clip(source, name, dtype)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError):
-        tokenizer = None
-    return HookedCLIP(clip.to(place), name, tokenizer, _load_preprocess(source, clip))
+    checkpoint = find_checkpoint(name, activation)
+    name = join_activation(name, activation)
+    if checkpoint.layout == TRANSFORMERS:
+        return _open_transformers(checkpoint, name, place, dtype)
+    with _quiet():
+        found = load_converted(checkpoint, dtype)
+    vocabulary = found.clip.config.text_config.vocab_size
+    tokenizer, tokenizer_place = find_tokenizer(checkpoint, vocabulary, found.tokenizer)
+    origin = Origin(
+        checkpoint.layout, str(checkpoint.weights), found.container, found.stored, tokenizer_place, found.preprocessing
+    )
+    return HookedCLIP(found.clip.to(place), name, tokenizer, Preprocess(found.processor)), origin
 
 
-def _locate(name: str) -> str:
-    """The folder or hub id behind a name."""
-    known = {model.name: model for model in KNOWN}
-    if name in known:
-        hub_id = known[name].hub_id
-        return hub_id or str(resources.files("headroles.shapes") / "model")
-    if Path(name).is_dir():
-        if not (Path(name) / "config.json").is_file():
-            raise InputError(f"model: folder {name} has no config.json; expected one that save_pretrained wrote")
-        return name
-    if Path(name).exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise InputError(
-            f"model: no model named {name} and no such folder; names: {', '.join(known)}, or a Hugging Face hub id"
-        )
-    return name
+def _open_transformers(
+    checkpoint: Checkpoint, name: str, place: torch.device, dtype: torch.dtype
+) -> tuple[HookedCLIP, Origin]:
+    source = str(checkpoint.folder)
+    clip, stored = _load_clip(source, name, dtype)
+    for tower in (clip.config.vision_config, clip.config.text_config):
+        check_activation(checkpoint, tower.hidden_act, str(checkpoint.folder / "config.json"))
+    tokenizer = _load_tokenizer(source)
+    processor, place_of_processor = _load_preprocess(source, clip)
+    container = "safetensors" if any(checkpoint.folder.glob("model*.safetensors")) else "state dict"
+    origin = Origin(TRANSFORMERS, source, container, stored, source if tokenizer else None, place_of_processor)
+    return HookedCLIP(clip.to(place), name, tokenizer, processor), origin
 
 
-def _load_clip(source: str, name: str, dtype: torch.dtype) -> CLIPModel:
-    """The CLIPModel, with every weight present and nothing guessed."""
+def _load_clip(source: str, name: str, dtype: torch.dtype) -> tuple[CLIPModel, str]:
+    """The CLIPModel of a local folder, with every weight present and nothing guessed, and the type of its config."""
     try:
         with _quiet():
             config = AutoConfig.from_pretrained(source)
         if config.model_type != "clip":
             raise InputError(f"model: {name} is of type {config.model_type!r}; expected a CLIP with both towers")
+        stored = str(config.dtype or torch.float32).removeprefix("torch.")
         with _quiet():
-            clip, report = CLIPModel.from_pretrained(
-                source, dtype=dtype, attn_implementation="sdpa", output_loading_info=True, use_safetensors=True
-            )
+            # Mismatched sizes are refused below, by name; from_pretrained itself would not say which.
+            options = {"weights_only": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
+            clip, report = CLIPModel.from_pretrained(source, dtype=dtype, attn_implementation="sdpa", **options)
     except InputError:
         raise
+    except pickle.UnpicklingError as error:
+        raise InputError(f"model: a weights file of {name} {explain_pickle(error)}") from error
     except SafetensorError as error:
         raise InputError(f"model: the weights of {name} are damaged ({error}); copy or download them again") from error
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"model: cannot load {name}: {' '.join(str(error).split())[:300]}") from error
-    for trouble in ("missing_keys", "mismatched_keys"):
+    for trouble in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         if report.get(trouble):
-            example = sorted(map(str, report[trouble]))[0]
+            example = sorted(map(_describe, report[trouble]))[0]
             raise InputError(f"model: {name} has {trouble.replace('_', ' ')}, such as {example}; it is no whole CLIP")
-    return clip
+    return clip, stored
+
+
+def _describe(key: str | tuple) -> str:
+    """A tensor's name; of a mismatched one its shapes too."""
+    if isinstance(key, str):
+        return key
+    tensor, found, expected = key
+    return f"{tensor} ({tuple(found)}, expected {tuple(expected)})"
 
 
 @contextmanager
@@ -97,14 +141,23 @@ def _quiet():
             logging.enable_progress_bar()
 
 
-def _load_preprocess(source: str, clip: CLIPModel) -> Callable[[Image.Image], Tensor]:
-    """The folder's own image preprocessing, or CLIP's standard one at the model's size where it has none."""
+def _load_tokenizer(source: str) -> Callable | None:
+    """The folder's tokenizer; None where it has none."""
+    try:
+        return AutoTokenizer.from_pretrained(source, local_files_only=True)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _load_preprocess(source: str, clip: CLIPModel) -> tuple[Preprocess, str]:
+    """The folder's own image preprocessing, or CLIP's standard one at the model's size where it has none; its place."""
     side = clip.config.vision_config.image_size
     try:
-        processor = CLIPImageProcessorPil.from_pretrained(source)
+        processor, place = CLIPImageProcessorPil.from_pretrained(source), str(Path(source) / "preprocessor_config.json")
     except (OSError, ValueError):
         processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
-    return Preprocess(processor)
+        place = "CLIP's standard"
+    return Preprocess(processor), place
 
 
 @dataclass(frozen=True)
@@ -122,7 +175,12 @@ def _resolve_device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         place = torch.device(device)
+    # torch's own message lists twenty kinds of devices, none of them this one.
+    except RuntimeError as error:
+        raise InputError(f"device: {device!r} is no device; expected auto, cpu, cuda, cuda:1, mps ...") from error
+    try:
         torch.empty(1, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device: {device!r} cannot be used here ({str(error).splitlines()[0]}); try cpu") from error
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise InputError(f"device: {device!r} cannot be used here ({reason}); try cpu") from error
     return place
