@@ -13,6 +13,7 @@ from headroles.errors import InputError
 
 _COMMANDS = {
     "adapt": "Adapt a CLIP to a task from a few images a class.",
+    "doctor": "Look at a model: what it is, whether it is read exactly, what works with it.",
     "evaluate": "Test an adapter on its own task or on others.",
     "models": "List the models that `--model` knows by name.",
     "plot": "Draw a role map or an adapter.",

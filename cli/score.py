@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--model", default="shapes", show_default=True, help="Name, folder or hub id; see `headroles models`.")
+@click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id; see `headroles models`.")
+@click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
 @click.option("--images", default="shapes", show_default=True, help="Folder of images, or shapes for rendered scenes.")
 @click.option("--count", type=click.IntRange(min=2), help="Images to use; default: 2000 scenes, or the whole folder.")
 @click.option("--probes", help="Bank or CSV file; default: shapes for the bundled model, else general.")
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace a role map that is already in the output folder.")
 def command(
     model: str,
+    activation: str | None,
     images: str,
     count: int | None,
     probes: str | None,
@@ -54,10 +56,12 @@ def command(
     Writes role_map.json, role_map.csv and moments.safetensors. Without arguments it scores the bundled model on
     rendered scenes, offline.
     """
+    from headroles.checkpoints.checkpoint import join_activation
     from headroles.output import check_output, write_results
     from headroles.probes import ProbeBank
     from headroles.score_run import open_run
 
+    model = join_activation(model, activation)
     check_output(output, overwrite)
     bank = ProbeBank.load(probes or ("shapes" if model == "shapes" else "general"))
     given = {name: value for name, value in settings.items() if value is not None}

@@ -177,10 +177,15 @@ def _resolve_device(device: str) -> torch.device:
         place = torch.device(device)
     # torch's own message lists twenty kinds of devices, none of them this one.
     except RuntimeError as error:
-        raise InputError(f"device: {device!r} is no device; expected auto, cpu, cuda, cuda:1, mps ...") from error
+        raise InputError(
+            f"device: {device!r} cannot be used here (no such kind of device); try auto, cpu or cuda"
+        ) from error
     try:
         torch.empty(1, device=place)
+        if place.type == "meta":
+            raise NotImplementedError
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0][:120]
+        missing = isinstance(error, NotImplementedError)
+        reason = "this PyTorch cannot compute on it" if missing else str(error).splitlines()[0][:120]
         raise InputError(f"device: {device!r} cannot be used here ({reason}); try cpu") from error
     return place

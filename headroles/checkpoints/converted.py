@@ -15,6 +15,7 @@ from headroles.checkpoints.open_clip import CONFIG, OpenClipConfig
 from headroles.checkpoints.preprocessing import build_processor
 from headroles.checkpoints.weights_file import StoredWeights, read_weights
 from headroles.errors import InputError
+from headroles.known_models import GELU, QUICK
 
 _PREPROCESSING = "preprocessor_config.json"
 
@@ -78,8 +79,9 @@ def _find_activation(checkpoint: Checkpoint, stored: StoredWeights, source: str)
         return stored.activation
     if checkpoint.activation is None:
         raise InputError(
-            f"model: {source} does not say its activation; give --activation {' or '.join(ACTIVATIONS)} (OpenAI, DFN "
-            f"and MetaCLIP trained with {ACTIVATIONS[0]}, LAION and DataComp with {ACTIVATIONS[1]})"
+            f"model: {source} does not say its activation; give --activation {' or '.join(ACTIVATIONS)}, or write "
+            f"{checkpoint.weights.name}:{QUICK} (OpenAI, DFN and MetaCLIP trained with {QUICK}, LAION and DataComp "
+            f"with {GELU})"
         )
     return checkpoint.activation
 

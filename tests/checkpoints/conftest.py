@@ -208,11 +208,15 @@ def open_clip_config(quick_gelu: bool = True, **more) -> dict:
     return {"model_cfg": model, "preprocess_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], **more}}
 
 
-def write_open_clip(folder: Path, tensors: dict[str, Tensor], kind: str = "safetensors", config: dict | None = None) -> Path:
+def write_open_clip(
+    folder: Path, tensors: dict[str, Tensor], kind: str = "safetensors", config: dict | None = None
+) -> Path:
     """A folder as OpenCLIP's push_to_hf_hub writes it."""
     folder.mkdir(parents=True, exist_ok=True)
     if kind == "safetensors":
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "open_clip_model.safetensors")
+        save_file(
+            {name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "open_clip_model.safetensors"
+        )
     else:
         torch.save(tensors, folder / "open_clip_pytorch_model.bin")
     (folder / "open_clip_config.json").write_text(json.dumps(config or open_clip_config()))
@@ -235,7 +239,9 @@ def write(kind: str, folder: Path, tensors: dict[str, Tensor]) -> Path:
         torch.save({**tensors, "input_resolution": torch.tensor(IMAGE)}, folder / "tiny.pt")
         return Path(f"{folder / 'tiny.pt'}:quick_gelu")
     if kind == "training checkpoint":
-        torch.save({"epoch": 3, "state_dict": {f"module.{name}": each for name, each in tensors.items()}}, folder / "e3.pt")
+        torch.save(
+            {"epoch": 3, "state_dict": {f"module.{name}": each for name, each in tensors.items()}}, folder / "e3.pt"
+        )
         return Path(f"{folder / 'e3.pt'}:quick_gelu")
     if kind == "open_clip custom text":
         text = ("token_embedding", "positional_embedding", "transformer.", "ln_final", "text_projection")

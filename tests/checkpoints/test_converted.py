@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from headroles import image_contributions, load, text_contributions
-from headroles.contributions import Contributions
 
 FORMATS = (
     "archive", "state dict", "training checkpoint", "open_clip safetensors", "open_clip bin", "open_clip custom text",

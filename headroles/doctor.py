@@ -1,0 +1,203 @@
+"""Is this model read right, what can it be used for, how fast is it: everything looked at once."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import PretrainedConfig
+
+from headroles.contributions import Contributions, image_contributions, text_contributions
+from headroles.diagnosis import Cost, Diagnosis, Exactness, Readiness, TowerFacts
+from headroles.errors import InputError
+from headroles.hooked_clip import HookedCLIP, Tower
+from headroles.images import FolderImages, ShapesImages, batches, find_images
+from headroles.layers import resolve_layers
+from headroles.memory import peak_bytes
+from headroles.models import open_model
+from headroles.moments import HeadMoments, observe
+from headroles.probes import ProbeBank
+
+BOUNDS = {torch.float32: 1e-5, torch.float64: 1e-12}
+"""Largest relative error of the sum of an embedding's parts."""
+INPUTS = 4
+"""Images, and texts, of each kind whose parts are summed."""
+_ROUNDS = 3
+_SEED = 0
+_LARGEST_ID = 2
+"""transformers' mark for texts that are read at their largest token id."""
+
+
+def examine(
+    name: str, images: str = "shapes", *, device: str = "auto", activation: str | None = None, batch: int = 8
+) -> Diagnosis:
+    """Load a model and look at it from all sides; `images`: a folder, or shapes for rendered scenes.
+
+    Parts are summed in float32 and, where the device has it, in float64. Raises InputError where `load` does.
+    """
+    if images != "shapes":
+        find_images(images)  # A wrong folder should say so before a large model is loaded.
+    model, origin = open_model(name, device, torch.float32, activation)
+    vision_config, text_config = _configs(model)
+    checks = tuple(_check_exactness(model, images))
+    weights = list(model.clip.parameters())
+    return Diagnosis(
+        model=model.model_name,
+        family=model.clip.config.model_type,
+        origin=origin,
+        weights_hash=model.weights_hash(),
+        dtype=str(model.dtype).removeprefix("torch."),
+        device=str(model.device),
+        parameters=sum(weight.numel() for weight in weights),
+        weights_bytes=sum(weight.numel() * weight.element_size() for weight in weights),
+        image_size=model.image_size,
+        patch_size=vision_config.patch_size,
+        context=None if text_config is None else text_config.max_position_embeddings,
+        vision=_describe(model.visual, vision_config),
+        text=None if text_config is None else _describe(model.text, text_config),
+        exactness=checks,
+        cost=_measure_cost(model, batch),
+        commands=_check_commands(model, all(check.passed for check in checks)),
+    )
+
+
+def _configs(model: HookedCLIP) -> tuple[PretrainedConfig, PretrainedConfig | None]:
+    """The vision tower's config and, where there is a text tower, its own."""
+    config = model.clip.config
+    return getattr(config, "vision_config", config), None if model.text is None else config.text_config
+
+
+def _describe(tower: Tower, config: PretrainedConfig) -> TowerFacts:
+    sizes = {name: getattr(tower, name) for name in ("layers", "heads", "head_width", "width", "embed")}
+    return TowerFacts(**sizes, activation=config.hidden_act, eps=config.layer_norm_eps)
+
+
+def _check_exactness(model: HookedCLIP, images: str) -> Iterator[Exactness]:
+    """In float32, then in float64, which holds every float32 number exactly; the model ends as it came."""
+    pictures = {"random pixels": _random_pixels(model, INPUTS)}
+    pictures["rendered scenes" if images == "shapes" else f"images of {images}"] = _read_images(model, images)
+    # Apple's GPUs have no float64.
+    dtypes = [torch.float32] if model.device.type == "mps" else list(BOUNDS)
+    try:
+        for dtype in dtypes:
+            model.clip.to(dtype)
+            for inputs, pixels in pictures.items():
+                yield _check("image", inputs, dtype, image_contributions(model, pixels), _embed(model, pixels))
+            if model.text is not None:
+                yield from _check_texts(model, dtype)
+    finally:
+        model.clip.to(torch.float32)
+
+
+def _check_texts(model: HookedCLIP, dtype: torch.dtype) -> Iterator[Exactness]:
+    texts = list(ProbeBank.load("general").texts[:INPUTS])
+    with _random_texts(model):
+        yield _check("text", "random tokens", dtype, text_contributions(model, texts), _embed_texts(model, texts))
+    if model.tokenizer is not None:
+        yield _check("text", "probe texts", dtype, text_contributions(model, texts), _embed_texts(model, texts))
+
+
+def _check(tower: str, inputs: str, dtype: torch.dtype, parts: Contributions, embedding: Tensor) -> Exactness:
+    error = ((parts.total() - embedding).norm(dim=-1) / embedding.norm(dim=-1)).max().item()
+    return Exactness(tower, inputs, str(dtype).removeprefix("torch."), error, BOUNDS[dtype])
+
+
+@torch.inference_mode()
+def _embed(model: HookedCLIP, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+    return model(pixels.to(model.device, model.dtype))
+
+
+@torch.inference_mode()
+def _embed_texts(model: HookedCLIP, texts: list[str]) -> Float[Tensor, "text embed"]:
+    return model(**model.tokenize(texts))
+
+
+@contextmanager
+def _random_texts(model: HookedCLIP) -> Iterator[None]:
+    """While open, every text is random tokens with an end at a random place: needs no tokenizer."""
+    _, config = _configs(model)
+    vocabulary, context = config.vocab_size, config.max_position_embeddings
+    end = vocabulary - 1 if config.eos_token_id in (None, _LARGEST_ID) else config.eos_token_id
+    kept, generator = model.tokenizer, torch.Generator().manual_seed(_SEED)
+
+    def tokenize(texts: list[str], **_: object) -> dict[str, Tensor]:
+        ids = torch.randint(0, vocabulary - 1, (len(texts), context), generator=generator)
+        ids[ids == end] = vocabulary - 1
+        places = torch.randint(2, context, (len(texts), 1), generator=generator)
+        ids = torch.where(torch.arange(context) >= places, end, ids)
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+    try:
+        # The same tokens for the parts and for the embedding.
+        drawn = tokenize([""] * INPUTS)
+        model.tokenizer = lambda texts, **_: {key: tensor[: len(texts)] for key, tensor in drawn.items()}
+        yield
+    finally:
+        model.tokenizer = kept
+
+
+def _random_pixels(model: HookedCLIP, count: int) -> Float[Tensor, "image 3 height width"]:
+    side = model.image_size
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(_SEED))
+
+
+def _read_images(model: HookedCLIP, images: str) -> Float[Tensor, "image 3 height width"]:
+    if images == "shapes":
+        source = ShapesImages(model.processor, INPUTS, _SEED)
+    else:
+        source = FolderImages(Path(images), model.processor, INPUTS)
+    _, pixels, broken = next(batches(source, INPUTS))
+    if not len(pixels):
+        raise InputError(f"images: none of {len(broken)} files of {images} can be read ({broken[0][1]}); mend them")
+    return pixels
+
+
+def _measure_cost(model: HookedCLIP, batch: int) -> Cost:
+    """Both passes by turns, so that a change of the machine's load meets both."""
+    pixels = _random_pixels(model, batch).to(model.device)
+    layers = resolve_layers("deep", model.visual.layers)
+    moments = HeadMoments.empty(model, layers)
+    block = torch.arange(batch) % len(moments.count)
+    passes: tuple[Callable[[], object], ...] = (
+        lambda: _embed(model, pixels),
+        lambda: moments.update(observe(model, pixels, layers), block),
+    )
+    peaks = [peak_bytes(each, model.device) for each in passes]
+    seconds: list[list[float]] = [[], []]
+    for _ in range(_ROUNDS):
+        for taken, each in zip(seconds, passes, strict=True):
+            taken.append(_time(each, model.device))
+    plain, scoring = (batch / statistics.median(taken) for taken in seconds)
+    return Cost(batch, plain, scoring, *peaks)
+
+
+def _time(function: Callable[[], object], device: torch.device) -> float:
+    start = time.perf_counter()
+    function()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _check_commands(model: HookedCLIP, exact: bool) -> tuple[Readiness, ...]:
+    """What each command that takes a model needs of it."""
+    texts = ""
+    if model.text is None:
+        texts = "the model has no text tower"
+    elif model.tokenizer is None:
+        texts = "no tokenizer; put tokenizer.json or OpenAI's bpe_simple_vocab_16e6.txt.gz beside the weights"
+    parts = "" if exact else "the parts of its embeddings do not sum to the embeddings"
+    return tuple(
+        Readiness(command, not reason, reason or note)
+        for command, reason, note in (
+            ("score with text probes", parts or texts, ""),
+            ("adapt", parts or texts, "with the role map that score writes"),
+            ("evaluate, predict", parts or texts, "with an adapter of these weights"),
+        )
+    )
