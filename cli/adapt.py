@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from headroles.adapt.train import Step
 
 @click.command()
-@click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id; see `headroles models`.")
+@click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
 @click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
 @click.option("--task", help="Built-in task, folder, CSV file or data set; see --list-tasks.  [default: shapes:tiny]")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")

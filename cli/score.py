@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id; see `headroles models`.")
+@click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
 @click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
 @click.option("--images", default="shapes", show_default=True, help="Folder of images, or shapes for rendered scenes.")
 @click.option("--count", type=click.IntRange(min=2), help="Images to use; default: 2000 scenes, or the whole folder.")

@@ -65,7 +65,6 @@ _OPEN_CLIP = (
     ("ViT-B-16:datacomp_l_s1b_b8k", "laion/CLIP-ViT-B-16-DataComp.L-s1B-b8K", GELU, _DATACOMP),
     ("ViT-B-16:datacomp_xl_s13b_b90k", "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", GELU, _DATACOMP),
     ("ViT-L-14:datacomp_xl_s13b_b90k", "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K", GELU, _DATACOMP),
-    ("ViT-L-14:commonpool_xl_clip_s13b_b90k", "laion/CLIP-ViT-L-14-CommonPool.XL.clip-s13B-b90K", GELU, _DATACOMP),
     ("ViT-B-16-quickgelu:dfn2b", "apple/DFN2B-CLIP-ViT-B-16", QUICK, "DFN-2B"),
     ("ViT-L-14-quickgelu:dfn2b", "apple/DFN2B-CLIP-ViT-L-14", QUICK, "DFN-2B"),
     ("ViT-H-14-quickgelu:dfn5b", "apple/DFN5B-CLIP-ViT-H-14", QUICK, "DFN-5B"),

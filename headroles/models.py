@@ -19,6 +19,7 @@ from transformers.utils import logging
 
 from headroles.checkpoints.checkpoint import TRANSFORMERS, Checkpoint, find_checkpoint, join_activation
 from headroles.checkpoints.converted import check_activation, load_converted
+from headroles.checkpoints.hub import has_tokenizer
 from headroles.checkpoints.tokenizer import find_tokenizer
 from headroles.checkpoints.weights_file import explain_pickle
 from headroles.errors import InputError
@@ -142,7 +143,9 @@ def _quiet():
 
 
 def _load_tokenizer(source: str) -> Callable | None:
-    """The folder's tokenizer; None where it has none."""
+    """The folder's tokenizer; None where it has none: without files transformers would make up one of three tokens."""
+    if not has_tokenizer(Path(source)):
+        return None
     try:
         return AutoTokenizer.from_pretrained(source, local_files_only=True)
     except (OSError, ValueError, KeyError):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
+from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
 from headroles.checkpoints.open_clip import CONFIG as OPEN_CLIP_CONFIG
@@ -16,7 +16,7 @@ from headroles.errors import InputError
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """transformers' names of weights, the first that is there is read."""
-TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",), ("tokenizer.model",))
 """Sets of files that make a tokenizer."""
 CLIP_TOKENIZERS = (
     "openai/clip-vit-base-patch32",
@@ -25,6 +25,7 @@ CLIP_TOKENIZERS = (
     "openai/clip-vit-large-patch14-336",
 )
 """Hub ids that have CLIP's own tokenizer; all have the same."""
+_CLIP_TOKENIZER = ("tokenizer_config.json", "vocab.json", "merges.txt", "tokenizer.json")
 _SMALL = (".json", ".txt", ".model")
 _TIMEOUT = 10
 """Seconds to wait for the hub's first answer."""
@@ -56,8 +57,7 @@ def fetch_clip_tokenizer(download: bool) -> tuple[Path, str] | None:
     if not download:
         return None
     try:
-        patterns = ["tokenizer*.json", "vocab.json", "merges.txt", "special_tokens_map.json"]
-        return Path(snapshot_download(CLIP_TOKENIZERS[0], allow_patterns=patterns)), CLIP_TOKENIZERS[0]
+        return _download_files(CLIP_TOKENIZERS[0], _CLIP_TOKENIZER), CLIP_TOKENIZERS[0]
     # Whatever the network did: the model works without, and `tokenize` says what to do.
     except Exception:
         return None
@@ -106,8 +106,15 @@ def _download(hub_id: str) -> Path:
     """Only what `load` reads: the small files and one set of weights."""
     files = [each.rfilename for each in HfApi().model_info(hub_id, timeout=_TIMEOUT).siblings or ()]
     small = [name for name in files if "/" not in name and name.endswith(_SMALL) and name not in WEIGHTS]
-    folder = Path(snapshot_download(hub_id, allow_patterns=small))
-    return Path(snapshot_download(hub_id, allow_patterns=[*small, *_choose_weights(folder, files)]))
+    folder = _download_files(hub_id, small)
+    return _download_files(hub_id, _choose_weights(folder, files))
+
+
+def _download_files(hub_id: str, names: Collection[str]) -> Path:
+    """The folder of the files, all of them."""
+    if not names:
+        raise InputError(f"{hub_id} has no files of a model")
+    return [Path(hf_hub_download(hub_id, name)).parent for name in names][-1]
 
 
 def _choose_weights(folder: Path, files: Collection[str]) -> list[str]:

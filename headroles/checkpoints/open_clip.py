@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ class OpenClipConfig:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"model: {path} lacks or misstates a size ({type(error).__name__}: {error})") from error
+        _check_sizes(architecture, path)
         return cls(architecture, raw.get("preprocess_cfg"), text.get("hf_tokenizer_name"))
 
 
@@ -92,6 +94,18 @@ def _check_options(options: Mapping[str, Any], place: str, read: tuple[str, ...]
                 f"model: {path} sets {place}{name} to {value!r}; transformers' CLIP can only be {only[0]!r} there, so "
                 "this model cannot be read"
             )
+
+
+def _check_sizes(sizes: object, path: Path) -> None:
+    """Whole numbers from 1 on, and positive eps."""
+    for field in dataclasses.fields(sizes):
+        value = getattr(sizes, field.name)
+        if dataclasses.is_dataclass(value):
+            _check_sizes(value, path)
+        elif field.name == "eps" and not (isinstance(value, float) and value > 0):
+            raise InputError(f"model: {path} has the LayerNorm eps {value!r}; expected a small positive number")
+        elif field.type == "int" and not (type(value) is int and value > 0):
+            raise InputError(f"model: {path} has the size {field.name} {value!r}; expected a whole number from 1 on")
 
 
 def _build(model: Mapping, vision: Mapping, text: Mapping, path: Path) -> Architecture:

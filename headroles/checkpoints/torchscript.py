@@ -36,7 +36,10 @@ _DEEPEST = 40
 _LARGEST = 64 * 2**20
 """Bytes of a pickle or a code file; a CLIP's have well under one million."""
 _ACTIVATIONS = {"QuickGELU": "quick_gelu", "GELU": "gelu"}
-_EPS = re.compile(r"torch\.layer_norm\(.*?, ([0-9][0-9.]*(?:e-?[0-9]+)?)(?:, (?:True|False))?\)")
+_NORM = re.compile(r"torch\.layer_norm\([^\n]*?\[[^\]]*\]([^)\n]*)\)")
+"""A call's arguments after the normalized shape: weight, bias, eps and whether cuDNN may be used."""
+_EPS = 1e-5
+"""The operator's own default, which newer archives leave out."""
 
 
 class ArchiveError(ValueError):
@@ -152,7 +155,7 @@ def read_archive(file: zipfile.ZipFile) -> Archive:
             else:
                 kinds.add(part.kind)
         code = _read_code(reader)
-        return Archive(tensors, _activations(kinds, code), frozenset(float(match) for match in _EPS.findall(code)))
+        return Archive(tensors, _activations(kinds, code), frozenset(map(_read_eps, _NORM.findall(code))))
     except ArchiveError:
         raise
     # A pickle made by hand can make the unpickler fail in any way; it is a damaged file all the same.
@@ -196,6 +199,11 @@ def _activations(kinds: set[str], code: str) -> frozenset[str]:
         found |= {"quick_gelu"} if re.search(r"\bQuickGELU\b", code) else set()
         found |= {"gelu"} if re.search(r"\btorch\.gelu\(", code) else set()
     return frozenset(found)
+
+
+def _read_eps(arguments: str) -> float:
+    numbers = [part for part in arguments.split(", ") if re.fullmatch(r"[0-9.]+(?:e-?[0-9]+)?", part.strip())]
+    return float(numbers[0]) if numbers else _EPS
 
 
 def _rebuild(storage: Tensor, offset: int, size: tuple, stride: tuple, *_: Any) -> Tensor:

@@ -49,7 +49,7 @@ class StoredWeights:
 def read_weights(path: Path) -> StoredWeights:
     """Read a file by what it is, whatever its name; InputError where it is damaged or holds more than tensors."""
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(64)
     if path.suffix == ".safetensors" or start[8:9] == b"{":
         return StoredWeights(_read_safetensors(path), "safetensors")
     if start.startswith(b"version https://git-lfs"):
