@@ -123,20 +123,17 @@ def _random_texts(model: HookedCLIP) -> Iterator[None]:
     """While open, every text is random tokens with an end at a random place: needs no tokenizer."""
     _, config = _configs(model)
     vocabulary, context = config.vocab_size, config.max_position_embeddings
-    end = vocabulary - 1 if config.eos_token_id in (None, _LARGEST_ID) else config.eos_token_id
-    kept, generator = model.tokenizer, torch.Generator().manual_seed(_SEED)
-
-    def tokenize(texts: list[str], **_: object) -> dict[str, Tensor]:
-        ids = torch.randint(0, vocabulary - 1, (len(texts), context), generator=generator)
-        ids[ids == end] = vocabulary - 1
-        places = torch.randint(2, context, (len(texts), 1), generator=generator)
-        ids = torch.where(torch.arange(context) >= places, end, ids)
-        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-
+    end = config.eos_token_id
+    if end in (None, _LARGEST_ID) or end >= vocabulary:
+        end = vocabulary - 1
+    generator = torch.Generator().manual_seed(_SEED)
+    ids = torch.randint(0, vocabulary - 1, (INPUTS, context), generator=generator)
+    ids[ids == end] = 0 if end else 1
+    ids = torch.where(torch.arange(context) >= torch.randint(2, context, (INPUTS, 1), generator=generator), end, ids)
+    drawn, kept = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, model.tokenizer
+    # The same tokens for the parts and for the embedding.
+    model.tokenizer = lambda texts, **_: drawn
     try:
-        # The same tokens for the parts and for the embedding.
-        drawn = tokenize([""] * INPUTS)
-        model.tokenizer = lambda texts, **_: {key: tensor[: len(texts)] for key, tensor in drawn.items()}
         yield
     finally:
         model.tokenizer = kept

@@ -60,7 +60,7 @@ def open_model(
     name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32, activation: str | None = None
 ) -> tuple[HookedCLIP, Origin]:
     """`load`, and where everything was found."""
-    place = _resolve_device(device)
+    place, name = _resolve_device(device), str(name)
     checkpoint = find_checkpoint(name, activation)
     name = join_activation(name, activation)
     if checkpoint.layout == TRANSFORMERS:
@@ -80,7 +80,8 @@ def _open_transformers(
 ) -> tuple[HookedCLIP, Origin]:
     source = str(checkpoint.folder)
     clip, stored = _load_clip(source, name, dtype)
-    for tower in (clip.config.vision_config, clip.config.text_config):
+    towers = [getattr(clip.config, part) for part in ("vision_config", "text_config") if hasattr(clip.config, part)]
+    for tower in towers or [clip.config]:
         check_activation(checkpoint, tower.hidden_act, str(checkpoint.folder / "config.json"))
     tokenizer = _load_tokenizer(source)
     processor, place_of_processor = _load_preprocess(source, clip)

@@ -27,12 +27,14 @@ def find_tokenizer(checkpoint: Checkpoint, vocabulary: int, named: str | None) -
     """
     tokenizer, place = _find_beside(checkpoint.folder)
     if tokenizer is None and named not in (None, checkpoint.hub_id, *CLIP_TOKENIZERS):
-        cached = find_cached(named)
-        return (AutoTokenizer.from_pretrained(cached, local_files_only=True), named) if cached else (None, None)
-    if tokenizer is None and vocabulary == VOCABULARY:
-        found = fetch_clip_tokenizer(download=checkpoint.hub_id is not None)
-        if found:
-            tokenizer, place = CLIPTokenizer.from_pretrained(found[0], local_files_only=True), found[1]
+        if folder := find_cached(named):
+            tokenizer, place = AutoTokenizer.from_pretrained(folder, local_files_only=True), named
+    elif (
+        tokenizer is None
+        and vocabulary == VOCABULARY
+        and (found := fetch_clip_tokenizer(download=checkpoint.hub_id is not None))
+    ):
+        tokenizer, place = CLIPTokenizer.from_pretrained(found[0], local_files_only=True), found[1]
     if tokenizer is not None:
         _check(tokenizer, place, vocabulary)
     return tokenizer, place

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import re
 import zipfile
 from collections import OrderedDict
@@ -30,6 +31,12 @@ _STORAGES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
+_OPCODES = frozenset((
+    "PROTO", "STOP", "MARK", "POP", "GLOBAL", "NEWOBJ", "BUILD", "REDUCE", "BINPERSID", "BINPUT", "LONG_BINPUT",
+    "BINGET", "LONG_BINGET", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT",
+    "SETITEM", "SETITEMS", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT",
+    "BINUNICODE", "BINSTRING", "SHORT_BINSTRING",
+))  # fmt: skip
 _LISTS = ("build_intlist", "build_tensorlist", "build_doublelist", "build_boollist")
 _DEEPEST = 40
 """Modules within modules; a CLIP has seven."""
@@ -116,7 +123,9 @@ class _Unpickler(pickle.Unpickler):
     """Knows tensors and holders alone."""
 
     def __init__(self, reader: _Reader) -> None:
-        super().__init__(io.BytesIO(reader.read("data.pkl")))
+        content = reader.read("data.pkl")
+        _check_opcodes(content)
+        super().__init__(io.BytesIO(content))
         self.persistent_load = reader.storage
         self.kinds: dict[str, type] = {}
 
@@ -161,6 +170,15 @@ def read_archive(file: zipfile.ZipFile) -> Archive:
     # A pickle made by hand can make the unpickler fail in any way; it is a damaged file all the same.
     except Exception as error:
         raise ArchiveError(f"is damaged ({type(error).__name__}: {error})") from error
+
+
+def _check_opcodes(content: bytes) -> None:
+    """Only what TorchScript writes, and no memo slot beyond the pickle's length: all up to it would be reserved."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name not in _OPCODES:
+            raise ArchiveError(f"is damaged: its pickle uses {opcode.name}, which TorchScript never writes")
+        if opcode.name == "LONG_BINPUT" and argument > len(content):
+            raise ArchiveError("is damaged: its pickle numbers more objects than it has bytes")
 
 
 def is_archive(file: zipfile.ZipFile) -> bool:

@@ -82,6 +82,16 @@ def test_a_malicious_pickle_is_refused_and_nothing_is_run(run, formats, tensors,
     assert "wants to call posix.system" in errors and "nothing is run" in errors
 
 
+def test_a_pickle_that_would_fill_the_memory_is_damage(run, formats, tensors, tmp_path):
+    path = formats.write_archive(tmp_path / "tiny.pt", tensors)
+    rewrite(path, {"tiny/data.pkl": b"\x80\x02}r\xff\xff\xff\xff."})
+    code, _, errors = run("doctor", path)
+    assert code == 2 and "numbers more objects than it has bytes" in errors and errors.count("\n") == 1
+    rewrite(path, {"tiny/data.pkl": pickle.dumps({"a": 1}, protocol=4)})
+    code, _, errors = run("doctor", path)
+    assert code == 2 and "which TorchScript never writes" in errors and errors.count("\n") == 1
+
+
 def test_the_malicious_pickles_of_these_tests_do_run_where_nothing_stops_them(tmp_path):
     pickle.load(io.BytesIO(evil_pickle(tmp_path / "ran")))
     assert (tmp_path / "ran").exists()
