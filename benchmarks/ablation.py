@@ -1,6 +1,7 @@
 """Do role masks help? Zero-shot CLIP and DeAR with every kind of mask, on the built-in tasks, over seeds.
 
 `python benchmarks/ablation.py --tune` tries settings on validation splits alone and prints the best;
+`python benchmarks/ablation.py --why` asks, on validation splits too, which setting makes `role` lose or gain on `open`;
 `python benchmarks/ablation.py` trains task x mask x seed with the defaults, and prints base, novel, their harmonic mean
 and retention (mean change on the plain concept tasks) with 95% intervals over seeds, and paired differences against
 `role`. Every epoch sees fresh views of its images, whose trunk outputs all masks of a task and seed share. Every
@@ -29,6 +30,7 @@ from headroles.adapt.config import MASKS
 from headroles.adapt.metrics import harmonic_mean, interval
 from headroles.adapt.tasks import Example, TaskImages
 from headroles.score import score
+from headroles.shapes import CONCEPTS
 from headroles.shapes.tasks import RETENTION
 from headroles.shapes.tasks import TASKS as SHAPES_TASKS
 
@@ -44,6 +46,15 @@ GRID: dict[str, Sequence[Any]] = {
     "lambda_image": (0.5, 5.0),
 }
 """Settings that `--tune` crosses."""
+WHY_TASKS = ("faint", "hidden", "clutter", "order", "weave")
+WHY: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "a token for every concept": {"core": tuple(CONCEPTS)},
+    "no text tokens": {"text_tokens": 0},
+    "tokens enter one layer later": {"layer": 6},
+    "image loss x 10": {"lambda_image": 5.0},
+}
+"""What `--why` changes, one at a time, for `role` and `open` alike."""
 
 
 class Bench:
@@ -147,6 +158,25 @@ def tune(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int) -> 
     click.echo(_tuning_line(*max(results, key=lambda each: each[0][2])))
 
 
+def explain(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int, seeds: Sequence[int]) -> None:
+    """`role` minus `open` under every change of WHY, on validation splits, with 95% intervals over seeds."""
+    click.echo("| change | mask | " + " | ".join(FIGURES) + " | " + " | ".join(f"hm, {name}" for name in names) + " |")
+    click.echo("|---" * (2 + len(FIGURES) + len(names)) + "|")
+    for change, settings in WHY.items():
+        found = {mask: np.zeros((len(names), len(seeds), len(FIGURES))) for mask in ("role", "open")}
+        for (row, name), (column, seed) in itertools.product(enumerate(names), enumerate(seeds)):
+            for mask, values in found.items():
+                config = DearConfig(mask=mask, **settings)
+                values[row, column] = bench.run(name, config, replace(train, seed=seed), "val", shots)["adapted"]
+        for label, values, write in (
+            ("role", found["role"], _plain),
+            ("role minus open", found["role"] - found["open"], _signed),
+        ):
+            cells = [write(values.mean(0)[:, figure]) for figure in range(len(FIGURES))]
+            cells += [write(task[:, 2]) for task in values]
+            click.echo(f"| {change} | {label} | " + " | ".join(cells) + " |")
+
+
 def _tuning_line(figures: np.ndarray, chosen: dict[str, Any]) -> str:
     numbers = "  ".join(f"{name} {100 * value:6.2f}" for name, value in zip(FIGURES, figures, strict=True))
     return f"{numbers}  {chosen}"
@@ -197,7 +227,8 @@ def _signed(values: np.ndarray) -> str:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--tune", "tuning", is_flag=True, help="Tune on validation splits instead.")
-@click.option("--tasks", help="Built-in tasks; default: all that are not known already, four of them for --tune.")
+@click.option("--why", is_flag=True, help="Ask on validation splits what role and open differ by instead.")
+@click.option("--tasks", help="Built-in tasks; default: all that are not known already, some for --tune and --why.")
 @click.option("--seeds", type=click.IntRange(min=2), default=5, show_default=True, help="Seeds 1 to N.")
 @click.option("--shots", type=click.IntRange(min=1), default=16, show_default=True, help="Training images a class.")
 @click.option("--epochs", type=int, default=20, show_default=True, help="Of every training.")
@@ -205,13 +236,16 @@ def _signed(values: np.ndarray) -> str:
 @click.option("--lr", type=float, default=1e-2, show_default=True, help="Learning rate; --tune tries its own.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs/ablation"), show_default=True)
 def main(
-    tuning: bool, tasks: str | None, seeds: int, shots: int, epochs: int, batch: int, lr: float, output: Path
+    tuning: bool, why: bool, tasks: str | None, seeds: int, shots: int, epochs: int, batch: int, lr: float, output: Path
 ) -> None:
     """Compare the masks, or tune settings on validation splits."""
-    bench, names = Bench(output), tasks.split(",") if tasks else TUNING_TASKS if tuning else TASKS
+    bench = Bench(output)
+    names = tasks.split(",") if tasks else TUNING_TASKS if tuning else WHY_TASKS if why else TASKS
     train = TrainConfig(epochs=epochs, batch=batch, lr=lr, cache_views=epochs)
     if tuning:
         tune(bench, names, train, shots)
+    elif why:
+        explain(bench, names, train, shots, range(TUNING_SEED, TUNING_SEED + seeds))
     else:
         compare(bench, names, train, shots, range(1, seeds + 1))
 

@@ -16,6 +16,7 @@ from transformers import PretrainedConfig
 from headroles.contributions import Contributions, image_contributions, text_contributions
 from headroles.diagnosis import Cost, Diagnosis, Exactness, Readiness, TowerFacts
 from headroles.errors import InputError
+from headroles.families.family import side_of
 from headroles.hooked_clip import HookedCLIP, Tower
 from headroles.images import FolderImages, ShapesImages, batches, find_images
 from headroles.layers import resolve_layers
@@ -57,8 +58,8 @@ def examine(
         parameters=sum(weight.numel() for weight in weights),
         weights_bytes=sum(weight.numel() * weight.element_size() for weight in weights),
         image_size=model.image_size,
-        patch_size=vision_config.patch_size,
-        context=None if text_config is None else text_config.max_position_embeddings,
+        patch_size=side_of(vision_config.patch_size),
+        context=None if text_config is None else model.context,
         vision=_describe(model.visual, vision_config),
         text=None if text_config is None else _describe(model.text, text_config),
         exactness=checks,
@@ -184,17 +185,19 @@ def _time(function: Callable[[], object], device: torch.device) -> float:
 
 def _check_commands(model: HookedCLIP, exact: bool) -> tuple[Readiness, ...]:
     """What each command that takes a model needs of it."""
-    texts = ""
+    texts = pools = ""
     if model.text is None:
         texts = "the model has no text tower"
     elif model.tokenizer is None:
         texts = "no tokenizer; put tokenizer.json or OpenAI's bpe_simple_vocab_16e6.txt.gz beside the weights"
+    if model.visual.pooling:
+        pools = "its tokens go behind a CLS token, and this model pools patches instead"
     parts = "" if exact else "the parts of its embeddings do not sum to the embeddings"
     return tuple(
         Readiness(command, not reason, reason or note)
         for command, reason, note in (
             ("score with text probes", parts or texts, ""),
-            ("adapt", parts or texts, "with the role map that score writes"),
-            ("evaluate, predict", parts or texts, "with an adapter of these weights"),
+            ("adapt", parts or texts or pools, "with the role map that score writes"),
+            ("evaluate, predict", parts or texts or pools, "with an adapter of these weights"),
         )
     )

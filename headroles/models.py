@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoConfig, AutoTokenizer, CLIPModel
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
 from headroles.checkpoints.checkpoint import TRANSFORMERS, Checkpoint, find_checkpoint, join_activation
@@ -23,6 +22,7 @@ from headroles.checkpoints.hub import has_tokenizer
 from headroles.checkpoints.tokenizer import find_tokenizer
 from headroles.checkpoints.weights_file import explain_pickle
 from headroles.errors import InputError
+from headroles.families import find_family
 from headroles.hooked_clip import HookedCLIP
 
 
@@ -47,7 +47,9 @@ class Origin:
 def load(
     name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32, activation: str | None = None
 ) -> HookedCLIP:
-    """A CLIP with hooks: "shapes", a name of `KNOWN`, a folder or file (transformers, OpenCLIP, OpenAI), a hub id.
+    """A CLIP, SigLIP, ViT or DINOv2 with hooks: "shapes", a name of `KNOWN`, a folder, a weights file or a hub id.
+
+    Folders are transformers' or OpenCLIP's, files OpenAI's or OpenCLIP's.
 
     `device`: "auto" (cuda, else cpu) or any torch device. `activation`: quick_gelu or gelu, for a file that does not
     say its own; a name that ends in :quick_gelu or :gelu says the same. Raises InputError where there is no such
@@ -83,25 +85,26 @@ def _open_transformers(
     towers = [getattr(clip.config, part) for part in ("vision_config", "text_config") if hasattr(clip.config, part)]
     for tower in towers or [clip.config]:
         check_activation(checkpoint, tower.hidden_act, str(checkpoint.folder / "config.json"))
-    tokenizer = _load_tokenizer(source)
     processor, place_of_processor = _load_preprocess(source, clip)
+    model = HookedCLIP(clip.to(place), name, None, processor)
+    model.tokenizer = None if model.text is None else _load_tokenizer(source)
     container = "safetensors" if any(checkpoint.folder.glob("model*.safetensors")) else "state dict"
-    origin = Origin(TRANSFORMERS, source, container, stored, source if tokenizer else None, place_of_processor)
-    return HookedCLIP(clip.to(place), name, tokenizer, processor), origin
+    place_of_tokenizer = None if model.tokenizer is None else source
+    return model, Origin(TRANSFORMERS, source, container, stored, place_of_tokenizer, place_of_processor)
 
 
-def _load_clip(source: str, name: str, dtype: torch.dtype) -> tuple[CLIPModel, str]:
-    """The CLIPModel of a local folder, with every weight present and nothing guessed, and the type of its config."""
+def _load_clip(source: str, name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, str]:
+    """The transformers' model of a local folder, every weight present and nothing guessed, and its config's type."""
     try:
         with _quiet():
             config = AutoConfig.from_pretrained(source)
-        if config.model_type != "clip":
-            raise InputError(f"model: {name} is of type {config.model_type!r}; expected a CLIP with both towers")
+        family = find_family(config.model_type, name)
+        kind, options = family.loader(config, name)
+        # Mismatched sizes are refused below, by name; from_pretrained itself would not say which.
+        checks = {"weights_only": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
         stored = str(config.dtype or torch.float32).removeprefix("torch.")
         with _quiet():
-            # Mismatched sizes are refused below, by name; from_pretrained itself would not say which.
-            options = {"weights_only": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
-            clip, report = CLIPModel.from_pretrained(source, dtype=dtype, attn_implementation="sdpa", **options)
+            clip, report = kind.from_pretrained(source, dtype=dtype, attn_implementation="sdpa", **checks, **options)
     except InputError:
         raise
     except pickle.UnpicklingError as error:
@@ -110,10 +113,14 @@ def _load_clip(source: str, name: str, dtype: torch.dtype) -> tuple[CLIPModel, s
         raise InputError(f"model: the weights of {name} are damaged ({error}); copy or download them again") from error
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"model: cannot load {name}: {' '.join(str(error).split())[:300]}") from error
-    for trouble in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+    # A ViT may come from a classifier, whose head is left out; what a CLIP has beyond its own tensors would be lost.
+    extra = ("unexpected_keys",) if config.model_type == "clip" else ()
+    for trouble in ("missing_keys", "mismatched_keys", *extra):
         if report.get(trouble):
             example = sorted(map(_describe, report[trouble]))[0]
-            raise InputError(f"model: {name} has {trouble.replace('_', ' ')}, such as {example}; it is no whole CLIP")
+            raise InputError(
+                f"model: {name} has {trouble.replace('_', ' ')}, such as {example}; it is no whole {family.title}"
+            )
     return clip, stored
 
 
@@ -153,22 +160,22 @@ def _load_tokenizer(source: str) -> Callable | None:
         return None
 
 
-def _load_preprocess(source: str, clip: CLIPModel) -> tuple[Preprocess, str]:
-    """The folder's own image preprocessing, or CLIP's standard one at the model's size where it has none; its place."""
-    side = clip.config.vision_config.image_size
+def _load_preprocess(source: str, clip: PreTrainedModel) -> tuple[Preprocess, str]:
+    """The folder's own image preprocessing, or its family's standard one where it has none, and where it was found."""
+    family = find_family(clip.config.model_type, source)
+    kind, standard = family.processor(clip.config)
     try:
-        processor, place = CLIPImageProcessorPil.from_pretrained(source), str(Path(source) / "preprocessor_config.json")
+        return Preprocess(kind.from_pretrained(source)), str(Path(source) / "preprocessor_config.json")
     except (OSError, ValueError):
-        processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
-        place = "CLIP's standard"
-    return Preprocess(processor), place
+        return Preprocess(kind(**standard)), f"{family.title}'s standard"
 
 
 @dataclass(frozen=True)
 class Preprocess:
     """PIL image -> pixels (3, height, width); an object and not a closure, so that worker processes can take it."""
 
-    processor: CLIPImageProcessorPil
+    processor: Callable
+    """An image processor of transformers."""
 
     def __call__(self, image: Image.Image) -> Tensor:
         return self.processor(images=image, return_tensors="pt").pixel_values[0]
