@@ -7,7 +7,7 @@ import click
 
 @click.command()
 @click.argument("model", default="shapes")
-@click.option("--images", default="shapes", show_default=True, help="Folder of images, or shapes for rendered scenes.")
+@click.option("--images", default="shapes", show_default=True, help="Whatever `headroles score --images` takes.")
 @click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images of a timed batch.")

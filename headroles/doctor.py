@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -18,12 +17,14 @@ from headroles.diagnosis import Cost, Diagnosis, Exactness, Readiness, TowerFact
 from headroles.errors import InputError
 from headroles.families.family import side_of
 from headroles.hooked_clip import HookedCLIP, Tower
-from headroles.images import FolderImages, ShapesImages, batches, find_images
+from headroles.images import collate
 from headroles.layers import resolve_layers
 from headroles.memory import peak_bytes
 from headroles.models import open_model
 from headroles.moments import HeadMoments, observe
 from headroles.probes import ProbeBank
+from headroles.sources.find import Source, find_source
+from headroles.sources.stream import StreamedImages
 
 BOUNDS = {torch.float32: 1e-5, torch.float64: 1e-12}
 """Largest relative error of the sum of an embedding's parts."""
@@ -38,15 +39,14 @@ _LARGEST_ID = 2
 def examine(
     name: str, images: str = "shapes", *, device: str = "auto", activation: str | None = None, batch: int = 8
 ) -> Diagnosis:
-    """Load a model and look at it from all sides; `images`: a folder, or shapes for rendered scenes.
+    """Load a model and look at it from all sides; `images`: whatever `find_source` takes, of which a few are read.
 
     Parts are summed in float32 and, where the device has it, in float64. Raises InputError where `load` does.
     """
-    if images != "shapes":
-        find_images(images)  # A wrong folder should say so before a large model is loaded.
+    source = find_source(images, count=INPUTS, seed=_SEED)  # A wrong one says so before a large model is loaded.
     model, origin = open_model(name, device, torch.float32, activation)
     vision_config, text_config = _configs(model)
-    checks = tuple(_check_exactness(model, images))
+    checks = tuple(_check_exactness(model, source))
     weights = list(model.clip.parameters())
     return Diagnosis(
         model=model.model_name,
@@ -79,10 +79,10 @@ def _describe(tower: Tower, config: PretrainedConfig) -> TowerFacts:
     return TowerFacts(**sizes, activation=config.hidden_act, eps=config.layer_norm_eps)
 
 
-def _check_exactness(model: HookedCLIP, images: str) -> Iterator[Exactness]:
+def _check_exactness(model: HookedCLIP, source: Source) -> Iterator[Exactness]:
     """In float32, then in float64, which holds every float32 number exactly; the model ends as it came."""
     pictures = {"random pixels": _random_pixels(model, INPUTS)}
-    pictures["rendered scenes" if images == "shapes" else f"images of {images}"] = _read_images(model, images)
+    pictures["rendered scenes" if source.name == "shapes" else f"images of {source.name}"] = _read_images(model, source)
     # Apple's GPUs have no float64.
     dtypes = [torch.float32] if model.device.type == "mps" else list(BOUNDS)
     try:
@@ -145,14 +145,13 @@ def _random_pixels(model: HookedCLIP, count: int) -> Float[Tensor, "image 3 heig
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(_SEED))
 
 
-def _read_images(model: HookedCLIP, images: str) -> Float[Tensor, "image 3 height width"]:
-    if images == "shapes":
-        source = ShapesImages(model.processor, INPUTS, _SEED)
-    else:
-        source = FolderImages(Path(images), model.processor, INPUTS)
-    _, pixels, broken = next(batches(source, INPUTS))
+def _read_images(model: HookedCLIP, source: Source) -> Float[Tensor, "image 3 height width"]:
+    images = source.open(model.processor)
+    items = images.items() if isinstance(images, StreamedImages) else range(len(images))
+    _, pixels, broken = collate([images[item] for item in items])
     if not len(pixels):
-        raise InputError(f"images: none of {len(broken)} files of {images} can be read ({broken[0][1]}); mend them")
+        reason = f"{len(broken)} read, the first: {broken[0][1]}" if broken else "it is empty"
+        raise InputError(f"images: no image of {source.name} can be read ({reason}); mend or remove them")
     return pixels
 
 

@@ -24,6 +24,7 @@ from headroles.checkpoints.weights_file import explain_pickle
 from headroles.errors import InputError
 from headroles.families import find_family
 from headroles.hooked_clip import HookedCLIP
+from headroles.loading import announced
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Origin:
     """Where the image preprocessing was found."""
 
 
+@announced
 def load(
     name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32, activation: str | None = None
 ) -> HookedCLIP:

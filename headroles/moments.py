@@ -12,19 +12,19 @@ the moments, exact too, are squares of the embedding's width; fewer blocks of im
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files import write_bytes
 from headroles.hooked_clip import HookedCLIP, recording
 from headroles.pooling import pooled_parts
+from headroles.precision import half_precision
+from headroles.tensor_file import write_tensors
 
 FORMAT = "headroles.moments.1"
 
@@ -64,21 +64,35 @@ class HeadMoments:
         )
         return cls(tuple(layers), model.weights_hash(), count, first, second)
 
+    def to(self, device: torch.device) -> HeadMoments:
+        """The same moments on another device."""
+        return HeadMoments(self.layers, self.weights_hash, *(each.to(device) for each in self.sums().values()))
+
     @property
     def images(self) -> int:
         """How many images went in."""
         return int(self.count.sum().item())
 
     def update(self, u: Float[Tensor, "image layer head width"], block: Int[Tensor, "image"]) -> None:
-        """Fold in a batch; `block[i]` says which block image i belongs to."""
-        u = u.to(self.first)
-        block = block.to(self.first.device)
-        self.count.index_add_(0, block, torch.ones_like(block, dtype=torch.float64))
-        self.first.index_add_(0, block, u)
-        product = torch.empty_like(self.second[0, 0])
-        for number in block.unique().tolist():
-            for square, columns in zip(self.second[number], u[block == number].permute(1, 2, 3, 0), strict=True):
-                square += torch.matmul(columns, columns.transpose(-1, -2), out=product)
+        """Fold in a batch; `block[i]` says which block image i belongs to.
+
+        With `block` in the CPU's memory, where a loader leaves it, nothing waits for a GPU.
+        """
+        if not len(block):
+            return
+        slots, count = _slots(block.cpu(), len(self.count))
+        slots, count = (each.to(self.first.device, non_blocking=True) for each in (slots, count))
+        # One row of zeros more, which the empty slots point to. Sums over slots have an order, unlike scattered ones.
+        padded = torch.cat([u, u.new_zeros(1, *u.shape[1:])])[slots].permute(0, 2, 3, 4, 1)
+        columns = padded.to(self.first.dtype, memory_format=torch.contiguous_format)
+        self.count += count
+        self.first += columns.sum(-1)
+        columns = columns.flatten(0, 2)
+        self.second.view(-1, *self.second.shape[-2:]).baddbmm_(columns, columns.transpose(1, 2))
+
+    def sums(self) -> dict[str, Tensor]:
+        """What adds up over disjoint sets of images, by name; the tensors themselves."""
+        return {"count": self.count, "first": self.first, "second": self.second}
 
     def select(self, layers: Sequence[int], width: int) -> HeadMoments:
         """The moments of some of the layers, of the first `width` numbers of u: a view where it is one layer."""
@@ -135,17 +149,18 @@ class HeadMoments:
         square = torch.einsum("rb,blht->rlht", weights, torch.stack(squares)) / images
         return square - (torch.einsum("rb,blht->rlht", weights, torch.stack(sums)) / images) ** 2
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write a safetensors file; u u' is symmetric, so only its upper triangle is stored."""
+    def save(self, path: str | os.PathLike, more: Mapping[str, str] | None = None) -> None:
+        """Write a safetensors file, with `more` metadata; u u' is symmetric: only its upper triangle is stored."""
         width = self.second.shape[-1]
         rows, columns = torch.triu_indices(width, width)
         tensors = {
-            "count": self.count.cpu(),
-            "first": self.first.cpu().contiguous(),
-            "second": self.second[..., rows, columns].cpu().contiguous(),
+            "count": self.count,
+            "first": self.first,
+            "second": self.second[..., rows, columns],
         }
         layers = ",".join(map(str, self.layers))
-        write_bytes(path, save(tensors, {"format": FORMAT, "layers": layers, "weights_hash": self.weights_hash}))
+        metadata = {"format": FORMAT, "layers": layers, "weights_hash": self.weights_hash, **(more or {})}
+        write_tensors(path, tensors, metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> HeadMoments:
@@ -185,21 +200,40 @@ def blocks_within(layers: int, heads: int, width: int, blocks: int) -> int:
 
 @torch.inference_mode()
 def observe(
-    model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"], layers: Sequence[int]
+    model: HookedCLIP,
+    pixel_values: Float[Tensor, "image 3 height width"],
+    layers: Sequence[int],
+    precision: str = "no",
 ) -> Float[Tensor, "image layer head width"]:
     """u = z / (sigma |f|) of a batch at the CLS row: one ordinary forward, nothing else is kept.
 
     Of a tower that pools: a head's part of the unit embedding; of the pooling layer's heads z' / |f|, then zeros.
+    With `precision` "bf16" or "fp16" the forward's matrix products are of 16 bits, so z and f are rounded to them;
+    the residual stream, sigma, |f| and the quotient are fp32.
     """
+    pixel_values = pixel_values.to(model.device, model.dtype, non_blocking=True)
     if model.visual.pooling:
-        return _observe_pooled(model, pixel_values, layers)
+        with half_precision(model.device, precision):
+            return _observe_pooled(model, pixel_values, layers)
     scale_name = "visual.ln_final.hook_scale"
     z_names = [f"visual.blocks.{layer}.attn.hook_z" for layer in layers]
     names = {name: _cls_row for name in z_names} | {scale_name: _cls_scale}
-    with recording(model, names) as seen:
-        embedding = model(pixel_values.to(model.device, model.dtype))
-    scale = seen[scale_name] * embedding.norm(dim=-1, keepdim=True)
+    with recording(model, names) as seen, half_precision(model.device, precision):
+        embedding = model(pixel_values)
+    scale = seen[scale_name] * embedding.to(model.dtype).norm(dim=-1, keepdim=True)
     return torch.stack([seen[name] for name in z_names], 1) / scale[:, :, None, None]
+
+
+def _slots(
+    block: Int[Tensor, "image"], blocks: int
+) -> tuple[Int[Tensor, "block slot"], Float[Tensor, "block"]]:
+    """The rows of a batch that belong to each block, in order, and their number; empty slots hold the batch's size."""
+    count = torch.bincount(block, minlength=blocks)
+    order = torch.argsort(block, stable=True)
+    slot = torch.arange(len(block)) - (count.cumsum(0) - count)[block[order]]
+    slots = torch.full((blocks, int(count.max())), len(block))
+    slots[block[order], slot] = order
+    return slots, count.double()
 
 
 def _cls_row(z: Float[Tensor, "image token head width"]) -> Float[Tensor, "image head width"]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from headroles.ablation import record_ablation
 from headroles.concepts import (
     WEIGHTS,
     concept_distribution,
@@ -21,9 +22,13 @@ from headroles.concepts import (
 )
 from headroles.errors import InputError
 from headroles.hooked_clip import HookedCLIP
-from headroles.images import ImageFiles, ShapesImages, batches
+from headroles.image_pass import PassOptions, Progress
+from headroles.images import Images
 from headroles.layers import resolve_layers
-from headroles.moments import HeadMoments, observe
+from headroles.moment_pass import fold_moments
+from headroles.moments import HeadMoments
+from headroles.pass_state import Seen
+from headroles.precision import PRECISIONS
 from headroles.probes import ProbeBank
 from headroles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
 from headroles.roles import RULES, assign_roles
@@ -31,9 +36,6 @@ from headroles.textspan import SELECTIONS, Picks, project_texts, text_span
 
 _CHUNK = 50_000_000
 """Numbers held at once while texts are picked for several bootstrap draws."""
-
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +69,28 @@ class ScoreConfig:
     """Image blocks; heads of a tower that pools (SigLIP) may get fewer, see `headroles.moments.blocks_within`."""
     seed: int = 0
     """Seed of shuffles, resamples and rendered scenes."""
+    precision: str = "no"
+    """Matrix products of the images' forward in fp32 ("no"), "bf16" or "fp16"; sums are float64 always."""
 
     def __post_init__(self) -> None:
-        for name, choices in (("selection", SELECTIONS), ("weights", WEIGHTS), ("roles_by", RULES)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        choices = {"selection": SELECTIONS, "weights": WEIGHTS, "roles_by": RULES, "precision": PRECISIONS}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         for name, least in (("seed", 0), ("texts_per_head", 1), ("permutations", 1), ("bootstraps", 1), ("blocks", 2)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 <= self.low <= self.high <= 1:
             raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {self.low} and {self.high}")
 
+    def fitted(self, head_width: int) -> ScoreConfig:
+        """The settings that act on heads of this width: no more texts than it describe a head."""
+        return dataclasses.replace(self, texts_per_head=min(self.texts_per_head, head_width))
+
 
 def score(
     model: HookedCLIP,
-    images: ImageFiles | ShapesImages,
+    images: Images,
     bank: ProbeBank,
     config: ScoreConfig | None = None,
     *,
@@ -105,7 +114,7 @@ def score(
 
 def collect_moments(
     model: HookedCLIP,
-    images: ImageFiles | ShapesImages,
+    images: Images,
     config: ScoreConfig,
     *,
     batch: int = 64,
@@ -114,21 +123,20 @@ def collect_moments(
     progress: Progress | None = None,
 ) -> tuple[HeadMoments, tuple[str, ...]]:
     """One pass over the images: head moments and the names of the broken files."""
+    options = PassOptions(unit=batch, workers=workers, strict=strict)
     layers = resolve_layers(config.layers, model.visual.layers, model.visual.pooling)
-    moments = HeadMoments.empty(model, layers, config.blocks)
-    broken: list[str] = []
-    for index, pixels, errors in batches(images, batch, workers):
-        for number, error in errors:
-            if strict:
-                raise InputError(f"images: {images.name(number)} cannot be read ({error}); mend or remove it")
-            broken.append(images.name(number))
-        if len(index):
-            moments.update(observe(model, pixels, layers), index % len(moments.count))
-        if progress:
-            progress(moments.images + len(broken), len(images))
-    if moments.images < 2:
-        raise InputError(f"images: {moments.images} readable of {len(images)}; a covariance needs at least two")
-    return moments, tuple(broken)
+    moments, seen = fold_moments(
+        model, images, layers, config.blocks, options, precision=config.precision, progress=progress
+    )
+    check_enough(seen)
+    return moments, seen.broken_names
+
+
+def check_enough(seen: Seen) -> None:
+    """InputError where too few images were readable."""
+    if seen.read < 2:
+        broken = f" ({seen.broken_names[0]} and {len(seen.broken) - 1} more are broken)" if seen.broken else ""
+        raise InputError(f"images: {seen.read} readable of {seen.total}{broken}; a covariance needs at least two")
 
 
 def explain(
@@ -163,7 +171,9 @@ def explain(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
         bank=BankInfo(bank.name, bank.hash, bank.counts),
-        settings={**dataclasses.asdict(config), "blocks": len(moments.count)},
+        settings=record_ablation(
+            {**dataclasses.asdict(config.fitted(model.visual.moment_width)), "blocks": len(moments.count)}
+        ),
         layers=moments.layers,
         head_roles=tuple(
             HeadRole(

@@ -1,5 +1,8 @@
 """Tiny random CLIPs for all tests, built from configs, offline, on CPU; and the command line, called in process."""
 
+import multiprocessing
+import os
+import socket
 import sys
 from functools import partial
 from importlib import resources
@@ -155,3 +158,58 @@ def run(monkeypatch, capsys):
         return stop.value.code, out.out, out.err
 
     return call
+
+
+def _run_as(rank: int, ranks: int, port: int, log, arguments: tuple) -> None:
+    """The command line in one process of several, as a launcher would have started it."""
+    from accelerate import PartialState
+    from accelerate.state import AcceleratorState
+
+    torch.set_num_threads(1)  # a forked process must not wait for its parent's threads
+    AcceleratorState._reset_state(reset_partial_state=True)
+    PartialState._reset_state()
+    if ranks > 1:
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": ranks, "RANK": rank, "LOCAL_RANK": rank}
+        os.environ.update({name: str(value) for name, value in place.items()})
+    with open(f"{log}.out", "w") as sys.stdout, open(f"{log}.err", "w") as sys.stderr:
+        sys.argv = ["headroles", *map(str, arguments)]
+        try:
+            cli.main()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+
+@pytest.fixture
+def start(tmp_path_factory):
+    """Starts the command line in forked processes that form a group: start(2, "score", ...) -> (processes, finish);
+    finish() waits and gives (exit code, stdout, stderr) of each. What still runs when the test ends is killed.
+    """
+    started, fork = [], multiprocessing.get_context("fork")
+
+    def call(ranks: int, *arguments):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        folder = tmp_path_factory.mktemp("group")
+        group = [
+            fork.Process(target=_run_as, args=(rank, ranks, port, folder / str(rank), arguments))
+            for rank in range(ranks)
+        ]
+        for process in group:
+            process.start()
+        started.extend(group)
+
+        def finish() -> list[tuple[int, str, str]]:
+            for process in group:
+                process.join(60)
+            texts = [[(folder / f"{rank}.{end}").read_text() for end in ("out", "err")] for rank in range(ranks)]
+            return [(process.exitcode, *text) for process, text in zip(group, texts, strict=True)]
+
+        return group, finish
+
+    yield call
+    for process in started:
+        if process.is_alive():
+            process.kill()
+            process.join()

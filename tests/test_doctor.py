@@ -9,6 +9,7 @@ import torch
 from headroles import doctor, load
 from headroles.contributions import image_contributions
 from headroles.hooked_clip import HookedCLIP
+from headroles.sources.find import find_source
 
 
 def test_all_facts_of_a_healthy_model(run, clip_folder, color_folder):
@@ -22,7 +23,7 @@ def test_all_facts_of_a_healthy_model(run, clip_folder, color_folder):
         "layers": 3, "heads": 4, "head_width": 8, "width": 32, "embed": 24, "activation": "quick_gelu", "eps": 1e-5,
     }  # fmt: skip
     checks = {(row["tower"], row["inputs"], row["dtype"]) for row in found["exactness"]}
-    images, texts = (f"images of {color_folder / 'train'}", "random pixels"), ("random tokens", "probe texts")
+    images, texts = ("images of train", "random pixels"), ("random tokens", "probe texts")
     assert checks == {
         (tower, inputs, dtype)
         for tower, given in (("image", images), ("text", texts))
@@ -65,7 +66,7 @@ def test_a_model_without_tokenizer_is_fine_and_says_what_does_not_work(run, make
 def test_the_model_ends_as_it_came(model):
     model.processor = lambda image: torch.zeros(3, 32, 32)
     before, tokenizer = model.weights_hash(), model.tokenizer
-    list(doctor._check_exactness(model, "shapes"))
+    list(doctor._check_exactness(model, find_source("shapes", count=2)))
     assert model.weights_hash() == before and model.dtype == torch.float32 and model.tokenizer is tokenizer
 
 
@@ -74,7 +75,7 @@ def test_a_model_without_text_tower_is_examined_on_its_images(make_clip, monkeyp
     clip = make_clip()
     model = HookedCLIP(clip, "vision", None, lambda image: torch.zeros(3, 32, 32))
     model.text = None
-    found = list(doctor._check_exactness(model, "shapes"))
+    found = list(doctor._check_exactness(model, find_source("shapes", count=2)))
     assert {check.tower for check in found} == {"image"} and all(check.passed for check in found)
     assert doctor._configs(model)[1] is None
     assert {row.why for row in doctor._check_commands(model, True)} == {"the model has no text tower"}
@@ -87,3 +88,10 @@ def test_a_model_without_text_tower_is_examined_on_its_images(make_clip, monkeyp
 def test_device_mistakes_are_short(run, device, expected):
     code, _, errors = run("doctor", "--device", device)
     assert code == 2 and expected in errors and len(errors) < 120
+
+
+def test_images_that_cannot_be_read_are_said(run, clip_folder, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no")
+    for images, expected in ((tmp_path, "no image of"), (tmp_path / "none", "none")):
+        code, _, errors = run("doctor", clip_folder, "--images", images)
+        assert code == 2 and expected in errors and errors.count("\n") == 1, errors

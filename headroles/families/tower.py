@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -102,6 +103,15 @@ class Tower(nn.Module):
         """W_O[l, h]."""
         output = torch.stack([part.weight() for part in self._parts])
         return output.unflatten(-1, (self.heads, self.head_width)).permute(0, 2, 3, 1)
+
+    def compile_mlps(self, **options: Any) -> None:
+        """Compile every layer's MLP with torch.compile (and its `options`), in place.
+
+        Nothing within an MLP can be hooked, so every hook point keeps what it shows. The attention is left as it is:
+        its hooks come and go, and each change would compile it anew.
+        """
+        for part in self._parts:
+            part.mlp.forward = torch.compile(part.mlp.forward, **options)
 
     def run(
         self,
