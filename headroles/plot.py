@@ -230,7 +230,7 @@ def _card(axes: Axes, head: HeadRole, key: Mapping[str, _Concept], longest: floa
     axes.axhline(2.1, color=GREY, linewidth=0.6)
     texts = list(enumerate(head.texts[:_CARD_TEXTS], start=3))
     for line, picked in texts:
-        write(0, line, _shorten(picked.text, start - 0.32))
+        write(0, line, shorten(picked.text, start - 0.32))
         write(start - 0.06, line, key[picked.concept].code, **right)
         write(_CARD, line, f"{picked.share:.1%}", **right)
     _bars(axes, [(line, start, each.share / longest * length, key[each.concept]) for line, each in texts], 0.65)
@@ -394,7 +394,7 @@ def _wrap(text: str, width: float) -> list[str]:
     return textwrap.wrap(text, max(1, int(0.93 * characters)))
 
 
-def _shorten(text: str, width: float) -> str:
+def shorten(text: str, width: float) -> str:
     """The text, or as much of its beginning as fits into `width`, with "…"."""
     if _text_width(text) <= width:
         return text

@@ -19,10 +19,10 @@ class Tower(nn.Module):
     """The hook points of one tower and the constants of its residual stream.
 
     Hook names, below `visual.` or `text.`: `blocks.{l}.hook_resid_pre`, `blocks.{l}.attn.hook_pattern`
-    (image, head, token, token), `blocks.{l}.attn.hook_z` (image, token, head, width), `blocks.{l}.hook_attn_out`,
-    `blocks.{l}.hook_mlp_out`, `blocks.{l}.hook_resid_post` (image, token, D), `ln_final.hook_scale` (image, ..., 1),
-    `hook_embed` (image, ..., embed), the embedding before it is normalised. `hook_attn_out` and `hook_mlp_out` are what
-    is added to the residual stream, layer scale included.
+    (image, head, token, token), `blocks.{l}.attn.hook_v` and `blocks.{l}.attn.hook_z` (image, token, head, width),
+    `blocks.{l}.hook_attn_out`, `blocks.{l}.hook_mlp_out`, `blocks.{l}.hook_resid_post` (image, token, D),
+    `ln_final.hook_scale` (image, ..., 1), `hook_embed` (image, ..., embed), the embedding before it is normalised.
+    `hook_attn_out` and `hook_mlp_out` are what is added to the residual stream, layer scale included.
     """
 
     pooling: bool = False
