@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from headroles.adapt.train import Step
 
 @click.command()
-@click.option("--model", default="shapes", show_default=True, help="Name, folder or hub id; see `headroles models`.")
+@click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
+@click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
 @click.option("--task", help="Built-in task, folder, CSV file or data set; see --list-tasks.  [default: shapes:tiny]")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
 @click.option("--template", help="Prompt with {} for the class.  [default: the task's own]")
@@ -96,7 +97,10 @@ def command(
 def _job(options: dict[str, Any]) -> Job:
     """The job that the options describe."""
     from headroles.adapt.run import Job
+    from headroles.checkpoints.checkpoint import join_activation
 
+    # One name says it all, so that the adapter's base model can be found again.
+    options["model"] = join_activation(options["model"], options.pop("activation", None))
     if "core" in options:
         options["core"] = split_names(options["core"])
     dear, train = (

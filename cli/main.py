@@ -16,6 +16,7 @@ _COMMANDS = {
     "attend": "Draw where heads look on images.",
     "debias": "Damp the heads of a spurious concept; measure the worst group.",
     "diff": "Compare two role maps: which heads changed their role.",
+    "doctor": "Look at a model: what it is, whether it is read exactly, what works with it.",
     "evaluate": "Test an adapter on its own task or on others.",
     "merge": "Put the shards of a scoring run together.",
     "models": "List the models that `--model` knows by name.",

@@ -43,7 +43,7 @@ def _workers(context: click.Context, option: click.Parameter, text: str) -> int 
 
 
 SECTIONS = {
-    "Model and images": ("model", "images", "by", "count", "column", "split", "strict"),
+    "Model and images": ("model", "activation", "images", "by", "count", "column", "split", "strict"),
     "What is computed": (
         "layers", "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts",
         "permutations", "bootstraps", "seed",
@@ -57,7 +57,8 @@ SECTIONS = {
 
 
 @click.command(cls=SectionedCommand, sections=SECTIONS, epilog=IMAGES)
-@click.option("--model", default="shapes", show_default=True, help="Name (see `headroles models`), folder or hub id.")
+@click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
+@click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
 @click.option("--images", default="shapes", show_default=True, help="What the heads see; see IMAGES below.")
 @click.option(
     "--by",
@@ -160,10 +161,12 @@ def command(
     discover also the bank, probes.csv). Without arguments it scores the bundled model on rendered scenes, offline.
     Under `torchrun -m headroles score` the processes share the images.
     """
+    from headroles.checkpoints.checkpoint import join_activation
     from headroles.cli.reading_bar import ReadingBar
     from headroles.cli.score_variants import check_placed, run_variant
 
     check_placed(by, concepts, {**given, "resume": resume})
+    given["model"] = join_activation(given["model"], given.pop("activation"))
     with ReadingBar(given["images"]) as bar:
         if by == "images" or concepts == "discover":
             scored = run_variant(by, given, output, device=device, overwrite=overwrite, progress=bar)

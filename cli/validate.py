@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("role_map", type=click.Path(path_type=Path), default="headroles-output/role_map.json")
-@click.option("--model", help="Name, folder or hub id; default: the role map's.")
+@click.option("--model", help="Name, folder, file or hub id; default: the role map's.")
 @click.option(
     "--images",
     help="Labelled images: shapes, a folder CONCEPT/VALUE/ or VALUE/, or a CSV file; default: shapes for that model.",
