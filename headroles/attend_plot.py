@@ -96,7 +96,7 @@ def _head(figure: Figure, quantity: str) -> None:
         "What heads add to a text, patch by patch" if quantity == "contribution" else "Attention of CLS to patches"
     )
     note = (
-        "Exact parts of the cosine with the head's text; below each map their sum with CLS's own part."
+        "Exact parts of the cosine with the text; below each map the sum with CLS's own part."
         if quantity == "contribution"
         else "Softmax weights; below each map what is left for CLS itself."
     )
