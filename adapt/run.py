@@ -13,7 +13,7 @@ from typing import Any
 from headroles.adapt.adapter import CONFIG, FILES, METRICS, TABLE, AdapterInfo, save_adapter
 from headroles.adapt.checkpoint import Checkpoint, difference
 from headroles.adapt.config import DearConfig, TrainConfig
-from headroles.adapt.dear import Dear
+from headroles.adapt.dear import Dear, check_adaptable
 from headroles.adapt.evaluate import PROTOCOLS, WITH_TARGETS, default_targets, evaluate, retention
 from headroles.adapt.metrics import Measure, read_measures, to_csv, to_json
 from headroles.adapt.processes import check_precision, is_main, join, on_main
@@ -117,6 +117,7 @@ def adapt(
     on_main(lambda: check_output(output, resume, overwrite, len(folders) > 1))
     tasks = _Tasks.open(job)
     clip = load(job.model, place)
+    check_adaptable(clip)
     check_precision(clip.device, job.train.precision)
     role_map, note = on_main(lambda: find_role_map(job, clip, list(folders.values()) if resume else []))
     runs = [_Run(job, clip, role_map, tasks, seed, folder) for seed, folder in folders.items()]

@@ -45,20 +45,22 @@ class HeadReference:
         """One pass over the images; broken files are left out.
 
         `layers`: those to keep, all by default. `pool`: how many images to keep whole, drawn with `seed` (each takes
-        tokens x width numbers a layer); 0 for the mean alone.
+        tokens x width numbers a layer); 0 for the mean alone. A pooling layer (SigLIP) sees one token, so
+        it is collected alone.
         """
         layers = tuple(range(model.visual.layers)) if layers is None else tuple(sorted(set(layers)))
         names = [f"visual.blocks.{layer}.attn.hook_z" for layer in layers]
         drawn = np.random.default_rng([seed, 3]).permutation(len(images))[:pool]
-        shape = (len(layers), 1 + model.patches, model.visual.heads, model.visual.head_width)
-        total, count, kept = torch.zeros(shape, dtype=torch.float64, device=model.device), 0, []
+        if model.visual.pooling and model.visual.layers in layers and len(layers) > 1:
+            raise InputError(f"layers: layer {model.visual.layers}, of the pooling head, is to be collected alone")
+        total, count, kept = 0.0, 0, []
         with recording(model, {name: torch.clone for name in names}) as seen:
             for index, pixels, _ in batches(images, batch, workers):
                 if not len(index):
                     continue
                 model(pixels.to(model.device, model.dtype))
                 z = torch.stack([seen[name] for name in names], 1)
-                total += z.double().sum(0)
+                total = total + z.double().sum(0)
                 count += len(index)
                 kept.append(z[torch.from_numpy(np.isin(index.numpy(), drawn)).to(z.device)])
         if not count:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,17 +11,26 @@ from headroles.errors import InputError
 
 if TYPE_CHECKING:
     from headroles.moments import HeadMoments
+    from headroles.pass_state import PassState
     from headroles.role_map import RoleMap
 
 _FILES = ("role_map.json", "role_map.csv", "moments.safetensors")
 
 
-def check_output(folder: Path, overwrite: bool) -> None:
-    """Make the folder, and refuse one that cannot be written or already holds a role map."""
-    taken = [name for name in _FILES if (folder / name).exists()]
+def check_output(folder: Path, overwrite: bool, files: Sequence[str] = _FILES) -> None:
+    """Refuse a folder that cannot be written or already holds one of the files; it is made when they are."""
+    taken = [name for name in files if (folder / name).exists()]
     if taken and not overwrite:
         raise InputError(f"output: {folder} already holds {taken[0]}; give another --output or --overwrite")
     check_writable(folder)
+
+
+def check_state(state: PassState, resume: bool, overwrite: bool) -> None:
+    """Refuse to begin where a pass was left unfinished, unless it is to go on or to be replaced."""
+    if resume and overwrite:
+        raise InputError("resume and overwrite exclude each other; give one of them")
+    if state.files() and not (resume or overwrite):
+        raise InputError(f"output: {state.folder.parent} holds an unfinished pass; --resume it or --overwrite it")
 
 
 def check_free(*files: Path) -> None:
@@ -30,20 +41,20 @@ def check_free(*files: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder; InputError where it cannot be made or written to."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"output: {folder} is a file; give a folder")
+    """InputError where the folder cannot be made or written to. Nothing is left behind, so an error leaves nothing."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise InputError(f"output: {there} is a file; give a folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".headroles.partial"
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
-        raise InputError(f"output: cannot write to {folder} ({error.strerror}); give another --output") from error
+        raise InputError(f"output: cannot write to {there} ({error.strerror}); give another --output") from error
 
 
-def write_results(role_map: RoleMap, moments: HeadMoments, folder: Path) -> None:
-    """role_map.json, role_map.csv and moments.safetensors; each appears in one step, the map last."""
+def write_results(role_map: RoleMap, moments: HeadMoments, folder: Path) -> tuple[Path, ...]:
+    """Write and name role_map.json, role_map.csv and moments.safetensors; each appears in one step, the map last."""
+    folder.mkdir(parents=True, exist_ok=True)
     moments.save(folder / "moments.safetensors")
     role_map.save(folder / "role_map.csv")
     role_map.save(folder / "role_map.json")
+    return tuple(folder / name for name in _FILES)

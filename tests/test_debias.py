@@ -9,10 +9,12 @@ from PIL import Image
 
 from headroles import FolderImages, HookedCLIP, InputError, ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
 from headroles.ablate import ablating
-from headroles.debias import Bench, DebiasConfig, debias, debias_by_weights, matched_heads, worst_group
+from headroles.cue_bench import CueBench, DebiasConfig
+from headroles.debias import debias, debias_by_weights, worst_group
 from headroles.grouped_images import open_grouped
 from headroles.head_reference import HeadReference
 from headroles.head_weights import HeadWeights, LearnConfig, learn_factors
+from headroles.matched_heads import matched_heads
 from headroles.moments import observe_with_embedding
 from headroles.score import score
 from headroles.shapes import cues
@@ -27,12 +29,12 @@ def bundled() -> tuple[HookedCLIP, RoleMap]:
 
 
 @pytest.fixture(scope="module")
-def bench(bundled) -> Bench:
+def bench(bundled) -> CueBench:
     """The default task, with fewer pictures."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cues, "SIZES", {"train": 20, "val": 12, "test": 40})
         grouped = open_grouped("shapes", bundled[0].processor)
-        return Bench(*bundled, grouped, DebiasConfig(draws=20, resamples=50))
+        return CueBench(*bundled, grouped, DebiasConfig(draws=20, resamples=50))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_dropping_a_head_is_the_mean_ablation_with_the_direct_effect(bench):
 
 
 def test_the_total_effect_is_that_of_mean_ablation(bundled, bench):
-    total = Bench.__new__(Bench)
+    total = CueBench.__new__(CueBench)
     total.__dict__ |= bench.__dict__ | {"config": DebiasConfig(effect="total"), "_reference": None}
     found = total.dropped([(6, 3)])[:4]
     train = np.flatnonzero(bench.grouped.splits == "train")
