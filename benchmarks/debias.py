@@ -14,7 +14,8 @@ import click
 import numpy as np
 
 from headroles import ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
-from headroles.debias import Bench, DebiasConfig, debias, debias_by_weights
+from headroles.cue_bench import CueBench, DebiasConfig
+from headroles.debias import debias, debias_by_weights
 from headroles.grouped_images import open_grouped
 from headroles.head_weights import LearnConfig
 from headroles.hooked_clip import HookedCLIP
@@ -43,7 +44,7 @@ def measure(
 ) -> dict[str, tuple[float, float]]:
     """Way -> worst-group and mean accuracy."""
     grouped = open_grouped(f"shapes:{task.name}", model.processor, seed)
-    bench = Bench(model, role_map, grouped, DebiasConfig(draws=draws, resamples=2, seed=seed))
+    bench = CueBench(model, role_map, grouped, DebiasConfig(draws=draws, resamples=2, seed=seed))
     prompts = bench.with_config(DebiasConfig("prompts", draws=1, resamples=2, seed=seed))
     found = {"zero-shot": debias(prompts, [(6, 3)]).before}
     rows = {}

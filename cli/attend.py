@@ -73,6 +73,7 @@ def command(
     found = attend_images(clip, open_files(images, clip.processor), chosen, directions, batch)
     if path:
         check_writable(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
         quantity = "attention" if attention else "contribution"
         write_figure(attend_figure(found, chosen, texts, clip.processor, quantity, own_scales), path)
     if as_json:

@@ -59,7 +59,8 @@ def command(
     Class vectors come from the training images, which may be biased, or from prompts. The same is done with matched
     random heads. With --learn the heads' factors are learned on the val images instead, groups balanced.
     """
-    from headroles.debias import Bench, DebiasConfig, debias, debias_by_weights, to_text
+    from headroles.cue_bench import CueBench, DebiasConfig
+    from headroles.debias import debias, debias_by_weights, to_text
     from headroles.grouped_images import open_grouped
     from headroles.head_weights import HeadWeights, LearnConfig
     from headroles.models import load
@@ -80,7 +81,7 @@ def command(
     weights = HeadWeights.load(head_weights) if head_weights else None
     clip = load(model or scored.model.name, device)
     check_model(scored, clip)
-    bench = Bench(clip, scored, open_grouped(task, clip.processor, config.seed), config, batch, workers)
+    bench = CueBench(clip, scored, open_grouped(task, clip.processor, config.seed), config, batch, workers)
     if learn:
         weights = bench.learn(learning)
     if weights:
@@ -89,6 +90,7 @@ def command(
         found = debias(bench, [(head.layer, head.head) for head in chosen])
     if learn:
         check_writable(learn.parent)
+        learn.parent.mkdir(parents=True, exist_ok=True)
         weights.save(learn)
     if as_json:
         import dataclasses

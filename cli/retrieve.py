@@ -98,6 +98,7 @@ def command(
         from headroles.retrieve_plot import contact_sheet
 
         check_writable(output.parent)
+        output.parent.mkdir(parents=True, exist_ok=True)
         write_figure(contact_sheet(found, query, images, title), output)
     if as_json:
         import dataclasses
@@ -143,7 +144,7 @@ def _evaluate(
 ) -> None:
     from headroles.labelled_images import open_labelled
     from headroles.models import load
-    from headroles.retrieval_precision import precision_rows, to_table
+    from headroles.precision_at_k import precision_rows, to_table
     from headroles.role_heads import check_model
 
     clip = load(model or scored.model.name, device)

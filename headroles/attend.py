@@ -18,7 +18,7 @@ from torch import Tensor
 from headroles.errors import InputError
 from headroles.heads import Head
 from headroles.hooked_clip import HookedCLIP, recording
-from headroles.images import ImageFiles, ShapesImages, batches
+from headroles.images import Images, batches
 from headroles.role_map import HeadRole
 
 _SCALE = "visual.ln_final.hook_scale"
@@ -26,7 +26,7 @@ _SCALE = "visual.ln_final.hook_scale"
 
 @dataclass(frozen=True)
 class HeadViews:
-    """Where some heads look on a batch of images; token 0 is CLS, patches follow row by row."""
+    """Where some heads look on a batch of images; tokens are CLS, registers if any, then patches row by row."""
 
     heads: tuple[Head, ...]
     """(layer, head)."""
@@ -37,10 +37,17 @@ class HeadViews:
     cosine: Float[Tensor, "image head"]
     """Cosine of the whole embedding with the head's text."""
 
-    @property
-    def side(self) -> int:
-        """Patches a side of the square picture."""
-        return round((self.attention.shape[-1] - 1) ** 0.5)
+    patches: int
+    """How many of the tokens, the last ones, are patches."""
+
+    def grid(self, quantity: str) -> Float[Tensor, "image head row column"]:
+        """ "contribution" or "attention" of the patches, as they lie on the picture."""
+        side = round(self.patches**0.5)
+        return getattr(self, quantity)[..., -self.patches :].unflatten(-1, (side, side))
+
+    def rest(self, quantity: str) -> Float[Tensor, "image head"]:
+        """The same of all tokens that are no patch: CLS, and registers."""
+        return getattr(self, quantity)[..., : -self.patches].sum(-1)
 
 
 @torch.inference_mode()
@@ -53,19 +60,17 @@ def attend(
     """What every token adds to each head's part of the unit embedding along the head's own direction.
 
     `directions` are unit text embeddings, one a head. One forward; only the layers of `heads` are hooked.
-    Raises InputError where there are no heads, or not one direction a head.
+    Raises InputError where there are no heads, or not one direction a head, or attention pools the embedding (SigLIP):
+    there no row is read, so what a head reads where is a question with one more sum in its answer.
     """
     if model.visual.pooling:
-        raise InputError(
-            f"model: {model.model_name} pools its tokens by attention; where a head looks is shown for models that "
-            "read CLS, such as CLIP"
-        )
+        raise InputError(f"model: attention pools the embedding of {model.model_name}; expected one read at CLS")
     if not heads or len(directions) != len(heads):
         raise InputError(f"heads: expected one text a head and at least one head, got {len(heads)}, {len(directions)}")
     rows: dict[int, list[int]] = {}
     for layer, head in heads:
         rows.setdefault(layer, []).append(head)
-    names = {_SCALE: torch.clone}
+    names = {_SCALE: lambda scale: scale if scale.ndim == 2 else scale[:, 0]}
     for layer, own in rows.items():
         names[f"visual.blocks.{layer}.attn.hook_pattern"] = lambda pattern, own=own: pattern[:, own, 0].clone()
         names[f"visual.blocks.{layer}.attn.hook_v"] = lambda value, own=own: value[:, :, own].clone()
@@ -81,7 +86,7 @@ def attend(
         written.append(looks * values / (seen[_SCALE] * length))
         attention.append(looks)
     cosine = embedding / length @ directions.T
-    return HeadViews(tuple(heads), torch.stack(written, 1), torch.stack(attention, 1), cosine)
+    return HeadViews(tuple(heads), torch.stack(written, 1), torch.stack(attention, 1), cosine, model.patches)
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def directions_of(
 
 def attend_images(
     model: HookedCLIP,
-    images: ImageFiles | ShapesImages,
+    images: Images,
     heads: Sequence[HeadRole],
     directions: Float[Tensor, "head embed"],
     batch: int = 16,
@@ -122,7 +127,7 @@ def attend_images(
         views = attend(model, pixels, places, directions)
         for row, number in enumerate(index.tolist()):
             parts = (getattr(views, name)[row : row + 1].cpu() for name in ("contribution", "attention", "cosine"))
-            found.append(ImageView(images.name(number), pixels[row], HeadViews(views.heads, *parts)))
+            found.append(ImageView(images.name(number), pixels[row], HeadViews(views.heads, *parts, views.patches)))
     return found
 
 
@@ -131,8 +136,7 @@ def describe(found: Sequence[ImageView], heads: Sequence[HeadRole], texts: Seque
     rows = []
     for view in found:
         for number, (head, text) in enumerate(zip(heads, texts, strict=True)):
-            split, side = view.views.contribution[0, number], view.views.side
-            looks = view.views.attention[0, number]
+            split, looks = view.views.contribution[0, number], view.views.attention[0, number]
             rows.append(
                 {
                     "image": view.image,
@@ -142,9 +146,9 @@ def describe(found: Sequence[ImageView], heads: Sequence[HeadRole], texts: Seque
                     "text": text,
                     "contribution": split.sum().item(),
                     "contribution_of_cls": split[0].item(),
-                    "contribution_of_patches": split[1:].unflatten(0, (side, side)).tolist(),
+                    "contribution_of_patches": view.views.grid("contribution")[0, number].tolist(),
                     "attention_to_cls": looks[0].item(),
-                    "attention_to_patches": looks[1:].unflatten(0, (side, side)).tolist(),
+                    "attention_to_patches": view.views.grid("attention")[0, number].tolist(),
                     "cosine": view.views.cosine[0, number].item(),
                 }
             )

@@ -74,7 +74,7 @@ def attend_figure(
 
 def _scales(found: Sequence[ImageView], quantity: str, own: bool) -> list[Normalize]:
     """Every head's scale over all images: from 0 for attention, around 0 for contributions."""
-    tops = [getattr(view.views, quantity)[0, :, 1:].abs().amax(-1) for view in found]
+    tops = [view.views.grid(quantity)[0].abs().amax((-1, -2)) for view in found]
     top = torch.stack(tops).amax(0).clamp_min(1e-12)
     top = top if own else top.max().expand(len(top))
     return [Normalize(-each if quantity == "contribution" else 0, each) for each in top.tolist()]
@@ -96,7 +96,7 @@ def _head(figure: Figure, quantity: str) -> None:
         "What heads add to a text, patch by patch" if quantity == "contribution" else "Attention of CLS to patches"
     )
     note = (
-        "Exact parts of the cosine with the head's text; below each map their sum with CLS's own part."
+        "Exact parts of the cosine with the text; below each map the sum with CLS's own part."
         if quantity == "contribution"
         else "Softmax weights; below each map what is left for CLS itself."
     )
@@ -119,8 +119,8 @@ def _map(
     axes: Axes, picture: Float[ndarray, "height width 3"], view: ImageView, place: int, quantity: str, scale: Normalize
 ) -> None:
     """The map over a pale grey copy of the picture."""
-    side, (height, width, _) = view.views.side, picture.shape
-    values = getattr(view.views, quantity)[0, place, 1:].unflatten(0, (side, side)).numpy()
+    height, width, _ = picture.shape
+    values = view.views.grid(quantity)[0, place].numpy()
     grey = picture @ np.array([0.299, 0.587, 0.114])
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     axes.imshow(grey, cmap="gray", vmin=-0.9, vmax=1, extent=extent)
@@ -138,9 +138,9 @@ def _name(axes: Axes, head: HeadRole, text: str, view: ImageView, place: int, qu
     if quantity == "contribution":
         axes.annotate(shorten(text, whole / 72), (0, 1), (0, 4), "axes fraction", "offset points", color=INK)
         split = view.views.contribution[0, place]
-        note = f"sum {split.sum().item():+.3f}  (CLS {split[0].item():+.3f})"
+        note = f"sum {split.sum().item():+.3f}  (CLS {view.views.rest(quantity)[0, place].item():+.3f})"
     else:
-        note = f"CLS {view.views.attention[0, place, 0].item():.2f}"
+        note = f"CLS {view.views.rest(quantity)[0, place].item():.2f}"
     axes.annotate(note, (0, 0), (0, -10), "axes fraction", "offset points", color=GREY)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError
-from headroles.images import ImageFiles, Preprocess
+from headroles.images import ImageFiles, Images, Preprocess
 
 SPLITS = ("train", "val", "test")
 
@@ -27,7 +27,7 @@ class GroupedImages:
     """Images, and every image's class, group value and split."""
 
     name: str
-    images: ImageFiles | CueImages = field(repr=False)
+    images: Images = field(repr=False)
     """index -> (index, pixels or an error text)."""
     classes: tuple[str, ...]
     values: tuple[str, ...]

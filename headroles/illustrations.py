@@ -20,7 +20,7 @@ from headroles.hooked_clip import HookedCLIP
 from headroles.image_index import ImageIndex, index_in_memory
 from headroles.images import FolderImages, ImageFiles, ShapesImages
 from headroles.labelled_images import ABSENT, LabelledImages, open_labelled
-from headroles.retrieval_precision import chance, hits, summarize
+from headroles.precision_at_k import chance, hits, summarize
 from headroles.retrieve import Query, head_weights, retrieve
 from headroles.role_heads import check_model, choose_heads
 from headroles.role_map import HeadRole, RoleMap

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from headroles.errors import InputError
-from headroles.images import ImageFiles, ShapesImages, batches
+from headroles.images import ImageFiles, Images, batches
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,7 +138,7 @@ def build_index(
 
 
 def index_in_memory(
-    model: HookedCLIP, images: ImageFiles | ShapesImages, layers: Sequence[int], batch: int = 64, workers: int = 0
+    model: HookedCLIP, images: Images, layers: Sequence[int], batch: int = 64, workers: int = 0
 ) -> tuple[ImageIndex, Float[ndarray, "row"]]:
     """The same without a folder, in float32, of images that have no files either; and every row's number among them."""
     rows, numbers, broken = [], [], {}

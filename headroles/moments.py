@@ -221,7 +221,7 @@ def observe_with_embedding(
     layers: Sequence[int],
     precision: str = "no",
 ) -> tuple[Float[Tensor, "image layer head width"], Float[Tensor, "image embed"]]:
-    """`observe`'s u and the unit embeddings of the same forward."""
+    """`observe`'s u, and the unit embeddings of the same forward."""
     pixel_values = pixel_values.to(model.device, model.dtype, non_blocking=True)
     if model.visual.pooling:
         with half_precision(model.device, precision):
@@ -230,7 +230,8 @@ def observe_with_embedding(
     z_names = [f"visual.blocks.{layer}.attn.hook_z" for layer in layers]
     names = {name: _cls_row for name in z_names} | {scale_name: _cls_scale}
     with recording(model, names) as seen, half_precision(model.device, precision):
-        embedding = model(pixel_values).to(model.dtype)
+        embedding = model(pixel_values)
+    embedding = embedding.to(model.dtype)
     length = embedding.norm(dim=-1, keepdim=True)
     u = torch.stack([seen[name] for name in z_names], 1) / (seen[scale_name] * length)[:, :, None, None]
     return u, embedding / length

@@ -55,7 +55,8 @@ def check_model(role_map: RoleMap, model: HookedCLIP) -> None:
 
 def _named_heads(role_map: RoleMap, names: str) -> tuple[HeadRole, ...]:
     scored = {(head.layer, head.head): head for head in role_map}
-    chosen = parse_heads(names, role_map.model.layers, role_map.model.heads)
+    layers = max(role_map.model.layers, max(role_map.layers) + 1)  # Pooling heads count as one layer more.
+    chosen = parse_heads(names, layers, role_map.model.heads)
     if "*" in names:
         chosen = tuple(head for head in chosen if head in scored)
     missing = [head for head in chosen if head not in scored]

@@ -42,6 +42,27 @@ def test_tokens_sum_to_the_heads_contribution(make_clip, tokenizer, dtype, bound
     torch.testing.assert_close(found.cosine, model.embed_images(pixels) @ directions.T)
 
 
+@pytest.mark.parametrize("family", ["vit", "dinov2", "dinov2_with_registers"])
+def test_tokens_sum_to_the_heads_contribution_in_other_families_and_registers_are_no_patches(make_vision, family):
+    model = HookedCLIP(make_vision(family).double(), family)
+    pixels, directions = draw(model), unit(model, 3)
+    found = attend(model, pixels, HEADS, directions)
+    parts = image_contributions(model, pixels)
+    layer, head = zip(*HEADS, strict=True)
+    expected = torch.einsum("ihd,hd->ih", parts.heads[:, list(layer), list(head)], directions)
+    expected = expected / parts.total().norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(found.contribution.sum(-1), expected, rtol=1e-10, atol=1e-14)
+    assert found.grid("contribution").shape == (3, 3, 4, 4)
+    total = found.grid("attention").sum((-1, -2)) + found.rest("attention")
+    torch.testing.assert_close(total, torch.ones(3, 3, dtype=torch.float64))
+
+
+def test_a_model_that_pools_is_refused(make_siglip, tokenizer):
+    model = HookedCLIP(make_siglip(), "tiny siglip", tokenizer)
+    with pytest.raises(InputError, match="attention pools the embedding of tiny siglip"):
+        attend(model, draw(model), HEADS, unit(model, 3))
+
+
 def test_only_the_asked_layers_are_hooked_and_no_hook_stays(model):
     points = {name: point for name, point in model.hook_dict.items() if "attn" in name}
     hooked = set()

@@ -15,7 +15,7 @@ from headroles.attend import attend, directions_of
 from headroles.illustrations import illustrate, open_images
 from headroles.image_index import index_in_memory
 from headroles.models import load
-from headroles.retrieval_precision import hits
+from headroles.precision_at_k import hits
 from headroles.retrieve import Query, head_weights, retrieve
 from headroles.role_heads import choose_heads
 from headroles.score import score

@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from headroles import InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions
+from headroles import HookedCLIP, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions
 from headroles import image_index as index_module
 from headroles import retrieve as retrieve_module
 from headroles.image_index import ImageIndex, build_index, index_in_memory
 from headroles.images import FolderImages, ImageFiles
 from headroles.models import load
-from headroles.retrieval_precision import chance, hits, summarize
+from headroles.precision_at_k import chance, hits, summarize
 from headroles.retrieve import HeadSpace, find_query, retrieve, top_rows
 from headroles.score import score
 from headroles.shapes import NAMES
@@ -69,6 +69,20 @@ def test_all_heads_and_the_other_terms_rank_as_the_whole_embedding_does(tiny, fo
     by_sum, _ = top_rows(lambda start, stop: summed[start:stop], len(index), summed, 5, own)
     whole, _ = top_rows(lambda start, stop: centred[start:stop], len(index), centred, 5, own)
     assert (by_sum == whole).all()
+
+
+@pytest.mark.parametrize("family", ["siglip", "dinov2"])
+@torch.inference_mode()
+def test_the_index_holds_the_heads_parts_in_other_families(make_siglip, make_vision, tokenizer, tiny, folder, family):
+    clip = make_siglip() if family == "siglip" else make_vision(family)
+    model = HookedCLIP(clip, family, tokenizer if family == "siglip" else None, tiny.processor)
+    index, _ = index_in_memory(model, FolderImages(folder, model.processor), LAYERS)
+    parts = image_contributions(model, pixels_of(index, model, folder))
+    unit = parts.heads[:, 1, 2] / parts.total().norm(dim=-1, keepdim=True)
+    weights = np.zeros((3, 4), np.float32)
+    weights[1, 2] = 1
+    expected = (unit - unit.mean(0)).numpy()
+    np.testing.assert_allclose(HeadSpace(index, weights).rows(), expected, atol=2e-5 * np.abs(expected).max() + 1e-6)
 
 
 def test_neighbours_are_those_of_the_centred_contributions(tiny, folder, monkeypatch):
