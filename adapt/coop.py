@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from headroles.adapt.examples import Example
-from headroles.adapt.layouts import list_images
 from headroles.adapt.task import Task
 from headroles.errors import InputError
+from headroles.images import list_images
 from headroles.prompts import TEMPLATE
 
 

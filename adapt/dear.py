@@ -57,6 +57,7 @@ class Dear(nn.Module):
     def __init__(self, model: HookedCLIP, role_map: RoleMap, config: DearConfig | None = None, seed: int = 1) -> None:
         super().__init__()
         config = config or DearConfig()
+        check_adaptable(model)
         check_role_map(role_map, model)
         if config.text_tokens > model.context:
             raise InputError(f"text_tokens must be at most the context, {model.context}, got {config.text_tokens}")
@@ -261,6 +262,20 @@ class Dear(nn.Module):
         trained = sum(parameter.numel() for parameter in self.parameters())
         whole = trained + sum(parameter.numel() for parameter in self.model.parameters())
         return f"trainable params: {trained:,} || all params: {whole:,} || trainable%: {100 * trained / whole:.4f}"
+
+
+def check_adaptable(model: HookedCLIP) -> None:
+    """InputError where DeAR cannot act on a model: it classifies CLIP's CLS token by texts."""
+    if model.text is None:
+        raise InputError(
+            f"model: {model.model_name} is a {model.family.title} without a text tower; adapters classify images by "
+            "their classes' texts, so take a CLIP"
+        )
+    if model.visual.pooling:
+        raise InputError(
+            f"model: {model.model_name} is a {model.family.title}, which has no CLS token: attention pools its "
+            "patches, and role masks shield a CLS token; take a CLIP"
+        )
 
 
 def _first_layers(model: HookedCLIP, config: DearConfig) -> tuple[int, int]:

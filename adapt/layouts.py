@@ -12,7 +12,7 @@ from headroles.adapt.examples import RowSource
 from headroles.adapt.splits import SPLIT_NAMES, Row, make_task
 from headroles.adapt.task import Task
 from headroles.errors import InputError
-from headroles.images import SUFFIXES
+from headroles.images import list_images
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -47,17 +47,6 @@ def _class_rows(root: Path, folder: Path, split: str) -> Iterator[Row]:
 
 def _subfolders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def list_images(folder: str | os.PathLike) -> Iterator[str]:
-    """The image files below a folder, sorted by path within every folder, hidden ones left out; none is opened."""
-    with os.scandir(folder) as entries:
-        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    for entry in visible:
-        if entry.is_dir():
-            yield from list_images(entry.path)
-        elif entry.name.lower().endswith(SUFFIXES):
-            yield entry.path
 
 
 def read_csv(path: Path, template: str | None = None) -> Task:

@@ -9,17 +9,19 @@ from importlib import import_module
 import click
 
 import headroles
-from headroles.errors import InputError
+from headroles.errors import InputError, ToldElsewhere
 
 _COMMANDS = {
     "adapt": "Adapt a CLIP to a task from a few images a class.",
     "diff": "Compare two role maps: which heads changed their role.",
     "evaluate": "Test an adapter on its own task or on others.",
+    "merge": "Put the shards of a scoring run together.",
     "models": "List the models that `--model` knows by name.",
     "plot": "Draw a role map or an adapter.",
     "predict": "Say what is in images with an adapter.",
     "probes": "List the bundled probe banks.",
     "score": "Turn images into a role map of a CLIP's heads.",
+    "validate": "Cut heads: does a concept die with its heads, and it alone?",
 }
 
 
@@ -54,9 +56,13 @@ def main() -> None:
     try:
         code = group(standalone_mode=False)
     except click.ClickException as error:
+        if int(os.environ.get("RANK", "0")) > 0:
+            sys.exit(2)  # One of several processes with the same mistake in their options: the first one says it.
         _fail(error.format_message())
     except click.Abort:
         sys.exit(130)
+    except ToldElsewhere:
+        sys.exit(2)
     except (InputError, OSError) as error:
         _fail(str(error))
     except Exception as error:

@@ -7,105 +7,208 @@ from typing import TYPE_CHECKING
 
 import click
 
+from headroles.cli.ablation import ablation_options
+from headroles.cli.sections import SectionedCommand
+
 if TYPE_CHECKING:
-    from headroles.role_map import RoleMap
+    from headroles.score_job import Scored
+
+IMAGES = """
+\b
+IMAGES are one of
+  shapes                      rendered scenes, offline
+  photos/                     a folder of image files, at any depth
+  list.csv                    a table with a column of paths (--column)
+  shards/  shards/*.tar  "shards/{000..010}.tar"     tar files, as webdataset writes
+  data/  data/*.parquet       parquet files with a column of images (--column)
+  saved/                      a folder that datasets' save_to_disk wrote (--split)
+  hf:NAME  hf:NAME:CONFIG     a data set of the Hugging Face hub, streamed (--split)
+With --by images they need labels: shapes, a folder CONCEPT/VALUE/, or a table path,CONCEPT,CONCEPT...
+"""
 
 
-@click.command()
-@click.option("--model", default="shapes", show_default=True, help="Name, folder or hub id; see `headroles models`.")
-@click.option("--images", default="shapes", show_default=True, help="Folder of images, or shapes for rendered scenes.")
+def _batch(context: click.Context, option: click.Parameter, text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(f"must be auto or a number from 1 on, got {text!r}")
+    return int(text)
+
+
+def _workers(context: click.Context, option: click.Parameter, text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise click.BadParameter(f"must be auto or a number from 0 on, got {text!r}")
+    return int(text)
+
+
+SECTIONS = {
+    "Model and images": ("model", "images", "count", "column", "split", "strict"),
+    "What is computed": ("by", "layers", "bootstraps", "seed"),
+    "By texts": (
+        "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "permutations",
+        "concepts", "encoder", "noise", "min_cluster_size",
+    ),
+    "By images": ("shares",),
+    "Roles": ("roles_by", "low", "high"),
+    "How it runs": ("device", "precision", "compile", "batch", "workers", "shard", "resume", "save_every"),
+    "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
+    "Results": ("output", "overwrite"),
+}  # fmt: skip
+
+
+@click.command(cls=SectionedCommand, sections=SECTIONS, epilog=IMAGES)
+@click.option("--model", default="shapes", show_default=True, help="Name (see `headroles models`), folder or hub id.")
+@click.option("--images", default="shapes", show_default=True, help="What the heads see; see IMAGES below.")
 @click.option(
-    "--by",
-    type=click.Choice(["texts", "images"]),
-    default="texts",
-    show_default=True,
-    help="Describe heads by texts, or by images with labels: folder CONCEPT/VALUE/, CSV path,CONCEPT,... or shapes.",
+    "--count", type=click.IntRange(min=2),
+    help="Images to use, spread evenly over all; of a stream the first.  [default: 2000 scenes, or all images]",
 )
-@click.option("--count", type=click.IntRange(min=2), help="Images to use; default: 2000 scenes, or the whole folder.")
-@click.option("--probes", help="Bank or CSV file; default: shapes for the bundled model, else general.")
 @click.option(
-    "--concepts",
-    type=click.Choice(["bank", "discover"]),
-    default="bank",
-    show_default=True,
-    help="The bank's concepts, or clusters of the texts that heads pick (the bank then needs texts alone).",
+    "--column",
+    help="Column of a CSV file, parquet file or data set.  [default: path in a CSV file, else the only one of images]",
 )
-@click.option("--encoder", help="Sentence encoder of discover, folder or hub id; default: all-MiniLM-L6-v2.")
-@click.option("--noise", help="Texts of discover without a cluster: nearest (default) or own (a concept other).")
-@click.option("--min-cluster-size", type=int, help="Texts that make a cluster; default: a 30th, within 5 and 20.")
-@click.option("--layers", default="deep", show_default=True, help="deep (last third), all, or 8-11, or 3,6-7.")
-@click.option("--texts-per-head", type=int, help="Texts that describe a head (at most its width).")
-@click.option("--weights", help="A text counts its share of variance, or 1: variance or count.")
-@click.option("--selection", help="How TextSpan picks: std (original) or variance.")
-@click.option("--roles-by", help="threshold (default), quantile or null.")
-@click.option("--low", type=float, help="Attribute up to here (entropy, or quantile); default 0.5, by images 0.4.")
-@click.option("--high", type=float, help="Generalization from here on; default 0.6.")
-@click.option("--prior-correction/--no-prior-correction", default=None, help="Weigh concepts by their share of bank.")
-@click.option("--center-texts/--no-center-texts", default=None, help="Take the bank's mean text off.")
-@click.option("--permutations", type=int, help="Label shuffles of the null model.")
-@click.option("--bootstraps", type=int, help="Resamples of image blocks.")
-@click.option("--shares", help="By images: marginal (default), or unique: what no other concept explains.")
+@click.option("--split", help="Split of a data set, such as train.  [default: the only one]")
+@click.option(
+    "--probes",
+    help="Texts to describe heads with: a bank (see `headroles probes`) or a CSV file with columns text,concept.  "
+    "[default: shapes for the bundled model, else general]",
+)
+@click.option(
+    "--by", type=click.Choice(["texts", "images"]), default="texts", show_default=True,
+    help="Describe heads by the texts that span them, or by labels of the images that their output follows.",
+)
+@click.option(
+    "--concepts", type=click.Choice(["bank", "discover"]), default="bank", show_default=True,
+    help="Those of the bank, or clusters of the texts that heads pick (the CSV file then needs the column text alone).",
+)
+@click.option(
+    "--encoder", help="Sentence encoder to discover with, folder or hub id.  [default: all-MiniLM-L6-v2 of the hub]"
+)
+@click.option(
+    "--noise", help="Texts in no discovered cluster: nearest joins one, own calls them other.  [default: nearest]"
+)
+@click.option(
+    "--min-cluster-size", type=int, help="Texts that make a cluster.  [default: a 30th of all, within 5 and 20]"
+)
+@click.option(
+    "--shares", help="What a concept explains: marginal, all of it, or unique, what no other does.  [default: marginal]"
+)
+@click.option("--layers", default="deep", show_default=True, help="deep (the last third), all, or such as 8-11 or 3,6.")
+@click.option(
+    "--texts-per-head", type=int, help="Texts that describe a head, never more than its width.  [default: 20]"
+)
+@click.option(
+    "--weights", help="What a text counts: its share of variance, or 1 (count).  [default: variance]"
+)
+@click.option("--selection", help="How TextSpan picks: std (original) or variance.  [default: std]")
+@click.option("--roles-by", help="Rule for roles: threshold, quantile or null.  [default: threshold]")
+@click.option(
+    "--low", type=float, help="Attribute up to this entropy (that rule: quantile).  [default: 0.5; by images 0.4]"
+)
+@click.option(
+    "--high", type=float, help="Generalization from this entropy (or quantile) on.  [default: 0.6]"
+)
+@click.option(
+    "--prior-correction/--no-prior-correction", default=None,
+    help="Divide a concept's weight by its share of the bank.  [default: no]",
+)
+@click.option(
+    "--center-texts/--no-center-texts", default=None,
+    help="Take the bank's mean text off before picking.  [default: no]",
+)
+@click.option("--permutations", type=int, help="Label shuffles of the null model.  [default: 1000]")
+@click.option("--bootstraps", type=int, help="Resamples of image blocks, for intervals.  [default: 100]")
 @click.option("--seed", default=0, show_default=True, help="Seed of scenes, shuffles and resamples.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
-@click.option("--strict", is_flag=True, help="Refuse broken image files instead of leaving them out.")
+@click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda, cuda:1 ...")
 @click.option(
-    "--output", type=click.Path(path_type=Path), default="headroles-output", show_default=True, help="Folder."
+    "--precision",
+    help="Matrix products of the images' forward: no (fp32), bf16, fp16 (GPU only); sums are float64.  [default: no]",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a role map that is already in the output folder.")
-def command(
-    model: str,
-    images: str,
-    by: str,
-    count: int | None,
-    probes: str | None,
-    concepts: str,
-    encoder: str | None,
-    noise: str | None,
-    min_cluster_size: int | None,
-    device: str,
-    batch: int,
-    workers: int,
-    strict: bool,
-    output: Path,
-    overwrite: bool,
-    **settings: object,
-) -> None:
+@click.option("--compile", is_flag=True, help="Compile the MLPs with torch.compile: minutes at first, then faster.")
+@click.option(
+    "--batch", default="auto", show_default=True, callback=_batch,
+    help="Images a forward. auto: 64 on a CPU, 256 on a GPU, there in halves when memory runs out.",
+)
+@click.option(
+    "--workers", default="auto", show_default=True, callback=_workers,
+    help="Processes that decode images. auto: none on a CPU; beside a GPU one a core but one, up to 8.",
+)
+@click.option("--strict", is_flag=True, help="Refuse a broken image instead of naming it and leaving it out.")
+@click.option("--shard", help="Score part i of n alone, such as 3/8, for `headroles merge` to put together.")
+@click.option("--resume", is_flag=True, help="Go on with a pass that was stopped, to the same result.")
+@click.option(
+    "--save-every", type=click.FloatRange(min=0), default=60.0, show_default=True,
+    help="Seconds between two saves of an unfinished pass (in OUTPUT/unfinished).",
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), default="headroles-output", show_default=True,
+    help="Folder for the results.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace results, or an unfinished pass, in the output folder.")
+@ablation_options
+def command(output: Path, device: str, resume: bool, overwrite: bool, **given: object) -> None:
     """Turn images into a role map: what does each head of a CLIP do?
 
-    Writes role_map.json, role_map.csv and moments.safetensors (--by images: value_moments.safetensors; with
-    --concepts discover also the bank, probes.csv). Without arguments it scores the bundled model on rendered scenes,
-    offline.
+    Writes role_map.json, role_map.csv and moments.safetensors (value_moments.safetensors by images; probes.csv too
+    where concepts were discovered). Without arguments it scores the bundled model on rendered scenes, offline. Under
+    `torchrun -m headroles score` the processes share the images.
     """
-    from headroles.cli.score_variants import check_placed, open_variant, report_variant
-    from headroles.output import check_output, write_results
+    from headroles.cli.reading_bar import ReadingBar
+    from headroles.cli.score_variants import check_placed
+    from headroles.score_job import ScoreJob, run_job
 
-    given = {name: value for name, value in settings.items() if value is not None}
-    found = {"encoder": encoder, "noise": noise, "min_cluster_size": min_cluster_size}
-    check_placed(by, concepts, {**given, **found, "probes": probes})
-    check_output(output, overwrite)
-    bank = probes or ("shapes" if model == "shapes" else "general")
-    run = open_variant(by, concepts, model, images, bank, count, given, found, device)
-    with click.progressbar(length=len(run.images), label=f"{run.source} -> {model}") as bar:
-        options = {"batch": batch, "workers": workers, "strict": strict}
-        role_map, moments, *rest = run.score(**options, progress=lambda done, _: bar.update(done - bar.pos))
-    written = write_results(role_map, moments, output, *(discovery.bank for discovery in rest))
-    report_variant(moments, role_map, *rest)
-    _report(role_map, output, written)
+    check_placed(given)
+    job = ScoreJob(**_split(given))
+    with ReadingBar(job.images) as bar:
+        scored = run_job(job, output, device=device, resume=resume, overwrite=overwrite, progress=bar)
+    report(scored, output, given["texts_per_head"])
 
 
-def _report(role_map: RoleMap, output: Path, written: tuple[str, ...]) -> None:
-    """Roles per layer, the clearest head of every concept, and what to type next."""
+def _split(given: dict[str, object]) -> dict[str, object]:
+    """The options as fields of ScoreJob: those that are settings of the role map go into its `settings`."""
+    from dataclasses import fields
+
+    from headroles.discovery import DiscoveryConfig
+    from headroles.score import ScoreConfig
+    from headroles.score_images import ImageScoreConfig
+
+    kinds = {"settings": (ScoreConfig, ImageScoreConfig), "discovery": (DiscoveryConfig,)}
+    names = {kind: {field.name for each in configs for field in fields(each)} for kind, configs in kinds.items()}
+    parts = {
+        kind: {name: value for name, value in given.items() if name in own and value is not None}
+        for kind, own in names.items()
+    }
+    return parts | {name: value for name, value in given.items() if name not in set().union(*names.values())}
+
+
+def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None:
+    """Roles per layer, the clearest head of every concept, and what to type next; by the main process alone."""
+    from headroles.cli.score_variants import report_variant
+    from headroles.processes import is_main
     from headroles.role_map import ROLES
 
-    if role_map.images.broken:
-        names = ", ".join(role_map.images.broken[:5]) + (" ..." if len(role_map.images.broken) > 5 else "")
-        click.echo(f"left out {len(role_map.images.broken)} broken image files: {names}", err=True)
+    if not is_main():
+        return
+    if scored.broken:
+        names = ", ".join(scored.broken[:5]) + (" ..." if len(scored.broken) > 5 else "")
+        click.echo(f"left out {len(scored.broken)} broken image files: {names}", err=True)
+    role_map = scored.role_map
+    if role_map is None:
+        click.echo(f"wrote {scored.files[0]} ({scored.read:,} images)")
+        click.echo(f"next, with all shards: headroles merge {output} --output {output}")
+        return
+    texts = role_map.settings.get("texts_per_head")
+    if texts_asked is not None and texts is not None and texts < texts_asked:
+        click.echo(f"texts per head: {texts}, as many as a head is wide ({texts_asked} asked for)", err=True)
+    report_variant(scored)
     click.echo("layer  " + "  ".join(f"{role:>14}" for role in ROLES))
     for layer in role_map.layers:
         counts = [len(role_map.heads(role=role, layer=layer)) for role in ROLES]
         click.echo(f"{layer:>5}  " + "  ".join(f"{count:>14}" for count in counts))
+    if role_map.layers[-1] == role_map.model.layers:
+        click.echo(f"layer {role_map.layers[-1]}: the heads of the pooling head")
     wide = max(12, *map(len, role_map.concepts))
     click.echo("clearest head of each concept (entropy in [0, 1], q, its first text of that concept):")
     for concept in role_map.concepts:
@@ -119,5 +222,5 @@ def _report(role_map: RoleMap, output: Path, written: tuple[str, ...]) -> None:
             click.echo(f"  {concept:<{wide}} none")
     if not role_map.heads(role="attribute"):
         click.echo("no head is an Attribute head by this rule; --roles-by quantile ranks the heads instead")
-    click.echo(f"wrote {output}/{', '.join(written)}")
+    click.echo(f"wrote {output}/{', '.join(path.name for path in scored.files)}")
     click.echo(f"next: headroles plot {output}/role_map.json")

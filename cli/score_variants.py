@@ -9,9 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from headroles.discovery import Discovery
-    from headroles.moments import HeadMoments
-    from headroles.probe_runs import BankRun, DiscoveredRun, ImageRun
-    from headroles.role_map import RoleMap
+    from headroles.score_job import Scored
     from headroles.value_moments import ValueMoments
 
 _DISCOVER = ("encoder", "noise", "min_cluster_size")
@@ -22,8 +20,9 @@ _NAMED = 32
 """Letters of a discovered concept's name in the list."""
 
 
-def check_placed(by: str, concepts: str, given: Mapping[str, object]) -> None:
-    """UsageError for an option that would have no effect."""
+def check_placed(given: Mapping[str, object]) -> None:
+    """UsageError for an option of `headroles score` that would have no effect beside the others."""
+    by, concepts = given["by"], given["concepts"]
     if by == "images" and concepts == "discover":
         raise click.UsageError("--concepts discover clusters texts; leave it out with --by images, whose labels count")
     for names, idle, home in (
@@ -36,34 +35,12 @@ def check_placed(by: str, concepts: str, given: Mapping[str, object]) -> None:
             raise click.UsageError(f"--{wrong[0].replace('_', '-')} has no effect here; it belongs to {home}")
 
 
-def open_variant(
-    by: str,
-    concepts: str,
-    model: str,
-    images: str,
-    bank: str,
-    count: int | None,
-    settings: Mapping[str, object],
-    discovery: Mapping[str, object],
-    device: str,
-) -> BankRun | DiscoveredRun | ImageRun:
-    """The run that the options ask for."""
-    from headroles.probe_runs import open_bank_run, open_discovered_run, open_image_run
-
-    if by == "images":
-        return open_image_run(model, images, count, settings, device)
-    if concepts == "discover":
-        given = {name: value for name, value in discovery.items() if value is not None}
-        return open_discovered_run(model, images, bank, count, settings, given, device)
-    return open_bank_run(model, images, bank, count, settings, device)
-
-
-def report_variant(moments: HeadMoments | ValueMoments, role_map: RoleMap, discovery: Discovery | None = None) -> None:
+def report_variant(scored: Scored) -> None:
     """What a user should know before the roles: the concepts that were found, or labels that depend on each other."""
-    if discovery:
-        _report_discovery(discovery)
-    if role_map.probe_kind == "image":
-        _report_dependence(moments, role_map.settings["shares"])
+    if scored.discovery:
+        _report_discovery(scored.discovery)
+    if scored.role_map.probe_kind == "image":
+        _report_dependence(scored.moments, scored.role_map.settings["shares"])
 
 
 def _report_discovery(found: Discovery) -> None:

@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "FolderImages": "images",
+    "HeadReference": "head_reference",
     "HeadMoments": "moments",
     "HookedCLIP": "hooked_clip",
     "ImageScoreConfig": "score_images",
@@ -17,9 +18,12 @@ _HOMES = {
     "RoleMap": "role_map",
     "ScoreConfig": "score",
     "ShapesImages": "images",
+    "Validation": "validation",
     "ValueMoments": "value_moments",
+    "ablating": "ablate",
     "image_contributions": "contributions",
     "load": "models",
+    "scaling_heads": "ablate",
     "text_contributions": "contributions",
 }
 

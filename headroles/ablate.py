@@ -2,7 +2,8 @@
 
 Total: what a head writes is replaced where it is written (`hook_z`), and all later layers work with that. Direct: the
 forward stays as it is, and only the head's own part of the embedding is replaced (TextSpan, arXiv 2310.05916, sec. 4),
-with the image's own LayerNorm deviation: f' = f + (z' - z) @ B / sigma; see `headroles.contributions`.
+with the image's own LayerNorm deviation: f' = f + (z' - z) @ B / sigma; see `headroles.contributions`. Where attention
+pools the embedding (SigLIP), its heads count as those of one layer more.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from transformer_lens.hook_points import HookPoint
 from headroles.errors import InputError
 from headroles.head_reference import HeadReference
 from headroles.heads import Head, head_name
-from headroles.hooked_clip import HookedCLIP, Tower
+from headroles.hooked_clip import HookedCLIP, PooledTower, Tower
 
 MODES = ("mean", "zero", "resample")
 """What stands in for a head's output: its mean at that token, nothing, or its output on another image."""
@@ -47,21 +48,49 @@ def ablating(
     appended (`headroles.adapt`) keep what they are; "zero" takes every token. The text tower knows the total effect of
     "zero" alone. Raises InputError for a head, mode or reference that does not fit.
     """
-    _check("mode", mode, MODES)
-    chosen = _by_layer(heads, _tower(model, tower))
-    if mode == "zero":
-        edit = partial(_zero, chosen)
-    elif tower == "text":
-        raise InputError(f"mode: heads of the text tower can be zeroed or scaled, got {mode!r}")
-    else:
+    with Ablator(model, mode, effect, reference, seed, tower).cutting(heads):
+        yield model
+
+
+class Ablator:
+    """Cuts one set of heads after another, as `ablating` does, but checks model and reference once."""
+
+    def __init__(
+        self,
+        model: HookedCLIP,
+        mode: str = "mean",
+        effect: str = "total",
+        reference: HeadReference | None = None,
+        seed: int = 0,
+        tower: str = "visual",
+    ) -> None:
+        _check("mode", mode, MODES)
+        self.model, self.mode, self.effect, self.reference, self.tower = model, mode, effect, reference, tower
+        self.sizes = _tower(model, tower)
+        self.generator = torch.Generator().manual_seed(seed)
+        if mode == "zero":
+            return
+        if tower == "text":
+            raise InputError(f"mode: heads of the text tower can be zeroed or scaled, got {mode!r}")
         if reference is None:
             raise InputError(f"reference: {mode} needs one; HeadReference.collect(model, images) makes it, or use zero")
-        reference.check(model, chosen)
+        reference.check(model)
         if mode == "resample" and not len(reference.pool):
             raise InputError("reference: resample needs whole images; collect it with a pool")
-        edit = partial(_mean, chosen, reference) if mode == "mean" else _Resample(chosen, reference, seed)
-    with _editing(model, sorted(chosen), edit, effect, tower, every_token=mode == "zero"):
-        yield model
+
+    @contextmanager
+    def cutting(self, heads: Iterable[Head]) -> Iterator[None]:
+        """While open, every forward runs without these heads."""
+        chosen = _by_layer(heads, self.sizes)
+        if self.mode == "zero":
+            edit = partial(_zero, chosen)
+        else:
+            self.reference.check_layers(chosen)
+            edit = partial(_mean, chosen, self.reference)
+            if self.mode == "resample":
+                edit = _Resample(chosen, self.reference, self.generator)
+        with _editing(self.model, sorted(chosen), edit, self.effect, self.tower, every_token=self.mode == "zero"):
+            yield
 
 
 @contextmanager
@@ -93,7 +122,7 @@ def _editing(
     _check("effect", effect, EFFECTS)
     if effect == "direct" and tower == "text":
         raise InputError("effect: heads of the text tower have a total effect only, got 'direct'")
-    own = 1 if every_token else 1 + model.patches
+    own = 1 if every_token else model.least_tokens
     hooks = _direct_hooks(model, layers, edit) if effect == "direct" else _total_hooks(layers, edit, own, tower)
     with model.hooks(fwd_hooks=hooks if layers else []):
         yield
@@ -109,29 +138,46 @@ def _total_hooks(layers: Sequence[int], edit: Edit, own: int, tower: str) -> lis
 
 
 def _direct_hooks(model: HookedCLIP, layers: Sequence[int], edit: Edit) -> list[tuple[str, Callable]]:
-    """Remember z at CLS and sigma, and edit the embedding of the row that they belong to."""
-    bases = model.visual.bases().detach()
-    rows: dict[int, Tensor] = {}
-    sigma: list[Tensor] = []
+    """Remember z, at CLS or where attention pools at all tokens, and edit the embedding that it belongs to."""
+    tower, seen = model.visual, {}
+    bases = None if tower.pooling else tower.bases().detach()
+    pool = f"visual.blocks.{tower.layers}.attn.hook_pattern"
 
-    def keep_row(z: Tensor, hook: HookPoint, layer: int) -> None:
-        if z.shape[1] > model.patches:
-            rows[layer] = z[:, :1]
+    def keep(tensor: Tensor, hook: HookPoint) -> None:
+        seen[hook.name] = tensor
 
-    def keep_sigma(scale: Tensor, hook: HookPoint) -> None:
-        sigma[:] = [scale]
+    def keep_z(z: Tensor, hook: HookPoint, layer: int) -> None:
+        if z.shape[1] >= model.least_tokens:
+            seen[layer] = z if tower.pooling else z[:, :1]
 
     def hook_embed(embedding: Tensor, hook: HookPoint) -> Tensor:
         if embedding.ndim != 2:  # Rows of appended tokens, no image's.
             return embedding
-        if len(rows) < len(layers) or any(len(row) != len(embedding) for row in rows.values()):
+        if any(len(seen.get(layer, ())) != len(embedding) for layer in layers):
             raise InputError("effect: the direct effect needs the heads' layers to run before the embedding is read")
-        changes = {layer: (edit(layer, rows[layer]) - rows[layer])[:, 0] for layer in layers}
-        change = sum(part.flatten(1) @ bases[layer].flatten(0, 1) for layer, part in changes.items())
-        return embedding + change / sigma[0]
+        changes = {layer: edit(layer, seen[layer]) - seen[layer] for layer in layers}
+        sigma = seen["visual.ln_final.hook_scale"]
+        if tower.pooling:
+            weights = seen[pool][:, :, 0] / sigma.transpose(1, 2)
+            return embedding + sum(_pooled_change(tower, layer, change, weights) for layer, change in changes.items())
+        change = sum(part[:, 0].flatten(1) @ bases[layer].flatten(0, 1) for layer, part in changes.items())
+        return embedding + change / (sigma if sigma.ndim == 2 else sigma[:, 0])
 
-    names = [(f"visual.blocks.{layer}.attn.hook_z", partial(keep_row, layer=layer)) for layer in layers]
-    return [*names, ("visual.ln_final.hook_scale", keep_sigma), ("visual.hook_embed", hook_embed)]
+    names = [(f"visual.blocks.{layer}.attn.hook_z", partial(keep_z, layer=layer)) for layer in layers]
+    names += [(pool, keep)] if tower.pooling else []
+    return [*names, ("visual.ln_final.hook_scale", keep), ("visual.hook_embed", hook_embed)]
+
+
+def _pooled_change(
+    tower: PooledTower,
+    layer: int,
+    change: Float[Tensor, "image token head width"],
+    weights: Float[Tensor, "image pooling token"],
+) -> Float[Tensor, "image embed"]:
+    """What a change of z changes in a pooled embedding, on the direct path."""
+    if layer == tower.layers:
+        return change[:, 0].flatten(1) @ tower.pooling_bases().flatten(0, 1)
+    return tower.pool_head_outputs(change, weights, layer).sum(1)
 
 
 def _zero(chosen: dict[int, list[int]], layer: int, z: Tensor) -> Tensor:
@@ -155,9 +201,9 @@ def _replace(z: Tensor, heads: list[int], other: Float[Tensor, "... token head w
 class _Resample:
     """Edits z to that of other images, drawn anew when the first of the layers runs."""
 
-    def __init__(self, chosen: dict[int, list[int]], reference: HeadReference, seed: int) -> None:
+    def __init__(self, chosen: dict[int, list[int]], reference: HeadReference, generator: torch.Generator) -> None:
         self.chosen, self.reference, self.first = chosen, reference, min(chosen, default=0)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = generator
         self.donors = torch.empty(0, dtype=torch.long)
 
     def __call__(self, layer: int, z: Tensor) -> Tensor:
@@ -169,9 +215,10 @@ class _Resample:
 def _by_layer(heads: Iterable[Head], sizes: Tower) -> dict[int, list[int]]:
     """Layer -> its chosen heads, both sorted."""
     chosen: dict[int, list[int]] = {}
+    layers = sizes.layers + sizes.pooling
     for layer, head in sorted(set(heads)):
-        if not (0 <= layer < sizes.layers and 0 <= head < sizes.heads):
-            inside = f"layers 0-{sizes.layers - 1} of heads 0-{sizes.heads - 1}"
+        if not (0 <= layer < layers and 0 <= head < sizes.heads):
+            inside = f"layers 0-{layers - 1} of heads 0-{sizes.heads - 1}"
             raise InputError(f"heads: {head_name((layer, head))} is not in this model; it has {inside}")
         chosen.setdefault(layer, []).append(head)
     return chosen
@@ -179,6 +226,8 @@ def _by_layer(heads: Iterable[Head], sizes: Tower) -> dict[int, list[int]]:
 
 def _tower(model: HookedCLIP, tower: str) -> Tower:
     _check("tower", tower, TOWERS)
+    if tower == "text":
+        model.check_text()
     return getattr(model, tower)
 
 

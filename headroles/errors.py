@@ -3,3 +3,7 @@
 
 class InputError(ValueError):
     """Something given from outside does not fit: says what was expected, what came and what to do."""
+
+
+class ToldElsewhere(InputError):
+    """The same mistake in one of several processes; the main one says it, this one only ends."""

@@ -29,9 +29,11 @@ class HeadReference:
     """How many images the mean is over."""
     weights_hash: str
     """Hash of the model whose heads these are."""
+    broken: tuple[str, ...] = ()
+    """Names of the files that could not be read."""
 
     @classmethod
-    @torch.inference_mode()
+    @torch.no_grad()  # Tensors of inference mode could not enter autograd.
     def collect(
         cls,
         model: HookedCLIP,
@@ -45,30 +47,36 @@ class HeadReference:
         """One pass over the images; broken files are left out.
 
         `layers`: those to keep, all by default. `pool`: how many images to keep whole, drawn with `seed` (each takes
-        tokens x width numbers a layer); 0 for the mean alone.
+        tokens x width numbers a layer); 0 for the mean alone. A pooling layer (SigLIP) sees one token, so
+        it is collected alone.
         """
         layers = tuple(range(model.visual.layers)) if layers is None else tuple(sorted(set(layers)))
         names = [f"visual.blocks.{layer}.attn.hook_z" for layer in layers]
         drawn = np.random.default_rng([seed, 3]).permutation(len(images))[:pool]
-        shape = (len(layers), 1 + model.patches, model.visual.heads, model.visual.head_width)
-        total, count, kept = torch.zeros(shape, dtype=torch.float64, device=model.device), 0, []
+        if model.visual.pooling and model.visual.layers in layers and len(layers) > 1:
+            raise InputError(f"layers: layer {model.visual.layers}, of the pooling head, is to be collected alone")
+        total, count, kept, broken = 0.0, 0, [], []
         with recording(model, {name: torch.clone for name in names}) as seen:
-            for index, pixels, _ in batches(images, batch, workers):
+            for index, pixels, errors in batches(images, batch, workers):
+                broken += [images.name(number) for number, _ in errors]
                 if not len(index):
                     continue
                 model(pixels.to(model.device, model.dtype))
                 z = torch.stack([seen[name] for name in names], 1)
-                total += z.double().sum(0)
+                total = total + z.double().sum(0)
                 count += len(index)
                 kept.append(z[torch.from_numpy(np.isin(index.numpy(), drawn)).to(z.device)])
         if not count:
             raise InputError(f"images: none of {len(images)} can be read; a reference needs at least one")
-        return cls(layers, (total / count).to(model.dtype), torch.cat(kept), count, model.weights_hash())
+        return cls(layers, (total / count).to(model.dtype), torch.cat(kept), count, model.weights_hash(), tuple(broken))
 
-    def check(self, model: HookedCLIP, layers: Iterable[int]) -> None:
-        """InputError where this is another model's reference, or lacks one of the layers."""
+    def check(self, model: HookedCLIP) -> None:
+        """InputError where this is another model's reference."""
         if self.weights_hash != model.weights_hash():
             raise InputError(f"reference: it is not of model {model.model_name}; collect one with that model")
+
+    def check_layers(self, layers: Iterable[int]) -> None:
+        """InputError where it lacks one of the layers."""
         lacking = sorted(set(layers) - set(self.layers))
         if lacking:
             raise InputError(f"reference: it lacks layer {lacking[0]}; collect it with that layer")

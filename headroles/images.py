@@ -1,11 +1,15 @@
-"""Images for a pass over a model: a folder of files or rendered scenes, as preprocessed batches."""
+"""Images for a pass over a model: files or rendered scenes, as preprocessed batches. More kinds are in `sources`."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import torch
@@ -15,16 +19,35 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from headroles.errors import InputError
+from headroles.packed_paths import PackedNames, PackedPaths
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+UNREADABLE = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
 """What Pillow raises for files that are no whole picture."""
 
 Preprocess = Callable[[Image.Image], Float[Tensor, "3 height width"]]
 
 
-def open_image(path: str | os.PathLike) -> Image.Image:
+class Images(Protocol):
+    """Numbered images. An image's number is its name for all that follows: it never depends on who reads it."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> tuple[int, Tensor | str]:
+        """(number, pixels), or (number, error text) where the image is broken."""
+
+    def name(self, number: int) -> str:
+        """What to call the image in a message."""
+
+    def fingerprint(self) -> str:
+        """Differs where the images, or their order, differ as far as can be told without reading them."""
+
+
+def open_image(path: str | os.PathLike | BinaryIO) -> Image.Image:
     """The file as upright 8-bit RGB: EXIF rotation applied, any mode converted, transparency laid on white.
 
     Raises one of `UNREADABLE` where there is no whole picture to read.
@@ -47,21 +70,60 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def read_pixels(file: str | os.PathLike | BinaryIO, preprocess: Preprocess) -> Tensor | str:
+    """Pixels of an image file, or what is wrong with it."""
+    try:
+        return preprocess(open_image(file))
+    except UNREADABLE as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def list_images(folder: str | os.PathLike) -> Iterator[str]:
+    """The image files below a folder, sorted by path, hidden ones left out; none is opened."""
+    with os.scandir(folder) as entries:
+        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    for entry in visible:
+        if entry.is_dir():
+            yield from list_images(entry.path)
+        elif entry.name.lower().endswith(SUFFIXES):
+            yield entry.path
+
+
 def find_images(folder: str | os.PathLike) -> list[Path]:
     """All image files below a folder, sorted by path; hidden files and folders are left out."""
+    return list(pack_images(folder))
+
+
+def pack_images(folder: str | os.PathLike) -> PackedPaths:
+    """`find_images` for millions of files."""
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"images: {folder} is no folder; give a folder of images, or shapes for rendered scenes")
-    found = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    start = len(os.path.join(folder, ""))
+    found = PackedPaths(folder, (path[start:] for path in list_images(folder)))
     if not found:
         raise InputError(f"images: no image file below {folder}; expected files ending in {', '.join(SUFFIXES)}")
     return found
+
+
+class Spread(Sequence[int]):
+    """`length` of `total` numbers, evenly spread, none of them kept in memory."""
+
+    def __init__(self, length: int, total: int) -> None:
+        self.length, self.total = length, total
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, number: int) -> int:
+        if not 0 <= number < self.length:
+            raise IndexError(number)
+        return number * self.total // self.length
+
+
+def spread(count: int | None, total: int) -> Spread:
+    """`count` of `total` numbers; all of them where there are no more."""
+    return Spread(total if count is None else min(count, total), total)
 
 
 @dataclass
@@ -77,24 +139,29 @@ class ImageFiles(Dataset):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
-        try:
-            return index, self.preprocess(open_image(self.paths[index]))
-        except UNREADABLE as error:
-            return index, f"{type(error).__name__}: {error}"
+        return index, read_pixels(self.paths[index], self.preprocess)
 
     def name(self, index: int) -> str:
         """Where the file is, below the folder."""
         return Path(os.path.relpath(self.paths[index], self.folder)).as_posix()
+
+    def fingerprint(self) -> str:
+        """A hash of the files' names below the folder."""
+        return PackedNames(map(self.name, range(len(self)))).digest()
 
 
 class FolderImages(ImageFiles):
     """The image files below a folder, sorted by path; `limit`: only so many, spread evenly over them."""
 
     def __init__(self, folder: Path, preprocess: Preprocess, limit: int | None = None) -> None:
-        paths = find_images(folder)
+        paths = pack_images(folder)
         if limit is not None and limit < len(paths):
-            paths = [paths[number * len(paths) // limit] for number in range(limit)]
+            paths = PackedPaths(paths.folder, (paths.names[number] for number in spread(limit, len(paths))))
         super().__init__(paths, preprocess, Path(folder))
+
+    def fingerprint(self) -> str:
+        """A hash of the files' names below the folder."""
+        return self.paths.names.digest()
 
 
 @dataclass
@@ -117,17 +184,22 @@ class ShapesImages(Dataset):
         """The scene's number."""
         return f"scene {index}"
 
+    def fingerprint(self) -> str:
+        """Count and seed fix the scenes."""
+        return hashlib.sha256(f"shapes {self.count} {self.seed}".encode()).hexdigest()
+
 
 Batch = tuple[Int[Tensor, "image"], Float[Tensor, "image 3 height width"], list[tuple[int, str]]]
 """Indices and pixels of the readable images, then (index, error) of the broken ones."""
 
 
-def batches(images: ImageFiles | ShapesImages, size: int, workers: int = 0) -> Iterator[Batch]:
+def batches(images: Images, size: int, workers: int = 0) -> Iterator[Batch]:
     """Batches in order; with `workers` > 0 they are decoded in as many processes."""
-    return iter(DataLoader(images, batch_size=size, num_workers=workers, collate_fn=_collate))
+    return iter(DataLoader(images, batch_size=size, num_workers=workers, collate_fn=collate))
 
 
-def _collate(items: list[tuple[int, Tensor | str]]) -> Batch:
+def collate(items: list[tuple[int, Tensor | str]]) -> Batch:
+    """A batch of what `Images` give for its numbers."""
     whole = [(index, pixels) for index, pixels in items if isinstance(pixels, Tensor)]
     broken = [(index, error) for index, error in items if isinstance(error, str)]
     pixels = torch.stack([pixels for _, pixels in whole]) if whole else torch.empty(0)

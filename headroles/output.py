@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from headroles.errors import InputError
 
 if TYPE_CHECKING:
     from headroles.moments import HeadMoments
+    from headroles.pass_state import PassState
     from headroles.probes import ProbeBank
     from headroles.role_map import RoleMap
     from headroles.value_moments import ValueMoments
@@ -17,16 +20,24 @@ if TYPE_CHECKING:
 MOMENTS = {"text": "moments.safetensors", "image": "value_moments.safetensors"}
 """File of the sums that a role map rests on, by its kind of probes."""
 PROBES = "probes.csv"
-"""File of the bank where its concepts were discovered."""
+"""File of the bank whose concepts were discovered."""
 _FILES = ("role_map.json", "role_map.csv", *MOMENTS.values(), PROBES)
 
 
-def check_output(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder that cannot be written or already holds a role map; it is made when results are written."""
-    taken = [name for name in _FILES if (folder / name).exists()]
+def check_output(folder: Path, overwrite: bool, files: Sequence[str] = _FILES) -> None:
+    """Refuse a folder that cannot be written or already holds one of the files; it is made when they are."""
+    taken = [name for name in files if (folder / name).exists()]
     if taken and not overwrite:
         raise InputError(f"output: {folder} already holds {taken[0]}; give another --output or --overwrite")
     check_writable(folder)
+
+
+def check_state(state: PassState, resume: bool, overwrite: bool) -> None:
+    """Refuse to begin where a pass was left unfinished, unless it is to go on or to be replaced."""
+    if resume and overwrite:
+        raise InputError("resume and overwrite exclude each other; give one of them")
+    if state.files() and not (resume or overwrite):
+        raise InputError(f"output: {state.folder.parent} holds an unfinished pass; --resume it or --overwrite it")
 
 
 def check_free(*files: Path) -> None:
@@ -47,12 +58,27 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"output: cannot write to {there} ({error.strerror}); give another --output") from error
 
 
+@contextmanager
+def results_folder(folder: Path) -> Iterator[None]:
+    """Make a folder that the work inside will write to; if that fails, take away one made for nothing."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for place in new:
+            if not any(place.iterdir()):
+                place.rmdir()
+        raise
+
+
 def write_results(
     role_map: RoleMap, moments: HeadMoments | ValueMoments, folder: Path, bank: ProbeBank | None = None
-) -> tuple[str, ...]:
-    """role_map.json, role_map.csv, the moments and, if given, the bank; each appears in one step, the map last.
+) -> tuple[Path, ...]:
+    """Write and name role_map.json, role_map.csv, the moments, and the `bank` if its concepts were discovered.
 
-    Returns their names.
+    Each appears in one step, the map last.
     """
     folder.mkdir(parents=True, exist_ok=True)
     moments.save(folder / MOMENTS[role_map.probe_kind])
@@ -60,4 +86,5 @@ def write_results(
         bank.save(folder / PROBES)
     role_map.save(folder / "role_map.csv")
     role_map.save(folder / "role_map.json")
-    return ("role_map.json", "role_map.csv", MOMENTS[role_map.probe_kind], *([PROBES] if bank else []))
+    names = ("role_map.json", "role_map.csv", MOMENTS[role_map.probe_kind], *([PROBES] if bank else []))
+    return tuple(folder / name for name in names)

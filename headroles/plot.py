@@ -55,7 +55,7 @@ _STYLE = {
 _UNDATED = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 """Leaves out of the file what changes from day to day."""
 
-_MARKERS = {"attribute": ("^", "#D55E00"), "mixed": ("D", "#FFFFFF"), "generalization": ("o", "#56B4E9")}
+MARKERS = {"attribute": ("^", "#D55E00"), "mixed": ("D", "#FFFFFF"), "generalization": ("o", "#56B4E9")}
 """Shape and Okabe-Ito colour of every role."""
 COLORS = ("#332288", "#CC6677", "#88CCEE", "#117733", "#DDCC77", "#882255", "#44AA99", "#AA4499")
 """Paul Tol's "muted" colours, which every kind of colour vision can tell apart."""
@@ -360,7 +360,7 @@ def _bars(axes: Axes, bars: Sequence[tuple[float, float, float, _Concept]], heig
 def mark_roles(axes: Axes, heads: Sequence[HeadRole], x: ndarray, y: ndarray) -> None:
     """The role markers of heads at data coordinates, which may lie outside the axes."""
     roles = np.array([head.role for head in heads])
-    for role, (shape, color) in _MARKERS.items():
+    for role, (shape, color) in MARKERS.items():
         place = x[roles == role], y[roles == role]
         look = {"color": color, "edgecolor": INK, "linewidth": 0.6, "zorder": 3, "clip_on": False}
         axes.scatter(*place, s=_MARKER**2, marker=shape, **look)
@@ -369,7 +369,7 @@ def mark_roles(axes: Axes, heads: Sequence[HeadRole], x: ndarray, y: ndarray) ->
 def role_keys() -> list[Line2D]:
     """Legend entries of the roles."""
     look = {"linestyle": "none", "markersize": _MARKER, "markeredgecolor": INK, "markeredgewidth": 0.6}
-    return [Line2D([], [], marker=shape, color=color, label=role, **look) for role, (shape, color) in _MARKERS.items()]
+    return [Line2D([], [], marker=shape, color=color, label=role, **look) for role, (shape, color) in MARKERS.items()]
 
 
 def _text_color(background: Any) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from headroles.ablation import record_ablation
 from headroles.concepts import (
     WEIGHTS,
     concept_distribution,
@@ -21,9 +22,13 @@ from headroles.concepts import (
 )
 from headroles.errors import InputError
 from headroles.hooked_clip import HookedCLIP
-from headroles.images import ImageFiles, ShapesImages, batches
+from headroles.image_pass import PassOptions, Progress
+from headroles.images import Images
 from headroles.layers import resolve_layers
-from headroles.moments import HeadMoments, observe
+from headroles.moment_pass import fold_moments
+from headroles.moments import HeadMoments
+from headroles.pass_state import Seen
+from headroles.precision import PRECISIONS
 from headroles.probes import ProbeBank
 from headroles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
 from headroles.roles import RULES, assign_roles
@@ -31,9 +36,6 @@ from headroles.textspan import SELECTIONS, Picks, project_texts, text_span
 
 _CHUNK = 50_000_000
 """Numbers held at once while texts are picked for several bootstrap draws."""
-
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
 
 
 @dataclass(frozen=True)
@@ -64,24 +66,31 @@ class ScoreConfig:
     bootstraps: int = 100
     """Resamples of image blocks."""
     blocks: int = 32
-    """Image blocks."""
+    """Image blocks; heads of a tower that pools (SigLIP) may get fewer, see `headroles.moments.blocks_within`."""
     seed: int = 0
     """Seed of shuffles, resamples and rendered scenes."""
+    precision: str = "no"
+    """Matrix products of the images' forward in fp32 ("no"), "bf16" or "fp16"; sums are float64 always."""
 
     def __post_init__(self) -> None:
-        for name, choices in (("selection", SELECTIONS), ("weights", WEIGHTS), ("roles_by", RULES)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        choices = {"selection": SELECTIONS, "weights": WEIGHTS, "roles_by": RULES, "precision": PRECISIONS}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         for name, least in (("seed", 0), ("texts_per_head", 1), ("permutations", 1), ("bootstraps", 1), ("blocks", 2)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 <= self.low <= self.high <= 1:
             raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {self.low} and {self.high}")
 
+    def fitted(self, head_width: int) -> ScoreConfig:
+        """The settings that act on heads of this width: no more texts than it describe a head."""
+        return dataclasses.replace(self, texts_per_head=min(self.texts_per_head, head_width))
+
 
 def score(
     model: HookedCLIP,
-    images: ImageFiles | ShapesImages,
+    images: Images,
     bank: ProbeBank,
     config: ScoreConfig | None = None,
     *,
@@ -95,6 +104,7 @@ def score(
 
     `source` names the images in the result. `strict` refuses a broken image file instead of leaving it out.
     """
+    model.check_text()
     config = config or ScoreConfig()
     moments, broken = collect_moments(
         model, images, config, batch=batch, workers=workers, strict=strict, progress=progress
@@ -104,7 +114,7 @@ def score(
 
 def collect_moments(
     model: HookedCLIP,
-    images: ImageFiles | ShapesImages,
+    images: Images,
     config: ScoreConfig,
     *,
     batch: int = 64,
@@ -113,21 +123,20 @@ def collect_moments(
     progress: Progress | None = None,
 ) -> tuple[HeadMoments, tuple[str, ...]]:
     """One pass over the images: head moments and the names of the broken files."""
-    layers = resolve_layers(config.layers, model.visual.layers)
-    moments = HeadMoments.empty(model, layers, config.blocks)
-    broken: list[str] = []
-    for index, pixels, errors in batches(images, batch, workers):
-        for number, error in errors:
-            if strict:
-                raise InputError(f"images: {images.name(number)} cannot be read ({error}); mend or remove it")
-            broken.append(images.name(number))
-        if len(index):
-            moments.update(observe(model, pixels, layers), index % config.blocks)
-        if progress:
-            progress(moments.images + len(broken), len(images))
-    if moments.images < 2:
-        raise InputError(f"images: {moments.images} readable of {len(images)}; a covariance needs at least two")
-    return moments, tuple(broken)
+    options = PassOptions(unit=batch, workers=workers, strict=strict)
+    layers = resolve_layers(config.layers, model.visual.layers, model.visual.pooling)
+    moments, seen = fold_moments(
+        model, images, layers, config.blocks, options, precision=config.precision, progress=progress
+    )
+    check_enough(seen)
+    return moments, seen.broken_names
+
+
+def check_enough(seen: Seen) -> None:
+    """InputError where too few images were readable."""
+    if seen.read < 2:
+        broken = f" ({seen.broken_names[0]} and {len(seen.broken) - 1} more are broken)" if seen.broken else ""
+        raise InputError(f"images: {seen.read} readable of {seen.total}{broken}; a covariance needs at least two")
 
 
 def explain(
@@ -162,7 +171,9 @@ def explain(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
         bank=BankInfo(bank.name, bank.hash, bank.counts),
-        settings=dataclasses.asdict(config),
+        settings=record_ablation(
+            {**dataclasses.asdict(config.fitted(model.visual.moment_width)), "blocks": len(moments.count)}
+        ),
         layers=moments.layers,
         head_roles=tuple(
             HeadRole(
@@ -193,22 +204,56 @@ def explain(
 @torch.inference_mode()
 def pick_texts(model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config: ScoreConfig) -> tuple[Picks, Picks]:
     """TextSpan over all images, and over each bootstrap resample of the image blocks."""
-    bases = model.visual.bases()[list(moments.layers)].flatten(0, 1).float()
-    projected, factor = project_texts(model.embed_texts(bank.texts).float(), bases, config.center_texts)
-    factor = factor.double()
+    texts = model.embed_texts(bank.texts).float()
+    draws = _draw_blocks(moments, config)
+    spans = []
+    for layers, bases in model.visual.spans(moments.layers):
+        width = model.visual.moment_width if bases is None else bases.shape[-2]
+        spans.append(_pick_of_span(moments.select(layers, width), bases, texts, draws, config))
+    whole, resampled = zip(*spans, strict=True)
+    return _join(whole, 1), _join(resampled, 1)
 
-    def picked(draws: torch.Tensor | None) -> Picks:
+
+def _pick_of_span(
+    moments: HeadMoments, bases: torch.Tensor | None, texts: torch.Tensor, draws: torch.Tensor, config: ScoreConfig
+) -> tuple[Picks, Picks]:
+    """`pick_texts` of layers whose heads have bases (layer, head, width, embed); None stands for the identity."""
+    if bases is None:
+        texts = texts - texts.mean(0) if config.center_texts else texts
+        projected, factor = texts.expand(len(moments.layers) * moments.first.shape[2], -1, -1), None
+        spread = moments.variances(texts, torch.cat([torch.ones_like(draws[:1]), draws])).flatten(1, 2)
+        whole, drawn = spread[:1], spread[1:]
+    else:
+        projected, factor = project_texts(texts, bases.flatten(0, 1).float(), config.center_texts)
+        factor, whole, drawn = factor.double(), None, None
+
+    def picked(draws: torch.Tensor | None, variance: torch.Tensor | None) -> Picks:
         covariance = moments.covariance(draws).flatten(1, 2)
-        return text_span(projected, factor, covariance, config.texts_per_head, config.selection)
+        return text_span(projected, factor, covariance, config.texts_per_head, config.selection, variance)
 
+    chunk = max(1, _CHUNK // projected.numel())
+    rows = draws.split(chunk)
+    variances = drawn.split(chunk) if drawn is not None else [None] * len(rows)
+    return picked(None, whole), _join([picked(*pair) for pair in zip(rows, variances, strict=True)], 0)
+
+
+def _draw_blocks(moments: HeadMoments, config: ScoreConfig) -> torch.Tensor:
+    """How often each block of images enters each bootstrap resample."""
     rng = np.random.default_rng([config.seed, 2])
     filled = np.flatnonzero(moments.count.cpu().numpy())
     draws = np.zeros((config.bootstraps, len(moments.count)))
     draws[:, filled] = rng.multinomial(len(filled), np.full(len(filled), 1 / len(filled)), config.bootstraps)
-    chunk = max(1, _CHUNK // projected.numel())
-    parts = [picked(rows) for rows in torch.from_numpy(draws).to(moments.count.device).split(chunk)]
-    names = [field.name for field in dataclasses.fields(Picks)]
-    return picked(None), Picks(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+    return torch.from_numpy(draws).to(moments.count.device)
+
+
+def _join(parts: Sequence[Picks], axis: int) -> Picks:
+    """Picks of several draws (axis 0) or heads (axis 1) as one; heads with fewer picks are filled up with none."""
+    steps = max(part.index.shape[-1] for part in parts)
+    index, share = (
+        [torch.nn.functional.pad(getattr(part, name), (0, steps - part.index.shape[-1]), value=fill) for part in parts]
+        for name, fill in (("index", -1), ("share", 0))
+    )
+    return Picks(torch.cat(index, axis), torch.cat(share, axis), torch.cat([part.variance for part in parts], axis))
 
 
 def _round(value: float) -> float:

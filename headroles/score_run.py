@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from headroles.hooked_clip import HookedCLIP
-from headroles.images import FolderImages, ImageFiles, ShapesImages, find_images
+from headroles.images import Images
 from headroles.models import load
 from headroles.moments import HeadMoments
 from headroles.probes import ProbeBank
 from headroles.role_map import RoleMap
 from headroles.score import ScoreConfig, score
-
-SCENES = 2000
-"""Rendered scenes where nothing else is asked for."""
+from headroles.sources import find_source
+from headroles.sources.stream import StreamedImages
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class ScoreRun:
     """A model, images and settings, ready to score."""
 
     model: HookedCLIP
-    images: ImageFiles | ShapesImages
+    images: Images | StreamedImages
     source: str
     """The images' name in the role map."""
     config: ScoreConfig
@@ -35,14 +33,20 @@ class ScoreRun:
 
 
 def open_run(
-    model: str, images: str, count: int | None = None, settings: Mapping[str, Any] | None = None, device: str = "auto"
+    model: str,
+    images: str,
+    count: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    column: str | None = None,
+    split: str | None = None,
 ) -> ScoreRun:
-    """Load a model by name and open "shapes" or a folder; `settings` are fields of ScoreConfig."""
+    """Load a model by name and open images as `headroles.sources.find_source` knows them.
+
+    `settings` are fields of ScoreConfig.
+    """
     config = ScoreConfig(**(settings or {}))
-    if images != "shapes":
-        find_images(images)  # A wrong folder should say so before a large model is loaded.
+    # Wrong images should be named before a large model is loaded.
+    source = find_source(images, count=count, column=column, split=split, seed=config.seed)
     clip = load(model, device)
-    if images == "shapes":
-        return ScoreRun(clip, ShapesImages(clip.processor, count or SCENES, config.seed), "shapes", config)
-    folder = Path(images)
-    return ScoreRun(clip, FolderImages(folder, clip.processor, count), folder.resolve().name, config)
+    return ScoreRun(clip, source.open(clip.processor), source.name, config)

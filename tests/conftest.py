@@ -1,12 +1,27 @@
 """Tiny random CLIPs for all tests, built from configs, offline, on CPU; and the command line, called in process."""
 
+import multiprocessing
+import os
+import socket
 import sys
 from functools import partial
 from importlib import resources
 
 import pytest
 import torch
-from transformers import AutoTokenizer, CLIPConfig, CLIPModel
+from transformers import (
+    AutoTokenizer,
+    CLIPConfig,
+    CLIPModel,
+    Dinov2Config,
+    Dinov2Model,
+    Dinov2WithRegistersConfig,
+    Dinov2WithRegistersModel,
+    SiglipConfig,
+    SiglipModel,
+    ViTConfig,
+    ViTModel,
+)
 
 from headroles.cli import main as cli
 from headroles.hooked_clip import HookedCLIP
@@ -44,6 +59,51 @@ def build_clip(
                 if name != "logit_scale":
                     parameter.copy_(torch.randn_like(parameter) * 0.3 + (1.0 if "norm" in name else 0.0))
     return model
+
+
+def fill_randomly(model, seed=0):
+    """Random weights, norms near 1, no term zero by accident."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        for name, parameter in model.named_parameters():
+            if not name.startswith("logit_"):
+                parameter.copy_(torch.randn_like(parameter) * 0.3 + (1.0 if "norm" in name else 0.0))
+    return model.eval()
+
+
+def build_siglip(tokenizer, layers=3, heads=4, width=32, side=32, patch=8, context=16, act="gelu_pytorch_tanh", seed=0):
+    """A random SigLIP; see `build_clip`."""
+    shared = {"num_hidden_layers": layers, "hidden_size": width, "intermediate_size": 2 * width, "hidden_act": act}
+    shared["num_attention_heads"] = heads
+    text = {"vocab_size": len(tokenizer), "max_position_embeddings": context, "pad_token_id": tokenizer.pad_token_id}
+    text |= {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    vision = {"image_size": side, "patch_size": patch}
+    config = SiglipConfig(text_config={**shared, **text}, vision_config={**shared, **vision})
+    return fill_randomly(SiglipModel(config), seed)
+
+
+def build_vision(family, layers=3, heads=4, width=32, side=32, patch=8, seed=0, **settings):
+    """A random "vit", "dinov2" or "dinov2_with_registers"; see `build_clip`."""
+    config_type, model_type = {
+        "vit": (ViTConfig, partial(ViTModel, add_pooling_layer=False)),
+        "dinov2": (Dinov2Config, Dinov2Model),
+        "dinov2_with_registers": (Dinov2WithRegistersConfig, Dinov2WithRegistersModel),
+    }[family]
+    sizes = {"num_hidden_layers": layers, "num_attention_heads": heads, "hidden_size": width, "image_size": side}
+    sizes |= {"patch_size": patch, **({"intermediate_size": 2 * width} if family == "vit" else {"mlp_ratio": 2})}
+    return fill_randomly(model_type(config_type(**sizes, **settings)), seed)
+
+
+@pytest.fixture(scope="session")
+def make_siglip(tokenizer):
+    """A function that builds a tiny random SiglipModel; see `build_siglip` for its sizes."""
+    return partial(build_siglip, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def make_vision():
+    """A function that builds a tiny random vision model; see `build_vision`."""
+    return build_vision
 
 
 @pytest.fixture(scope="session")
@@ -98,3 +158,58 @@ def run(monkeypatch, capsys):
         return stop.value.code, out.out, out.err
 
     return call
+
+
+def _run_as(rank: int, ranks: int, port: int, log, arguments: tuple) -> None:
+    """The command line in one process of several, as a launcher would have started it."""
+    from accelerate import PartialState
+    from accelerate.state import AcceleratorState
+
+    torch.set_num_threads(1)  # a forked process must not wait for its parent's threads
+    AcceleratorState._reset_state(reset_partial_state=True)
+    PartialState._reset_state()
+    if ranks > 1:
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": ranks, "RANK": rank, "LOCAL_RANK": rank}
+        os.environ.update({name: str(value) for name, value in place.items()})
+    with open(f"{log}.out", "w") as sys.stdout, open(f"{log}.err", "w") as sys.stderr:
+        sys.argv = ["headroles", *map(str, arguments)]
+        try:
+            cli.main()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+
+@pytest.fixture
+def start(tmp_path_factory):
+    """Starts the command line in forked processes that form a group: start(2, "score", ...) -> (processes, finish);
+    finish() waits and gives (exit code, stdout, stderr) of each. What still runs when the test ends is killed.
+    """
+    started, fork = [], multiprocessing.get_context("fork")
+
+    def call(ranks: int, *arguments):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        folder = tmp_path_factory.mktemp("group")
+        group = [
+            fork.Process(target=_run_as, args=(rank, ranks, port, folder / str(rank), arguments))
+            for rank in range(ranks)
+        ]
+        for process in group:
+            process.start()
+        started.extend(group)
+
+        def finish() -> list[tuple[int, str, str]]:
+            for process in group:
+                process.join(60)
+            texts = [[(folder / f"{rank}.{end}").read_text() for end in ("out", "err")] for rank in range(ranks)]
+            return [(process.exitcode, *text) for process, text in zip(group, texts, strict=True)]
+
+        return group, finish
+
+    yield call
+    for process in started:
+        if process.is_alive():
+            process.kill()
+            process.join()

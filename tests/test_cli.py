@@ -82,7 +82,7 @@ def test_mistakes_are_one_line_and_exit_2(run, clip_folder, photos, tmp_path):
         code, _, errors = run(*arguments)
         assert code == 2, arguments
         assert expected in errors and errors.count("\n") == 1, errors
-    assert not list((tmp_path / "o").glob("*"))
+    assert not (tmp_path / "o").exists()
 
 
 def test_strict_refuses_a_broken_file(run, clip_folder, photos, tmp_path):
@@ -159,3 +159,22 @@ def test_a_model_that_cannot_be_reached_is_one_line(tmp_path):
 def test_no_command_shows_the_help(run):
     code, text, _ = run()
     assert code == 0 and "score" in text and text.count("\n") > 10
+
+
+def test_help_of_score_names_every_option_with_its_default(run):
+    """The defaults that the help writes out are those of ScoreConfig."""
+    from dataclasses import fields
+
+    from headroles import ScoreConfig
+    from headroles.cli.score import SECTIONS, command
+
+    words = {option.name: option.help for option in command.params}
+    assert set(words) == {name for names in SECTIONS.values() for name in names}
+    said = {"no": False, "yes": True}
+    for field in fields(ScoreConfig):
+        if field.name in words and "[default:" in words[field.name]:
+            default = words[field.name].rpartition("[default: ")[2].rstrip("]")
+            value = said.get(default, default) if isinstance(field.default, bool) else default
+            assert str(value) == str(field.default), field.name
+    _, text, _ = run("score", "--help")
+    assert text.count("[default:") >= 24 and "IMAGES are one of" in text

@@ -30,6 +30,50 @@ def test_shards_merge_to_the_whole(make_clip, tokenizer):
     assert whole.images == 30
 
 
+@pytest.mark.parametrize("numbers", [range(30), [0, 4, 8, 12], [3], [], [1, 2, 1 << 40, 7]])
+def test_update_equals_the_sums_image_by_image(model, numbers):
+    numbers = torch.tensor(list(numbers), dtype=torch.long)
+    u = torch.randn(len(numbers), 2, 4, 8)
+    moments = HeadMoments.empty(model, LAYERS, blocks=4)
+    for _ in range(2):
+        moments.update(u, numbers % 4)
+    expected = HeadMoments.empty(model, LAYERS, blocks=4)
+    for row, number in zip(u.double(), numbers.tolist(), strict=True):
+        expected.count[number % 4] += 2
+        expected.first[number % 4] += 2 * row
+        expected.second[number % 4] += 2 * row[..., :, None] * row[..., None, :]
+    assert_same(moments, expected)
+
+
+def test_half_precision_keeps_the_scale_exact(make_clip, tokenizer):
+    """In bfloat16 z is rounded to 8 bits, and no more: u differs by no more than a few of its steps."""
+    model = HookedCLIP(make_clip(), "tiny", tokenizer)
+    pixels = torch.randn(12, 3, 32, 32)
+    full, half = observe(model, pixels, LAYERS), observe(model, pixels, LAYERS, "bf16")
+    assert half.dtype == torch.float32 and not torch.equal(full, half)
+    assert (full - half).norm() / full.norm() < 2**-5
+    assert all(weight.dtype == torch.float32 for weight in model.clip.parameters())
+
+
+def test_compiled_mlps_show_the_same_through_the_same_hooks(make_clip, tokenizer):
+    model = HookedCLIP(make_clip(), "tiny", tokenizer)
+    pixels = torch.randn(3, 3, 32, 32)
+    names = [f"visual.blocks.{layer}.{point}" for layer in LAYERS for point in ("attn.hook_z", "hook_mlp_out")]
+
+    def silence(activation, hook):
+        return torch.zeros_like(activation)
+
+    def look():
+        _, cache = model.run_with_cache(pixels, names_filter=names)
+        edited = model.run_with_hooks(pixels, fwd_hooks=[(names[1], silence)])
+        return [*(cache[name] for name in names), edited]
+
+    plain = look()
+    model.visual.compile_mlps(backend="aot_eager")
+    for before, after in zip(plain, look(), strict=True):
+        torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
+
+
 def test_save_and_load_keep_every_bit(model, tmp_path):
     moments = moments_of(model, torch.randn(9, 3, 32, 32))
     moments.save(tmp_path / "m.safetensors")
@@ -38,6 +82,10 @@ def test_save_and_load_keep_every_bit(model, tmp_path):
     assert torch.equal(loaded.first, moments.first)
     torch.testing.assert_close(loaded.second, moments.second, rtol=1e-15, atol=0)
     assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+    for _ in range(10):  # metadata used to come in random order
+        moments.save(tmp_path / "again.safetensors", {"a": "1", "b": "2"})
+        loaded.save(tmp_path / "loaded.safetensors", {"b": "2", "a": "1"})
+        assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "loaded.safetensors").read_bytes()
 
 
 @torch.inference_mode()

@@ -1,0 +1,47 @@
+"""The pass over images that scoring rests on: head moments of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headroles.ablation import record_ablation
+from headroles.hooked_clip import HookedCLIP
+from headroles.image_pass import PassOptions, Progress, run_pass
+from headroles.images import Images
+from headroles.memory_fit import FittingForward
+from headroles.moments import HeadMoments, observe
+from headroles.pass_state import Seen
+from headroles.precision import check_precision
+from headroles.sources.stream import StreamedImages
+
+
+def fold_moments(
+    model: HookedCLIP,
+    images: Images | StreamedImages,
+    layers: Sequence[int],
+    blocks: int,
+    options: PassOptions,
+    *,
+    precision: str = "no",
+    fit: bool = False,
+    progress: Progress | None = None,
+) -> tuple[HeadMoments, Seen]:
+    """Head moments of this process's part of the images, and what went into them; an image's number gives its block.
+
+    `fit`: forward in halves where the device's memory does not take a whole unit. Raises InputError as `run_pass`.
+    """
+    check_precision(model.device, precision)
+    moments = HeadMoments.empty(model, layers, blocks)
+    forward = FittingForward(partial(observe, model, layers=layers, precision=precision), fit)
+    settings = record_ablation(
+        {"weights": moments.weights_hash, "layers": list(layers), "blocks": blocks, "precision": precision}
+    )
+
+    def fold(number: Int[Tensor, "image"], pixels: Float[Tensor, "image 3 height width"]) -> None:
+        moments.update(forward(pixels), number % len(moments.count))
+
+    return moments, run_pass(images, moments.sums(), fold, options, settings, progress)

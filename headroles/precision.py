@@ -1,0 +1,26 @@
+"""Number formats of a forward: fp32, or matrix products in 16 bits."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from headroles.errors import InputError
+
+PRECISIONS = ("no", "bf16", "fp16")
+"""Accelerate's names; "no" is fp32."""
+_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def check_precision(device: torch.device, precision: str) -> None:
+    """InputError where the device cannot compute in this precision."""
+    if precision == "fp16" and device.type == "cpu":
+        raise InputError("precision must be no or bf16 on the CPU, got fp16; fp16 needs a GPU")
+
+
+def half_precision(device: torch.device, precision: str) -> AbstractContextManager:
+    """While open, matrix products are computed in `precision`; weights, residual stream and LayerNorms stay fp32."""
+    if precision == "no":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=_TYPES[precision])

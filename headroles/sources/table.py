@@ -1,0 +1,36 @@
+"""Image files that a CSV file lists."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from headroles.errors import InputError
+from headroles.images import spread
+from headroles.packed_paths import PackedNames, PackedPaths
+
+
+def read_paths(file: Path, column: str | None = None, count: int | None = None) -> PackedPaths:
+    """The files of a column (default: path), relative to the CSV file's folder or absolute, in the file's order."""
+    column = column or "path"
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as text:
+            names = PackedNames(_cells(file, csv.DictReader(text), column))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"images: cannot read {file} ({error}); expected UTF-8 text with commas") from error
+    if not names:
+        raise InputError(f"images: {file} lists no image; expected a line an image below the column names")
+    return PackedPaths(file.parent, (names[number] for number in spread(count, len(names))))
+
+
+def _cells(file: Path, reader: csv.DictReader, column: str) -> Iterator[str]:
+    columns = reader.fieldnames or []
+    if column not in columns:
+        has = ", ".join(columns) or "none"
+        raise InputError(f"images: {file} has no column {column!r}; its columns: {has}; name one with --column")
+    for line in reader:
+        name = (line[column] or "").strip()
+        if not name:
+            raise InputError(f"images: line {reader.line_num} of {file} has no {column}")
+        yield name
