@@ -23,6 +23,7 @@ IMAGES are one of
   data/  data/*.parquet       parquet files with a column of images (--column)
   saved/                      a folder that datasets' save_to_disk wrote (--split)
   hf:NAME  hf:NAME:CONFIG     a data set of the Hugging Face hub, streamed (--split)
+With --by images they need labels: shapes, a folder CONCEPT/VALUE/, or a table path,CONCEPT,CONCEPT...
 """
 
 
@@ -43,12 +44,13 @@ def _workers(context: click.Context, option: click.Parameter, text: str) -> int 
 
 
 SECTIONS = {
-    "Model and images": ("model", "activation", "images", "by", "count", "column", "split", "strict"),
-    "What is computed": (
-        "layers", "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts",
-        "permutations", "bootstraps", "seed",
+    "Model and images": ("model", "activation", "images", "count", "column", "split", "strict"),
+    "What is computed": ("by", "layers", "bootstraps", "seed"),
+    "By texts": (
+        "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "permutations",
+        "concepts", "encoder", "noise", "min_cluster_size",
     ),
-    "Concepts": ("concepts", "encoder", "noise", "min_cluster_size", "shares"),
+    "By images": ("shares",),
     "Roles": ("roles_by", "low", "high"),
     "How it runs": ("device", "precision", "compile", "batch", "workers", "shard", "resume", "save_every"),
     "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
@@ -60,14 +62,6 @@ SECTIONS = {
 @click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
 @click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
 @click.option("--images", default="shapes", show_default=True, help="What the heads see; see IMAGES below.")
-@click.option(
-    "--by",
-    type=click.Choice(["texts", "images"]),
-    default="texts",
-    show_default=True,
-    help="Describe heads by texts, or by images with labels: a folder CONCEPT/VALUE/IMAGE, a CSV file "
-    "path,CONCEPT,CONCEPT..., or shapes.",
-)
 @click.option(
     "--count", type=click.IntRange(min=2),
     help="Images to use, spread evenly over all; of a stream the first.  [default: 2000 scenes, or all images]",
@@ -83,20 +77,24 @@ SECTIONS = {
     "[default: shapes for the bundled model, else general]",
 )
 @click.option(
-    "--concepts",
-    type=click.Choice(["bank", "discover"]),
-    default="bank",
-    show_default=True,
-    help="Concepts of the bank, or clusters of the texts that heads pick (the bank then needs texts alone).",
-)
-@click.option("--encoder", help="Sentence encoder of discover, a folder or hub id.  [default: all-MiniLM-L6-v2]")
-@click.option("--noise", help="Texts in no cluster go to the nearest, or get their own (other).  [default: nearest]")
-@click.option(
-    "--min-cluster-size", type=int, help="Texts that make a cluster.  [default: a 30th of them, from 5 to 20]"
+    "--by", type=click.Choice(["texts", "images"]), default="texts", show_default=True,
+    help="Describe heads by the texts that span them, or by labels of the images that their output follows.",
 )
 @click.option(
-    "--shares",
-    help="By images: what a concept explains (marginal), or what no other concept does (unique).  [default: marginal]",
+    "--concepts", type=click.Choice(["bank", "discover"]), default="bank", show_default=True,
+    help="Those of the bank, or clusters of the texts that heads pick (the CSV file then needs the column text alone).",
+)
+@click.option(
+    "--encoder", help="Sentence encoder to discover with, folder or hub id.  [default: all-MiniLM-L6-v2 of the hub]"
+)
+@click.option(
+    "--noise", help="Texts in no discovered cluster: nearest joins one, own calls them other.  [default: nearest]"
+)
+@click.option(
+    "--min-cluster-size", type=int, help="Texts that make a cluster.  [default: a 30th of all, within 5 and 20]"
+)
+@click.option(
+    "--shares", help="What a concept explains: marginal, all of it, or unique, what no other does.  [default: marginal]"
 )
 @click.option("--layers", default="deep", show_default=True, help="deep (the last third), all, or such as 8-11 or 3,6.")
 @click.option(
@@ -108,8 +106,7 @@ SECTIONS = {
 @click.option("--selection", help="How TextSpan picks: std (original) or variance.  [default: std]")
 @click.option("--roles-by", help="Rule for roles: threshold, quantile or null.  [default: threshold]")
 @click.option(
-    "--low", type=float,
-    help="Attribute up to this entropy (or quantile, with that rule); by images 0.4.  [default: 0.5]",
+    "--low", type=float, help="Attribute up to this entropy (that rule: quantile).  [default: 0.5; by images 0.4]"
 )
 @click.option(
     "--high", type=float, help="Generalization from this entropy (or quantile) on.  [default: 0.6]"
@@ -152,29 +149,23 @@ SECTIONS = {
 )
 @click.option("--overwrite", is_flag=True, help="Replace results, or an unfinished pass, in the output folder.")
 @ablation_options
-def command(
-    output: Path, device: str, resume: bool, overwrite: bool, by: str, concepts: str, **given: object
-) -> None:
+def command(output: Path, device: str, resume: bool, overwrite: bool, **given: object) -> None:
     """Turn images into a role map: what does each head of a CLIP do?
 
-    Writes role_map.json, role_map.csv and moments.safetensors (--by images: value_moments.safetensors; with --concepts
-    discover also the bank, probes.csv). Without arguments it scores the bundled model on rendered scenes, offline.
-    Under `torchrun -m headroles score` the processes share the images.
+    Writes role_map.json, role_map.csv and moments.safetensors (value_moments.safetensors by images; probes.csv too
+    where concepts were discovered). Without arguments it scores the bundled model on rendered scenes, offline. Under
+    `torchrun -m headroles score` the processes share the images.
     """
     from headroles.checkpoints.checkpoint import join_activation
     from headroles.cli.reading_bar import ReadingBar
-    from headroles.cli.score_variants import check_placed, run_variant
+    from headroles.cli.score_variants import check_placed
+    from headroles.score_job import ScoreJob, run_job
 
-    check_placed(by, concepts, {**given, "resume": resume})
+    check_placed(given)
     given["model"] = join_activation(given["model"], given.pop("activation"))
-    with ReadingBar(given["images"]) as bar:
-        if by == "images" or concepts == "discover":
-            scored = run_variant(by, given, output, device=device, overwrite=overwrite, progress=bar)
-        else:
-            from headroles.score_job import ScoreJob, run_job
-
-            job = ScoreJob(**_split(given))
-            scored = run_job(job, output, device=device, resume=resume, overwrite=overwrite, progress=bar)
+    job = ScoreJob(**_split(given))
+    with ReadingBar(job.images) as bar:
+        scored = run_job(job, output, device=device, resume=resume, overwrite=overwrite, progress=bar)
     report(scored, output, given["texts_per_head"])
 
 
@@ -182,16 +173,22 @@ def _split(given: dict[str, object]) -> dict[str, object]:
     """The options as fields of ScoreJob: those that are settings of the role map go into its `settings`."""
     from dataclasses import fields
 
+    from headroles.discovery import DiscoveryConfig
     from headroles.score import ScoreConfig
+    from headroles.score_images import ImageScoreConfig
 
-    names = {field.name for field in fields(ScoreConfig)}
-    settings = {name: value for name, value in given.items() if name in names and value is not None}
-    left = (*names, "encoder", "noise", "min_cluster_size", "shares")
-    return {"settings": settings, **{name: value for name, value in given.items() if name not in left}}
+    kinds = {"settings": (ScoreConfig, ImageScoreConfig), "discovery": (DiscoveryConfig,)}
+    names = {kind: {field.name for each in configs for field in fields(each)} for kind, configs in kinds.items()}
+    parts = {
+        kind: {name: value for name, value in given.items() if name in own and value is not None}
+        for kind, own in names.items()
+    }
+    return parts | {name: value for name, value in given.items() if name not in set().union(*names.values())}
 
 
 def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None:
     """Roles per layer, the clearest head of every concept, and what to type next; by the main process alone."""
+    from headroles.cli.score_variants import report_variant
     from headroles.processes import is_main
     from headroles.role_map import ROLES
 
@@ -208,6 +205,7 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
     texts = role_map.settings.get("texts_per_head")
     if texts_asked is not None and texts is not None and texts < texts_asked:
         click.echo(f"texts per head: {texts}, as many as a head is wide ({texts_asked} asked for)", err=True)
+    report_variant(scored)
     click.echo("layer  " + "  ".join(f"{role:>14}" for role in ROLES))
     for layer in role_map.layers:
         counts = [len(role_map.heads(role=role, layer=layer)) for role in ROLES]
@@ -221,11 +219,11 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
         if heads:
             head = heads[0]
             text = next((picked.text for picked in head.texts if picked.concept == concept), "-")
-            facts = f"{head.name:<8} {head.role:<14} {head.entropy:.2f}  {head.q_value:.3f}"
-            click.echo(f"  {concept:<{wide}} {facts}  {text}")
+            numbers = f"{head.entropy:.2f}  {head.q_value:.3f}"
+            click.echo(f"  {concept:<{wide}} {head.name:<8} {head.role:<14} {numbers}  {text}")
         else:
             click.echo(f"  {concept:<{wide}} none")
     if not role_map.heads(role="attribute"):
         click.echo("no head is an Attribute head by this rule; --roles-by quantile ranks the heads instead")
-    click.echo(f"wrote {output}/{', '.join(file.name for file in scored.files)}")
+    click.echo(f"wrote {output}/{', '.join(path.name for path in scored.files)}")
     click.echo(f"next: headroles plot {output}/role_map.json")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOMENTS = {"text": "moments.safetensors", "image": "value_moments.safetensors"}
 """File of the sums that a role map rests on, by its kind of probes."""
 PROBES = "probes.csv"
-"""File of the bank where its concepts were discovered."""
+"""File of the bank whose concepts were discovered."""
 _FILES = ("role_map.json", "role_map.csv", *MOMENTS.values(), PROBES)
 
 
@@ -83,9 +83,9 @@ def tidying(folder: Path) -> Iterator[None]:
 def write_results(
     role_map: RoleMap, moments: HeadMoments | ValueMoments, folder: Path, bank: ProbeBank | None = None
 ) -> tuple[Path, ...]:
-    """role_map.json, role_map.csv, the moments and, if given, the bank; each appears in one step, the map last.
+    """Write and name role_map.json, role_map.csv, the moments, and the `bank` if its concepts were discovered.
 
-    Returns the files.
+    Each appears in one step, the map last.
     """
     moments.save(folder / MOMENTS[role_map.probe_kind])
     if bank:

@@ -8,7 +8,7 @@ from typing import Any
 
 from headroles.discovery import Discovery, DiscoveryConfig, Encoder, discover
 from headroles.hooked_clip import HookedCLIP
-from headroles.images import ImageFiles, ShapesImages
+from headroles.images import Images
 from headroles.moments import HeadMoments
 from headroles.probes import ProbeBank
 from headroles.role_map import ImagesInfo, RoleMap
@@ -17,7 +17,7 @@ from headroles.score import ScoreConfig, collect_moments, explain, pick_texts
 
 def score_discovered(
     model: HookedCLIP,
-    images: ImageFiles | ShapesImages,
+    images: Images,
     name: str,
     texts: Sequence[str],
     encoder: Encoder,
@@ -32,6 +32,7 @@ def score_discovered(
     `name` is that of the texts, `options` those of `headroles.score.collect_moments`. The discovered bank gives the
     same role map again, apart from its settings.
     """
+    model.check_text()
     config, discovery = config or ScoreConfig(), discovery or DiscoveryConfig()
     moments, broken = collect_moments(model, images, config, **options)
     info = ImagesInfo(source, moments.images, broken)

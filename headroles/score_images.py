@@ -14,7 +14,6 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,17 +21,19 @@ import torch
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from headroles.ablation import record_ablation
 from headroles.concepts import concept_entropy, q_values
 from headroles.errors import InputError
 from headroles.explained import SHARES, Sums, effects, p_values, value_parts
 from headroles.hooked_clip import HookedCLIP
-from headroles.images import batches
+from headroles.image_pass import PassOptions, Progress
 from headroles.labelled_images import LabelledImages
 from headroles.layers import resolve_layers
-from headroles.moments import observe
+from headroles.precision import PRECISIONS
 from headroles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
 from headroles.roles import assign_roles
-from headroles.value_moments import ValueMoments, span_factors
+from headroles.value_moments import ValueMoments
+from headroles.value_pass import fold_values
 
 RULES = ("threshold", "quantile")
 
@@ -62,9 +63,11 @@ class ImageScoreConfig:
     """Image blocks."""
     seed: int = 0
     """Seed of resamples and rendered scenes."""
+    precision: str = "no"
+    """Matrix products of the images' forward in fp32 ("no"), "bf16" or "fp16"; sums are float64 always."""
 
     def __post_init__(self) -> None:
-        for name, choices in (("shares", SHARES), ("roles_by", RULES)):
+        for name, choices in (("shares", SHARES), ("roles_by", RULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in choices:
                 raise InputError(
                     f"{name} must be one of {', '.join(choices)} with image probes, got {getattr(self, name)!r}"
@@ -88,7 +91,6 @@ def score_images(
     return explain_values(moments, config, info, ImagesInfo(labelled.name, moments.images, broken)), moments
 
 
-@torch.inference_mode()
 def collect_values(
     model: HookedCLIP,
     labelled: LabelledImages,
@@ -97,27 +99,16 @@ def collect_values(
     batch: int = 64,
     workers: int = 0,
     strict: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[ValueMoments, tuple[str, ...]]:
     """One pass over the images: sums for every value, and the names of the broken files."""
-    layers = resolve_layers(config.layers, model.visual.layers, model.visual.pooling)
     check_concepts(labelled)
-    concepts = tuple((concept.name, concept.values) for concept in labelled.concepts)
-    moments = ValueMoments.empty(model, layers, concepts, config.blocks)
-    factors, codes = span_factors(model, layers), torch.from_numpy(labelled.codes)
-    broken: list[str] = []
-    for index, pixels, errors in batches(labelled.images, batch, workers):
-        for number, error in errors:
-            if strict:
-                raise InputError(f"images: {labelled.images.name(number)} cannot be read ({error}); mend or remove it")
-            broken.append(labelled.images.name(number))
-        if len(index):
-            u = observe(model, pixels, layers).double()
-            v = torch.einsum("lhjk,ilhk->ilhj", factors, u)
-            moments.update(v, codes[index], index % len(moments.count))
-        if progress:
-            progress(moments.images + len(broken), len(labelled))
-    return moments, tuple(broken)
+    options = PassOptions(unit=batch, workers=workers, strict=strict)
+    layers = resolve_layers(config.layers, model.visual.layers, model.visual.pooling)
+    moments, seen = fold_values(
+        model, labelled, layers, config.blocks, options, precision=config.precision, progress=progress
+    )
+    return moments, seen.broken_names
 
 
 def check_concepts(labelled: LabelledImages) -> None:
@@ -160,7 +151,7 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
         model=model,
         images=images,
         bank=BankInfo(images.source, _hash(moments), counts),
-        settings=dataclasses.asdict(config),
+        settings=record_ablation(dataclasses.asdict(config)),
         layers=moments.layers,
         head_roles=tuple(
             HeadRole(

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files import write_bytes
 from headroles.hooked_clip import HookedCLIP
+from headroles.tensor_file import write_tensors
 
 FORMAT = "headroles.value_moments.1"
 _SUMS = ("count", "first", "pairs", "value_first", "square", "second")
@@ -95,6 +94,10 @@ class ValueMoments:
             ends.append(ends[-1] + len(names))
         return tuple(map(slice, ends, ends[1:]))
 
+    def sums(self) -> dict[str, Tensor]:
+        """What adds up over disjoint sets of images, by name; the tensors themselves."""
+        return {name: getattr(self, name) for name in _SUMS}
+
     def update(
         self,
         v: Float[Tensor, "image layer head width"],
@@ -136,10 +139,9 @@ class ValueMoments:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write a safetensors file."""
-        tensors = {name: getattr(self, name).cpu().contiguous() for name in _SUMS}
-        facts = {"layers": self.layers, "weights_hash": self.weights_hash, "concepts": self.concepts}
-        # One entry alone: safetensors writes several in a random order.
-        write_bytes(path, save(tensors, {FORMAT: json.dumps(facts)}))
+        facts = {"format": FORMAT, "weights_hash": self.weights_hash}
+        facts |= {"layers": ",".join(map(str, self.layers)), "concepts": json.dumps(self.concepts)}
+        write_tensors(path, self.sums(), facts)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ValueMoments:
@@ -147,16 +149,37 @@ class ValueMoments:
         try:
             with safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
-                if FORMAT not in metadata:
+                if metadata.get("format") != FORMAT:
                     raise InputError(f"{path} holds no value moments; expected a file of `headroles score --by images`")
                 sums = {name: file.get_tensor(name) for name in _SUMS}
         except SafetensorError as error:
             raise InputError(f"{path} is not a whole safetensors file ({error}); score again") from error
-        facts = json.loads(metadata[FORMAT])
-        concepts = tuple((name, tuple(values)) for name, values in facts["concepts"])
-        return cls(tuple(facts["layers"]), facts["weights_hash"], concepts, **sums)
+        concepts = tuple((name, tuple(values)) for name, values in json.loads(metadata["concepts"]))
+        layers = tuple(int(layer) for layer in metadata["layers"].split(","))
+        return cls(layers, metadata["weights_hash"], concepts, **sums)
 
 
-def span_factors(model: HookedCLIP, layers: Sequence[int]) -> Float[Tensor, "layer head rank width"]:
-    """R of B' = Q R, float64: v = R u has the squared length of the contribution u B."""
-    return torch.linalg.qr(model.visual.bases()[list(layers)].double().transpose(-1, -2)).R.detach()
+def span_coordinates(
+    model: HookedCLIP, layers: Sequence[int]
+) -> Callable[[Float[Tensor, "image layer head width"]], Float[Tensor, "image layer head width"]]:
+    """Takes u of `headroles.moments.observe` to v, float64: coordinates of the contribution in its head's own span.
+
+    v = R u with B' = Q R, so |v| is the length of the contribution u B. Where u is the contribution itself, v is u.
+    """
+    factors, start = [], 0
+    for group, bases in model.visual.spans(layers):
+        if bases is not None:
+            factor = torch.linalg.qr(bases.detach().double().transpose(-1, -2)).R
+            factors.append((slice(start, start + len(group)), factor))
+        start += len(group)
+
+    def coordinates(u: Float[Tensor, "image layer head width"]) -> Float[Tensor, "image layer head width"]:
+        u = u.double()
+        v = u.clone()
+        for rows, factor in factors:
+            rank, width = factor.shape[-2:]
+            v[:, rows] = 0
+            v[:, rows, :, :rank] = torch.einsum("lhjk,ilhk->ilhj", factor, u[:, rows, :, :width])
+        return v
+
+    return coordinates
