@@ -206,6 +206,8 @@ def _card(info: AdapterInfo, measures: Sequence[Measure], trainable: str) -> str
     """The model card."""
     shots = "all images" if info.shots is None else f"{info.shots} images"
     classes = ", ".join(info.trained_classes[:12]) + (", ..." if len(info.trained_classes) > 12 else "")
+    kept = any(measure.protocol == "retention" for measure in measures)
+    retention = " Retention: zero-shot on tasks that were not trained." if kept else ""
     table = to_table(measures, markdown=True) if measures else "Not evaluated."
     return f"""---
 library_name: headroles
@@ -227,8 +229,8 @@ Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}), p
 
 ## Results
 
-Percent of right answers (top-1); `difference` is adapted minus zero-shot. Retention: zero-shot on tasks that were not
-trained. Every row, also per class, is in `{METRICS}`.
+Percent of right answers (top-1); `difference` is adapted minus zero-shot.{retention} Every row, also per class, is in
+`{METRICS}`.
 
 {table}
 

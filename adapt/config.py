@@ -93,7 +93,7 @@ class DearConfig(_Settings):
     """Weights of CLS and attribute logits: "learned", "fixed" at their start, "cls" (CLS alone)."""
     alpha_cls: float = 0.7
     """Weight of CLS at the start, in (0, 1); the attributes share the rest evenly. Default ours."""
-    lambda_image: float = 5.0
+    lambda_image: float = 0.5
     """Weight of 1 - cos(CLS embedding, frozen CLIP's); 0: off. Default ours."""
     lambda_text: float = 0.5
     """Weight of 1 - cos(text embedding, frozen CLIP's); 0: off. Default ours."""

@@ -57,7 +57,10 @@ class Dear(nn.Module):
     def __init__(self, model: HookedCLIP, role_map: RoleMap, config: DearConfig | None = None, seed: int = 1) -> None:
         super().__init__()
         config = config or DearConfig()
+        check_adaptable(model)
         check_role_map(role_map, model)
+        if config.text_tokens > model.context:
+            raise InputError(f"text_tokens must be at most the context, {model.context}, got {config.text_tokens}")
         self.__dict__["model"] = model.requires_grad_(False)
         self.config, self.role_map = config, role_map
         self.layer, self.text_layer = _first_layers(model, config)
@@ -166,14 +169,18 @@ class Dear(nn.Module):
         """One vision layer. Where all of its heads are isolated, originals and tokens run as two batches.
 
         That is cheaper, and exact: kernels round the same row differently in a longer sequence, so a masked joint
-        run would leave the embedding of a wholly isolated tower equal to frozen CLIP's only up to rounding.
+        run would leave the embedding of a wholly isolated tower equal to frozen CLIP's only up to rounding. Of the
+        last layer's originals nobody reads any but CLS, so no other is computed or returned.
         """
-        tower = self.model.visual
+        tower, count = self.model.visual, originals.shape[1]
         if layer in self._apart:
             return tower.run(originals, [layer]), tower.run(tokens, [layer])
         mask = self.get_buffer(f"mask_{layer}") if layer in self._masked else None
-        joined = tower.run(torch.cat([originals, tokens], 1), [layer], mask)
-        return joined.split([originals.shape[1], tokens.shape[1]], 1)
+        joined = torch.cat([originals, tokens], 1)
+        if layer == tower.layers - 1:
+            rows = torch.tensor([0, *range(count, joined.shape[1])], device=joined.device)
+            return tower.run_rows(joined, layer, rows, mask).split([1, tokens.shape[1]], 1)
+        return tower.run(joined, [layer], mask).split([count, tokens.shape[1]], 1)
 
     def _read_attributes(
         self, tokens: Float[Tensor, "image attribute width"]
@@ -191,10 +198,11 @@ class Dear(nn.Module):
         mask = self.model.causal_mask(1 + count + rest.shape[1])
         for layer in range(self.text_layer, tower.layers):
             tokens = self.text_tokens.entering(len(begin), tokens).to(begin.dtype)
-            joined = tower.run(torch.cat([begin, tokens, rest], 1), [layer], mask)
-            begin, tokens, rest = joined.split([1, count, rest.shape[1]], 1)
-        ends = joined[torch.arange(len(joined), device=joined.device), texts.rows + count]
-        return _unit(tower.read(ends))
+            joined = torch.cat([begin, tokens, rest], 1)
+            if layer == tower.layers - 1:  # Nobody reads any other row than the texts' ends.
+                ends = tower.run_rows(joined, layer, (texts.rows + count)[:, None], mask)
+                return _unit(tower.read(ends[:, 0]))
+            begin, tokens, rest = tower.run(joined, [layer], mask).split([1, count, rest.shape[1]], 1)
 
     def logits(self, features: ImageFeatures, texts: Float[Tensor, "text embed"]) -> Float[Tensor, "image text"]:
         """Sum over CLS and attributes of alpha * scale * cosine, never in half precision."""
@@ -254,6 +262,20 @@ class Dear(nn.Module):
         trained = sum(parameter.numel() for parameter in self.parameters())
         whole = trained + sum(parameter.numel() for parameter in self.model.parameters())
         return f"trainable params: {trained:,} || all params: {whole:,} || trainable%: {100 * trained / whole:.4f}"
+
+
+def check_adaptable(model: HookedCLIP) -> None:
+    """InputError where DeAR cannot act on a model: it classifies CLIP's CLS token by texts."""
+    if model.text is None:
+        raise InputError(
+            f"model: {model.model_name} is a {model.family.title} without a text tower; adapters classify images by "
+            "their classes' texts, so take a CLIP"
+        )
+    if model.visual.pooling:
+        raise InputError(
+            f"model: {model.model_name} is a {model.family.title}, which has no CLS token: attention pools its "
+            "patches, and role masks shield a CLS token; take a CLIP"
+        )
 
 
 def _first_layers(model: HookedCLIP, config: DearConfig) -> tuple[int, int]:

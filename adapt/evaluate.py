@@ -64,13 +64,13 @@ def evaluate_adapter(
     """The rows of an adapter folder, by names as `open_task` takes them.
 
     Without `tasks` and `protocol`: all that its metrics.json holds. With `tasks` alone: all classes of each
-    (cross-dataset). domain-shift takes the first task as the one that is shifted and the others as its shifts.
-    `root` and `model` are those of `open_task` and `load_adapter`, `options` are batch and workers.
+    (cross-dataset), or, where all are shifts of the adapter's own task, domain-shift. The latter takes the first task
+    as the one that is shifted and the others as its shifts. `root` and `model` are those of `open_task` and
+    `load_adapter`, `options` are batch and workers.
     """
     info = AdapterInfo.load(folder)
     own = protocol in (None, info.protocol) and not tasks
-    protocol = protocol or ("cross-dataset" if tasks else info.protocol)
-    names, targets = _divide(list(tasks), info, protocol)
+    protocol, names, targets = choose_protocol(list(tasks), protocol, info)
     opened = [open_task(name, root, info.template if name == info.task else None) for name in names]
     others = [open_task(name, root) for name in targets]
     kept = [open_task(name, root) for name in info.retention] if own else []
@@ -79,8 +79,16 @@ def evaluate_adapter(
     return rows + retention(dear, kept, info.seed, **options)
 
 
+def choose_protocol(tasks: list[str], protocol: str | None, info: AdapterInfo) -> tuple[str, list[str], list[str]]:
+    """The protocol that `evaluate_adapter` follows, which tasks it runs over, and the targets of each."""
+    if tasks and protocol is None:
+        shifts = all(task.startswith(f"{info.task}@") for task in tasks)
+        tasks, protocol = ([info.task, *tasks], "domain-shift") if shifts else (tasks, "cross-dataset")
+    protocol = protocol or info.protocol
+    return protocol, *_divide(tasks, info, protocol)
+
+
 def _divide(tasks: list[str], info: AdapterInfo, protocol: str) -> tuple[list[str], list[str]]:
-    """Which tasks a protocol runs over, and the targets of each."""
     if protocol == "cross-dataset":
         return [info.task], tasks or list(info.targets or default_targets(info.task, protocol))
     if protocol == "domain-shift":

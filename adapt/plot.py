@@ -14,6 +14,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from headroles.adapt.adapter import CONFIG, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.masks import build_masks, masked_kinds
@@ -72,6 +73,8 @@ def curves_figure(runs: Sequence[Run]) -> Figure:
             _lines(losses, epochs, [{"all": record["loss"], **record["losses"]} for record in run.history])
             _lines(alpha, epochs, [{name: record["alpha"][name] for name in run.parts} for record in run.history])
             accuracy.plot(epochs, [100 * record["accuracy"] for record in run.history], color=COLORS[0], marker=".")
+        for axes in (losses, accuracy, alpha):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         losses.set(ylabel="loss (weighted parts)", xlabel="epoch")
         accuracy.set(ylabel="training accuracy, %", xlabel="epoch", ylim=(0, 101))
         alpha.set(ylabel="fusion weight", xlabel="epoch", ylim=(0, 1))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from headroles.adapt.dear import Dear
@@ -29,31 +31,43 @@ class Prediction:
 
 @torch.inference_mode()
 def predict_images(
-    dear: Dear, images: Sequence[Path], classes: Sequence[str], template: str, batch: int = 64
+    dear: Dear,
+    images: Sequence[Path],
+    classes: Sequence[str],
+    template: str,
+    batch: int = 64,
+    broken: Callable[[Path, str], None] | None = None,
 ) -> list[Prediction]:
     """Predictions for image files (a folder stands for the images below it), among `classes`.
 
-    `template` holds {} for the class. Raises InputError where a file is no readable image, or `classes` has fewer than
-    two different names.
+    `template` holds {} for the class. `broken` is called with every unreadable file of a folder, which is left out, and
+    with why it is; without `broken`, and for files that are named themselves, InputError is raised, as where `classes`
+    has fewer than two different names.
     """
     if len(set(classes)) < 2 or len(set(classes)) < len(classes):
         raise InputError(f"classes must be two or more different names, got {', '.join(classes) or 'none'}")
     prompts = write_prompts(template, classes)
-    paths = [path for image in images for path in (find_images(image) if image.is_dir() else [image])]
     texts = dear.encode_texts(dear.text_trunk(prompts))
-    found = []
-    for start in range(0, len(paths), batch):
-        part = paths[start : start + batch]
-        pixels = torch.stack([_open(path, dear) for path in part])
-        for path, row in zip(part, dear.predict(pixels, texts).tolist(), strict=True):
+    found, opened = [], _open_all(images, dear, broken)
+    while part := list(itertools.islice(opened, batch)):
+        pixels = torch.stack([pixels for _, pixels in part])
+        for (path, _), row in zip(part, dear.predict(pixels, texts).tolist(), strict=True):
             order = sorted(range(len(classes)), key=lambda number, row=row: -row[number])
             names = tuple(classes[number] for number in order)
             found.append(Prediction(str(path), names, tuple(row[number] for number in order)))
     return found
 
 
-def _open(path: Path, dear: Dear) -> Tensor:
-    try:
-        return dear.model.processor(open_image(path))
-    except UNREADABLE as error:
-        raise InputError(f"image: cannot read {path} ({error}); give an image file or a folder of them") from error
+def _open_all(
+    images: Sequence[Path], dear: Dear, broken: Callable[[Path, str], None] | None
+) -> Iterator[tuple[Path, Float[Tensor, "3 height width"]]]:
+    for image in images:
+        is_folder = image.is_dir()
+        for path in find_images(image) if is_folder else [image]:
+            try:
+                yield path, dear.model.processor(open_image(path))
+            except UNREADABLE as error:
+                if not (is_folder and broken):
+                    remedy = "give an image file or a folder of them"
+                    raise InputError(f"image: cannot read {path} ({error}); {remedy}") from error
+                broken(path, str(error))

@@ -13,7 +13,7 @@ from typing import Any
 from headroles.adapt.adapter import CONFIG, FILES, METRICS, TABLE, AdapterInfo, save_adapter
 from headroles.adapt.checkpoint import Checkpoint, difference
 from headroles.adapt.config import DearConfig, TrainConfig
-from headroles.adapt.dear import Dear
+from headroles.adapt.dear import Dear, check_adaptable
 from headroles.adapt.evaluate import PROTOCOLS, WITH_TARGETS, default_targets, evaluate, retention
 from headroles.adapt.metrics import Measure, read_measures, to_csv, to_json
 from headroles.adapt.processes import check_precision, is_main, join, on_main
@@ -70,6 +70,11 @@ class Job:
             raise InputError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {self.protocol!r}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds must be different numbers, at least one, got {self.seeds}")
+        if self.targets and self.protocol not in WITH_TARGETS:
+            raise InputError(
+                f"targets: {self.protocol} tests on the task itself; leave them out, or use protocol "
+                f"{' or '.join(WITH_TARGETS)}"
+            )
         if self.shots is not None and self.shots < 1:
             raise InputError(f"shots must be at least 1, got {self.shots}")
 
@@ -112,6 +117,7 @@ def adapt(
     on_main(lambda: check_output(output, resume, overwrite, len(folders) > 1))
     tasks = _Tasks.open(job)
     clip = load(job.model, place)
+    check_adaptable(clip)
     check_precision(clip.device, job.train.precision)
     role_map, note = on_main(lambda: find_role_map(job, clip, list(folders.values()) if resume else []))
     runs = [_Run(job, clip, role_map, tasks, seed, folder) for seed, folder in folders.items()]
@@ -163,16 +169,20 @@ def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tup
             return RoleMap.load(path), f"role map: {path}"
     first = job.dear.layer if job.dear.layer is not None else first_deep_layer(clip.visual.layers)
     first += job.dear.enter_after
+    unfit = ""
     if ROLE_MAP.is_file():
         role_map = RoleMap.load(ROLE_MAP)
-        if role_map.model.weights_hash == weights and set(range(first, clip.visual.layers)) <= set(role_map.layers):
+        lacking = sorted(set(range(first, clip.visual.layers)) - set(role_map.layers))
+        if role_map.model.weights_hash == weights and not lacking:
             return role_map, f"role map: {ROLE_MAP}"
+        why = f"lacks layer {lacking[0]}" if role_map.model.weights_hash == weights else "is of another model"
+        unfit = f" ({ROLE_MAP} {why})"
     if job.model != "shapes":
         raise InputError(
-            f"role map: none for model {job.model}; make one: headroles score --model {job.model} --images FOLDER, "
-            "and give it as --role-map FILE"
+            f"role map: none for model {job.model}{unfit}; make one: headroles score --model {job.model} --images "
+            "FOLDER, and give it as --role-map FILE"
         )
-    return _score(clip, first), "role map: made from rendered scenes"
+    return _score(clip, first), f"role map: made from rendered scenes{unfit}"
 
 
 def _score(clip: HookedCLIP, first: int) -> RoleMap:

@@ -71,6 +71,7 @@ def fit(
     *,
     resume: bool = False,
     workers: int = 0,
+    views: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[EpochRecord, ...]:
     """Train `dear` on the task's training images and return one record an epoch.
@@ -78,12 +79,13 @@ def fit(
     After every epoch the state is written below `output`/unfinished, where it stays until the adapter is saved.
     `resume` goes on from there, to the bit-identical result: order and augmentation depend on the seed, the epoch and
     the image's number alone. Under several processes a batch is shared out, and the gradient is that of the whole.
-    `workers` processes decode images. Raises InputError where the loss stops being a number, or where `resume` finds a
-    training with other settings.
+    `workers` processes decode images. `views`: where `cache_views` keeps its files, to be shared by trainings on the
+    same images with the same model, layer and seed; by default they go with the unfinished state. Raises InputError
+    where the loss stops being a number, or where `resume` finds a training with other settings.
     """
     if not task.train:
         raise InputError(f"task: {task.name} has no training images; expected at least one a class")
-    training = _Training(dear, task, config, output, workers)
+    training = _Training(dear, task, config, output, workers, views)
     settings = fingerprint(dear.role_map, task, dear.config, config)
     on_main(lambda: training.checkpoint.begin(settings, dear.role_map, resume))
     history = training.restore() if resume else []
@@ -132,14 +134,16 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float
 class _Training:
     """Everything that lives as long as one training."""
 
-    def __init__(self, dear: Dear, task: Task, config: TrainConfig, output: Path, workers: int) -> None:
+    def __init__(
+        self, dear: Dear, task: Task, config: TrainConfig, output: Path, workers: int, views: Path | None
+    ) -> None:
         self.dear, self.task, self.config = dear, task, config
         self.accelerator: Accelerator = open_accelerator(dear.device, config.precision)
         self.trained = [parameter for parameter in dear.parameters() if parameter.requires_grad]
         adam = torch.optim.AdamW(self.trained, lr=config.lr, weight_decay=config.weight_decay)
         self.optimizer = self.accelerator.prepare(adam)
         self.checkpoint = Checkpoint(output)
-        self.trunks = Trunks(dear, task, config, self.accelerator, self.checkpoint.folder / "views", workers)
+        self.trunks = Trunks(dear, task, config, self.accelerator, views or self.checkpoint.folder / "views", workers)
         self.steps = math.ceil(len(task.train) / config.batch)
 
     def restore(self) -> list[EpochRecord]:

@@ -1,9 +1,11 @@
 """Do role masks help? Zero-shot CLIP and DeAR with every kind of mask, on the built-in tasks, over seeds.
 
 `python benchmarks/ablation.py --tune` tries settings on validation splits alone and prints the best;
+`python benchmarks/ablation.py --why` asks, on validation splits too, which setting makes `role` lose or gain on `open`;
 `python benchmarks/ablation.py` trains task x mask x seed with the defaults, and prints base, novel, their harmonic mean
 and retention (mean change on the plain concept tasks) with 95% intervals over seeds, and paired differences against
-`role`. Every finished run is a line of OUTPUT/runs.jsonl: stopped and started again, it goes on where it was.
+`role`. Every epoch sees fresh views of its images, whose trunk outputs all masks of a task and seed share. Every
+finished run is a line of OUTPUT/runs.jsonl: stopped and started again, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import hashlib
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -28,10 +30,13 @@ from headroles.adapt.config import MASKS
 from headroles.adapt.metrics import harmonic_mean, interval
 from headroles.adapt.tasks import Example, TaskImages
 from headroles.score import score
+from headroles.shapes import CONCEPTS
 from headroles.shapes.tasks import RETENTION
+from headroles.shapes.tasks import TASKS as SHAPES_TASKS
 
-TASKS = ("turned", "hidden", "clutter", "pastel")
+TASKS = tuple(name for name in SHAPES_TASKS if name not in RETENTION)
 FIGURES = ("base", "novel", "hm", "retention")
+TUNING_TASKS = ("hidden", "pastel", "rare", "weave")
 TUNING_SEED = 101
 """Of the shots and the training when settings are tuned; the reported seeds are others."""
 GRID: dict[str, Sequence[Any]] = {
@@ -41,6 +46,15 @@ GRID: dict[str, Sequence[Any]] = {
     "lambda_image": (0.5, 5.0),
 }
 """Settings that `--tune` crosses."""
+WHY_TASKS = ("faint", "hidden", "clutter", "order", "weave")
+WHY: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "a token for every concept": {"core": tuple(CONCEPTS)},
+    "no text tokens": {"text_tokens": 0},
+    "tokens enter one layer later": {"layer": 6},
+    "image loss x 10": {"lambda_image": 5.0},
+}
+"""What `--why` changes, one at a time, for `role` and `open` alike."""
 
 
 class Bench:
@@ -52,7 +66,7 @@ class Bench:
         self.model: HookedCLIP = load("shapes", "cpu")
         self.role_map = self._role_map()
         self.kept = [open_task(f"shapes:{name}") for name in RETENTION]
-        self.trunks = cache(self._trunks)
+        self.trunks, self.frozen = cache(self._trunks), cache(self._frozen)
         self.lines = output / "runs.jsonl"
         self.done = {}
         if self.lines.is_file():
@@ -74,18 +88,25 @@ class Bench:
         return torch.cat(parts), torch.tensor([example.label for example in examples])
 
     @torch.inference_mode()
-    def accuracy(self, dear: Dear, task: Task, examples: Iterable[Example]) -> tuple[float, float]:
-        """Zero-shot and adapted accuracy."""
-        trunk, labels = self.trunks(tuple(examples), dear.layer)
-        texts = dear.text_trunk(task.prompts)
-        encoded = dear.encode_texts(texts)
-        frozen = torch.cat([(dear.frozen_images(part) @ texts.frozen.T).argmax(1) for part in trunk.split(200)])
+    def _frozen(self, examples: tuple[Example, ...], prompts: tuple[str, ...], layer: int) -> float:
+        """Zero-shot accuracy."""
+        trunk, labels = self.trunks(examples, layer)
+        tower, texts = self.model.visual, self.model.embed_texts(prompts)
+        rows = [tower.read(tower.run(part, range(layer, tower.layers))[:, 0]) for part in trunk.split(200)]
+        return ((torch.cat(rows) @ texts.T).argmax(1) == labels).double().mean().item()
+
+    @torch.inference_mode()
+    def accuracies(self, dear: Dear, task: Task, split: str) -> tuple[float, float]:
+        """Zero-shot and adapted accuracy on a split."""
+        examples = getattr(task, split)
+        trunk, labels = self.trunks(examples, dear.layer)
+        encoded = dear.encode_texts(dear.text_trunk(task.prompts))
         logits = torch.cat([dear.logits(dear.encode_images(part), encoded) for part in trunk.split(200)])
-        return (frozen == labels).double().mean().item(), (logits.argmax(1) == labels).double().mean().item()
+        adapted = (logits.argmax(1) == labels).double().mean().item()
+        return self.frozen(examples, task.prompts, dear.layer), adapted
 
     def run(self, name: str, dear: DearConfig, train: TrainConfig, split: str, shots: int) -> dict[str, Any]:
         """Train and test once, or recall that: figures of the frozen ("zero-shot") and the adapted model."""
-        # Masks and validation rest on the same model, so the key need not hold more than its weights.
         settings = {"task": name, "dear": dear.to_dict(), "train": train.to_dict(), "split": split, "shots": shots}
         whole = json.dumps({**settings, "role map": self.role_map.to_json()}, sort_keys=True)
         key = hashlib.sha256(whole.encode()).hexdigest()
@@ -100,11 +121,10 @@ class Bench:
         task = open_task(f"shapes:{name}")
         base, novel = task.halves()
         dear = Dear(self.model, self.role_map, config, train.seed)
-        scratch = self.output / "scratch"
-        shutil.rmtree(scratch, ignore_errors=True)
-        fit(dear, task.few_shot(shots, train.seed).halves()[0], train, scratch)
-        pairs = [self.accuracy(dear, half, getattr(half, split)) for half in (base, novel)]
-        kept = [self.accuracy(dear, each, getattr(each, split)) for each in self.kept]
+        views = self._views(f"{name}-{shots}-{train.seed}-{train.epochs}-{dear.layer}")
+        fit(dear, task.few_shot(shots, train.seed).halves()[0], train, self.output / "scratch", views=views)
+        pairs = [self.accuracies(dear, half, split) for half in (base, novel)]
+        kept = [self.accuracies(dear, each, split) for each in self.kept]
         frozen, adapted = ([pair[side] for pair in pairs] for side in (0, 1))
         lost = float(np.mean([after - before for before, after in kept]))
         return {
@@ -112,6 +132,14 @@ class Bench:
             "adapted": [*adapted, harmonic_mean(*adapted), lost],
             "alpha": dear.alpha.tolist(),
         }
+
+    def _views(self, name: str) -> Path:
+        """Where the trunk outputs of these training images are; those of others are removed."""
+        folder = self.output / "views"
+        for other in folder.glob("*"):
+            if other.name != name:
+                shutil.rmtree(other)
+        return folder / name
 
 
 def tune(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int) -> None:
@@ -128,6 +156,25 @@ def tune(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int) -> 
         click.echo(_tuning_line(*results[-1]))
     click.echo("best:")
     click.echo(_tuning_line(*max(results, key=lambda each: each[0][2])))
+
+
+def explain(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int, seeds: Sequence[int]) -> None:
+    """`role` minus `open` under every change of WHY, on validation splits, with 95% intervals over seeds."""
+    click.echo("| change | mask | " + " | ".join(FIGURES) + " | " + " | ".join(f"hm, {name}" for name in names) + " |")
+    click.echo("|---" * (2 + len(FIGURES) + len(names)) + "|")
+    for change, settings in WHY.items():
+        found = {mask: np.zeros((len(names), len(seeds), len(FIGURES))) for mask in ("role", "open")}
+        for (row, name), (column, seed) in itertools.product(enumerate(names), enumerate(seeds)):
+            for mask, values in found.items():
+                config = DearConfig(mask=mask, **settings)
+                values[row, column] = bench.run(name, config, replace(train, seed=seed), "val", shots)["adapted"]
+        for label, values, write in (
+            ("role", found["role"], _plain),
+            ("role minus open", found["role"] - found["open"], _signed),
+        ):
+            cells = [write(values.mean(0)[:, figure]) for figure in range(len(FIGURES))]
+            cells += [write(task[:, 2]) for task in values]
+            click.echo(f"| {change} | {label} | " + " | ".join(cells) + " |")
 
 
 def _tuning_line(figures: np.ndarray, chosen: dict[str, Any]) -> str:
@@ -147,8 +194,11 @@ def compare(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int, 
         click.echo(f"  {name}, seed {seed}: " + ", ".join(f"{m} {100 * adapted[m][row, column, 2]:.1f}" for m in MASKS))
     click.echo(f"mean over {len(names)} tasks, 95% intervals over {len(seeds)} seeds, percent")
     _table({"zero-shot": frozen, **adapted}, _plain)
-    click.echo("role minus each, paired by task and seed")
-    _table({mask: adapted["role"] - adapted[mask] for mask in MASKS if mask != "role"}, _signed)
+    differences = {mask: adapted["role"] - adapted[mask] for mask in MASKS if mask != "role"}
+    click.echo("role minus each, paired by task and seed, 95% intervals over seeds")
+    _table(differences, _signed)
+    click.echo("the same, 95% intervals over tasks")
+    _table({mask: values.swapaxes(0, 1) for mask, values in differences.items()}, _signed)
     click.echo("harmonic mean by task, mean over seeds")
     click.echo("| task | " + " | ".join(["zero-shot", *MASKS]) + " |")
     click.echo("|---" * (2 + len(MASKS)) + "|")
@@ -177,19 +227,25 @@ def _signed(values: np.ndarray) -> str:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--tune", "tuning", is_flag=True, help="Tune on validation splits instead.")
-@click.option("--tasks", default=",".join(TASKS), show_default=True, help="Built-in tasks.")
+@click.option("--why", is_flag=True, help="Ask on validation splits what role and open differ by instead.")
+@click.option("--tasks", help="Built-in tasks; default: all that are not known already, some for --tune and --why.")
 @click.option("--seeds", type=click.IntRange(min=2), default=5, show_default=True, help="Seeds 1 to N.")
 @click.option("--shots", type=click.IntRange(min=1), default=16, show_default=True, help="Training images a class.")
 @click.option("--epochs", type=int, default=20, show_default=True, help="Of every training.")
 @click.option("--batch", type=int, default=16, show_default=True, help="Images a step.")
 @click.option("--lr", type=float, default=1e-2, show_default=True, help="Learning rate; --tune tries its own.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs/ablation"), show_default=True)
-def main(tuning: bool, tasks: str, seeds: int, shots: int, epochs: int, batch: int, lr: float, output: Path) -> None:
+def main(
+    tuning: bool, why: bool, tasks: str | None, seeds: int, shots: int, epochs: int, batch: int, lr: float, output: Path
+) -> None:
     """Compare the masks, or tune settings on validation splits."""
-    bench, names = Bench(output), tasks.split(",")
-    train = TrainConfig(epochs=epochs, batch=batch, lr=lr)
+    bench = Bench(output)
+    names = tasks.split(",") if tasks else TUNING_TASKS if tuning else WHY_TASKS if why else TASKS
+    train = TrainConfig(epochs=epochs, batch=batch, lr=lr, cache_views=epochs)
     if tuning:
         tune(bench, names, train, shots)
+    elif why:
+        explain(bench, names, train, shots, range(TUNING_SEED, TUNING_SEED + seeds))
     else:
         compare(bench, names, train, shots, range(1, seeds + 1))
 

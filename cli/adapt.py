@@ -2,52 +2,68 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.adapt.config import DearConfig, TrainConfig
+from headroles.cli.settings import setting
+
 if TYPE_CHECKING:
     from headroles.adapt.run import Adapted, Job
     from headroles.adapt.train import Step
 
-_METHOD = ("layer", "enter_after", "mask", "mask_seed", "vision_tokens", "text_tokens", "beta", "fusion", "alpha_cls")
-_LOSSES = ("lambda_image", "lambda_text", "lambda_fusion")
-_TRAINING = ("epochs", "batch", "lr", "weight_decay", "warmup_epochs", "cache_views", "precision")
-
-
 @click.command()
 @click.option("--model", default="shapes", show_default=True, help="Name, folder or hub id; see `headroles models`.")
-@click.option("--task", help="Built-in task, folder, CSV file or data set; default: shapes:tiny. See --list-tasks.")
+@click.option("--task", help="Built-in task, folder, CSV file or data set; see --list-tasks.  [default: shapes:tiny]")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
-@click.option("--template", help="Prompt with {} for the class; default: the task's own.")
-@click.option("--list-tasks", is_flag=True, help="List the built-in tasks and stop.")
-@click.option("--role-map", type=click.Path(path_type=Path), help="Default: headroles-output/role_map.json, or made.")
-@click.option("--protocol", default="base-to-novel", show_default=True, help="Or few-shot, cross-dataset, domain-shift")
+@click.option("--template", help="Prompt with {} for the class.  [default: the task's own]")
+@click.option("--list-tasks", is_flag=True, help="List the built-in tasks and their shifts, and stop.")
+@click.option(
+    "--role-map",
+    type=click.Path(path_type=Path),
+    help="Role map of the model.  [default: headroles-output/role_map.json; for the bundled model made if need be]",
+)
+@click.option(
+    "--protocol",
+    default="base-to-novel",
+    show_default=True,
+    help="What is trained and tested: base-to-novel, few-shot, cross-dataset or domain-shift.",
+)
 @click.option("--shots", default="16", show_default=True, help="Training images a class, or all.")
 @click.option("--seeds", default="1", show_default=True, help="Such as 1, 1-3 or 1,5; one adapter each.")
-@click.option("--targets", help="Tasks that cross-dataset and domain-shift test on, separated by commas.")
-@click.option("--retention", help="Other tasks whose zero-shot accuracy is compared, separated by commas, or none.")
-@click.option("--mask", help="What heads may exchange with the tokens: role, open, layer, random or inverted.")
-@click.option("--mask-seed", type=int, help="Seed of the random mask.")
-@click.option("--layer", type=int, help="First layer with tokens and masks; default: first of the last third.")
-@click.option("--enter-after/--enter-at", default=None, help="Tokens enter after that layer, or at it.")
-@click.option("--core", help="Concepts with an attribute token, separated by commas.")
-@click.option("--vision-tokens/--no-vision-tokens", default=None, help="Attribute tokens in the vision tower.")
-@click.option("--text-tokens", type=int, help="Learned tokens in the text tower; 0 for none.")
-@click.option("--beta", type=float, help="Share of a learned token that enters anew at each layer.")
-@click.option("--fusion", help="Weights of CLS and attributes: learned, fixed or cls.")
-@click.option("--alpha-cls", type=float, help="Weight of CLS: at the start, or fixed.")
-@click.option("--lambda-image", type=float, help="Weight of the loss that holds images near the frozen CLIP.")
-@click.option("--lambda-text", type=float, help="The same for texts.")
-@click.option("--lambda-fusion", type=float, help="Weight of the loss that holds the weight of CLS up.")
-@click.option("--epochs", type=int, help="Passes over the training images.")
-@click.option("--batch", type=int, help="Images a step, over all processes.")
-@click.option("--lr", type=float, help="Learning rate after the warm-up.")
-@click.option("--weight-decay", type=float, help="Of AdamW.")
-@click.option("--warmup-epochs", type=int, help="Epochs at a very small rate.")
-@click.option("--cache-views", type=int, help="Keep the trunk's outputs of so many augmented views on disk.")
-@click.option("--precision", help="no, bf16 or fp16.")
+@click.option(
+    "--targets",
+    help="Tasks, separated by commas, that cross-dataset and domain-shift test on.  [default: for a built-in task, all "
+    "its peers]",
+)
+@click.option(
+    "--retention",
+    help="Other tasks, separated by commas, whose zero-shot accuracy is compared, or none.  [default: for the bundled "
+    "model, the plain concepts]",
+)
+@setting(DearConfig, "mask", "What heads may exchange with the tokens: role, open, layer, random or inverted.")
+@setting(DearConfig, "mask_seed", "Seed of the random mask.")
+@setting(DearConfig, "layer", "First layer with tokens and masks.", "first of the last third")
+@setting(DearConfig, "enter_after", "Let the tokens enter one layer after that one.")
+@setting(DearConfig, "core", "Concepts with an attribute token, separated by commas.")
+@setting(DearConfig, "vision_tokens", "Attribute tokens in the vision tower.")
+@setting(DearConfig, "text_tokens", "Learned tokens in the text tower; 0 for none.")
+@setting(DearConfig, "beta", "Share of a learned token that enters anew at each layer.")
+@setting(DearConfig, "fusion", "Weights of CLS and attributes in the logits: learned, fixed, or cls (CLS alone).")
+@setting(DearConfig, "alpha_cls", "Weight of CLS: at the start, or fixed.")
+@setting(DearConfig, "lambda_image", "Weight of the loss that holds image embeddings near the frozen CLIP's.")
+@setting(DearConfig, "lambda_text", "Weight of the loss that holds text embeddings near the frozen CLIP's.")
+@setting(DearConfig, "lambda_fusion", "Weight of the loss that holds the weight of CLS up.")
+@setting(TrainConfig, "epochs", "Passes over the training images.")
+@setting(TrainConfig, "batch", "Images a step, over all processes.")
+@setting(TrainConfig, "lr", "Learning rate after the warm-up.")
+@setting(TrainConfig, "weight_decay", "Weight decay of AdamW.")
+@setting(TrainConfig, "warmup_epochs", "Epochs at a very small learning rate.")
+@setting(TrainConfig, "cache_views", "Augmented views an image whose trunk outputs are kept on disk; 0: fresh views.")
+@setting(TrainConfig, "precision", "Mixed precision: no, bf16 or fp16.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
 @click.option(
@@ -77,13 +93,14 @@ def command(
 
 def _job(options: dict[str, Any]) -> Job:
     """The job that the options describe."""
-    from headroles.adapt.config import DearConfig, TrainConfig
     from headroles.adapt.run import Job
 
-    dear = {name: options.pop(name) for name in (*_METHOD, *_LOSSES) if name in options}
-    train = {name: options.pop(name) for name in _TRAINING if name in options}
     if "core" in options:
-        dear["core"] = split_names(options.pop("core"))
+        options["core"] = split_names(options["core"])
+    dear, train = (
+        {field.name: options.pop(field.name) for field in dataclasses.fields(config) if field.name in options}
+        for config in (DearConfig, TrainConfig)
+    )
     lists = {name: split_names(options.pop(name)) for name in ("targets", "retention") if name in options}
     plain = {"shots": _parse_shots(options.pop("shots")), "seeds": _parse_seeds(options.pop("seeds"))}
     return Job(**options, **plain, **lists, dear=DearConfig(**dear), train=TrainConfig(**train))
@@ -106,7 +123,7 @@ def _parse_seeds(text: str) -> tuple[int, ...]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = (piece.strip() for piece in part.partition("-"))
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        if not first.isdecimal() or (dash and not (last.isdecimal() and int(first) <= int(last))):
             raise click.UsageError(f"--seeds must be numbers and ranges such as 1-3 or 1,5, got {text!r}")
         seeds += range(int(first), int(last or first) + 1)
     return tuple(seeds)

@@ -10,4 +10,4 @@ def command() -> None:
 
     for model in KNOWN:
         size = f"{model.layers} x {model.heads} heads"
-        click.echo(f"{model.name:<13} {size:<16} {model.hub_id or '(in the package)':<34} {model.note}")
+        click.echo(f"{model.name:<21} {size:<16} {model.hub_id or '(in the package)':<36} {model.note}")

@@ -33,7 +33,8 @@ def command(
 
     info = AdapterInfo.load(adapter)
     names = info.classes if classes is None else split_names(classes)
-    found = predict_images(load_adapter(adapter, device, model), images, names, template or info.template)
+    dear = load_adapter(adapter, device, model)
+    found = predict_images(dear, images, names, template or info.template, broken=_report_broken)
     if as_json:
         import json
 
@@ -46,3 +47,7 @@ def command(
     for each in found:
         best = list(zip(each.classes, each.probabilities, strict=True))[:top]
         click.echo(f"{each.image}  " + ", ".join(f"{name} {100 * share:.1f}%" for name, share in best))
+
+
+def _report_broken(path: Path, error: str) -> None:
+    click.echo(f"left out {path}: {' '.join(error.split())}", err=True)

@@ -170,6 +170,8 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
     for layer in role_map.layers:
         counts = [len(role_map.heads(role=role, layer=layer)) for role in ROLES]
         click.echo(f"{layer:>5}  " + "  ".join(f"{count:>14}" for count in counts))
+    if role_map.layers[-1] == role_map.model.layers:
+        click.echo(f"layer {role_map.layers[-1]}: the heads of the pooling head")
     click.echo("clearest head of each concept (entropy in [0, 1], q, its first text of that concept):")
     for concept in role_map.concepts:
         heads = role_map.heads(concept=concept)

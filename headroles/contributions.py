@@ -1,7 +1,8 @@
 """Exact parts of an embedding: what every head, MLP, bias and the input write into it (TextSpan, 2310.05916, eq. 4).
 
 With residual r at the CLS (EOT) row, sigma its LayerNorm deviation and R the readout matrix, the embedding is
-r @ R / sigma + P beta, and r is a sum: the input row, every head's z @ W_O, every b_O and every MLP output.
+r @ R / sigma + P beta, and r is a sum: the input row, every head's z @ W_O, every b_O and every MLP output. Where
+attention pools the embedding over tokens (SigLIP), each part passes through it: see `headroles.pooling`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headroles.hooked_clip import HookedCLIP, Tower, recording
+from headroles.pooling import pooled_parts
 
 
 @dataclass(frozen=True)
@@ -29,23 +31,31 @@ class Contributions:
     start: Float[Tensor, "image embed"]
     """The residual stream's first value (vision: after the pre-LayerNorm)."""
     constant: Float[Tensor, "embed"]
-    """P beta, the same for all."""
+    """P beta and other biases that are the same for all inputs."""
+    pooling_mlp: Float[Tensor, "image embed"] | None = None
+    """SigLIP: the MLP of the pooling head."""
+    pooling_heads: Float[Tensor, "image head embed"] | None = None
+    """SigLIP: the heads of the pooling head. A second cut through the same sum, so not in `total()`: together with
+    the pooling output's bias they are heads + biases + mlps + start + constant."""
 
     def total(self) -> Float[Tensor, "image embed"]:
         """The sum of all parts."""
-        return self.heads.sum((1, 2)) + self.biases.sum(1) + self.mlps.sum(1) + self.start + self.constant
+        total = self.heads.sum((1, 2)) + self.biases.sum(1) + self.mlps.sum(1) + self.start + self.constant
+        return total if self.pooling_mlp is None else total + self.pooling_mlp
 
 
 @torch.inference_mode()
 def image_contributions(model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"]) -> Contributions:
-    """Parts of image embeddings, read at the CLS row."""
+    """Parts of image embeddings, read at the CLS row or pooled over patches."""
+    if model.visual.pooling:
+        return _pooled_contributions(model, pixel_values)
     rows = torch.zeros(len(pixel_values), dtype=torch.long, device=model.device)
     return _contributions(model, "visual", rows, pixel_values=pixel_values.to(model.device, model.dtype))
 
 
 @torch.inference_mode()
 def text_contributions(model: HookedCLIP, texts: list[str]) -> Contributions:
-    """Parts of text embeddings, read at the EOT row."""
+    """Parts of text embeddings, read at the end of text (CLIP) or the last token (SigLIP)."""
     tokens = model.tokenize(texts)
     return _contributions(model, "text", model.text_rows(tokens["input_ids"]), **tokens)
 
@@ -70,6 +80,20 @@ def _contributions(model: HookedCLIP, side: str, rows: Tensor, **inputs: Tensor)
         mlps=mlp @ readout / scale[:, None],
         start=seen[f"{blocks[0]}.hook_resid_pre"] @ readout / scale,
         constant=tower.constant(),
+    )
+
+
+def _pooled_contributions(model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"]) -> Contributions:
+    tower = model.visual
+    parts = pooled_parts(model, pixel_values, range(tower.layers))
+    return Contributions(
+        heads=parts.heads,
+        biases=tower.pool_biases(parts.weights),
+        mlps=parts.mlps,
+        start=parts.start,
+        constant=tower.constant(),
+        pooling_mlp=parts.pooling_mlp,
+        pooling_heads=torch.einsum("ihk,hkd->ihd", parts.z, tower.pooling_bases()),
     )
 
 

@@ -1,168 +1,45 @@
-"""HookedCLIP: transformers' CLIP with TransformerLens hook points, in place.
+"""HookedCLIP: transformers' CLIP with TransformerLens hook points, in place; also SigLIP, ViT and DINOv2.
 
-The only file that knows the modules of a CLIP. Hook points are plain identities until somebody hooks them: the
-forward stays transformers' own, with its fused attention, and no weight is copied.
+What differs between them is in `headroles.families`. No weight is copied.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens import HookedRootModule
 from transformer_lens.hook_points import HookPoint
-from transformers import CLIPModel
+from transformers import PreTrainedModel
 
 from headroles.errors import InputError
+from headroles.families import PooledTower, Tower, find_family
 
-
-class _Attention(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.hook_pattern = HookPoint()
-        self.hook_z = HookPoint()
-
-
-class _Block(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.hook_resid_pre = HookPoint()
-        self.attn = _Attention()
-        self.hook_attn_out = HookPoint()
-        self.hook_mlp_out = HookPoint()
-        self.hook_resid_post = HookPoint()
-
-
-class _FinalNorm(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.hook_scale = HookPoint()
-
-
-class Tower(nn.Module):
-    """The hook points of one tower and the constants of its residual stream.
-
-    Hook names, below `visual.` or `text.`: `blocks.{l}.hook_resid_pre`, `blocks.{l}.attn.hook_pattern`
-    (image, head, token, token), `blocks.{l}.attn.hook_z` (image, token, head, width), `blocks.{l}.hook_attn_out`,
-    `blocks.{l}.hook_mlp_out`, `blocks.{l}.hook_resid_post` (image, token, D), `ln_final.hook_scale` (image, ..., 1).
-    """
-
-    def __init__(self, encoder: nn.ModuleList, final_norm: nn.LayerNorm, projection: nn.Linear) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(_Block() for _ in encoder)
-        self.ln_final = _FinalNorm()
-        # Plain references, so that the transformers' modules keep one owner: `HookedCLIP.clip`.
-        self.__dict__["_encoder"] = encoder
-        self.__dict__["_norm"] = final_norm
-        self.__dict__["_projection"] = projection
-        for layer, block in zip(encoder, self.blocks, strict=True):
-            _connect(layer, block)
-        final_norm.register_forward_pre_hook(partial(_scale_hook, self.ln_final.hook_scale))
-
-    @property
-    def layers(self) -> int:
-        """Number of layers."""
-        return len(self._encoder)
-
-    @property
-    def heads(self) -> int:
-        """Heads of one layer."""
-        return self._encoder[0].self_attn.num_heads
-
-    @property
-    def head_width(self) -> int:
-        """Width k of a head's output before the output projection."""
-        return self._encoder[0].self_attn.head_dim
-
-    @property
-    def width(self) -> int:
-        """Width D of the residual stream."""
-        return self._norm.normalized_shape[0]
-
-    @property
-    def embed(self) -> int:
-        """Width d of the embedding."""
-        return self._projection.out_features
-
-    def readout(self) -> Float[Tensor, "residual embed"]:
-        """(I - 11'/D) diag(gamma) P': takes a residual, divided by the LayerNorm's deviation, to the embedding."""
-        weight = self._norm.weight[:, None] * self._projection.weight.T
-        return weight - weight.mean(0, keepdim=True)
-
-    def constant(self) -> Float[Tensor, "embed"]:
-        """P beta: the part of every embedding that the final LayerNorm's bias writes."""
-        return self._projection.weight @ self._norm.bias
-
-    def bases(self) -> Float[Tensor, "layer head width embed"]:
-        """B[l, h] = W_O[l, h] @ readout: a head's output z times B, over sigma, is its part of the embedding."""
-        output = torch.stack([layer.self_attn.out_proj.weight for layer in self._encoder])
-        output = output.unflatten(-1, (self.heads, self.head_width)).permute(0, 2, 3, 1)
-        return output @ self.readout()
-
-    def compile_mlps(self, **options: Any) -> None:
-        """Compile every layer's MLP with torch.compile (and its `options`), in place.
-
-        Nothing within an MLP can be hooked, so every hook point keeps what it shows. The attention is left as it is:
-        its hooks come and go, and each change would compile it anew.
-        """
-        for layer in self._encoder:
-            layer.mlp.forward = torch.compile(layer.mlp.forward, **options)
-
-    def biases(self) -> Float[Tensor, "layer embed"]:
-        """Every layer's attention output bias b_O, read out (still to be divided by sigma)."""
-        return torch.stack([layer.self_attn.out_proj.bias for layer in self._encoder]) @ self.readout()
-
-
-    def run(
-        self,
-        residual: Float[Tensor, "image token width"],
-        layers: Iterable[int],
-        mask: Float[Tensor, "... head query key"] | None = None,
-    ) -> Float[Tensor, "image token width"]:
-        """The residual stream after `layers`; `mask` (0 or -inf) is added to every score of these layers' heads.
-
-        Any number of tokens may flow; hook points act as in `HookedCLIP.forward`.
-        """
-        if mask is not None:
-            mask = mask.to(residual.dtype)
-            mask = mask[(None,) * (4 - mask.ndim)]
-        for layer in layers:
-            residual = self._encoder[layer](residual, attention_mask=mask)
-        return residual
-
-    def read(self, rows: Float[Tensor, "... width"]) -> Float[Tensor, "... embed"]:
-        """Final LayerNorm and projection: the embedding, not normalised, of rows of the last residual stream."""
-        return self._projection(self._norm(rows))
-
-    def copy_readout(self) -> nn.Sequential:
-        """A copy of `read`'s LayerNorm and projection with parameters of its own."""
-        return copy.deepcopy(nn.Sequential(self._norm, self._projection))
+__all__ = ["HookedCLIP", "PooledTower", "Tower", "recording"]
 
 
 class HookedCLIP(HookedRootModule):
     """A CLIP whose activations can be read and edited under TransformerLens' names, on both towers.
 
     `run_with_cache` and `run_with_hooks` take what `forward` takes. `clip` is the wrapped model itself, by reference.
+    It may be of another family too: a SigLIP, or a ViT or DINOv2, whose `text` is None and which refuse texts.
     """
 
     def __init__(
-        self, clip: CLIPModel, name: str, tokenizer: Callable | None = None, processor: Callable | None = None
+        self, clip: PreTrainedModel, name: str, tokenizer: Callable | None = None, processor: Callable | None = None
     ) -> None:
         super().__init__()
         self.clip = clip.eval()
         self.model_name = name
         self.tokenizer = tokenizer
         self.processor = processor
-        vision, text = clip.vision_model, clip.text_model
-        self.visual = Tower(vision.encoder.layers, vision.post_layernorm, clip.visual_projection)
-        self.text = Tower(text.encoder.layers, text.final_layer_norm, clip.text_projection)
+        self.family = find_family(clip.config.model_type, name)(clip)
+        self.visual = self.family.visual
+        self.text = self.family.text
         self.setup()
 
     @property
@@ -178,17 +55,37 @@ class HookedCLIP(HookedRootModule):
     @property
     def image_size(self) -> int:
         """Height and width of an input image, in pixels."""
-        return self.clip.config.vision_config.image_size
+        return self.family.image_size
+
+    @property
+    def context(self) -> int:
+        """Tokens of the longest text."""
+        self.check_text()
+        return self.family.context
 
     @property
     def patches(self) -> int:
-        """Patch tokens of an image, CLS not counted."""
-        return self.clip.vision_model.embeddings.num_patches
+        """Patch tokens of an image, CLS and registers not counted."""
+        return self.family.patches
+
+    @property
+    def least_tokens(self) -> int:
+        """Tokens that a run of the vision tower over images has at least; in CLIP, CLS and all patches."""
+        return self.family.least_tokens
 
     @property
     def logit_scale(self) -> float:
         """The factor on cosines, exp of the learned temperature."""
+        self.check_text()
         return self.clip.logit_scale.exp().item()
+
+    def check_text(self) -> None:
+        """InputError where there is no text tower."""
+        if self.text is None:
+            raise InputError(
+                f"model: {self.model_name} has no text tower, so texts cannot describe its heads; describe them by "
+                "images: headroles score --by images"
+            )
 
     def forward(
         self,
@@ -201,41 +98,38 @@ class HookedCLIP(HookedRootModule):
             raise InputError("forward needs pixel_values, input_ids or both; got neither")
         image = text = None
         if pixel_values is not None:
-            image = self.clip.get_image_features(pixel_values=pixel_values).pooler_output
+            image = self.family.encode_images(pixel_values)
         if input_ids is not None:
-            text = self.clip.get_text_features(input_ids=input_ids, attention_mask=attention_mask).pooler_output
+            self.check_text()
+            text = self.family.encode_texts(input_ids, attention_mask)
         if image is None or text is None:
             return text if image is None else image
         return image, text
 
     def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
-        """The vision tower's residual stream before layer 0: CLS, then patches, after the pre-LayerNorm.
+        """The vision tower's residual stream before layer 0: CLS (none in SigLIP), registers (DINOv2), patches.
 
-        `visual.read(visual.run(start_images(x), range(visual.layers))[:, 0])` is `forward(x)`.
+        `visual.read(visual.run(start_images(x), range(visual.layers))[:, 0])` is `forward(x)`; a tower that pools
+        (`visual.pooling`) reads all tokens, without [:, 0].
         """
-        vision = self.clip.vision_model
-        return vision.pre_layrnorm(vision.embeddings(pixel_values.to(self.device, self.dtype)))
+        return self.family.start_images(pixel_values.to(self.device, self.dtype))
 
     def start_texts(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
         """The text tower's residual stream before layer 0; `text.run` needs `causal_mask`, `text.read` `text_rows`."""
-        return self.clip.text_model.embeddings(input_ids=input_ids)
+        self.check_text()
+        return self.family.start_texts(input_ids)
 
     def causal_mask(self, tokens: int) -> Float[Tensor, "query key"]:
-        """0 where a token may look (itself and earlier ones), -inf elsewhere."""
-        return torch.full((tokens, tokens), -torch.inf, dtype=self.dtype, device=self.device).triu(1)
+        """0 where a text token may look, -inf elsewhere: itself and earlier ones, in SigLIP all."""
+        self.check_text()
+        return self.family.text_mask(tokens)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """`input_ids` and `attention_mask` on the model's device; long texts are cut to the context."""
+        """`input_ids` and, where the model takes one, `attention_mask`, on its device; long texts are cut."""
+        self.check_text()
         if self.tokenizer is None:
             raise InputError(f"model {self.model_name} has no tokenizer; add tokenizer files to its folder")
-        tokens = self.tokenizer(
-            list(texts),
-            padding=True,
-            truncation=True,
-            max_length=self.clip.config.text_config.max_position_embeddings,
-            return_tensors="pt",
-        )
-        return {key: tokens[key].to(self.device) for key in ("input_ids", "attention_mask")}
+        return self.family.tokenize(self.tokenizer, texts)
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str], batch: int = 256) -> Float[Tensor, "text embed"]:
@@ -249,10 +143,9 @@ class HookedCLIP(HookedRootModule):
         return nn.functional.normalize(self(pixel_values.to(self.device, self.dtype)), dim=-1)
 
     def text_rows(self, input_ids: Int[Tensor, "text token"]) -> Int[Tensor, "text"]:
-        """The position that a text's embedding is read at: the first EOS (the largest id where EOS is 2)."""
-        end = self.clip.config.text_config.eos_token_id
-        marks = input_ids if end == 2 else (input_ids == end)
-        return marks.int().argmax(-1)
+        """The position that a text's embedding is read at: CLIP's end of text, SigLIP's last token."""
+        self.check_text()
+        return self.family.text_rows(input_ids)
 
     def weights_hash(self) -> str:
         """sha256 over all named weights, as loaded: equal for equal weights, whatever file they came from."""
@@ -273,83 +166,3 @@ def recording(model: HookedCLIP, names: dict[str, Callable[[Tensor], Tensor]]):
 
     with model.hooks(fwd_hooks=[(name, save) for name in names]):
         yield store
-
-
-def _connect(layer: nn.Module, block: _Block) -> None:
-    """Let the hook points of `block` see, and edit, what flows through a transformers' encoder layer."""
-    attention = layer.self_attn
-    layer.register_forward_pre_hook(partial(_input_hook, block.hook_resid_pre), with_kwargs=True)
-    layer.register_forward_hook(partial(_output_hook, block.hook_resid_post))
-    layer.mlp.register_forward_hook(partial(_output_hook, block.hook_mlp_out))
-    attention.out_proj.register_forward_hook(partial(_output_hook, block.hook_attn_out))
-    parts = _AttentionParts(attention, block.attn.hook_pattern)
-    attention.out_proj.register_forward_pre_hook(partial(_z_hook, attention, block.attn, parts))
-
-
-class _AttentionParts:
-    """Queries, keys, values and mask of the running forward, kept only while somebody hooks the pattern."""
-
-    def __init__(self, attention: nn.Module, point: HookPoint) -> None:
-        self.attention, self.point = attention, point
-        self.seen: dict[str, Tensor | None] = {}
-        attention.register_forward_pre_hook(self._keep_mask, with_kwargs=True)
-        for name in ("q_proj", "k_proj", "v_proj"):
-            getattr(attention, name).register_forward_hook(partial(self._keep, name))
-
-    def _keep_mask(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
-        if self.point.has_hooks():
-            mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
-            self.seen = {"mask": mask, "causal": kwargs.get("is_causal", False)}
-
-    def _keep(self, name: str, module: nn.Module, args: tuple, output: Tensor) -> None:
-        if self.point.has_hooks():
-            self.seen[name] = output.unflatten(-1, (self.attention.num_heads, -1)).transpose(1, 2)
-
-    def pattern(self) -> Float[Tensor, "image head query key"]:
-        """Softmax of the scaled scores under the mask that the fused attention got."""
-        scores = self.seen["q_proj"] @ self.seen["k_proj"].transpose(-1, -2) * self.attention.scale
-        mask = self.seen["mask"]
-        if mask is None and self.seen["causal"]:
-            mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
-        return scores.softmax(-1)
-
-    def attend(self, pattern: Float[Tensor, "image head query key"]) -> Float[Tensor, "image query head width"]:
-        """What the heads read with this pattern: z."""
-        return (pattern @ self.seen["v_proj"]).transpose(1, 2)
-
-
-def _z_hook(attention: nn.Module, points: _Attention, parts: _AttentionParts, module: nn.Module, args: tuple):
-    if not (points.hook_z.has_hooks() or points.hook_pattern.has_hooks()):
-        return None
-    z = args[0].unflatten(-1, (attention.num_heads, attention.head_dim))
-    if points.hook_pattern.has_hooks():
-        pattern = parts.pattern()
-        edited = points.hook_pattern(pattern)
-        if edited is not pattern:
-            z = parts.attend(edited)
-        parts.seen = {}
-    return (points.hook_z(z).flatten(-2),)
-
-
-def _input_hook(point: HookPoint, module: nn.Module, args: tuple, kwargs: dict):
-    if not point.has_hooks():
-        return None
-    return (point(args[0]), *args[1:]), kwargs
-
-
-def _output_hook(point: HookPoint, module: nn.Module, args: tuple, output: Tensor):
-    return point(output) if point.has_hooks() else None
-
-
-def _scale_hook(point: HookPoint, module: nn.LayerNorm, args: tuple):
-    """Show sigma, the deviation that the LayerNorm divides by. Reading only: the fused LayerNorm makes its own."""
-    if not point.has_hooks():
-        return None
-    (residual,) = args
-    deviation = (residual.var(-1, unbiased=False, keepdim=True) + module.eps).sqrt()
-    edited = point(deviation)
-    if edited is deviation:
-        return None
-    raise InputError("ln_final.hook_scale can be read, not edited: edit blocks.{last}.hook_resid_post instead")

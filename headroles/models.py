@@ -13,17 +13,17 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoConfig, AutoTokenizer, CLIPModel
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
 from headroles.errors import InputError
+from headroles.families import find_family
 from headroles.hooked_clip import HookedCLIP
 from headroles.known_models import KNOWN
 
 
 def load(name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32) -> HookedCLIP:
-    """A CLIP with hooks: "shapes", a name of `KNOWN`, a folder that transformers wrote, or a hub id.
+    """A CLIP, SigLIP, ViT or DINOv2 with hooks: "shapes", a name of `KNOWN`, a transformers' folder, or a hub id.
 
     `device`: "auto" (cuda, else cpu) or any torch device. Raises InputError where there is no such model,
     or its files are broken or incomplete.
@@ -31,11 +31,9 @@ def load(name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.
     place = _resolve_device(device)
     source = _locate(name)
     clip = _load_clip(source, name, dtype)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError):
-        tokenizer = None
-    return HookedCLIP(clip.to(place), name, tokenizer, _load_preprocess(source, clip))
+    model = HookedCLIP(clip.to(place), name, None, _load_preprocess(source, clip))
+    model.tokenizer = None if model.text is None else _load_tokenizer(source)
+    return model
 
 
 def _locate(name: str) -> str:
@@ -50,22 +48,22 @@ def _locate(name: str) -> str:
         return name
     if Path(name).exists() or name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise InputError(
-            f"model: no model named {name} and no such folder; names: {', '.join(known)}, or a Hugging Face hub id"
+            f"model: no model named {name} and no such folder; give a name that `headroles models` lists, a folder, or "
+            "a Hugging Face hub id"
         )
     return name
 
 
-def _load_clip(source: str, name: str, dtype: torch.dtype) -> CLIPModel:
-    """The CLIPModel, with every weight present and nothing guessed."""
+def _load_clip(source: str, name: str, dtype: torch.dtype) -> PreTrainedModel:
+    """The transformers' model, with every weight present and nothing guessed."""
     try:
         with _quiet():
             config = AutoConfig.from_pretrained(source)
-        if config.model_type != "clip":
-            raise InputError(f"model: {name} is of type {config.model_type!r}; expected a CLIP with both towers")
+        family = find_family(config.model_type, name)
+        kind, options = family.loader(config, name)
+        options = {**options, "attn_implementation": "sdpa", "output_loading_info": True, "use_safetensors": True}
         with _quiet():
-            clip, report = CLIPModel.from_pretrained(
-                source, dtype=dtype, attn_implementation="sdpa", output_loading_info=True, use_safetensors=True
-            )
+            clip, report = kind.from_pretrained(source, dtype=dtype, **options)
     except InputError:
         raise
     except SafetensorError as error:
@@ -75,7 +73,9 @@ def _load_clip(source: str, name: str, dtype: torch.dtype) -> CLIPModel:
     for trouble in ("missing_keys", "mismatched_keys"):
         if report.get(trouble):
             example = sorted(map(str, report[trouble]))[0]
-            raise InputError(f"model: {name} has {trouble.replace('_', ' ')}, such as {example}; it is no whole CLIP")
+            raise InputError(
+                f"model: {name} has {trouble.replace('_', ' ')}, such as {example}; it is no whole {family.title}"
+            )
     return clip
 
 
@@ -97,13 +97,21 @@ def _quiet():
             logging.enable_progress_bar()
 
 
-def _load_preprocess(source: str, clip: CLIPModel) -> Callable[[Image.Image], Tensor]:
-    """The folder's own image preprocessing, or CLIP's standard one at the model's size where it has none."""
-    side = clip.config.vision_config.image_size
+def _load_tokenizer(source: str) -> Callable | None:
+    """The folder's tokenizer; None where it has none."""
     try:
-        processor = CLIPImageProcessorPil.from_pretrained(source)
+        return AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _load_preprocess(source: str, clip: PreTrainedModel) -> Callable[[Image.Image], Tensor]:
+    """The folder's own image preprocessing, or its family's standard one at the model's size where it has none."""
+    kind, standard = find_family(clip.config.model_type, source).processor(clip.config)
+    try:
+        processor = kind.from_pretrained(source)
     except (OSError, ValueError):
-        processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
+        processor = kind(**standard)
     return Preprocess(processor)
 
 
@@ -111,7 +119,8 @@ def _load_preprocess(source: str, clip: CLIPModel) -> Callable[[Image.Image], Te
 class Preprocess:
     """PIL image -> pixels (3, height, width); an object and not a closure, so that worker processes can take it."""
 
-    processor: CLIPImageProcessorPil
+    processor: Callable
+    """An image processor of transformers."""
 
     def __call__(self, image: Image.Image) -> Tensor:
         return self.processor(images=image, return_tensors="pt").pixel_values[0]

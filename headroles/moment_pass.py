@@ -36,9 +36,14 @@ def fold_moments(
     check_precision(model.device, precision)
     moments = HeadMoments.empty(model, layers, blocks)
     forward = FittingForward(partial(observe, model, layers=layers, precision=precision), fit)
-    settings = {"weights": moments.weights_hash, "layers": list(layers), "blocks": blocks, "precision": precision}
+    settings = {
+        "weights": moments.weights_hash,
+        "layers": list(layers),
+        "blocks": len(moments.count),
+        "precision": precision,
+    }
 
     def fold(number: Int[Tensor, "image"], pixels: Float[Tensor, "image 3 height width"]) -> None:
-        moments.update(forward(pixels), number % blocks)
+        moments.update(forward(pixels), number % len(moments.count))
 
     return moments, run_pass(images, moments.sums(), fold, options, settings, progress)

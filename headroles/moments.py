@@ -3,6 +3,10 @@
 A head's part of a unit embedding is u @ B with u = z / (sigma |f|) and a constant B (see `hooked_clip.Tower.bases`),
 so its mean and covariance follow from the mean and covariance of u, a vector of the head's own width. They are kept
 as sums, per block of images, in float64: sums stream, resume, merge and resample exactly.
+
+Where attention pools the embedding (SigLIP), a head's part depends on where the pooling heads look, and reaches the
+whole embedding space: no constant basis of the head's width holds it. There u is the part itself, B the identity, and
+the moments, exact too, are squares of the embedding's width; fewer blocks of images keep them within bounds.
 """
 
 from __future__ import annotations
@@ -18,10 +22,18 @@ from torch import Tensor
 
 from headroles.errors import InputError
 from headroles.hooked_clip import HookedCLIP, recording
+from headroles.pooling import pooled_parts
 from headroles.precision import half_precision
 from headroles.tensor_file import write_tensors
 
 FORMAT = "headroles.moments.1"
+
+_ROOM = 2 * 2**30
+"""Bytes of moments up to which there are as many blocks as asked for; beyond, as many as fit, at least _FEWEST."""
+_MOST = 8 * 2**30
+"""Bytes of moments that are refused."""
+_FEWEST = 4
+"""Blocks below which a bootstrap over them says little."""
 
 
 @dataclass
@@ -41,10 +53,16 @@ class HeadMoments:
 
     @classmethod
     def empty(cls, model: HookedCLIP, layers: Sequence[int], blocks: int = 32) -> HeadMoments:
-        """No image yet."""
-        shape = (blocks, len(layers), model.visual.heads, model.visual.head_width)
-        zeros = torch.zeros(*shape, shape[-1], dtype=torch.float64, device=model.device)
-        return cls(tuple(layers), model.weights_hash(), zeros[:, 0, 0, 0, 0].clone(), zeros[..., 0].clone(), zeros)
+        """No image yet. Wide heads (of a tower that pools) may get fewer blocks, see `blocks_within`."""
+        shape = (len(layers), model.visual.heads, model.visual.moment_width)
+        if model.visual.pooling:
+            blocks = blocks_within(*shape, blocks)
+        shape = (blocks, *shape)
+        count, first, second = (
+            torch.zeros(size, dtype=torch.float64, device=model.device)
+            for size in (shape[:1], shape, (*shape, shape[-1]))
+        )
+        return cls(tuple(layers), model.weights_hash(), count, first, second)
 
     def to(self, device: torch.device) -> HeadMoments:
         """The same moments on another device."""
@@ -76,6 +94,16 @@ class HeadMoments:
         """What adds up over disjoint sets of images, by name; the tensors themselves."""
         return {"count": self.count, "first": self.first, "second": self.second}
 
+    def select(self, layers: Sequence[int], width: int) -> HeadMoments:
+        """The moments of some of the layers, of the first `width` numbers of u: a view where it is one layer."""
+        if tuple(layers) == self.layers and width == self.first.shape[-1]:
+            return self
+        rows: list[int] | slice = [self.layers.index(layer) for layer in layers]
+        if len(rows) == 1:
+            rows = slice(rows[0], rows[0] + 1)
+        first, second = self.first[:, rows, :, :width], self.second[:, rows, :, :width, :width]
+        return HeadMoments(tuple(layers), self.weights_hash, self.count, first, second)
+
     def merge(self, other: HeadMoments) -> HeadMoments:
         """The moments of both sets of images together; their images must be disjoint."""
         for name in ("layers", "weights_hash"):
@@ -99,6 +127,27 @@ class HeadMoments:
         mean = torch.einsum("rb,blhk->rlhk", draws, self.first) / images
         square = torch.einsum("rb,blhkm->rlhkm", draws, self.second) / images[..., None]
         return square - mean[..., :, None] * mean[..., None, :]
+
+    def variances(
+        self, rows: Float[Tensor, "row width"], draws: Float[Tensor, "draw block"] | None = None
+    ) -> Float[Tensor, "draw layer head row"]:
+        """Variance of row @ u: what `covariance` gives, from one product a block instead of one a draw.
+
+        Sums are taken about the mean over all images, so that single precision of `rows` does.
+        """
+        if draws is None:
+            draws = torch.ones(1, len(self.count), dtype=torch.float64, device=self.count.device)
+        mean = self.first.sum(0) / self.count.sum()
+        squares, sums = [], []
+        for count, first, second in zip(self.count, self.first, self.second, strict=True):
+            cross = first[..., :, None] * mean[..., None, :]
+            centred = second - cross - cross.transpose(-1, -2) + count * mean[..., :, None] * mean[..., None, :]
+            squares.append(((rows @ centred.to(rows)) * rows).sum(-1))
+            sums.append((first - count * mean).to(rows) @ rows.T)
+        images = (draws @ self.count).to(rows)[:, None, None, None]
+        weights = draws.to(rows)
+        square = torch.einsum("rb,blht->rlht", weights, torch.stack(squares)) / images
+        return square - (torch.einsum("rb,blht->rlht", weights, torch.stack(sums)) / images) ** 2
 
     def save(self, path: str | os.PathLike, more: Mapping[str, str] | None = None) -> None:
         """Write a safetensors file, with `more` metadata; u u' is symmetric: only its upper triangle is stored."""
@@ -133,6 +182,22 @@ class HeadMoments:
         return cls(layers, metadata["weights_hash"], count, first, second)
 
 
+def blocks_within(layers: int, heads: int, width: int, blocks: int) -> int:
+    """How many of `blocks` blocks of images wide moments get: all within 2 GiB, else as many as fit, at least 4.
+
+    InputError where even 4 take more than 8 GiB.
+    """
+    size = layers * heads * width**2 * 8
+    found = min(blocks, max(_FEWEST, _ROOM // size))
+    if found * size > _MOST:
+        raise InputError(
+            f"layers: the moments of {layers} layers of {heads} heads, {width} wide, take {found * size / 2**30:.1f} "
+            f"GiB, over {_MOST // 2**30}; score at most {_MOST // (found * size // layers)} layers at a time, such as "
+            "--layers 20-23"
+        )
+    return found
+
+
 @torch.inference_mode()
 def observe(
     model: HookedCLIP,
@@ -142,12 +207,17 @@ def observe(
 ) -> Float[Tensor, "image layer head width"]:
     """u = z / (sigma |f|) of a batch at the CLS row: one ordinary forward, nothing else is kept.
 
+    Of a tower that pools: a head's part of the unit embedding; of the pooling layer's heads z' / |f|, then zeros.
     With `precision` "bf16" or "fp16" the forward's matrix products are of 16 bits, so z and f are rounded to them;
     the residual stream, sigma, |f| and the quotient are fp32.
     """
+    if model.visual.pooling:
+        if precision != "no":
+            raise InputError(f"precision must be no for a model that pools over tokens, got {precision}")
+        return _observe_pooled(model, pixel_values, layers)
     scale_name = "visual.ln_final.hook_scale"
     z_names = [f"visual.blocks.{layer}.attn.hook_z" for layer in layers]
-    names = {name: _cls_row for name in z_names} | {scale_name: lambda scale: scale}
+    names = {name: _cls_row for name in z_names} | {scale_name: _cls_scale}
     pixel_values = pixel_values.to(model.device, model.dtype, non_blocking=True)
     with recording(model, names) as seen, half_precision(model.device, precision):
         embedding = model(pixel_values)
@@ -169,3 +239,19 @@ def _slots(
 
 def _cls_row(z: Float[Tensor, "image token head width"]) -> Float[Tensor, "image head width"]:
     return z[:, 0].clone()
+
+
+def _cls_scale(scale: Float[Tensor, "image *token 1"]) -> Float[Tensor, "image 1"]:
+    return scale if scale.ndim == 2 else scale[:, 0]
+
+
+def _observe_pooled(
+    model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"], layers: Sequence[int]
+) -> Float[Tensor, "image layer head embed"]:
+    tower = model.visual
+    parts = pooled_parts(model, pixel_values, [layer for layer in layers if layer < tower.layers], heads_only=True)
+    u = list(parts.heads.unbind(1))
+    if tower.layers in layers:
+        padded = torch.nn.functional.pad(parts.z, (0, tower.moment_width - parts.z.shape[-1]))
+        u.insert(list(layers).index(tower.layers), padded)
+    return torch.stack(u, 1) / parts.embedding.norm(dim=-1)[:, None, None, None]

@@ -81,7 +81,7 @@ class ModelInfo:
     weights_hash: str
     """sha256 over the loaded weights."""
     layers: int
-    """Layers of the vision tower."""
+    """Layers of the vision tower. SigLIP's attention pooling counts as one more: heads of layer `layers` are its."""
     heads: int
     """Heads of a layer."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +65,7 @@ class ScoreConfig:
     bootstraps: int = 100
     """Resamples of image blocks."""
     blocks: int = 32
-    """Image blocks."""
+    """Image blocks; heads of a tower that pools (SigLIP) may get fewer, see `headroles.moments.blocks_within`."""
     seed: int = 0
     """Seed of shuffles, resamples and rendered scenes."""
     precision: str = "no"
@@ -80,10 +81,6 @@ class ScoreConfig:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 <= self.low <= self.high <= 1:
             raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {self.low} and {self.high}")
-
-    def fitted(self, head_width: int) -> ScoreConfig:
-        """The settings that act on heads of this width: no more texts than it describe a head."""
-        return dataclasses.replace(self, texts_per_head=min(self.texts_per_head, head_width))
 
 
 def score(
@@ -102,6 +99,7 @@ def score(
 
     `source` names the images in the result. `strict` refuses a broken image file instead of leaving it out.
     """
+    model.check_text()
     config = config or ScoreConfig()
     moments, broken = collect_moments(
         model, images, config, batch=batch, workers=workers, strict=strict, progress=progress
@@ -121,7 +119,7 @@ def collect_moments(
 ) -> tuple[HeadMoments, tuple[str, ...]]:
     """One pass over the images: head moments and the names of the broken files."""
     options = PassOptions(unit=batch, workers=workers, strict=strict)
-    layers = resolve_layers(config.layers, model.visual.layers)
+    layers = resolve_layers(config.layers, model.visual.layers, model.visual.pooling)
     moments, seen = fold_moments(
         model, images, layers, config.blocks, options, precision=config.precision, progress=progress
     )
@@ -168,7 +166,11 @@ def explain(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
         bank=BankInfo(bank.name, bank.hash, bank.counts),
-        settings=dataclasses.asdict(config.fitted(model.visual.head_width)),
+        settings={
+            **dataclasses.asdict(config),
+            "blocks": len(moments.count),
+            "texts_per_head": picks.index.shape[-1],  # what acts: a head has no more than its span is wide
+        },
         layers=moments.layers,
         head_roles=tuple(
             HeadRole(
@@ -199,22 +201,56 @@ def explain(
 @torch.inference_mode()
 def pick_texts(model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config: ScoreConfig) -> tuple[Picks, Picks]:
     """TextSpan over all images, and over each bootstrap resample of the image blocks."""
-    bases = model.visual.bases()[list(moments.layers)].flatten(0, 1).float()
-    projected, factor = project_texts(model.embed_texts(bank.texts).float(), bases, config.center_texts)
-    factor = factor.double()
+    texts = model.embed_texts(bank.texts).float()
+    draws = _draw_blocks(moments, config)
+    spans = []
+    for layers, bases in model.visual.spans(moments.layers):
+        width = model.visual.moment_width if bases is None else bases.shape[-2]
+        spans.append(_pick_of_span(moments.select(layers, width), bases, texts, draws, config))
+    whole, resampled = zip(*spans, strict=True)
+    return _join(whole, 1), _join(resampled, 1)
 
-    def picked(draws: torch.Tensor | None) -> Picks:
+
+def _pick_of_span(
+    moments: HeadMoments, bases: torch.Tensor | None, texts: torch.Tensor, draws: torch.Tensor, config: ScoreConfig
+) -> tuple[Picks, Picks]:
+    """`pick_texts` of layers whose heads have bases (layer, head, width, embed); None stands for the identity."""
+    if bases is None:
+        texts = texts - texts.mean(0) if config.center_texts else texts
+        projected, factor = texts.expand(len(moments.layers) * moments.first.shape[2], -1, -1), None
+        spread = moments.variances(texts, torch.cat([torch.ones_like(draws[:1]), draws])).flatten(1, 2)
+        whole, drawn = spread[:1], spread[1:]
+    else:
+        projected, factor = project_texts(texts, bases.flatten(0, 1).float(), config.center_texts)
+        factor, whole, drawn = factor.double(), None, None
+
+    def picked(draws: torch.Tensor | None, variance: torch.Tensor | None) -> Picks:
         covariance = moments.covariance(draws).flatten(1, 2)
-        return text_span(projected, factor, covariance, config.texts_per_head, config.selection)
+        return text_span(projected, factor, covariance, config.texts_per_head, config.selection, variance)
 
+    chunk = max(1, _CHUNK // projected.numel())
+    rows = draws.split(chunk)
+    variances = drawn.split(chunk) if drawn is not None else [None] * len(rows)
+    return picked(None, whole), _join([picked(*pair) for pair in zip(rows, variances, strict=True)], 0)
+
+
+def _draw_blocks(moments: HeadMoments, config: ScoreConfig) -> torch.Tensor:
+    """How often each block of images enters each bootstrap resample."""
     rng = np.random.default_rng([config.seed, 2])
     filled = np.flatnonzero(moments.count.cpu().numpy())
     draws = np.zeros((config.bootstraps, len(moments.count)))
     draws[:, filled] = rng.multinomial(len(filled), np.full(len(filled), 1 / len(filled)), config.bootstraps)
-    chunk = max(1, _CHUNK // projected.numel())
-    parts = [picked(rows) for rows in torch.from_numpy(draws).to(moments.count.device).split(chunk)]
-    names = [field.name for field in dataclasses.fields(Picks)]
-    return picked(None), Picks(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+    return torch.from_numpy(draws).to(moments.count.device)
+
+
+def _join(parts: Sequence[Picks], axis: int) -> Picks:
+    """Picks of several draws (axis 0) or heads (axis 1) as one; heads with fewer picks are filled up with none."""
+    steps = max(part.index.shape[-1] for part in parts)
+    index, share = (
+        [torch.nn.functional.pad(getattr(part, name), (0, steps - part.index.shape[-1]), value=fill) for part in parts]
+        for name, fill in (("index", -1), ("share", 0))
+    )
+    return Picks(torch.cat(index, axis), torch.cat(share, axis), torch.cat([part.variance for part in parts], axis))
 
 
 def _round(value: float) -> float:

@@ -142,6 +142,7 @@ def merge_job(
     clip = load(model or info.model, device)
     if clip.weights_hash() != moments.weights_hash:
         raise InputError(f"model: {model or info.model} has other weights than the shards; give theirs with --model")
+    clip.check_text()
     moments = moments.to(clip.device)
     images = ImagesInfo(info.source, info.seen.read, info.seen.broken_names)
     role_map = explain(clip, moments, bank, ScoreConfig(**info.settings), images)
@@ -168,7 +169,8 @@ def _choose_part(job: ScoreJob) -> tuple[Part, str]:
 def _open(job: ScoreJob, device: str) -> tuple[ScoreRun, ProbeBank]:
     bank = ProbeBank.load(job.bank_name)
     run = open_run(job.model, job.images, job.count, job.settings, device, job.column, job.split)
-    resolve_layers(run.config.layers, run.model.visual.layers)
+    resolve_layers(run.config.layers, run.model.visual.layers, run.model.visual.pooling)
+    run.model.check_text()
     if job.compile:
         run.model.visual.compile_mlps()
     return run, bank
@@ -188,7 +190,7 @@ def _fold(
         resume=resume,
         save_every=job.save_every,
     )
-    layers = resolve_layers(run.config.layers, run.model.visual.layers)
+    layers = resolve_layers(run.config.layers, run.model.visual.layers, run.model.visual.pooling)
     moments, seen = fold_moments(
         run.model, run.images, layers, run.config.blocks, options,
         precision=run.config.precision, fit=job.batch is None, progress=progress,

@@ -46,21 +46,28 @@ def project_texts(
 
 def text_span(
     projected: Float[Tensor, "head text width"],
-    factor: Float[Tensor, "head width width"],
+    factor: Float[Tensor, "head width width"] | None,
     covariance: Float[Tensor, "draw head width width"],
     picks: int,
     selection: str = "std",
+    variance: Float[Tensor, "draw head text"] | None = None,
 ) -> Picks:
     """Pick texts for every head and every draw of the covariance.
+
+    `factor` None: the covariance is in the coordinates of `projected` already. `variance`: the texts' variances,
+    where the caller has them cheaper.
 
     `selection="std"` takes the text with the largest variance, as the original does, which favours long projections;
     `"variance"` the one whose direction explains most. At most `width` texts are picked: then nothing is left.
     """
     if selection not in SELECTIONS:
         raise InputError(f"selection must be one of {', '.join(SELECTIONS)}, got {selection!r}")
-    sigma = (factor @ covariance.to(factor) @ factor.transpose(-1, -2)).to(projected)
+    if factor is not None:
+        covariance = factor @ covariance.to(factor) @ factor.transpose(-1, -2)
+    sigma = covariance.to(projected)
     total = sigma.diagonal(dim1=-2, dim2=-1).sum(-1)
-    variance = torch.stack([((projected @ each) * projected).sum(-1) for each in sigma])
+    if variance is None:
+        variance = torch.stack([((projected @ each) * projected).sum(-1) for each in sigma])
     heads = torch.arange(len(projected), device=projected.device)[:, None]
 
     def along(rows: Float[Tensor, "draw head 1 width"]) -> Float[Tensor, "draw head text"]:

@@ -9,7 +9,19 @@ from importlib import resources
 
 import pytest
 import torch
-from transformers import AutoTokenizer, CLIPConfig, CLIPModel
+from transformers import (
+    AutoTokenizer,
+    CLIPConfig,
+    CLIPModel,
+    Dinov2Config,
+    Dinov2Model,
+    Dinov2WithRegistersConfig,
+    Dinov2WithRegistersModel,
+    SiglipConfig,
+    SiglipModel,
+    ViTConfig,
+    ViTModel,
+)
 
 from headroles.cli import main as cli
 from headroles.hooked_clip import HookedCLIP
@@ -47,6 +59,51 @@ def build_clip(
                 if name != "logit_scale":
                     parameter.copy_(torch.randn_like(parameter) * 0.3 + (1.0 if "norm" in name else 0.0))
     return model
+
+
+def fill_randomly(model, seed=0):
+    """Random weights, norms near 1, no term zero by accident."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        for name, parameter in model.named_parameters():
+            if not name.startswith("logit_"):
+                parameter.copy_(torch.randn_like(parameter) * 0.3 + (1.0 if "norm" in name else 0.0))
+    return model.eval()
+
+
+def build_siglip(tokenizer, layers=3, heads=4, width=32, side=32, patch=8, context=16, act="gelu_pytorch_tanh", seed=0):
+    """A random SigLIP; see `build_clip`."""
+    shared = {"num_hidden_layers": layers, "hidden_size": width, "intermediate_size": 2 * width, "hidden_act": act}
+    shared["num_attention_heads"] = heads
+    text = {"vocab_size": len(tokenizer), "max_position_embeddings": context, "pad_token_id": tokenizer.pad_token_id}
+    text |= {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    vision = {"image_size": side, "patch_size": patch}
+    config = SiglipConfig(text_config={**shared, **text}, vision_config={**shared, **vision})
+    return fill_randomly(SiglipModel(config), seed)
+
+
+def build_vision(family, layers=3, heads=4, width=32, side=32, patch=8, seed=0, **settings):
+    """A random "vit", "dinov2" or "dinov2_with_registers"; see `build_clip`."""
+    config_type, model_type = {
+        "vit": (ViTConfig, partial(ViTModel, add_pooling_layer=False)),
+        "dinov2": (Dinov2Config, Dinov2Model),
+        "dinov2_with_registers": (Dinov2WithRegistersConfig, Dinov2WithRegistersModel),
+    }[family]
+    sizes = {"num_hidden_layers": layers, "num_attention_heads": heads, "hidden_size": width, "image_size": side}
+    sizes |= {"patch_size": patch, **({"intermediate_size": 2 * width} if family == "vit" else {"mlp_ratio": 2})}
+    return fill_randomly(model_type(config_type(**sizes, **settings)), seed)
+
+
+@pytest.fixture(scope="session")
+def make_siglip(tokenizer):
+    """A function that builds a tiny random SiglipModel; see `build_siglip` for its sizes."""
+    return partial(build_siglip, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def make_vision():
+    """A function that builds a tiny random vision model; see `build_vision`."""
+    return build_vision
 
 
 @pytest.fixture(scope="session")

@@ -97,6 +97,16 @@ def test_predict_takes_any_classes(run, adapter, color_folder):
     assert {name for name in ("blue", "green", "grey", "red") if f" {name} " in text}
 
 
+def test_predict_leaves_out_broken_files_of_a_folder_and_says_so(run, adapter, color_folder, tmp_path):
+    shutil.copy(color_folder / "test" / "red" / "0.png", tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no")
+    code, text, errors = run("predict", adapter, tmp_path)
+    assert code == 0 and text.startswith(str(tmp_path / "good.png")) and text.count("\n") == 1
+    assert errors.startswith(f"left out {tmp_path / 'bad.png'}: ") and errors.count("\n") == 1
+    code, text, errors = run("predict", adapter, tmp_path / "bad.png")
+    assert (code, text) == (2, "") and "cannot read" in errors
+
+
 def test_plot_draws_an_adapter(run, adapter, tmp_path):
     code, _, errors = run("plot", adapter, "--kind", "all", "--output", tmp_path / "fig.png")
     assert code == 0, errors
@@ -242,6 +252,9 @@ def test_mistakes_are_one_line_and_exit_2(run, clip_folder, color_folder, role_m
         (*own, "--shots", "few"): "--shots must be a number or all",
         (*own, "--shots", "0"): "shots must be at least 1",
         (*own, "--seeds", "one"): "--seeds must be numbers",
+        (*own, "--seeds", "3-1"): "--seeds must be numbers",
+        (*own, "--targets", "shapes:color"): "targets: base-to-novel tests on the task itself",
+        (*own, "--text-tokens", "100000"): "text_tokens must be at most the context, 32, got 100000",
         (*own, "--seeds", "1,1"): "seeds must be different",
         (*own, "--epochs", "0"): "epochs must be at least 1",
         (*own, "--lr", "nan"): "lr must be a finite number",
@@ -273,7 +286,7 @@ def test_help_and_lists(run):
     from headroles.adapt.run import Job
     from headroles.adapt.tasks import SHIFTS, TASKS
 
-    assert f"default: {Job().task}." in run("adapt", "--help")[1]
+    assert f"[default: {Job().task}]" in run("adapt", "--help")[1]
     code, text, _ = run("adapt", "--list-tasks")
     assert code == 0 and all(f"  {name} " in text for name in (*TASKS, *SHIFTS))
 

@@ -1,12 +1,14 @@
 """Accuracies and protocols, against plain loops over single images."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from headroles import load
 from headroles.adapt.config import DearConfig
 from headroles.adapt.dear import Dear
-from headroles.adapt.evaluate import PROTOCOLS, compare, default_targets, evaluate, retention
+from headroles.adapt.evaluate import PROTOCOLS, choose_protocol, compare, default_targets, evaluate, retention
 from headroles.adapt.metrics import harmonic_mean
 from headroles.adapt.tasks import TASKS, open_task
 from headroles.errors import InputError
@@ -93,6 +95,15 @@ def test_built_in_tasks_have_targets():
     peers = default_targets("shapes:signs", "cross-dataset")
     assert set(peers) < set(TASKS) and "shapes:signs" not in peers and "shapes:color" not in peers
     assert default_targets("shapes:signs", "few-shot") == default_targets("a folder", "cross-dataset") == ()
+
+
+def test_tasks_that_are_given_choose_the_protocol():
+    info = SimpleNamespace(task="shapes:signs", protocol="base-to-novel", targets=())
+    own, shift, other = "shapes:signs", "shapes:signs@blur", "shapes:color"
+    assert choose_protocol([], None, info) == ("base-to-novel", [own], [])
+    assert choose_protocol([other, shift], None, info) == ("cross-dataset", [own], [other, shift])
+    assert choose_protocol([shift], None, info) == ("domain-shift", [own], [shift])
+    assert choose_protocol([other], "few-shot", info) == ("few-shot", [other], [])
 
 
 def test_mistakes_name_what_is_wrong(dear, task):

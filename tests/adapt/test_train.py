@@ -200,6 +200,16 @@ def test_without_the_image_loss_nothing_frozen_is_kept(make_dear, task, tmp_path
     assert set(load_file(path)) == {"trunk"}
 
 
+def test_trainings_may_share_their_views(make_dear, task, tmp_path):
+    """A training with another mask, on the views of one before it, is as if it had made its own."""
+    config, views = dataclasses.replace(QUICK, cache_views=2), tmp_path / "views"
+    fit(make_dear(), task, config, tmp_path / "first", views=views)
+    written = {path: path.stat().st_mtime_ns for path in views.iterdir()}
+    shared = fit(make_dear(mask="open"), task, config, tmp_path / "second", views=views)
+    assert written and {path: path.stat().st_mtime_ns for path in views.iterdir()} == written
+    assert shared == fit(make_dear(mask="open"), task, config, tmp_path / "third")
+
+
 def test_precision_can_change_within_a_process(train):
     _, full = train("full")
     _, half = train("half", dataclasses.replace(QUICK, precision="bf16"))

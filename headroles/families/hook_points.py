@@ -1,0 +1,163 @@
+"""The hook points of a tower and the hooks of torch that let them see, and edit, what flows through its modules.
+
+Hook points are plain identities until somebody hooks them: the forward stays transformers' own, with its fused
+attention.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformer_lens.hook_points import HookPoint
+
+from headroles.errors import InputError
+
+
+class Attention(nn.Module):
+    """Hook points inside an attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hook_pattern = HookPoint()
+        self.hook_z = HookPoint()
+
+
+class Block(nn.Module):
+    """Hook points of one layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hook_resid_pre = HookPoint()
+        self.attn = Attention()
+        self.hook_attn_out = HookPoint()
+        self.hook_mlp_out = HookPoint()
+        self.hook_resid_post = HookPoint()
+
+
+class FinalNorm(nn.Module):
+    """The hook point of the last LayerNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hook_scale = HookPoint()
+
+
+@dataclass(frozen=True)
+class LayerParts:
+    """The modules of one encoder layer, whatever its family calls them."""
+
+    layer: nn.Module
+    """The layer: residual stream to residual stream."""
+    attention: nn.Module
+    """With q_proj, k_proj and v_proj."""
+    output: nn.Linear
+    """The attention's output projection."""
+    mlp: nn.Module
+    """What follows the second LayerNorm."""
+    norms: tuple[nn.LayerNorm, nn.LayerNorm]
+    """Before the attention and before the MLP."""
+    heads: int
+    """Number of heads."""
+    scale: float
+    """Factor on query times key."""
+    gains: tuple[nn.Module, nn.Module] | None = None
+    """What multiplies the attention's and the MLP's output (layer scale); None: nothing does."""
+
+    @property
+    def head_width(self) -> int:
+        """Width k of a head."""
+        return self.output.in_features // self.heads
+
+    def weight(self) -> Float[Tensor, "residual head_and_width"]:
+        """The output projection, layer scale included."""
+        return self.output.weight if self.gains is None else self.gains[0](self.output.weight.T).T
+
+    def bias(self) -> Float[Tensor, "residual"]:
+        """The output projection's bias b_O, layer scale included."""
+        return self.output.bias if self.gains is None else self.gains[0](self.output.bias)
+
+
+def connect_layer(parts: LayerParts, block: Block) -> None:
+    """Let the hook points of `block` see, and edit, what flows through a transformers' encoder layer."""
+    attention_end, mlp_end = parts.gains or (parts.output, parts.mlp)
+    parts.layer.register_forward_pre_hook(partial(input_hook, block.hook_resid_pre), with_kwargs=True)
+    parts.layer.register_forward_hook(partial(output_hook, block.hook_resid_post))
+    mlp_end.register_forward_hook(partial(output_hook, block.hook_mlp_out))
+    attention_end.register_forward_hook(partial(output_hook, block.hook_attn_out))
+    flow = _Flow(parts, block.attn.hook_pattern)
+    parts.output.register_forward_pre_hook(partial(_z_hook, parts, block.attn, flow))
+
+
+class _Flow:
+    """Queries, keys, values and mask of the running forward, kept only while somebody hooks the pattern."""
+
+    def __init__(self, parts: LayerParts, point: HookPoint) -> None:
+        self.parts, self.point = parts, point
+        self.seen: dict[str, Tensor | None] = {}
+        parts.attention.register_forward_pre_hook(self._keep_mask, with_kwargs=True)
+        for name in ("q_proj", "k_proj", "v_proj"):
+            getattr(parts.attention, name).register_forward_hook(partial(self._keep, name))
+
+    def _keep_mask(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
+        if self.point.has_hooks():
+            mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
+            self.seen = {"mask": mask, "causal": kwargs.get("is_causal", False)}
+
+    def _keep(self, name: str, module: nn.Module, args: tuple, output: Tensor) -> None:
+        if self.point.has_hooks():
+            self.seen[name] = output.unflatten(-1, (self.parts.heads, -1)).transpose(1, 2)
+
+    def pattern(self) -> Float[Tensor, "image head query key"]:
+        """Softmax of the scaled scores under the mask that the fused attention got."""
+        scores = self.seen["q_proj"] @ self.seen["k_proj"].transpose(-1, -2) * self.parts.scale
+        mask = self.seen["mask"]
+        if mask is None and self.seen["causal"]:
+            mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+        return scores.softmax(-1)
+
+    def attend(self, pattern: Float[Tensor, "image head query key"]) -> Float[Tensor, "image query head width"]:
+        """What the heads read with this pattern: z."""
+        return (pattern @ self.seen["v_proj"]).transpose(1, 2)
+
+
+def _z_hook(parts: LayerParts, points: Attention, flow: _Flow, module: nn.Module, args: tuple):
+    if not (points.hook_z.has_hooks() or points.hook_pattern.has_hooks()):
+        return None
+    z = args[0].unflatten(-1, (parts.heads, parts.head_width))
+    if points.hook_pattern.has_hooks():
+        pattern = flow.pattern()
+        edited = points.hook_pattern(pattern)
+        if edited is not pattern:
+            z = flow.attend(edited)
+        flow.seen = {}
+    return (points.hook_z(z).flatten(-2),)
+
+
+def input_hook(point: HookPoint, module: nn.Module, args: tuple, kwargs: dict):
+    """A forward pre-hook: the first argument passes `point`."""
+    if not point.has_hooks():
+        return None
+    return (point(args[0]), *args[1:]), kwargs
+
+
+def output_hook(point: HookPoint, module: nn.Module, args: tuple, output: Tensor):
+    """A forward hook: the output passes `point`."""
+    return point(output) if point.has_hooks() else None
+
+
+def scale_hook(point: HookPoint, module: nn.LayerNorm, args: tuple):
+    """Show sigma, the deviation that the LayerNorm divides by. Reading only: the fused LayerNorm makes its own."""
+    if not point.has_hooks():
+        return None
+    (residual,) = args
+    deviation = (residual.var(-1, unbiased=False, keepdim=True) + module.eps).sqrt()
+    edited = point(deviation)
+    if edited is deviation:
+        return None
+    raise InputError("ln_final.hook_scale can be read, not edited: edit blocks.{last}.hook_resid_post instead")
