@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.adapt.config import DearConfig, TrainConfig
+from headroles.cli.ablation import ablation_options
 from headroles.cli.settings import setting
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 )
 @click.option("--resume", is_flag=True, help="Go on with a job that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
+@ablation_options
 def command(
     list_tasks: bool, output: Path, resume: bool, overwrite: bool, device: str, workers: int, **options: object
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from headroles.cli.ablation import ablation_options
 from headroles.cli.sections import SectionedCommand
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ SECTIONS = {
     ),
     "Roles": ("roles_by", "low", "high"),
     "How it runs": ("device", "precision", "compile", "batch", "workers", "shard", "resume", "save_every"),
+    "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
     "Results": ("output", "overwrite"),
 }  # fmt: skip
 
@@ -122,6 +124,7 @@ SECTIONS = {
     help="Folder for the results.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace results, or an unfinished pass, in the output folder.")
+@ablation_options
 def command(output: Path, device: str, resume: bool, overwrite: bool, **given: object) -> None:
     """Turn images into a role map: what does each head of a CLIP do?
 

@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "FolderImages": "images",
+    "HeadReference": "head_reference",
     "HeadMoments": "moments",
     "HookedCLIP": "hooked_clip",
     "InputError": "errors",
@@ -16,8 +17,11 @@ _HOMES = {
     "RoleMap": "role_map",
     "ScoreConfig": "score",
     "ShapesImages": "images",
+    "Validation": "validation",
+    "ablating": "ablate",
     "image_contributions": "contributions",
     "load": "models",
+    "scaling_heads": "ablate",
     "text_contributions": "contributions",
 }
 

@@ -164,6 +164,16 @@ class FolderImages(ImageFiles):
         return self.paths.names.digest()
 
 
+def open_files(places: Sequence[str | os.PathLike], preprocess: Preprocess) -> ImageFiles:
+    """Files, and all images of folders, in the given order; named below the folder that holds them all."""
+    paths: list[Path] = []
+    for place in map(Path, places):
+        if not place.exists():
+            raise InputError(f"image: there is no {place}; give an image file or a folder of images")
+        paths += find_images(place) if place.is_dir() else [place]
+    return ImageFiles(paths, preprocess, Path(os.path.commonpath([path.resolve().parent for path in paths])))
+
+
 @dataclass
 class ShapesImages(Dataset):
     """Rendered scenes of the shapes world, all concept combinations."""

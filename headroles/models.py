@@ -20,8 +20,10 @@ from headroles.errors import InputError
 from headroles.families import find_family
 from headroles.hooked_clip import HookedCLIP
 from headroles.known_models import KNOWN
+from headroles.loading import announced
 
 
+@announced
 def load(name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32) -> HookedCLIP:
     """A CLIP, SigLIP, ViT or DINOv2 with hooks: "shapes", a name of `KNOWN`, a transformers' folder, or a hub id.
 

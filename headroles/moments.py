@@ -209,20 +209,31 @@ def observe(
 
     Of a tower that pools: a head's part of the unit embedding; of the pooling layer's heads z' / |f|, then zeros.
     With `precision` "bf16" or "fp16" the forward's matrix products are of 16 bits, so z and f are rounded to them;
-    the residual stream, sigma, |f| and the quotient are fp32.
+    the residual stream, sigma, |f| and the quotient are fp32. Of a tower that pools, u itself is rounded to 16 bits.
     """
+    return observe_with_embedding(model, pixel_values, layers, precision)[0]
+
+
+@torch.inference_mode()
+def observe_with_embedding(
+    model: HookedCLIP,
+    pixel_values: Float[Tensor, "image 3 height width"],
+    layers: Sequence[int],
+    precision: str = "no",
+) -> tuple[Float[Tensor, "image layer head width"], Float[Tensor, "image embed"]]:
+    """`observe`'s u and the unit embeddings of the same forward."""
+    pixel_values = pixel_values.to(model.device, model.dtype, non_blocking=True)
     if model.visual.pooling:
-        if precision != "no":
-            raise InputError(f"precision must be no for a model that pools over tokens, got {precision}")
-        return _observe_pooled(model, pixel_values, layers)
+        with half_precision(model.device, precision):
+            return _observe_pooled(model, pixel_values, layers)
     scale_name = "visual.ln_final.hook_scale"
     z_names = [f"visual.blocks.{layer}.attn.hook_z" for layer in layers]
     names = {name: _cls_row for name in z_names} | {scale_name: _cls_scale}
-    pixel_values = pixel_values.to(model.device, model.dtype, non_blocking=True)
     with recording(model, names) as seen, half_precision(model.device, precision):
-        embedding = model(pixel_values)
-    scale = seen[scale_name] * embedding.to(model.dtype).norm(dim=-1, keepdim=True)
-    return torch.stack([seen[name] for name in z_names], 1) / scale[:, :, None, None]
+        embedding = model(pixel_values).to(model.dtype)
+    length = embedding.norm(dim=-1, keepdim=True)
+    u = torch.stack([seen[name] for name in z_names], 1) / (seen[scale_name] * length)[:, :, None, None]
+    return u, embedding / length
 
 
 def _slots(
@@ -247,11 +258,12 @@ def _cls_scale(scale: Float[Tensor, "image *token 1"]) -> Float[Tensor, "image 1
 
 def _observe_pooled(
     model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"], layers: Sequence[int]
-) -> Float[Tensor, "image layer head embed"]:
+) -> tuple[Float[Tensor, "image layer head embed"], Float[Tensor, "image embed"]]:
     tower = model.visual
     parts = pooled_parts(model, pixel_values, [layer for layer in layers if layer < tower.layers], heads_only=True)
     u = list(parts.heads.unbind(1))
     if tower.layers in layers:
         padded = torch.nn.functional.pad(parts.z, (0, tower.moment_width - parts.z.shape[-1]))
         u.insert(list(layers).index(tower.layers), padded)
-    return torch.stack(u, 1) / parts.embedding.norm(dim=-1)[:, None, None, None]
+    length = parts.embedding.norm(dim=-1, keepdim=True)
+    return torch.stack(u, 1) / length[:, :, None, None], parts.embedding / length

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,21 @@ def check_writable(folder: Path) -> None:
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
         raise InputError(f"output: cannot write to {there} ({error.strerror}); give another --output") from error
+
+
+@contextmanager
+def results_folder(folder: Path) -> Iterator[None]:
+    """Make a folder that the work inside will write to; if that fails, take away one made for nothing."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for place in new:
+            if not any(place.iterdir()):
+                place.rmdir()
+        raise
 
 
 def write_results(role_map: RoleMap, moments: HeadMoments, folder: Path) -> tuple[Path, ...]:

@@ -55,7 +55,7 @@ _STYLE = {
 _UNDATED = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 """Leaves out of the file what changes from day to day."""
 
-_MARKERS = {"attribute": ("^", "#D55E00"), "mixed": ("D", "#FFFFFF"), "generalization": ("o", "#56B4E9")}
+MARKERS = {"attribute": ("^", "#D55E00"), "mixed": ("D", "#FFFFFF"), "generalization": ("o", "#56B4E9")}
 """Shape and Okabe-Ito colour of every role."""
 COLORS = ("#332288", "#CC6677", "#88CCEE", "#117733", "#DDCC77", "#882255", "#44AA99", "#AA4499")
 """Paul Tol's "muted" colours, which every kind of colour vision can tell apart."""
@@ -117,7 +117,7 @@ def entropy_figure(role_map: RoleMap) -> Figure:
         page = _Page(role_map, "Concept Entropy and role of every head", width, bottom + 1.3 + len(key) * _LINE)
         bar = page.axes(left, bottom + 0.6, 2.1, 0.13)
         _heat_map(page.axes(left, 0, heads * cell, bottom), bar, role_map)
-        page.legend(left + 2.6, bottom + 0.57, _role_keys())
+        page.legend(left + 2.6, bottom + 0.57, role_keys())
         page.text(left, bottom + 1.3, "\n".join(key).replace("\N{NO-BREAK SPACE}", " "), linespacing=1.5)
     return page.figure
 
@@ -153,7 +153,7 @@ def concepts_figure(role_map: RoleMap) -> Figure:
     body = math.ceil(len(layers) / columns) * tall + 0.3
     with figure_style():
         page = _Page(role_map, "Concepts of every head", columns * panel + 2 * _MARGIN, body + 1.4 * _LINE, key)
-        page.legend(_MARGIN, body, _role_keys(), columns=3)
+        page.legend(_MARGIN, body, role_keys(), columns=3)
         for place, layer in enumerate(layers):
             row, column = divmod(place, columns)
             heads = role_map.heads(layer=layer)
@@ -230,7 +230,7 @@ def _card(axes: Axes, head: HeadRole, key: Mapping[str, _Concept], longest: floa
     axes.axhline(2.1, color=GREY, linewidth=0.6)
     texts = list(enumerate(head.texts[:_CARD_TEXTS], start=3))
     for line, picked in texts:
-        write(0, line, _shorten(picked.text, start - 0.32))
+        write(0, line, shorten(picked.text, start - 0.32))
         write(start - 0.06, line, key[picked.concept].code, **right)
         write(_CARD, line, f"{picked.share:.1%}", **right)
     _bars(axes, [(line, start, each.share / longest * length, key[each.concept]) for line, each in texts], 0.65)
@@ -359,16 +359,16 @@ def _bars(axes: Axes, bars: Sequence[tuple[float, float, float, _Concept]], heig
 def _mark_roles(axes: Axes, heads: Sequence[HeadRole], x: ndarray, y: ndarray) -> None:
     """The role markers of heads at data coordinates, which may lie outside the axes."""
     roles = np.array([head.role for head in heads])
-    for role, (shape, color) in _MARKERS.items():
+    for role, (shape, color) in MARKERS.items():
         place = x[roles == role], y[roles == role]
         look = {"color": color, "edgecolor": INK, "linewidth": 0.6, "zorder": 3, "clip_on": False}
         axes.scatter(*place, s=_MARKER**2, marker=shape, **look)
 
 
-def _role_keys() -> list[Line2D]:
+def role_keys() -> list[Line2D]:
     """Legend entries of the roles."""
     look = {"linestyle": "none", "markersize": _MARKER, "markeredgecolor": INK, "markeredgewidth": 0.6}
-    return [Line2D([], [], marker=shape, color=color, label=role, **look) for role, (shape, color) in _MARKERS.items()]
+    return [Line2D([], [], marker=shape, color=color, label=role, **look) for role, (shape, color) in MARKERS.items()]
 
 
 def _text_color(background: Any) -> str:
@@ -394,7 +394,7 @@ def _wrap(text: str, width: float) -> list[str]:
     return textwrap.wrap(text, max(1, int(0.93 * characters)))
 
 
-def _shorten(text: str, width: float) -> str:
+def shorten(text: str, width: float) -> str:
     """The text, or as much of its beginning as fits into `width`, with "…"."""
     if _text_width(text) <= width:
         return text

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from headroles.ablation import record_ablation
 from headroles.concepts import (
     WEIGHTS,
     concept_distribution,
@@ -166,11 +167,13 @@ def explain(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
         bank=BankInfo(bank.name, bank.hash, bank.counts),
-        settings={
-            **dataclasses.asdict(config),
-            "blocks": len(moments.count),
-            "texts_per_head": picks.index.shape[-1],  # what acts: a head has no more than its span is wide
-        },
+        settings=record_ablation(
+            {
+                **dataclasses.asdict(config),
+                "blocks": len(moments.count),
+                "texts_per_head": picks.index.shape[-1],  # what acts: a head has no more than its span is wide
+            }
+        ),
         layers=moments.layers,
         head_roles=tuple(
             HeadRole(

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from headroles.ablation import current_ablation
 from headroles.errors import InputError
 from headroles.image_pass import Part, PassOptions, Progress, join_pass
 from headroles.layers import resolve_layers
@@ -162,6 +163,8 @@ def _choose_part(job: ScoreJob) -> tuple[Part, str]:
     process, processes = place()
     if job.shard is None:
         return Part(process=process, processes=processes), "pass"
+    if current_ablation():
+        raise InputError("shard: a shard is of the whole model; leave --ablate out, or score in one run")
     shard, shards = parse_shard(job.shard)
     return Part(shard - 1, shards, process, processes), shard_name(shard, shards)
 
@@ -169,8 +172,8 @@ def _choose_part(job: ScoreJob) -> tuple[Part, str]:
 def _open(job: ScoreJob, device: str) -> tuple[ScoreRun, ProbeBank]:
     bank = ProbeBank.load(job.bank_name)
     run = open_run(job.model, job.images, job.count, job.settings, device, job.column, job.split)
-    resolve_layers(run.config.layers, run.model.visual.layers, run.model.visual.pooling)
     run.model.check_text()
+    resolve_layers(run.config.layers, run.model.visual.layers, run.model.visual.pooling)
     if job.compile:
         run.model.visual.compile_mlps()
     return run, bank

@@ -22,6 +22,7 @@ class Attention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.hook_v = HookPoint()
         self.hook_pattern = HookPoint()
         self.hook_z = HookPoint()
 
@@ -88,6 +89,7 @@ def connect_layer(parts: LayerParts, block: Block) -> None:
     parts.layer.register_forward_hook(partial(output_hook, block.hook_resid_post))
     mlp_end.register_forward_hook(partial(output_hook, block.hook_mlp_out))
     attention_end.register_forward_hook(partial(output_hook, block.hook_attn_out))
+    parts.attention.v_proj.register_forward_hook(partial(_value_hook, parts, block.attn.hook_v))
     flow = _Flow(parts, block.attn.hook_pattern)
     parts.output.register_forward_pre_hook(partial(_z_hook, parts, block.attn, flow))
 
@@ -124,6 +126,12 @@ class _Flow:
     def attend(self, pattern: Float[Tensor, "image head query key"]) -> Float[Tensor, "image query head width"]:
         """What the heads read with this pattern: z."""
         return (pattern @ self.seen["v_proj"]).transpose(1, 2)
+
+
+def _value_hook(parts: LayerParts, point: HookPoint, module: nn.Module, args: tuple, output: Tensor):
+    if not point.has_hooks():
+        return None
+    return point(output.unflatten(-1, (parts.heads, parts.head_width))).flatten(-2)
 
 
 def _z_hook(parts: LayerParts, points: Attention, flow: _Flow, module: nn.Module, args: tuple):

@@ -19,10 +19,10 @@ class Tower(nn.Module):
     """The hook points of one tower and the constants of its residual stream.
 
     Hook names, below `visual.` or `text.`: `blocks.{l}.hook_resid_pre`, `blocks.{l}.attn.hook_pattern`
-    (image, head, token, token), `blocks.{l}.attn.hook_z` (image, token, head, width), `blocks.{l}.hook_attn_out`,
-    `blocks.{l}.hook_mlp_out`, `blocks.{l}.hook_resid_post` (image, token, D), `ln_final.hook_scale` (image, ..., 1),
-    `hook_embed` (image, ..., embed), the embedding before it is normalised. `hook_attn_out` and `hook_mlp_out` are what
-    is added to the residual stream, layer scale included.
+    (image, head, token, token), `blocks.{l}.attn.hook_v` and `blocks.{l}.attn.hook_z` (image, token, head, width),
+    `blocks.{l}.hook_attn_out`, `blocks.{l}.hook_mlp_out`, `blocks.{l}.hook_resid_post` (image, token, D),
+    `ln_final.hook_scale` (image, ..., 1), `hook_embed` (image, ..., embed), the embedding before it is normalised.
+    `hook_attn_out` and `hook_mlp_out` are what is added to the residual stream, layer scale included.
     """
 
     pooling: bool = False
@@ -95,15 +95,6 @@ class Tower(nn.Module):
         """`layers` in order, in groups whose heads span subspaces of one width, and each group's bases."""
         return [(tuple(layers), self.bases()[list(layers)])]
 
-    def compile_mlps(self, **options: Any) -> None:
-        """Compile every layer's MLP with torch.compile (and its `options`), in place.
-
-        Nothing within an MLP can be hooked, so every hook point keeps what it shows. The attention is left as it is:
-        its hooks come and go, and each change would compile it anew.
-        """
-        for part in self._parts:
-            part.mlp.forward = torch.compile(part.mlp.forward, **options)
-
     def biases(self) -> Float[Tensor, "layer embed"]:
         """Every layer's attention output bias b_O, read out (still to be divided by sigma)."""
         return torch.stack([part.bias() for part in self._parts]) @ self.readout()
@@ -112,6 +103,15 @@ class Tower(nn.Module):
         """W_O[l, h]."""
         output = torch.stack([part.weight() for part in self._parts])
         return output.unflatten(-1, (self.heads, self.head_width)).permute(0, 2, 3, 1)
+
+    def compile_mlps(self, **options: Any) -> None:
+        """Compile every layer's MLP with torch.compile (and its `options`), in place.
+
+        Nothing within an MLP can be hooked, so every hook point keeps what it shows. The attention is left as it is:
+        its hooks come and go, and each change would compile it anew.
+        """
+        for part in self._parts:
+            part.mlp.forward = torch.compile(part.mlp.forward, **options)
 
     def run(
         self,
