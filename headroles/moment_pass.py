@@ -38,7 +38,12 @@ def fold_moments(
     moments = HeadMoments.empty(model, layers, blocks)
     forward = FittingForward(partial(observe, model, layers=layers, precision=precision), fit)
     settings = record_ablation(
-        {"weights": moments.weights_hash, "layers": list(layers), "blocks": blocks, "precision": precision}
+        {
+            "weights": moments.weights_hash,
+            "layers": list(layers),
+            "blocks": len(moments.count),
+            "precision": precision,
+        }
     )
 
     def fold(number: Int[Tensor, "image"], pixels: Float[Tensor, "image 3 height width"]) -> None:

@@ -83,10 +83,6 @@ class ScoreConfig:
         if not 0 <= self.low <= self.high <= 1:
             raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {self.low} and {self.high}")
 
-    def fitted(self, head_width: int) -> ScoreConfig:
-        """The settings that act on heads of this width: no more texts than it describe a head."""
-        return dataclasses.replace(self, texts_per_head=min(self.texts_per_head, head_width))
-
 
 def score(
     model: HookedCLIP,
@@ -172,7 +168,11 @@ def explain(
         images=images,
         bank=BankInfo(bank.name, bank.hash, bank.counts),
         settings=record_ablation(
-            {**dataclasses.asdict(config.fitted(model.visual.moment_width)), "blocks": len(moments.count)}
+            {
+                **dataclasses.asdict(config),
+                "blocks": len(moments.count),
+                "texts_per_head": picks.index.shape[-1],  # what acts: a head has no more than its span is wide
+            }
         ),
         layers=moments.layers,
         head_roles=tuple(

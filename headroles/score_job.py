@@ -154,6 +154,7 @@ def merge_job(
     clip = load(model or info.model, device)
     if clip.weights_hash() != moments.weights_hash:
         raise InputError(f"model: {model or info.model} has other weights than the shards; give theirs with --model")
+    clip.check_text()
     moments = moments.to(clip.device)
     images = ImagesInfo(info.source, info.seen.read, info.seen.broken_names)
     role_map = explain(clip, moments, bank, ScoreConfig(**info.settings), images)
