@@ -196,6 +196,7 @@ def _check_commands(model: HookedCLIP, exact: bool) -> tuple[Readiness, ...]:
         Readiness(command, not reason, reason or note)
         for command, reason, note in (
             ("score with text probes", parts or texts, ""),
+            ("score with image probes", parts, "score --by images, with labelled images"),
             ("adapt", parts or texts or pools, "with the role map that score writes"),
             ("evaluate, predict", parts or texts or pools, "with an adapter of these weights"),
         )

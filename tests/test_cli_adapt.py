@@ -139,7 +139,7 @@ def test_several_seeds_have_a_folder_each_and_an_interval(run, job, adapter, tmp
 
 def test_the_bundled_model_makes_its_own_role_map(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("headroles.score_run.SCENES", 64)
+    monkeypatch.setattr("headroles.sources.find.SCENES", 64)
     small = ("--task", "shapes:brightness", "--shots", "2", "--epochs", "2", "--retention", "shapes:texture")
     code, text, errors = run("adapt", *small)
     assert code == 0, errors
