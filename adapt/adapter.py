@@ -72,6 +72,8 @@ class AdapterInfo:
     """Every setting of the training."""
     role_map_sha256: str
     """Of the file role_map.json."""
+    ablation: Mapping[str, Any] | None = None
+    """Heads that were cut while training and testing, as `headroles.ablation.Ablation`; None for none."""
     headroles_version: str = headroles.__version__
     """What wrote the adapter."""
     peft_type: str = "DEAR"
@@ -98,7 +100,8 @@ class AdapterInfo:
                 f"{SCHEMA_VERSION}; adapt again"
             )
         names = {field.name for field in dataclasses.fields(cls)}
-        for kind, wrong in (("an unknown key", raw.keys() - names), ("no key", names - raw.keys())):
+        needed = names - {"ablation"}  # Adapters older than that key had all heads.
+        for kind, wrong in (("an unknown key", raw.keys() - names), ("no key", needed - raw.keys())):
             if wrong:
                 raise InputError(f"adapter: {path} has {kind} {min(wrong)!r}; use the file that wrote it, unchanged")
         return cls._parse(raw, path)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from headroles.ablation import current_ablation, intact
 from headroles.adapt.adapter import CONFIG, FILES, METRICS, TABLE, AdapterInfo, save_adapter
 from headroles.adapt.checkpoint import Checkpoint, difference
 from headroles.adapt.config import DearConfig, TrainConfig
@@ -116,6 +117,7 @@ def adapt(
     folders = {seed: output if len(job.seeds) == 1 else output / f"seed-{seed}" for seed in job.seeds}
     on_main(lambda: check_output(output, resume, overwrite, len(folders) > 1))
     tasks = _Tasks.open(job)
+    check_ablation(job.train)
     clip = load(job.model, place)
     check_adaptable(clip)
     check_precision(clip.device, job.train.precision)
@@ -126,6 +128,13 @@ def adapt(
     measures = [row for run in runs for row in run.finish(workers, progress)]
     on_main(lambda: _write_summary(output, measures, list(folders.values()), overwrite))
     return Adapted(tuple(measures), tuple(folders.values()), runs[0].dear.trainable_summary(), note)
+
+
+def check_ablation(train: TrainConfig) -> None:
+    """InputError where trunks from disk would hide from a direct ablation what their heads wrote."""
+    ablation = current_ablation()
+    if ablation and ablation["effect"] == "direct" and train.cache_views:
+        raise InputError("ablate-effect: direct needs whole forwards, not cached trunks; leave out --cache-views")
 
 
 def check_output(output: Path, resume: bool, overwrite: bool, several: bool = False) -> None:
@@ -187,8 +196,9 @@ def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tup
 
 def _score(clip: HookedCLIP, first: int) -> RoleMap:
     settings = {"layers": f"{first}-{clip.visual.layers - 1}"}
-    run = open_run("shapes", "shapes", settings=settings, device=str(clip.device))
-    role_map, _ = run.score(ProbeBank.load("shapes"))
+    with intact():
+        run = open_run("shapes", "shapes", settings=settings, device=str(clip.device))
+        role_map, _ = run.score(ProbeBank.load("shapes"))
     return role_map
 
 
@@ -267,6 +277,7 @@ class _Run:
             attributes=tuple(self.dear.attributes),
             dear=self.job.dear,
             train=self.train,
+            ablation=current_ablation(),
             role_map_sha256=hashlib.sha256(self.role_map.to_json().encode()).hexdigest(),
         )
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from headroles.ablation import record_ablation
 from headroles.adapt.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.dear import Dear
@@ -99,7 +100,7 @@ def fit(
 
 def fingerprint(role_map: RoleMap, task: Task, dear: DearConfig, train: TrainConfig) -> dict[str, Any]:
     """All that a training's result depends on, as plain values; two equal ones give the same adapter."""
-    return {
+    settings = {
         "task": task.name,
         "classes": list(task.classes),
         "template": task.template,
@@ -109,6 +110,7 @@ def fingerprint(role_map: RoleMap, task: Task, dear: DearConfig, train: TrainCon
         "dear": dear.to_dict(),
         "train": train.to_dict(),
     }
+    return record_ablation(settings)
 
 
 def digest(examples: Sequence[Example]) -> str:

@@ -17,49 +17,27 @@ from functools import partial
 
 import click
 import numpy as np
-import torch
 from scipy.stats import spearmanr
 
 from headroles import ProbeBank, ScoreConfig, ShapesImages, load
 from headroles.concepts import concept_entropy
+from headroles.explained import Sums, effects
 from headroles.hooked_clip import HookedCLIP
-from headroles.images import batches
-from headroles.layers import resolve_layers
-from headroles.moments import observe
+from headroles.labelled_images import open_labelled
 from headroles.role_map import ROLES, ImagesInfo, RoleMap
 from headroles.score import collect_moments, explain
-from headroles.shapes import NAMES, sample_scene
-from headroles.shapes.world import ABSENT
+from headroles.score_images import ImageScoreConfig, collect_values
+from headroles.shapes import NAMES
 
 _SEED = 77
 """Of the labelled scenes; scoring uses seed 0."""
 
 
-@torch.inference_mode()
-def head_outputs(model: HookedCLIP, layers: tuple[int, ...], scenes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Contributions to the unit embedding (head, scene, embed) and labels (scene, concept) of fresh scenes."""
-    bases = model.visual.bases()[list(layers)]
-    images = ShapesImages(model.processor, scenes, _SEED)
-    outputs = [
-        torch.einsum("ilhk,lhkd->lhid", observe(model, pixels, layers), bases).flatten(0, 1)
-        for _, pixels, _ in batches(images, 100)
-    ]
-    labels = np.array([sample_scene(_SEED, index).labels for index in range(scenes)])
-    return torch.cat(outputs, 1).numpy(), labels
-
-
-def explained_variance(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Bias-corrected eta squared (head, concept): the share of each head's variance that a concept's value explains."""
-    shares = np.zeros((len(outputs), labels.shape[1]))
-    for concept in range(labels.shape[1]):
-        has = labels[:, concept] != ABSENT
-        rows, values = outputs[:, has], labels[has, concept]
-        groups = [rows[:, values == value] for value in np.unique(values)]
-        between = sum(group.shape[1] * (group.mean(1) - rows.mean(1)) ** 2 for group in groups).sum(-1)
-        within = sum(((group - group.mean(1, keepdims=True)) ** 2).sum(1) for group in groups).sum(-1)
-        noise = within / (len(values) - len(groups)) * (len(groups) - 1)
-        shares[:, concept] = np.maximum(0, between - noise) / (between + within)
-    return shares
+def explained_variance(model: HookedCLIP, layers: str, scenes: int) -> np.ndarray:
+    """Bias-corrected eta squared (head, concept) on fresh scenes: what a concept's value explains."""
+    labelled = open_labelled("shapes", model.processor, scenes, _SEED)
+    moments, _ = collect_values(model, labelled, ImageScoreConfig(layers=layers), batch=100)
+    return effects(Sums.of(moments)).shares()
 
 
 @click.command()
@@ -70,8 +48,7 @@ def main(name: str, layers: str, scenes: int) -> None:
     """Compare definitions and rules; * marks the defaults."""
     model, bank = load(name, "cpu"), ProbeBank.load("shapes")
     config = ScoreConfig(layers=layers, permutations=200, bootstraps=2)
-    numbers = resolve_layers(layers, model.visual.layers)
-    eta = explained_variance(*head_outputs(model, numbers, scenes))
+    eta = explained_variance(model, layers, scenes)
     order = [NAMES.index(concept) for concept in bank.concepts]
     truth = (eta / eta.sum(1, keepdims=True))[:, order]
     moments, _ = collect_moments(model, ShapesImages(model.processor, scenes), config)

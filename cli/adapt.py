@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.adapt.config import DearConfig, TrainConfig
+from headroles.cli.ablation import ablation_options
 from headroles.cli.settings import setting
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from headroles.adapt.train import Step
 
 @click.command()
-@click.option("--model", default="shapes", show_default=True, help="Name, folder or hub id; see `headroles models`.")
+@click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
+@click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
 @click.option("--task", help="Built-in task, folder, CSV file or data set; see --list-tasks.  [default: shapes:tiny]")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
 @click.option("--template", help="Prompt with {} for the class.  [default: the task's own]")
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
 )
 @click.option("--resume", is_flag=True, help="Go on with a job that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
+@ablation_options
 def command(
     list_tasks: bool, output: Path, resume: bool, overwrite: bool, device: str, workers: int, **options: object
 ) -> None:
@@ -94,7 +97,10 @@ def command(
 def _job(options: dict[str, Any]) -> Job:
     """The job that the options describe."""
     from headroles.adapt.run import Job
+    from headroles.checkpoints.checkpoint import join_activation
 
+    # One name says it all, so that the adapter's base model can be found again.
+    options["model"] = join_activation(options["model"], options.pop("activation", None))
     if "core" in options:
         options["core"] = split_names(options["core"])
     dear, train = (

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from headroles.cli.ablation import ablation_options, note_ablation
+
 
 @click.command()
 @click.argument("adapter", type=click.Path(path_type=Path), default="headroles-output/adapter")
@@ -17,6 +19,7 @@ import click
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print all rows, also per class, as JSON.")
+@ablation_options
 def command(
     adapter: Path,
     task: str | None,
@@ -29,11 +32,13 @@ def command(
     as_json: bool,
 ) -> None:
     """Test an adapter beside the frozen CLIP: on its own task, as in its metrics.json, or on any other, zero-shot."""
+    from headroles.adapt.adapter import AdapterInfo
     from headroles.adapt.evaluate import evaluate_adapter
     from headroles.adapt.metrics import to_json, to_table
     from headroles.adapt.processes import is_main, join
     from headroles.cli.adapt import split_names
 
+    note_ablation(AdapterInfo.load(adapter).ablation)
     names = split_names(task) if task else ()
     place = {"root": root, "model": model, "device": join(device)}
     measures = evaluate_adapter(adapter, names, protocol, **place, batch=batch, workers=workers)

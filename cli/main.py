@@ -15,14 +15,18 @@ _COMMANDS = {
     "adapt": "Adapt a CLIP to a task from a few images a class.",
     "attend": "Draw where heads look on images.",
     "debias": "Damp the heads of a spurious concept; measure the worst group.",
+    "diff": "Compare two role maps: which heads changed their role.",
+    "doctor": "Look at a model: what it is, whether it is read exactly, what works with it.",
     "evaluate": "Test an adapter on its own task or on others.",
     "merge": "Put the shards of a scoring run together.",
     "models": "List the models that `--model` knows by name.",
     "plot": "Draw a role map or an adapter.",
     "predict": "Say what is in images with an adapter.",
     "probes": "List the bundled probe banks.",
+    "report": "Write one HTML page about a role map.",
     "retrieve": "Find images that one concept's heads find alike.",
     "score": "Turn images into a role map of a CLIP's heads.",
+    "validate": "Cut heads: does a concept die with its heads, and it alone?",
 }
 
 

@@ -11,7 +11,7 @@ import click
     "--kind",
     default="all",
     show_default=True,
-    help="Role map: entropy, concepts, texts; adapter: curves, mask, fusion.",
+    help="Role map: entropy, concepts, texts; adapter: curves, mask, fusion; validation: matrix, selectivity.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")
@@ -19,19 +19,27 @@ import click
 def command(result: Path, kind: str, heads: str | None, output: Path | None, overwrite: bool) -> None:
     """Draw a role map (entropy of layers x heads, concept shares of every head, texts of chosen heads) or an adapter.
 
-    RESULT is a role map, or the folder of an adapter (curves of its training, its masks, its fusion weights).
+    RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights), or the
+    validation.json of a role map (what cutting heads costs, concept by concept).
     """
     from headroles.output import check_free
+    from headroles.validation import is_validation
 
     if (result / "role_map.json").is_file() and not (result / "adapter_config.json").is_file():
         result = result / "role_map.json"
     is_adapter = result.is_dir()
+    is_validated = not is_adapter and is_validation(result)
+    if heads and (is_adapter or is_validated):
+        raise click.UsageError("--heads chooses heads of a role map's texts; this is none")
     if is_adapter:
         from headroles.adapt.plot import KINDS, plot_adapter
 
-        if heads:
-            raise click.UsageError("--heads chooses heads of a role map's texts; an adapter has no such figure")
         default = result / "adapter.png"
+    elif is_validated:
+        from headroles.validation import Validation
+        from headroles.validation_plot import KINDS, plot_validation
+
+        default = result.with_name("validation.png")
     else:
         from headroles.plot import KINDS, plot
         from headroles.role_map import RoleMap
@@ -42,6 +50,8 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
         check_free(*([path.with_stem(f"{path.stem}-{each}") for each in KINDS] if kind == "all" else [path]))
     if is_adapter:
         paths = plot_adapter(result, kind, path)
+    elif is_validated:
+        paths = plot_validation(Validation.load(result), kind, path)
     else:
         chosen = [name.strip() for name in heads.split(",")] if heads else None
         paths = plot(RoleMap.load(result), kind, path, chosen)

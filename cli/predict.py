@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from headroles.cli.ablation import ablation_options, note_ablation
+
 
 @click.command()
 @click.argument("adapter", type=click.Path(path_type=Path))
@@ -16,6 +18,7 @@ import click
 @click.option("--model", help="Where the base model is, if it has moved.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list with all probabilities.")
+@ablation_options
 def command(
     adapter: Path,
     images: tuple[Path, ...],
@@ -32,6 +35,7 @@ def command(
     from headroles.cli.adapt import split_names
 
     info = AdapterInfo.load(adapter)
+    note_ablation(info.ablation)
     names = info.classes if classes is None else split_names(classes)
     dear = load_adapter(adapter, device, model)
     found = predict_images(dear, images, names, template or info.template, broken=_report_broken)

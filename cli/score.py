@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from headroles.cli.ablation import ablation_options
 from headroles.cli.sections import SectionedCommand
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ IMAGES are one of
   data/  data/*.parquet       parquet files with a column of images (--column)
   saved/                      a folder that datasets' save_to_disk wrote (--split)
   hf:NAME  hf:NAME:CONFIG     a data set of the Hugging Face hub, streamed (--split)
+With --by images they need labels: shapes, a folder CONCEPT/VALUE/, or a table path,CONCEPT,CONCEPT...
 """
 
 
@@ -42,19 +44,23 @@ def _workers(context: click.Context, option: click.Parameter, text: str) -> int 
 
 
 SECTIONS = {
-    "Model and images": ("model", "images", "count", "column", "split", "strict"),
-    "What is computed": (
-        "layers", "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts",
-        "permutations", "bootstraps", "seed",
+    "Model and images": ("model", "activation", "images", "count", "column", "split", "strict"),
+    "What is computed": ("by", "layers", "bootstraps", "seed"),
+    "By texts": (
+        "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "permutations",
+        "concepts", "encoder", "noise", "min_cluster_size",
     ),
+    "By images": ("shares",),
     "Roles": ("roles_by", "low", "high"),
     "How it runs": ("device", "precision", "compile", "batch", "workers", "shard", "resume", "save_every"),
+    "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
     "Results": ("output", "overwrite"),
 }  # fmt: skip
 
 
 @click.command(cls=SectionedCommand, sections=SECTIONS, epilog=IMAGES)
-@click.option("--model", default="shapes", show_default=True, help="Name (see `headroles models`), folder or hub id.")
+@click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
+@click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
 @click.option("--images", default="shapes", show_default=True, help="What the heads see; see IMAGES below.")
 @click.option(
     "--count", type=click.IntRange(min=2),
@@ -70,6 +76,26 @@ SECTIONS = {
     help="Texts to describe heads with: a bank (see `headroles probes`) or a CSV file with columns text,concept.  "
     "[default: shapes for the bundled model, else general]",
 )
+@click.option(
+    "--by", type=click.Choice(["texts", "images"]), default="texts", show_default=True,
+    help="Describe heads by the texts that span them, or by labels of the images that their output follows.",
+)
+@click.option(
+    "--concepts", type=click.Choice(["bank", "discover"]), default="bank", show_default=True,
+    help="Those of the bank, or clusters of the texts that heads pick (the CSV file then needs the column text alone).",
+)
+@click.option(
+    "--encoder", help="Sentence encoder to discover with, folder or hub id.  [default: all-MiniLM-L6-v2 of the hub]"
+)
+@click.option(
+    "--noise", help="Texts in no discovered cluster: nearest joins one, own calls them other.  [default: nearest]"
+)
+@click.option(
+    "--min-cluster-size", type=int, help="Texts that make a cluster.  [default: a 30th of all, within 5 and 20]"
+)
+@click.option(
+    "--shares", help="What a concept explains: marginal, all of it, or unique, what no other does.  [default: marginal]"
+)
 @click.option("--layers", default="deep", show_default=True, help="deep (the last third), all, or such as 8-11 or 3,6.")
 @click.option(
     "--texts-per-head", type=int, help="Texts that describe a head, never more than its width.  [default: 20]"
@@ -80,7 +106,7 @@ SECTIONS = {
 @click.option("--selection", help="How TextSpan picks: std (original) or variance.  [default: std]")
 @click.option("--roles-by", help="Rule for roles: threshold, quantile or null.  [default: threshold]")
 @click.option(
-    "--low", type=float, help="Attribute up to this entropy (or quantile, with that rule).  [default: 0.5]"
+    "--low", type=float, help="Attribute up to this entropy (that rule: quantile).  [default: 0.5; by images 0.4]"
 )
 @click.option(
     "--high", type=float, help="Generalization from this entropy (or quantile) on.  [default: 0.6]"
@@ -122,15 +148,21 @@ SECTIONS = {
     help="Folder for the results.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace results, or an unfinished pass, in the output folder.")
+@ablation_options
 def command(output: Path, device: str, resume: bool, overwrite: bool, **given: object) -> None:
     """Turn images into a role map: what does each head of a CLIP do?
 
-    Writes role_map.json, role_map.csv and moments.safetensors. Without arguments it scores the bundled model on
-    rendered scenes, offline. Under `torchrun -m headroles score` the processes share the images.
+    Writes role_map.json, role_map.csv and moments.safetensors (value_moments.safetensors by images; probes.csv too
+    where concepts were discovered). Without arguments it scores the bundled model on rendered scenes, offline. Under
+    `torchrun -m headroles score` the processes share the images.
     """
+    from headroles.checkpoints.checkpoint import join_activation
     from headroles.cli.reading_bar import ReadingBar
+    from headroles.cli.score_variants import check_placed
     from headroles.score_job import ScoreJob, run_job
 
+    check_placed(given)
+    given["model"] = join_activation(given["model"], given.pop("activation"))
     job = ScoreJob(**_split(given))
     with ReadingBar(job.images) as bar:
         scored = run_job(job, output, device=device, resume=resume, overwrite=overwrite, progress=bar)
@@ -141,15 +173,22 @@ def _split(given: dict[str, object]) -> dict[str, object]:
     """The options as fields of ScoreJob: those that are settings of the role map go into its `settings`."""
     from dataclasses import fields
 
+    from headroles.discovery import DiscoveryConfig
     from headroles.score import ScoreConfig
+    from headroles.score_images import ImageScoreConfig
 
-    names = {field.name for field in fields(ScoreConfig)}
-    settings = {name: value for name, value in given.items() if name in names and value is not None}
-    return {"settings": settings, **{name: value for name, value in given.items() if name not in names}}
+    kinds = {"settings": (ScoreConfig, ImageScoreConfig), "discovery": (DiscoveryConfig,)}
+    names = {kind: {field.name for each in configs for field in fields(each)} for kind, configs in kinds.items()}
+    parts = {
+        kind: {name: value for name, value in given.items() if name in own and value is not None}
+        for kind, own in names.items()
+    }
+    return parts | {name: value for name, value in given.items() if name not in set().union(*names.values())}
 
 
 def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None:
     """Roles per layer, the clearest head of every concept, and what to type next; by the main process alone."""
+    from headroles.cli.score_variants import report_variant
     from headroles.processes import is_main
     from headroles.role_map import ROLES
 
@@ -163,25 +202,28 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
         click.echo(f"wrote {scored.files[0]} ({scored.read:,} images)")
         click.echo(f"next, with all shards: headroles merge {output} --output {output}")
         return
-    texts = role_map.settings["texts_per_head"]
-    if texts_asked is not None and texts < texts_asked:
+    texts = role_map.settings.get("texts_per_head")
+    if texts_asked is not None and texts is not None and texts < texts_asked:
         click.echo(f"texts per head: {texts}, as many as a head is wide ({texts_asked} asked for)", err=True)
+    report_variant(scored)
     click.echo("layer  " + "  ".join(f"{role:>14}" for role in ROLES))
     for layer in role_map.layers:
         counts = [len(role_map.heads(role=role, layer=layer)) for role in ROLES]
         click.echo(f"{layer:>5}  " + "  ".join(f"{count:>14}" for count in counts))
     if role_map.layers[-1] == role_map.model.layers:
         click.echo(f"layer {role_map.layers[-1]}: the heads of the pooling head")
+    wide = max(12, *map(len, role_map.concepts))
     click.echo("clearest head of each concept (entropy in [0, 1], q, its first text of that concept):")
     for concept in role_map.concepts:
         heads = role_map.heads(concept=concept)
         if heads:
             head = heads[0]
             text = next((picked.text for picked in head.texts if picked.concept == concept), "-")
-            click.echo(f"  {concept:<12} {head.name:<8} {head.role:<14} {head.entropy:.2f}  {head.q_value:.3f}  {text}")
+            numbers = f"{head.entropy:.2f}  {head.q_value:.3f}"
+            click.echo(f"  {concept:<{wide}} {head.name:<8} {head.role:<14} {numbers}  {text}")
         else:
-            click.echo(f"  {concept:<12} none")
+            click.echo(f"  {concept:<{wide}} none")
     if not role_map.heads(role="attribute"):
         click.echo("no head is an Attribute head by this rule; --roles-by quantile ranks the heads instead")
-    click.echo(f"wrote {output}/role_map.json, role_map.csv, moments.safetensors")
+    click.echo(f"wrote {output}/{', '.join(path.name for path in scored.files)}")
     click.echo(f"next: headroles plot {output}/role_map.json")

@@ -9,15 +9,21 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "FolderImages": "images",
+    "HeadReference": "head_reference",
     "HeadMoments": "moments",
     "HookedCLIP": "hooked_clip",
+    "ImageScoreConfig": "score_images",
     "InputError": "errors",
     "ProbeBank": "probes",
     "RoleMap": "role_map",
     "ScoreConfig": "score",
     "ShapesImages": "images",
+    "Validation": "validation",
+    "ValueMoments": "value_moments",
+    "ablating": "ablate",
     "image_contributions": "contributions",
     "load": "models",
+    "scaling_heads": "ablate",
     "text_contributions": "contributions",
 }
 

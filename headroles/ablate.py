@@ -48,21 +48,49 @@ def ablating(
     appended (`headroles.adapt`) keep what they are; "zero" takes every token. The text tower knows the total effect of
     "zero" alone. Raises InputError for a head, mode or reference that does not fit.
     """
-    _check("mode", mode, MODES)
-    chosen = _by_layer(heads, _tower(model, tower))
-    if mode == "zero":
-        edit = partial(_zero, chosen)
-    elif tower == "text":
-        raise InputError(f"mode: heads of the text tower can be zeroed or scaled, got {mode!r}")
-    else:
+    with Ablator(model, mode, effect, reference, seed, tower).cutting(heads):
+        yield model
+
+
+class Ablator:
+    """Cuts one set of heads after another, as `ablating` does, but checks model and reference once."""
+
+    def __init__(
+        self,
+        model: HookedCLIP,
+        mode: str = "mean",
+        effect: str = "total",
+        reference: HeadReference | None = None,
+        seed: int = 0,
+        tower: str = "visual",
+    ) -> None:
+        _check("mode", mode, MODES)
+        self.model, self.mode, self.effect, self.reference, self.tower = model, mode, effect, reference, tower
+        self.sizes = _tower(model, tower)
+        self.generator = torch.Generator().manual_seed(seed)
+        if mode == "zero":
+            return
+        if tower == "text":
+            raise InputError(f"mode: heads of the text tower can be zeroed or scaled, got {mode!r}")
         if reference is None:
             raise InputError(f"reference: {mode} needs one; HeadReference.collect(model, images) makes it, or use zero")
-        reference.check(model, chosen)
+        reference.check(model)
         if mode == "resample" and not len(reference.pool):
             raise InputError("reference: resample needs whole images; collect it with a pool")
-        edit = partial(_mean, chosen, reference) if mode == "mean" else _Resample(chosen, reference, seed)
-    with _editing(model, sorted(chosen), edit, effect, tower, every_token=mode == "zero"):
-        yield model
+
+    @contextmanager
+    def cutting(self, heads: Iterable[Head]) -> Iterator[None]:
+        """While open, every forward runs without these heads."""
+        chosen = _by_layer(heads, self.sizes)
+        if self.mode == "zero":
+            edit = partial(_zero, chosen)
+        else:
+            self.reference.check_layers(chosen)
+            edit = partial(_mean, chosen, self.reference)
+            if self.mode == "resample":
+                edit = _Resample(chosen, self.reference, self.generator)
+        with _editing(self.model, sorted(chosen), edit, self.effect, self.tower, every_token=self.mode == "zero"):
+            yield
 
 
 @contextmanager
@@ -173,9 +201,9 @@ def _replace(z: Tensor, heads: list[int], other: Float[Tensor, "... token head w
 class _Resample:
     """Edits z to that of other images, drawn anew when the first of the layers runs."""
 
-    def __init__(self, chosen: dict[int, list[int]], reference: HeadReference, seed: int) -> None:
+    def __init__(self, chosen: dict[int, list[int]], reference: HeadReference, generator: torch.Generator) -> None:
         self.chosen, self.reference, self.first = chosen, reference, min(chosen, default=0)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = generator
         self.donors = torch.empty(0, dtype=torch.long)
 
     def __call__(self, layer: int, z: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from headroles.cue_bench import CueBench
 from headroles.errors import InputError
 from headroles.head_weights import HeadWeights
 from headroles.heads import Head, head_list
-from headroles.matched_heads import matched_heads
+from headroles.stand_ins import draw_stand_ins
 
 _RANDOM = "matched random heads of other concepts"
 
@@ -75,7 +75,7 @@ class Debiased:
 
 def debias(bench: CueBench, heads: Sequence[Head]) -> Debiased:
     """Worst-group and mean accuracy before and after damping these heads, and with matched random heads instead."""
-    draws = matched_heads(bench.role_map, heads, bench.config.draws, bench.config.seed)
+    draws = draw_stand_ins(bench.role_map, heads, bench.config.draws, bench.config.seed)
     cache: dict[tuple[Head, ...], ndarray] = {}
     for each in draws:
         if each not in cache:

@@ -10,8 +10,12 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """A path to write to, which becomes `path` in one step, or is removed where writing fails."""
+    """A path to write to, which becomes `path` in one step, or is removed where writing fails.
+
+    Folders that lack on the way to `path` are made.
+    """
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
         yield partial

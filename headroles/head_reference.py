@@ -29,9 +29,11 @@ class HeadReference:
     """How many images the mean is over."""
     weights_hash: str
     """Hash of the model whose heads these are."""
+    broken: tuple[str, ...] = ()
+    """Names of the files that could not be read."""
 
     @classmethod
-    @torch.inference_mode()
+    @torch.no_grad()  # Tensors of inference mode could not enter autograd.
     def collect(
         cls,
         model: HookedCLIP,
@@ -53,9 +55,10 @@ class HeadReference:
         drawn = np.random.default_rng([seed, 3]).permutation(len(images))[:pool]
         if model.visual.pooling and model.visual.layers in layers and len(layers) > 1:
             raise InputError(f"layers: layer {model.visual.layers}, of the pooling head, is to be collected alone")
-        total, count, kept = 0.0, 0, []
+        total, count, kept, broken = 0.0, 0, [], []
         with recording(model, {name: torch.clone for name in names}) as seen:
-            for index, pixels, _ in batches(images, batch, workers):
+            for index, pixels, errors in batches(images, batch, workers):
+                broken += [images.name(number) for number, _ in errors]
                 if not len(index):
                     continue
                 model(pixels.to(model.device, model.dtype))
@@ -65,12 +68,15 @@ class HeadReference:
                 kept.append(z[torch.from_numpy(np.isin(index.numpy(), drawn)).to(z.device)])
         if not count:
             raise InputError(f"images: none of {len(images)} can be read; a reference needs at least one")
-        return cls(layers, (total / count).to(model.dtype), torch.cat(kept), count, model.weights_hash())
+        return cls(layers, (total / count).to(model.dtype), torch.cat(kept), count, model.weights_hash(), tuple(broken))
 
-    def check(self, model: HookedCLIP, layers: Iterable[int]) -> None:
-        """InputError where this is another model's reference, or lacks one of the layers."""
+    def check(self, model: HookedCLIP) -> None:
+        """InputError where this is another model's reference."""
         if self.weights_hash != model.weights_hash():
             raise InputError(f"reference: it is not of model {model.model_name}; collect one with that model")
+
+    def check_layers(self, layers: Iterable[int]) -> None:
+        """InputError where it lacks one of the layers."""
         lacking = sorted(set(layers) - set(self.layers))
         if lacking:
             raise InputError(f"reference: it lacks layer {lacking[0]}; collect it with that layer")

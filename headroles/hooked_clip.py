@@ -128,7 +128,10 @@ class HookedCLIP(HookedRootModule):
         """`input_ids` and, where the model takes one, `attention_mask`, on its device; long texts are cut."""
         self.check_text()
         if self.tokenizer is None:
-            raise InputError(f"model {self.model_name} has no tokenizer; add tokenizer files to its folder")
+            raise InputError(
+                f"model {self.model_name} has no tokenizer; put tokenizer.json (or vocab.json and merges.txt, or "
+                "OpenAI's bpe_simple_vocab_16e6.txt.gz) beside its weights"
+            )
         return self.family.tokenize(self.tokenizer, texts)
 
     @torch.inference_mode()

@@ -1,8 +1,10 @@
-"""Models that `load` knows by a short name. Needs no torch."""
+"""Models that `load` knows by a short name, or as OpenCLIP names them: model:weights. Needs no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from headroles.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -14,19 +16,80 @@ class KnownModel:
     hub_id: str | None
     """Where its weights are on the Hugging Face hub; None for the one that ships with the package."""
     layers: int
-    """Layers of the vision tower; SigLIP's pooling layer is not counted."""
+    """Layers of the vision tower."""
     heads: int
     """Heads of a layer."""
     note: str
     """One line about it."""
+    activation: str | None = None
+    """What it was trained with; a checkpoint under this name that says something else is refused."""
+
+
+QUICK, GELU = "quick_gelu", "gelu"
+QUICK_SUFFIX = "-quickgelu"
+"""In OpenCLIP's names of models; the activation comes from the checkpoint, so the suffix may be left out."""
+
+_SIZES = {
+    "ViT-B-32": (12, 12),
+    "ViT-B-32-256": (12, 12),
+    "ViT-B-16": (12, 12),
+    "ViT-L-14": (24, 16),
+    "ViT-L-14-336": (24, 16),
+    "ViT-H-14": (32, 16),
+    "ViT-H-14-378": (32, 16),
+    "ViT-g-14": (40, 16),
+    "ViT-bigG-14": (48, 16),
+}
+"""Layers and heads of the vision tower."""
+
+_OPENAI, _LAION2B, _DATACOMP, _LAION400M = "OpenAI", "LAION-2B", "DataComp", "LAION-400M"
+_OPEN_CLIP = (
+    ("ViT-B-32:openai", "openai/clip-vit-base-patch32", QUICK, _OPENAI),
+    ("ViT-B-16:openai", "openai/clip-vit-base-patch16", QUICK, _OPENAI),
+    ("ViT-L-14:openai", "openai/clip-vit-large-patch14", QUICK, _OPENAI),
+    ("ViT-L-14-336:openai", "openai/clip-vit-large-patch14-336", QUICK, _OPENAI),
+    ("ViT-B-32:laion400m_e32", "timm/vit_base_patch32_clip_224.laion400m_e32", QUICK, _LAION400M),
+    ("ViT-B-16:laion400m_e32", "timm/vit_base_patch16_clip_224.laion400m_e32", GELU, _LAION400M),
+    ("ViT-L-14:laion400m_e32", "timm/vit_large_patch14_clip_224.laion400m_e32", GELU, _LAION400M),
+    ("ViT-B-32:laion2b_e16", "timm/vit_base_patch32_clip_224.laion2b_e16", GELU, _LAION2B),
+    ("ViT-B-32:laion2b_s34b_b79k", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", GELU, _LAION2B),
+    ("ViT-B-16:laion2b_s34b_b88k", "laion/CLIP-ViT-B-16-laion2B-s34B-b88K", GELU, _LAION2B),
+    ("ViT-L-14:laion2b_s32b_b82k", "laion/CLIP-ViT-L-14-laion2B-s32B-b82K", GELU, _LAION2B),
+    ("ViT-H-14:laion2b_s32b_b79k", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", GELU, _LAION2B),
+    ("ViT-g-14:laion2b_s12b_b42k", "laion/CLIP-ViT-g-14-laion2B-s12B-b42K", GELU, _LAION2B),
+    ("ViT-g-14:laion2b_s34b_b88k", "laion/CLIP-ViT-g-14-laion2B-s34B-b88K", GELU, _LAION2B),
+    ("ViT-bigG-14:laion2b_s39b_b160k", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k", GELU, _LAION2B),
+    ("ViT-B-32:datacomp_m_s128m_b4k", "laion/CLIP-ViT-B-32-DataComp.M-s128M-b4K", GELU, _DATACOMP),
+    ("ViT-B-32:datacomp_xl_s13b_b90k", "laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K", GELU, _DATACOMP),
+    ("ViT-B-32-256:datacomp_s34b_b86k", "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K", GELU, _DATACOMP),
+    ("ViT-B-16:datacomp_l_s1b_b8k", "laion/CLIP-ViT-B-16-DataComp.L-s1B-b8K", GELU, _DATACOMP),
+    ("ViT-B-16:datacomp_xl_s13b_b90k", "laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K", GELU, _DATACOMP),
+    ("ViT-L-14:datacomp_xl_s13b_b90k", "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K", GELU, _DATACOMP),
+    ("ViT-B-16-quickgelu:dfn2b", "apple/DFN2B-CLIP-ViT-B-16", QUICK, "DFN-2B"),
+    ("ViT-L-14-quickgelu:dfn2b", "apple/DFN2B-CLIP-ViT-L-14", QUICK, "DFN-2B"),
+    ("ViT-H-14-quickgelu:dfn5b", "apple/DFN5B-CLIP-ViT-H-14", QUICK, "DFN-5B"),
+    ("ViT-H-14-378-quickgelu:dfn5b", "apple/DFN5B-CLIP-ViT-H-14-378", QUICK, "DFN-5B"),
+    ("ViT-B-32-quickgelu:metaclip_400m", "facebook/metaclip-b32-400m", QUICK, "MetaCLIP"),
+    ("ViT-B-16-quickgelu:metaclip_400m", "facebook/metaclip-b16-400m", QUICK, "MetaCLIP"),
+    ("ViT-L-14-quickgelu:metaclip_400m", "facebook/metaclip-l14-400m", QUICK, "MetaCLIP"),
+    ("ViT-B-32-quickgelu:metaclip_fullcc", "facebook/metaclip-b32-fullcc2.5b", QUICK, "MetaCLIP"),
+    ("ViT-B-16-quickgelu:metaclip_fullcc", "facebook/metaclip-b16-fullcc2.5b", QUICK, "MetaCLIP"),
+    ("ViT-L-14-quickgelu:metaclip_fullcc", "facebook/metaclip-l14-fullcc2.5b", QUICK, "MetaCLIP"),
+    ("ViT-H-14-quickgelu:metaclip_fullcc", "facebook/metaclip-h14-fullcc2.5b", QUICK, "MetaCLIP"),
+)
+"""Name, hub id, activation in training, data."""
+
+
+def _size(name: str) -> tuple[int, int]:
+    return _SIZES[name.partition(":")[0].removesuffix(QUICK_SUFFIX)]
 
 
 KNOWN = (
     KnownModel("shapes", None, 8, 8, "bundled, trained on the shapes world; works offline"),
-    KnownModel("ViT-B/32", "openai/clip-vit-base-patch32", 12, 12, "OpenAI CLIP"),
-    KnownModel("ViT-B/16", "openai/clip-vit-base-patch16", 12, 12, "OpenAI CLIP, the paper's model"),
-    KnownModel("ViT-L/14", "openai/clip-vit-large-patch14", 24, 16, "OpenAI CLIP"),
-    KnownModel("ViT-L/14@336", "openai/clip-vit-large-patch14-336", 24, 16, "OpenAI CLIP at 336 pixels"),
+    KnownModel("ViT-B/32", "openai/clip-vit-base-patch32", 12, 12, "OpenAI CLIP", QUICK),
+    KnownModel("ViT-B/16", "openai/clip-vit-base-patch16", 12, 12, "OpenAI CLIP, the paper's model", QUICK),
+    KnownModel("ViT-L/14", "openai/clip-vit-large-patch14", 24, 16, "OpenAI CLIP", QUICK),
+    KnownModel("ViT-L/14@336", "openai/clip-vit-large-patch14-336", 24, 16, "OpenAI CLIP at 336 pixels", QUICK),
     KnownModel("SigLIP-B/16", "google/siglip-base-patch16-224", 12, 12, "SigLIP; a pooling layer more"),
     KnownModel("SigLIP-B/16@384", "google/siglip-base-patch16-384", 12, 12, "SigLIP at 384 pixels"),
     KnownModel("SigLIP-L/16@256", "google/siglip-large-patch16-256", 24, 16, "SigLIP at 256 pixels"),
@@ -48,4 +111,34 @@ KNOWN = (
     KnownModel("ViT-B/16-IN21k", "google/vit-base-patch16-224-in21k", 12, 12, "vision alone, ImageNet-21k classes"),
     KnownModel("ViT-B/16-IN1k", "google/vit-base-patch16-224", 12, 12, "vision alone, ImageNet classes"),
     KnownModel("ViT-L/16-IN1k", "google/vit-large-patch16-224", 24, 16, "vision alone, ImageNet classes"),
+    *(KnownModel(name, hub_id, *_size(name), note, activation) for name, hub_id, activation, note in _OPEN_CLIP),
 )
+
+
+def find_known(name: str) -> KnownModel | None:
+    """The model of a name, or None.
+
+    Raises InputError for weights of a known architecture that are not in the table, and for `-quickgelu` before
+    weights that were trained with GELU.
+    """
+    for model in KNOWN:
+        if model.name == name:
+            return model
+    architecture, colon, weights = name.partition(":")
+    plain = architecture.removesuffix(QUICK_SUFFIX)
+    if not colon or plain not in _SIZES:
+        return None
+    tags = {model.name.partition(":")[2]: model for model in KNOWN if _is_of(model, plain)}
+    if weights not in tags:
+        raise InputError(
+            f"model: no weights {weights!r} of {plain}; known: {', '.join(sorted(tags))}, or give a hub id"
+        )
+    model = tags[weights]
+    if architecture != plain and model.activation != QUICK:
+        raise InputError(f"model: {model.name} was trained with GELU; give it without {QUICK_SUFFIX}")
+    return model
+
+
+def _is_of(model: KnownModel, architecture: str) -> bool:
+    first, colon, _ = model.name.partition(":")
+    return bool(colon) and first.removesuffix(QUICK_SUFFIX) == architecture

@@ -1,37 +1,66 @@
-"""Matched random heads: of the same layers, other concepts and like variance, to compare chosen heads with."""
+"""Random sets of heads to hold a set of heads against: of the same layers, as many, and of similar variance."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations, islice, product
+from math import comb, log, prod
 
 import numpy as np
 
-from headroles.errors import InputError
 from headroles.heads import Head
-from headroles.role_map import RoleMap
 
-_NEAR = 4.0
-"""A matched head's variance is within this factor of the head's that it stands for."""
+_FACTOR = 2.0
+"""How far the variance of a set may be from that of the set it is held against."""
+_LEAST = 5
+"""Sets to keep, the nearest, where fewer are within the factor."""
+_ALL = 20_000
+"""Up to so many candidates are all looked at; of more, so many are drawn."""
 
 
-def matched_heads(role_map: RoleMap, heads: Sequence[Head], draws: int, seed: int) -> list[tuple[Head, ...]]:
-    """Draws of heads of other concepts: as many in each layer, each of a variance near that of the head it stands for.
+def draw_matched(
+    heads: Sequence[Head], variance: Mapping[Head, float], draws: int, rng: np.random.Generator
+) -> list[tuple[Head, ...]]:
+    """`draws` sets of other heads of `variance`, as many in every layer as `heads` has there.
 
-    Near: within a factor of 4, else the nearest in the layer. A head that shares its dominant concept with one of
-    `heads` is no random head. Raises InputError where a layer has too few others.
+    Kept are sets whose summed variance is within a factor of two of that of `heads`, or the five nearest where fewer
+    are. Sets repeat where there are fewer than `draws`. Empty where a layer has too few other heads.
     """
-    concepts = {head.concept for head in role_map if (head.layer, head.head) in set(heads)}
-    variance = {(head.layer, head.head): max(head.variance, 1e-30) for head in role_map}
-    other = [(head.layer, head.head) for head in role_map if head.concept not in concepts]
-    rng, found = np.random.default_rng([seed, 7]), []
-    for _ in range(draws):
-        taken: set[Head] = set()
-        for head in sorted(heads, key=lambda each: rng.random()):
-            others = [each for each in other if each[0] == head[0] and each not in taken]
-            if not others:
-                raise InputError(f"heads: layer {head[0]} has too few heads of other concepts; choose fewer")
-            ratio = {each: abs(np.log(variance[each] / variance[head])) for each in others}
-            near = [each for each in others if ratio[each] <= np.log(_NEAR)] or [min(ratio, key=ratio.get)]
-            taken.add(near[int(rng.integers(len(near)))])
-        found.append(tuple(sorted(taken)))
-    return found
+    counts = Counter(layer for layer, _ in heads)
+    others = {layer: [head for head in variance if head[0] == layer and head not in heads] for layer in counts}
+    if any(len(others[layer]) < count for layer, count in counts.items()):
+        return []
+    candidates = _candidates(others, counts, rng)
+    own = sum(variance[head] for head in heads)
+    sums = np.array([sum(variance[head] for head in members) for members in candidates])
+    far = np.abs(np.log(np.maximum(sums, 1e-300) / max(own, 1e-300)))
+    kept = np.argsort(far, kind="stable")[: max(int((far <= log(_FACTOR)).sum()), _LEAST)]
+    again = len(kept) < draws
+    return [candidates[number] for number in rng.choice(kept, draws, replace=again)]
+
+
+def _candidates(
+    others: Mapping[int, Sequence[Head]], counts: Mapping[int, int], rng: np.random.Generator
+) -> list[tuple[Head, ...]]:
+    """All sets, or many different ones."""
+    whole = prod(comb(len(others[layer]), count) for layer, count in counts.items())
+    if whole <= _ALL:
+        parts = product(*(combinations(others[layer], count) for layer, count in sorted(counts.items())))
+        return [tuple(head for part in parts_of_one for head in part) for parts_of_one in islice(parts, whole)]
+    drawn: dict[tuple[Head, ...], None] = {}
+    for _ in range(_ALL):
+        members = [
+            others[layer][number]
+            for layer, count in sorted(counts.items())
+            for number in sorted(rng.choice(len(others[layer]), count, replace=False))
+        ]
+        drawn[tuple(members)] = None
+    return list(drawn)
+
+
+def draw_any(pool: Sequence[Head], count: int, draws: int, rng: np.random.Generator) -> list[tuple[Head, ...]]:
+    """`draws` sets of `count` heads of `pool`; empty where there are too few."""
+    if len(pool) < count:
+        return []
+    return [tuple(pool[number] for number in sorted(rng.choice(len(pool), count, replace=False))) for _ in range(draws)]

@@ -8,6 +8,7 @@ from functools import partial
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from headroles.ablation import record_ablation
 from headroles.hooked_clip import HookedCLIP
 from headroles.image_pass import PassOptions, Progress, run_pass
 from headroles.images import Images
@@ -36,7 +37,14 @@ def fold_moments(
     check_precision(model.device, precision)
     moments = HeadMoments.empty(model, layers, blocks)
     forward = FittingForward(partial(observe, model, layers=layers, precision=precision), fit)
-    settings = {"weights": moments.weights_hash, "layers": list(layers), "blocks": blocks, "precision": precision}
+    settings = record_ablation(
+        {
+            "weights": moments.weights_hash,
+            "layers": list(layers),
+            "blocks": len(moments.count),
+            "precision": precision,
+        }
+    )
 
     def fold(number: Int[Tensor, "image"], pixels: Float[Tensor, "image 3 height width"]) -> None:
         moments.update(forward(pixels), number % len(moments.count))

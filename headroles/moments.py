@@ -209,7 +209,7 @@ def observe(
 
     Of a tower that pools: a head's part of the unit embedding; of the pooling layer's heads z' / |f|, then zeros.
     With `precision` "bf16" or "fp16" the forward's matrix products are of 16 bits, so z and f are rounded to them;
-    the residual stream, sigma, |f| and the quotient are fp32.
+    the residual stream, sigma, |f| and the quotient are fp32. Of a tower that pools, u itself is rounded to 16 bits.
     """
     return observe_with_embedding(model, pixel_values, layers, precision)[0]
 

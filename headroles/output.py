@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,15 @@ from headroles.errors import InputError
 if TYPE_CHECKING:
     from headroles.moments import HeadMoments
     from headroles.pass_state import PassState
+    from headroles.probes import ProbeBank
     from headroles.role_map import RoleMap
+    from headroles.value_moments import ValueMoments
 
-_FILES = ("role_map.json", "role_map.csv", "moments.safetensors")
+MOMENTS = {"text": "moments.safetensors", "image": "value_moments.safetensors"}
+"""File of the sums that a role map rests on, by its kind of probes."""
+PROBES = "probes.csv"
+"""File of the bank whose concepts were discovered."""
+_FILES = ("role_map.json", "role_map.csv", *MOMENTS.values(), PROBES)
 
 
 def check_output(folder: Path, overwrite: bool, files: Sequence[str] = _FILES) -> None:
@@ -51,10 +58,39 @@ def check_writable(folder: Path) -> None:
         raise InputError(f"output: cannot write to {there} ({error.strerror}); give another --output") from error
 
 
-def write_results(role_map: RoleMap, moments: HeadMoments, folder: Path) -> tuple[Path, ...]:
-    """Write and name role_map.json, role_map.csv and moments.safetensors; each appears in one step, the map last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    moments.save(folder / "moments.safetensors")
+@contextmanager
+def results_folder(folder: Path) -> Iterator[None]:
+    """Make a folder that the work inside will write to, `tidying` it."""
+    with tidying(folder):
+        check_writable(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+
+
+@contextmanager
+def tidying(folder: Path) -> Iterator[None]:
+    """Where the work inside fails, take away what it has made of this folder and its parents and left empty."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        yield
+    except BaseException:
+        for place in new:
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
+        raise
+
+
+def write_results(
+    role_map: RoleMap, moments: HeadMoments | ValueMoments, folder: Path, bank: ProbeBank | None = None
+) -> tuple[Path, ...]:
+    """Write and name role_map.json, role_map.csv, the moments, and the `bank` if its concepts were discovered.
+
+    Each appears in one step, the map last.
+    """
+    moments.save(folder / MOMENTS[role_map.probe_kind])
+    if bank:
+        bank.save(folder / PROBES)
     role_map.save(folder / "role_map.csv")
     role_map.save(folder / "role_map.json")
-    return tuple(folder / name for name in _FILES)
+    names = ("role_map.json", "role_map.csv", MOMENTS[role_map.probe_kind], *([PROBES] if bank else []))
+    return tuple(folder / name for name in names)

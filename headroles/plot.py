@@ -55,7 +55,7 @@ _STYLE = {
 _UNDATED = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 """Leaves out of the file what changes from day to day."""
 
-_MARKERS = {"attribute": ("^", "#D55E00"), "mixed": ("D", "#FFFFFF"), "generalization": ("o", "#56B4E9")}
+MARKERS = {"attribute": ("^", "#D55E00"), "mixed": ("D", "#FFFFFF"), "generalization": ("o", "#56B4E9")}
 """Shape and Okabe-Ito colour of every role."""
 COLORS = ("#332288", "#CC6677", "#88CCEE", "#117733", "#DDCC77", "#882255", "#44AA99", "#AA4499")
 """Paul Tol's "muted" colours, which every kind of colour vision can tell apart."""
@@ -73,6 +73,7 @@ _PANEL, _PANELS, _AROUND_BARS = 3.0, 4, 1.0
 """Concept bars: width of a layer's panel, panels side by side (more only if there are many), labels of a bar."""
 _CARD, _CARDS_WIDE, _CARDS, _CARD_TEXTS = 3.8, 3, 9, 8
 """Text cards: width, cards side by side, cards if no heads are chosen, texts on one."""
+_CARD_HEADINGS = {"text": "Texts that span the heads' outputs", "image": "Values that the heads set apart"}
 
 
 class _Concept(NamedTuple):
@@ -117,7 +118,7 @@ def entropy_figure(role_map: RoleMap) -> Figure:
         page = _Page(role_map, "Concept Entropy and role of every head", width, bottom + 1.3 + len(key) * _LINE)
         bar = page.axes(left, bottom + 0.6, 2.1, 0.13)
         _heat_map(page.axes(left, 0, heads * cell, bottom), bar, role_map)
-        page.legend(left + 2.6, bottom + 0.57, _role_keys())
+        page.legend(left + 2.6, bottom + 0.57, role_keys())
         page.text(left, bottom + 1.3, "\n".join(key).replace("\N{NO-BREAK SPACE}", " "), linespacing=1.5)
     return page.figure
 
@@ -135,7 +136,7 @@ def _heat_map(axes: Axes, bar: Axes, role_map: RoleMap) -> None:
     for x, y, head in zip(column + 0.5, row + 0.5, role_map, strict=True):
         look = {"color": _text_color(colors(head.entropy)), "size": 9, "weight": "bold"}
         axes.text(x, y, codes[head.concept], ha="center", va="center", **look)
-    _mark_roles(axes, role_map.head_roles, column + 0.84, row + 0.18)
+    mark_roles(axes, role_map.head_roles, column + 0.84, row + 0.18)
     axes.set(xlabel="head", ylabel="layer")
     axes.tick_params(rotation=0)
 
@@ -153,7 +154,7 @@ def concepts_figure(role_map: RoleMap) -> Figure:
     body = math.ceil(len(layers) / columns) * tall + 0.3
     with figure_style():
         page = _Page(role_map, "Concepts of every head", columns * panel + 2 * _MARGIN, body + 1.4 * _LINE, key)
-        page.legend(_MARGIN, body, _role_keys(), columns=3)
+        page.legend(_MARGIN, body, role_keys(), columns=3)
         for place, layer in enumerate(layers):
             row, column = divmod(place, columns)
             heads = role_map.heads(layer=layer)
@@ -183,7 +184,7 @@ def _concept_bars(axes: Axes, heads: Sequence[HeadRole], key: Mapping[str, _Conc
             look = {"color": _text_color(concept.color), "path_effects": halo}
             axes.text(left + share / 2, row, concept.code, ha="center", va="center_baseline", **look)
     rows = range(len(heads))
-    _mark_roles(axes, heads, np.full(len(heads), -0.09 / length), np.array(rows))
+    mark_roles(axes, heads, np.full(len(heads), -0.09 / length), np.array(rows))
     axes.set(xlim=(0, 1), ylim=(len(heads) - 0.5, -0.5), xticks=[])
     axes.set_title("entropy", loc="right", color=GREY, pad=3, x=1 + 0.34 / length)
     axes.set_yticks(rows, [f"H{head.head}" for head in heads])
@@ -192,7 +193,7 @@ def _concept_bars(axes: Axes, heads: Sequence[HeadRole], key: Mapping[str, _Conc
 
 
 def texts_figure(role_map: RoleMap, heads: Sequence[str] | None = None) -> Figure:
-    """The first 8 texts of chosen heads with their shares of the head's variance; one card a head.
+    """The first 8 texts (image probes: values) of chosen heads with their shares of its variance; one card a head.
 
     `heads`: names such as "L7.H3", in the order to show; without them, the lowest-entropy head of every dominant
     concept, at most 9. A name that was not scored raises `InputError`.
@@ -206,7 +207,7 @@ def texts_figure(role_map: RoleMap, heads: Sequence[str] | None = None) -> Figur
     lines = 3.6 + max(min(len(head.texts), _CARD_TEXTS) for head in chosen)
     width, body = columns * (_CARD + _MARGIN) + _MARGIN, math.ceil(len(chosen) / columns) * lines * _LINE
     with figure_style():
-        page = _Page(role_map, "Texts that span the heads' outputs", width, body, key)
+        page = _Page(role_map, _CARD_HEADINGS[role_map.probe_kind], width, body, key)
         for place, head in enumerate(chosen):
             row, column = divmod(place, columns)
             axes = page.axes(_MARGIN + column * (_CARD + _MARGIN), row * lines * _LINE, _CARD, lines * _LINE)
@@ -223,7 +224,7 @@ def _card(axes: Axes, head: HeadRole, key: Mapping[str, _Concept], longest: floa
 
     right, start, length = {"ha": "right", "color": GREY}, _CARD - 1.15, 0.7
     write(0, 0.4, head.name, size=10, weight="bold")
-    _mark_roles(axes, [head], np.array([0.95]), np.array([0.4]))
+    mark_roles(axes, [head], np.array([0.95]), np.array([0.4]))
     write(1.05, 0.4, head.role)
     write(_CARD, 0.4, f"entropy {head.entropy:.2f}", **right)
     write(0, 1.5, f"{key[head.concept].code}  {head.concept} ({head.concept_share:.0%})", weight="bold")
@@ -307,7 +308,7 @@ class _Page:
         self, role_map: RoleMap, heading: str, width: float, body: float, key: Mapping[str, _Concept] | None = None
     ) -> None:
         images = f"{role_map.images.count:,} images ({role_map.images.source})"
-        facts = _wrap(f"{role_map.model.name}, {images}, {role_map.bank.name} bank", width - 2 * _MARGIN)
+        facts = _wrap(f"{role_map.model.name}, {images}, {role_map.probes}", width - 2 * _MARGIN)
         entries = [Patch(label=f"{each.code}  {each.name}", **_fill(each)) for each in (key or {}).values()]
         columns = _legend_columns(entries, width - 2 * _MARGIN)
         self.width, self.top = width, _MARGIN + (1.9 + len(facts)) * _LINE
@@ -356,19 +357,19 @@ def _bars(axes: Axes, bars: Sequence[tuple[float, float, float, _Concept]], heig
         axes.add_collection(PolyCollection(corners, snap=True, **_fill(concept)), autolim=False)
 
 
-def _mark_roles(axes: Axes, heads: Sequence[HeadRole], x: ndarray, y: ndarray) -> None:
+def mark_roles(axes: Axes, heads: Sequence[HeadRole], x: ndarray, y: ndarray) -> None:
     """The role markers of heads at data coordinates, which may lie outside the axes."""
     roles = np.array([head.role for head in heads])
-    for role, (shape, color) in _MARKERS.items():
+    for role, (shape, color) in MARKERS.items():
         place = x[roles == role], y[roles == role]
         look = {"color": color, "edgecolor": INK, "linewidth": 0.6, "zorder": 3, "clip_on": False}
         axes.scatter(*place, s=_MARKER**2, marker=shape, **look)
 
 
-def _role_keys() -> list[Line2D]:
+def role_keys() -> list[Line2D]:
     """Legend entries of the roles."""
     look = {"linestyle": "none", "markersize": _MARKER, "markeredgecolor": INK, "markeredgewidth": 0.6}
-    return [Line2D([], [], marker=shape, color=color, label=role, **look) for role, (shape, color) in _MARKERS.items()]
+    return [Line2D([], [], marker=shape, color=color, label=role, **look) for role, (shape, color) in MARKERS.items()]
 
 
 def _text_color(background: Any) -> str:

@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 ROLES = ("attribute", "mixed", "generalization")
+PROBE_KINDS = ("text", "image")
+"""What a role map rests on: texts that span a head's output, or labelled images whose values explain it."""
 
 
 @dataclass(frozen=True)
 class PickedText:
-    """One of the texts that span a head's output."""
+    """One of the texts that span a head's output, or of the values that it sets apart (image probes)."""
 
     text: str
-    """The probe text."""
+    """The probe text; "color: red" for the value red of the concept color."""
     concept: str
-    """Its concept in the bank."""
+    """Its concept."""
     share: float
-    """Share of the head's variance along the direction that this text added."""
+    """Share of the head's variance along the direction that this text added, or that this value explains."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class HeadRole:
     interval: tuple[float, float]
     """90% bootstrap interval of `entropy`, over blocks of images."""
     p_value: float
-    """Pr[entropy under shuffled labels <= entropy]."""
+    """Pr[entropy under shuffled labels <= entropy]; image probes: that of the head being blind to all concepts."""
     q_value: float
     """Benjamini-Hochberg over the scored heads."""
     stability: float
@@ -100,14 +102,14 @@ class ImagesInfo:
 
 @dataclass(frozen=True)
 class BankInfo:
-    """The probe bank."""
+    """The probe bank, or the labels of the images."""
 
     name: str
     """Name or file name."""
     hash: str
-    """sha256 of texts and labels."""
+    """sha256 of texts and labels; image probes: of concepts, values and how many images have each."""
     counts: Mapping[str, int]
-    """Texts of every concept."""
+    """Texts, or labelled images, of every concept."""
 
 
 @dataclass(frozen=True)
@@ -118,24 +120,35 @@ class RoleMap:
     images: ImagesInfo
     bank: BankInfo
     settings: Mapping[str, Any]
-    """Every setting of `headroles.score.ScoreConfig`."""
+    """Every setting of `headroles.score.ScoreConfig`, or of `headroles.score_images.ImageScoreConfig`."""
     layers: tuple[int, ...]
     """The scored layers."""
     head_roles: tuple[HeadRole, ...]
     """By layer, then head."""
     schema_version: int = SCHEMA_VERSION
     """Version of the file's layout."""
+    probe_kind: str = "text"
+    """One of `PROBE_KINDS`; files without it are of texts."""
+
+    def __post_init__(self) -> None:
+        if self.probe_kind not in PROBE_KINDS:
+            raise InputError(f"role map: probe_kind must be one of {', '.join(PROBE_KINDS)}, got {self.probe_kind!r}")
 
     @property
     def concepts(self) -> tuple[str, ...]:
         """The bank's concepts, sorted."""
         return tuple(sorted(self.bank.counts))
 
+    @property
+    def probes(self) -> str:
+        """What the heads were described with, for titles: "general bank", "labels of photos"."""
+        return f"{self.bank.name} bank" if self.probe_kind == "text" else f"labels of {self.bank.name}"
+
     def __repr__(self) -> str:
         """One line: a map of hundreds of heads and texts would drown a console."""
         counts = ", ".join(f"{sum(head.role == role for head in self)} {role}" for role in ROLES)
         layers = ", ".join(map(str, self.layers))
-        data = f"{self.images.count} images, {self.bank.name} bank"
+        data = f"{self.images.count} images, {self.probes}"
         return f"RoleMap({self.model.name}, layers {layers}: {counts}; {data})"
 
     def __iter__(self) -> Iterator[HeadRole]:
@@ -243,7 +256,8 @@ class RoleMap:
 
     def _repr_html_(self) -> str:
         """A table for notebooks."""
-        head = "".join(f"<th>{title}</th>" for title in ("head", "role", "concept", "entropy", "q", "first texts"))
+        last = "first texts" if self.probe_kind == "text" else "values set apart (share of variance)"
+        head = "".join(f"<th>{title}</th>" for title in ("head", "role", "concept", "entropy", "q", last))
         rows = []
         for role in self.head_roles:
             cells = (
@@ -252,12 +266,14 @@ class RoleMap:
                 f"{role.concept} ({role.concept_share:.0%})",
                 f"{role.entropy:.2f}",
                 f"{role.q_value:.3f}",
-                "; ".join(picked.text for picked in role.texts[:3]),
+                "; ".join(self._brief(picked) for picked in role.texts[:3]),
             )
             rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
-        caption = html.escape(
-            f"{self.model.name}: {len(self)} heads, {self.images.count} images, {self.bank.name} bank"
-        )
+        caption = html.escape(f"{self.model.name}: {len(self)} heads, {self.images.count} images, {self.probes}")
         return (
             f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
         )
+
+    def _brief(self, picked: PickedText) -> str:
+        """A text as a table shows it; a value says little without the share that it explains."""
+        return picked.text if self.probe_kind == "text" else f"{picked.text} ({picked.share:.0%})"

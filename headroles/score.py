@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from headroles.ablation import record_ablation
 from headroles.concepts import (
     WEIGHTS,
     concept_distribution,
@@ -81,10 +82,6 @@ class ScoreConfig:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not 0 <= self.low <= self.high <= 1:
             raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {self.low} and {self.high}")
-
-    def fitted(self, head_width: int) -> ScoreConfig:
-        """The settings that act on heads of this width: no more texts than it describe a head."""
-        return dataclasses.replace(self, texts_per_head=min(self.texts_per_head, head_width))
 
 
 def score(
@@ -170,7 +167,13 @@ def explain(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
         bank=BankInfo(bank.name, bank.hash, bank.counts),
-        settings={**dataclasses.asdict(config.fitted(model.visual.moment_width)), "blocks": len(moments.count)},
+        settings=record_ablation(
+            {
+                **dataclasses.asdict(config),
+                "blocks": len(moments.count),
+                "texts_per_head": picks.index.shape[-1],  # what acts: a head has no more than its span is wide
+            }
+        ),
         layers=moments.layers,
         head_roles=tuple(
             HeadRole(

@@ -12,21 +12,22 @@ from typing import Any
 
 import torch
 
+from headroles.ablation import current_ablation
+from headroles.discovery import Discovery
 from headroles.errors import InputError
 from headroles.image_pass import Part, PassOptions, Progress, join_pass
-from headroles.layers import resolve_layers
 from headroles.memory_fit import AUTO
 from headroles.models import load
-from headroles.moment_pass import fold_moments
 from headroles.moments import HeadMoments
 from headroles.output import check_output, check_state, write_results
 from headroles.pass_state import PassState, Seen
+from headroles.probe_runs import BankRun, ProbeRun, open_bank_run, open_discovered_run, open_image_run
 from headroles.probes import ProbeBank
 from headroles.processes import join, on_main, place, together
 from headroles.role_map import ImagesInfo, RoleMap
 from headroles.score import ScoreConfig, check_enough, explain
-from headroles.score_run import ScoreRun, open_run
 from headroles.shards import ShardInfo, find_shards, merge_shards, parse_shard, save_shard, shard_name
+from headroles.value_moments import ValueMoments
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,16 @@ class ScoreJob:
     count: int | None = None
     column: str | None = None
     split: str | None = None
+    by: str = "texts"
+    """Describe heads by "texts", or by the labels of "images"."""
     probes: str | None = None
     """Bank or CSV file; None: that of the shapes world for the bundled model, else the general one."""
+    concepts: str = "bank"
+    """Those of the "bank", or "discover" them in the texts that heads pick."""
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Fields of ScoreConfig that are not its defaults."""
+    """Fields of ScoreConfig (by images: ImageScoreConfig) that are not its defaults."""
+    discovery: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Fields of DiscoveryConfig that are not its defaults."""
     batch: int | None = None
     """Images a forward; None: what the device takes."""
     workers: int | None = None
@@ -75,6 +82,10 @@ class Scored:
     """Images that went in."""
     broken: tuple[str, ...]
     """Names of those that could not be read."""
+    moments: HeadMoments | ValueMoments | None = None
+    """The sums that the role map rests on."""
+    discovery: Discovery | None = None
+    """The concepts that were found, if any were looked for."""
 
 
 def run_job(
@@ -97,7 +108,7 @@ def run_job(
     files = (f"{name}.safetensors",) if job.shard else ()
     on_main(lambda: check_output(output, overwrite, *([files] if files else [])))
     on_main(lambda: check_state(state, resume, overwrite))
-    run, bank = together(lambda: _open(job, where))
+    run = together(lambda: _open(job, where))
     if overwrite:
         on_main(state.remove)
     fold = partial(_fold, job, run, part, state, resume, progress)
@@ -105,16 +116,17 @@ def run_job(
     seen = join_pass(moments.sums(), seen)
 
     def finish() -> Scored:
+        role_map = found = None
         if job.shard:
-            info = _describe_shard(job, run, bank, seen, unit)
-            written, role_map = (save_shard(info, moments, output),), None
+            info = _describe_shard(job, run, seen, unit)
+            written = (save_shard(info, moments, output),)
         else:
             check_enough(seen)
             images = ImagesInfo(run.source, seen.read, seen.broken_names)
-            role_map = explain(run.model, moments, bank, run.config, images)
-            written = write_results(role_map, moments, output)
+            role_map, found = run.explain(moments, images)
+            written = write_results(role_map, moments, output, found and found.bank)
         state.remove()
-        return Scored(written, role_map, seen.read, seen.broken_names)
+        return Scored(written, role_map, seen.read, seen.broken_names, moments, found)
 
     return on_main(finish)
 
@@ -142,6 +154,7 @@ def merge_job(
     clip = load(model or info.model, device)
     if clip.weights_hash() != moments.weights_hash:
         raise InputError(f"model: {model or info.model} has other weights than the shards; give theirs with --model")
+    clip.check_text()
     moments = moments.to(clip.device)
     images = ImagesInfo(info.source, info.seen.read, info.seen.broken_names)
     role_map = explain(clip, moments, bank, ScoreConfig(**info.settings), images)
@@ -161,23 +174,31 @@ def _choose_part(job: ScoreJob) -> tuple[Part, str]:
     process, processes = place()
     if job.shard is None:
         return Part(process=process, processes=processes), "pass"
+    if job.by != "texts" or job.concepts != "bank":
+        raise InputError("shard: shards are of a bank's concepts; score by images, or discover, in one run")
+    if current_ablation():
+        raise InputError("shard: a shard is of the whole model; leave --ablate out, or score in one run")
     shard, shards = parse_shard(job.shard)
     return Part(shard - 1, shards, process, processes), shard_name(shard, shards)
 
 
-def _open(job: ScoreJob, device: str) -> tuple[ScoreRun, ProbeBank]:
-    bank = ProbeBank.load(job.bank_name)
-    run = open_run(job.model, job.images, job.count, job.settings, device, job.column, job.split)
-    run.model.check_text()
-    resolve_layers(run.config.layers, run.model.visual.layers, run.model.visual.pooling)
+def _open(job: ScoreJob, device: str) -> ProbeRun:
+    names = ("model", "images", "count", "settings", "column", "split")
+    options = {name: getattr(job, name) for name in names} | {"device": device}
+    if job.by == "images":
+        run = open_image_run(**options)
+    elif job.concepts == "discover":
+        run = open_discovered_run(job.bank_name, job.discovery, **options)
+    else:
+        run = open_bank_run(job.bank_name, **options)
     if job.compile:
         run.model.visual.compile_mlps()
-    return run, bank
+    return run
 
 
 def _fold(
-    job: ScoreJob, run: ScoreRun, part: Part, state: PassState, resume: bool, progress: Progress | None
-) -> tuple[HeadMoments, Seen, int]:
+    job: ScoreJob, run: ProbeRun, part: Part, state: PassState, resume: bool, progress: Progress | None
+) -> tuple[HeadMoments | ValueMoments, Seen, int]:
     """This process's part of the pass, and how many images a unit had."""
     kind = run.model.device.type
     options = PassOptions(
@@ -189,15 +210,11 @@ def _fold(
         resume=resume,
         save_every=job.save_every,
     )
-    layers = resolve_layers(run.config.layers, run.model.visual.layers, run.model.visual.pooling)
-    moments, seen = fold_moments(
-        run.model, run.images, layers, run.config.blocks, options,
-        precision=run.config.precision, fit=job.batch is None, progress=progress,
-    )  # fmt: skip
+    moments, seen = run.fold(options, fit=job.batch is None, progress=progress)
     return moments, seen, options.unit
 
 
-def _describe_shard(job: ScoreJob, run: ScoreRun, bank: ProbeBank, seen: Seen, unit: int) -> ShardInfo:
+def _describe_shard(job: ScoreJob, run: BankRun, seen: Seen, unit: int) -> ShardInfo:
     shard, shards = parse_shard(job.shard)
     return ShardInfo(
         shard=shard,
@@ -208,7 +225,7 @@ def _describe_shard(job: ScoreJob, run: ScoreRun, bank: ProbeBank, seen: Seen, u
         images=run.images.fingerprint(),
         batch=unit,
         probes=job.bank_name,
-        bank=bank.hash,
+        bank=run.bank.hash,
         settings=dataclasses.asdict(run.config),
         seen=seen,
     )

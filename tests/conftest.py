@@ -1,5 +1,7 @@
 """Tiny random CLIPs for all tests, built from configs, offline, on CPU; and the command line, called in process."""
 
+import dataclasses
+import hashlib
 import multiprocessing
 import os
 import socket
@@ -7,6 +9,7 @@ import sys
 from functools import partial
 from importlib import resources
 
+import numpy as np
 import pytest
 import torch
 from transformers import (
@@ -25,6 +28,8 @@ from transformers import (
 
 from headroles.cli import main as cli
 from headroles.hooked_clip import HookedCLIP
+from headroles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
+from headroles.validation import Validation
 
 
 @pytest.fixture(scope="session")
@@ -144,6 +149,88 @@ def color_folder(tmp_path_factory):
                 pixels = (level + rng.integers(0, 60, (36, 32, 3))).astype(np.uint8)
                 Image.fromarray(pixels).save(folder / split / name / f"{number}.png")
     return folder
+
+
+def build_random_role_map(texts=("a red thing",), layers=(1, 2), heads=3, seed=0, name="tiny") -> RoleMap:
+    """Random numbers of full precision; `texts` go round over the picks."""
+    names = "animal color count location object shape size texture time weather"
+    rng, concepts = np.random.default_rng(seed), names.split()
+
+    def head(layer, number):
+        shares = rng.dirichlet(np.full(len(concepts), 0.3)).tolist()
+        best = int(np.argmax(shares))
+        picks = tuple(
+            PickedText(texts[pick % len(texts)], concepts[pick % len(concepts)], float(rng.random()))
+            for pick in range(5)
+        )
+        entropy = float((0.1, 0.52, 0.7)[(layer + number) % 3] + 0.07 * rng.random())
+        role = "attribute" if entropy <= 0.5 else "generalization" if entropy >= 0.6 else "mixed"
+        return HeadRole(
+            layer, number, role, concepts[best], shares[best], 3 * entropy, entropy, (0.9 * entropy, 1.05 * entropy),
+            *rng.random(4).tolist(), distribution=dict(zip(concepts, shares, strict=True)), texts=picks,
+        )  # fmt: skip
+
+    return RoleMap(
+        model=ModelInfo(name, "abc123", max(layers) + 1, heads),
+        images=ImagesInfo("photos", 10, ("broken.jpg",)),
+        bank=BankInfo("own.csv", "def456", dict.fromkeys(concepts, 7)),
+        settings={"roles_by": "threshold", "low": 0.5, "high": 0.6, "seed": 0},
+        layers=layers,
+        head_roles=tuple(head(layer, number) for layer in layers for number in range(heads)),
+    )
+
+
+def build_random_validation(role_map: RoleMap, seed=0) -> Validation:
+    """Random numbers of full precision, a test without matched sets, an infinite interval, a head that hits nothing."""
+    rng, names = np.random.default_rng(seed), ("color", "shape", "material")
+
+    def estimate(high=True):
+        value = float(rng.normal(2, 2))
+        return {"value": value, "low": value - 0.5, "high": value + 0.5 if high else None}
+
+    def cut(concept, matched):
+        costs = {
+            name: {"margin": estimate(), "times": estimate(), "accuracy": float(rng.random()),
+                   "random": float(rng.random()) if matched else None, "general": None}
+            for name in names
+        }  # fmt: skip
+        against = {"against_random": estimate(False) if matched else None, "against_general": None}
+        return {"concept": concept, "heads": ["L1.H0", "L2.H1"], "draws": 30 if matched else 0, "distinct": 9,
+                "variance_ratio": float(rng.random()), "costs": costs, **against, "against_others": estimate(),
+                "p_value": float(rng.random()) if matched else None}  # fmt: skip
+
+    heads = [
+        {"name": head.name, "role": head.role, "concept": head.concept, "entropy": head.entropy,
+         "strongest": None if number == 1 else "shape", "selectivity": None if number == 1 else float(rng.random()),
+         "costs": {name: float(rng.normal()) for name in names}}
+        for number, head in enumerate(role_map)
+    ]  # fmt: skip
+    model = dataclasses.asdict(role_map.model)
+    more = {"p_value": 0.01} if "p_value" in {field.name for field in dataclasses.fields(Validation)} else {}
+    return Validation.from_dict(
+        {
+            "format": "headroles.validation", "schema_version": 1, "model": model,
+            "role_map": hashlib.sha256(role_map.to_json().encode()).hexdigest(),
+            "images": {"source": "labelled", "count": 40, "broken": []},
+            "settings": {"effect": "direct", "mode": "mean", "draws": 30},
+            "concepts": [{"name": name, "values": 3, "images": 40, "margin": 1.5, "accuracy": 0.9} for name in names],
+            "tests": [cut("color", True), cut("shape", False)], "heads": heads,
+            "correlation": {"rho": -0.4321, "low": -0.8, "high": 0.1, "p_value": 1.2345e-7, "heads": len(heads)},
+            **more,
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def random_role_map():
+    """A function that builds a role map without a model; see `build_random_role_map`."""
+    return build_random_role_map
+
+
+@pytest.fixture(scope="session")
+def random_validation():
+    """A function that makes up a validation of a role map, on two of its concepts and one of its own."""
+    return build_random_validation
 
 
 @pytest.fixture

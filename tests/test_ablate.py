@@ -23,6 +23,9 @@ class Noise:
     def __getitem__(self, index):
         return index, "broken" if index in self.broken else self.pixels[index]
 
+    def name(self, index):
+        return f"noise {index}"
+
 
 @pytest.fixture
 def pixels():
@@ -103,7 +106,7 @@ def test_a_reference_is_the_mean_over_readable_images_and_a_pool_of_them(model, 
     z = z_of(model, others[[0, 1, 2, 4, 5, 6]])
     torch.testing.assert_close(reference.mean, z.mean(0), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(reference.pool, z, rtol=1e-4, atol=1e-5)
-    assert reference.images == 6
+    assert reference.images == 6 and reference.broken == ("noise 3",)
     few = HeadReference.collect(model, Noise(others), layers=[2], pool=2, batch=3)
     assert few.mean.shape == (1, 17, 4, 8) and few.pool.shape == (2, 1, 17, 4, 8)
 

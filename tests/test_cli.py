@@ -162,10 +162,10 @@ def test_no_command_shows_the_help(run):
 
 
 def test_help_of_score_names_every_option_with_its_default(run):
-    """The defaults that the help writes out are those of ScoreConfig."""
+    """The defaults that the help writes out are those of ScoreConfig, and by images those of ImageScoreConfig."""
     from dataclasses import fields
 
-    from headroles import ScoreConfig
+    from headroles import ImageScoreConfig, ScoreConfig
     from headroles.cli.score import SECTIONS, command
 
     words = {option.name: option.help for option in command.params}
@@ -174,6 +174,9 @@ def test_help_of_score_names_every_option_with_its_default(run):
     for field in fields(ScoreConfig):
         if field.name in words and "[default:" in words[field.name]:
             default = words[field.name].rpartition("[default: ")[2].rstrip("]")
+            default, _, by_images = default.partition("; by images ")
+            same = getattr(ImageScoreConfig(), field.name, field.default)
+            assert (by_images or str(field.default)) == str(same), field.name
             value = said.get(default, default) if isinstance(field.default, bool) else default
             assert str(value) == str(field.default), field.name
     _, text, _ = run("score", "--help")

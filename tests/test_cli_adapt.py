@@ -242,7 +242,7 @@ def test_mistakes_are_one_line_and_exit_2(run, clip_folder, color_folder, role_m
         ("adapt", "--task", "shapes:wings", *out): "no built-in task shapes:wings",
         ("adapt", "--model", tmp_path / "nowhere", *out): "no model named",
         ("adapt", "--output", tmp_path / "file"): "is a file",
-        ("adapt", "--output", tmp_path / "file" / "below"): "cannot write to",
+        ("adapt", "--output", tmp_path / "file" / "below"): "is a file; give a folder",
         (*own, "--mask", "zebra"): "mask must be one of role, open, layer, random, inverted",
         (*own, "--layer", "7"): "tokens cannot enter at layer 7",
         (*own, "--layer", "0"): "layer 0 was not scored",

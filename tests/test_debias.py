@@ -14,11 +14,11 @@ from headroles.debias import debias, debias_by_weights, worst_group
 from headroles.grouped_images import open_grouped
 from headroles.head_reference import HeadReference
 from headroles.head_weights import HeadWeights, LearnConfig, learn_factors
-from headroles.matched_heads import matched_heads
 from headroles.moments import observe_with_embedding
 from headroles.score import score
 from headroles.shapes import cues
 from headroles.shapes.cues import CueTask, list_pictures, parse_cue, render_cue
+from headroles.stand_ins import draw_stand_ins
 
 
 @pytest.fixture(scope="module")
@@ -139,16 +139,16 @@ def test_matched_heads_are_of_the_same_layers_other_concepts_and_near_variance(b
     heads = cue_heads(role_map)
     variance = {(head.layer, head.head): head.variance for head in role_map}
     background = {head.name for head in role_map.heads(concept="background")}
-    draws = matched_heads(role_map, heads, 50, seed=1)
-    assert draws == matched_heads(role_map, heads, 50, seed=1) != matched_heads(role_map, heads, 50, seed=2)
+    draws = draw_stand_ins(role_map, heads, 50, seed=1)
+    assert draws == draw_stand_ins(role_map, heads, 50, seed=1) != draw_stand_ins(role_map, heads, 50, seed=2)
     for drawn in draws:
         assert sorted(layer for layer, _ in drawn) == sorted(layer for layer, _ in heads)
         assert len(set(drawn)) == len(heads) and not {f"L{layer}.H{head}" for layer, head in drawn} & background
     (one,) = {(layer, head) for layer, head in heads if (layer, head) == (6, 3)}
-    for ((layer, head),) in matched_heads(role_map, [one], 50, seed=1):
+    for ((layer, head),) in draw_stand_ins(role_map, [one], 50, seed=1):
         assert layer == 6 and 1 / 4 <= variance[layer, head] / variance[one] <= 4
     with pytest.raises(InputError, match="too few heads"):
-        matched_heads(role_map, [(6, head) for head in range(8)], 1, 0)
+        draw_stand_ins(role_map, [(6, head) for head in range(8)], 1, 0)
 
 
 def test_the_worst_group_is_the_lowest():

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"headroles": "headroles", "adapt": "headroles.adapt", "cli": "headroles.cli"}
 """Source folder -> package."""
-ON_TOP = ("headroles.score", "headroles.score_run", "headroles.score_job")
+ON_TOP = tuple(f"headroles.{name}" for name in ("score", "score_run", "score_job", "score_discovered", "probe_runs"))
 
 
 def imports(path: Path) -> set[str]:

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from headroles import HeadMoments, InputError, image_contributions
-from headroles.hooked_clip import HookedCLIP
+from headroles.hooked_clip import HookedCLIP, recording
 from headroles.moments import observe
+from headroles.precision import half_precision
 
 LAYERS = (1, 2)
 
@@ -51,6 +52,10 @@ def test_half_precision_keeps_the_scale_exact(make_clip, tokenizer):
     pixels = torch.randn(12, 3, 32, 32)
     full, half = observe(model, pixels, LAYERS), observe(model, pixels, LAYERS, "bf16")
     assert half.dtype == torch.float32 and not torch.equal(full, half)
+    names = ("visual.ln_final.hook_scale", *(f"visual.blocks.{layer}.hook_resid_post" for layer in LAYERS))
+    with half_precision(model.device, "bf16"), recording(model, {name: lambda value: value for name in names}) as kept:
+        model(pixels)
+    assert {kept[name].dtype for name in names} == {torch.float32}
     assert (full - half).norm() / full.norm() < 2**-5
     assert all(weight.dtype == torch.float32 for weight in model.clip.parameters())
 

@@ -199,3 +199,15 @@ def test_siglips_own_tokenizer_is_read_and_used_as_it_was_trained(folders, tmp_p
     assert torch.equal(loaded.tokenize(texts)["input_ids"], expected)
     model = folders["siglip"][1]
     assert torch.equal(loaded(input_ids=expected), model.get_text_features(input_ids=expected).pooler_output)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_doctor_examines_every_family(folders, run, name):
+    code, text, errors = run("doctor", folders[name][0], "--batch", "2", "--json")
+    assert code == 0, errors
+    found = json.loads(text)
+    assert found["family"] == load(str(folders[name][0]), "cpu").clip.config.model_type
+    assert {row["tower"] for row in found["exactness"]} == ({"image", "text"} if name == "siglip" else {"image"})
+    assert (found["text"] is None) == (name != "siglip") and found["image_size"] == 32
+    assert [row["ready"] for row in found["commands"]] == [name == "siglip", False, False]
+    assert "CLS token" in found["commands"][1]["why"] or "no text tower" in found["commands"][1]["why"]

@@ -1,0 +1,74 @@
+"""`headroles report`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("role_map", type=click.Path(path_type=Path), default="headroles-output/role_map.json")
+@click.option("--validation", type=click.Path(path_type=Path), help="validation.json of `headroles validate`.")
+@click.option(
+    "--run", "runs", type=click.Path(path_type=Path), multiple=True, help="Adapter folder; give it again for more."
+)
+@click.option(
+    "--images",
+    help="Folder of images to show heads at work on, shapes for rendered scenes, or none.  [default: shapes for the "
+    "bundled model, else none]",
+)
+@click.option("--count", type=click.IntRange(min=2), default=500, show_default=True, help="Images to look through.")
+@click.option("--seed", default=0, show_default=True, help="Seed of scenes and queries.")
+@click.option("--model", help="Name, folder or hub id, if images are shown; default: the role map's.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
+@click.option("--output", type=click.Path(path_type=Path), help="File, .html; default: report.html beside ROLE_MAP.")
+@click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
+def command(
+    role_map: Path,
+    validation: Path | None,
+    runs: tuple[Path, ...],
+    images: str | None,
+    count: int,
+    seed: int,
+    model: str | None,
+    device: str,
+    batch: int,
+    workers: int,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Write one HTML page about a role map: every head to point at, filters, evidence, settings.
+
+    The page needs no network and no other file; it opens from a disk, prints, and can be sent by mail. A folder of
+    labelled images (CONCEPT/VALUE/, or a CSV file) also shows how often neighbours share a concept's value.
+    """
+    from headroles.adapt.report import read_adaptation
+    from headroles.cli.reproduce import command_lines
+    from headroles.report import Report, check_page
+    from headroles.role_map import RoleMap
+    from headroles.validation import Validation
+
+    if role_map.is_dir():
+        role_map = role_map / "role_map.json"
+    path = output or role_map.with_name("report.html")
+    check_page(path, overwrite)
+    scored = RoleMap.load(role_map)
+    tested = Validation.load(validation) if validation else None
+    adaptations = tuple(read_adaptation(run) for run in runs)
+    report = Report(scored, tested, None, adaptations, command_lines(scored, role_map, tested, adaptations))
+    source = images or ("shapes" if scored.model.name == "shapes" else "none")
+    if source != "none":
+        from headroles.illustrations import illustrate, open_images
+        from headroles.models import load
+
+        clip = load(model or scored.model.name, device)
+        found = illustrate(
+            clip, scored, open_images(source, clip, count, seed), seed=seed, batch=batch, workers=workers
+        )
+        report = dataclasses.replace(report, illustrations=found)
+    report.save(path)
+    click.echo(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

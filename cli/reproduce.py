@@ -1,0 +1,87 @@
+"""The command lines that make a result again, from the settings that it carries."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from headroles.report import Adaptation
+    from headroles.role_map import RoleMap
+    from headroles.validation import Validation
+
+
+def command_lines(
+    role_map: RoleMap, path: Path, validation: Validation | None, adaptations: Iterable[Adaptation]
+) -> tuple[str, ...]:
+    """score, validate, adapt for every adapter, and the command that runs now; folders of images by name alone."""
+    return (
+        score_line(role_map),
+        *validate_lines(validation, path),
+        *(adapt_line(run) for run in adaptations),
+        shlex.join(["headroles", *sys.argv[1:]]),
+    )
+
+
+def score_line(role_map: RoleMap) -> str:
+    """`headroles score` with every setting of a role map."""
+    from headroles.cli.score import command
+
+    images = {"images": role_map.images.source, "count": role_map.images.count + len(role_map.images.broken)}
+    given = {"model": role_map.model.name, **images, "probes": role_map.bank.name, **role_map.settings}
+    return _line("score", command, given)
+
+
+def validate_lines(validation: Validation | None, path: Path) -> list[str]:
+    """`headroles validate` with every setting of a validation, if there is one."""
+    if validation is None:
+        return []
+    from headroles.cli.validate import command
+
+    images = {"images": validation.images.source, "count": validation.images.count + len(validation.images.broken)}
+    given = {"role_map": path, "model": validation.model.name, **images, **validation.settings}
+    return [_line("validate", command, given)]
+
+
+def adapt_line(run: Adaptation) -> str:
+    """`headroles adapt` with every setting of an adapter."""
+    from headroles.cli.adapt import command
+
+    settings = run.settings
+    names = {name: ",".join(settings[name]) or None for name in ("targets", "retention")}
+    given = {
+        "model": settings["base_model_name_or_path"],
+        "role_map": run.role_map,
+        "task": settings["task"],
+        "template": settings["template"],
+        "protocol": settings["protocol"],
+        "shots": settings["shots"] or "all",
+        "seeds": ",".join(map(str, run.seeds)),
+        **names,
+        **settings["dear"],
+        **settings["train"],
+    }
+    return _line("adapt", command, given)
+
+
+def _line(name: str, command: click.Command, given: Mapping[str, Any]) -> str:
+    """The command with those of the given settings that are options of it and not their defaults."""
+    words = ["headroles", name]
+    for option in command.params:
+        value = given.get(option.name)
+        if isinstance(value, list):
+            value = ",".join(map(str, value))
+        if value is None or str(value) == str(option.default):
+            continue
+        if isinstance(option, click.Argument):
+            words.append(str(value))
+        elif isinstance(value, bool):
+            words.append(option.opts[0] if value else option.secondary_opts[0] if option.secondary_opts else "")
+        else:
+            words += [option.opts[0], str(value)]
+    return shlex.join(word for word in words if word)

@@ -1,0 +1,55 @@
+"""The pass over labelled images that image probes rest on: value moments of a model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headroles.ablation import record_ablation
+from headroles.hooked_clip import HookedCLIP
+from headroles.image_pass import PassOptions, Progress, run_pass
+from headroles.labelled_images import LabelledImages
+from headroles.memory_fit import FittingForward
+from headroles.moments import observe
+from headroles.pass_state import Seen
+from headroles.precision import check_precision
+from headroles.value_moments import ValueMoments, span_coordinates
+
+
+def fold_values(
+    model: HookedCLIP,
+    labelled: LabelledImages,
+    layers: Sequence[int],
+    blocks: int,
+    options: PassOptions,
+    *,
+    precision: str = "no",
+    fit: bool = False,
+    progress: Progress | None = None,
+) -> tuple[ValueMoments, Seen]:
+    """Value moments of this process's part of the images, and what went into them; an image's number gives its block.
+
+    `fit`: forward in halves where the device's memory does not take a whole unit. Raises InputError as `run_pass`.
+    """
+    check_precision(model.device, precision)
+    concepts = tuple((concept.name, concept.values) for concept in labelled.concepts)
+    moments = ValueMoments.empty(model, layers, concepts, blocks)
+    coordinates, codes = span_coordinates(model, layers), torch.from_numpy(labelled.codes)
+    forward = FittingForward(partial(observe, model, layers=layers, precision=precision), fit)
+    labels = hashlib.sha256(repr(concepts).encode() + labelled.codes.tobytes()).hexdigest()
+    settings = record_ablation(
+        {
+            **{"weights": moments.weights_hash, "layers": list(layers), "blocks": blocks, "precision": precision},
+            "labels": labels,
+        }
+    )
+
+    def fold(number: Int[Tensor, "image"], pixels: Float[Tensor, "image 3 height width"]) -> None:
+        moments.update(coordinates(forward(pixels)), codes[number], number % blocks)
+
+    return moments, run_pass(labelled.images, moments.sums(), fold, options, settings, progress)
