@@ -25,7 +25,17 @@ from headroles.shapes.compositions import ITEMS
 from headroles.shapes.cues import CueTask
 from headroles.shapes.world import CONCEPTS
 
-WAYS = ("zero-shot", "before", "attribute", "random for attribute", "concept", "random for concept", "learned")
+ZERO_SHOT = ("zero-shot", "zero-shot concept")
+WAYS = (*ZERO_SHOT, "before", "attribute", "random for attribute", "concept", "random for concept", "learned")
+    "zero-shot",
+    "zero-shot concept",
+    "before",
+    "attribute",
+    "random for attribute",
+    "concept",
+    "random for concept",
+    "learned",
+)
 
 
 def draw_tasks(look: str, count: int, seed: int) -> list[CueTask]:
@@ -46,7 +56,9 @@ def measure(
     grouped = open_grouped(f"shapes:{task.name}", model.processor, seed)
     bench = CueBench(model, role_map, grouped, DebiasConfig(draws=draws, resamples=2, seed=seed))
     prompts = bench.with_config(DebiasConfig("prompts", draws=1, resamples=2, seed=seed))
-    found = {"zero-shot": debias(prompts, [(6, 3)]).before}
+    concept = [(head.layer, head.head) for head in choose_heads(role_map, None, "background", any_role=True)]
+    zero_shot = debias(prompts, concept)
+    found = {"zero-shot": zero_shot.before, "zero-shot concept": zero_shot.after}
     rows = {}
     for name, any_role in (("attribute", False), ("concept", True)):
         heads = [(head.layer, head.head) for head in choose_heads(role_map, None, "background", any_role)]
@@ -83,11 +95,11 @@ def main(tasks: int, looks: str, draws: int, seed: int, role_map: Path | None) -
         rows = [measure(model, scored, task, seed, draws) for task in draw_tasks(look, tasks, seed)]
         click.echo(f"{look}: {tasks} tasks, percent, 95% bootstrap over tasks\n")
         click.echo("| | worst group | gain | mean | tasks with 10 points more |\n|---|---|---|---|---|")
-        before = np.array([row["before"][0] for row in rows])
         for way in WAYS:
             worst, mean = np.array([row[way] for row in rows]).T
-            gain = "" if way in ("zero-shot", "before") else show(worst - before, "+")
-            more = "" if not gain else f"{(worst - before >= 0.1).sum()}"
+            base = np.array([row["zero-shot" if way in ZERO_SHOT else "before"][0] for row in rows])
+            gain = "" if way in ("zero-shot", "before") else show(worst - base, "+")
+            more = "" if not gain else f"{(worst - base >= 0.1).sum()}"
             click.echo(f"| {way} | {show(worst)} | {gain} | {'' if np.isnan(mean[0]) else show(mean)} | {more} |")
         click.echo()
 
