@@ -27,15 +27,6 @@ from headroles.shapes.world import CONCEPTS
 
 ZERO_SHOT = ("zero-shot", "zero-shot concept")
 WAYS = (*ZERO_SHOT, "before", "attribute", "random for attribute", "concept", "random for concept", "learned")
-    "zero-shot",
-    "zero-shot concept",
-    "before",
-    "attribute",
-    "random for attribute",
-    "concept",
-    "random for concept",
-    "learned",
-)
 
 
 def draw_tasks(look: str, count: int, seed: int) -> list[CueTask]:
