@@ -209,5 +209,5 @@ def test_the_doctor_examines_every_family(folders, run, name):
     assert found["family"] == load(str(folders[name][0]), "cpu").clip.config.model_type
     assert {row["tower"] for row in found["exactness"]} == ({"image", "text"} if name == "siglip" else {"image"})
     assert (found["text"] is None) == (name != "siglip") and found["image_size"] == 32
-    assert [row["ready"] for row in found["commands"]] == [name == "siglip", False, False]
-    assert "CLS token" in found["commands"][1]["why"] or "no text tower" in found["commands"][1]["why"]
+    assert [row["ready"] for row in found["commands"]] == [name == "siglip", True, False, False]
+    assert "CLS token" in found["commands"][2]["why"] or "no text tower" in found["commands"][2]["why"]
