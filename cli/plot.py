@@ -22,11 +22,14 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
     RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights), or the
     validation.json of a role map (what cutting heads costs, concept by concept).
     """
+    from headroles.errors import InputError
     from headroles.output import check_free
     from headroles.validation import is_validation
 
     if (result / "role_map.json").is_file() and not (result / "adapter_config.json").is_file():
         result = result / "role_map.json"
+    if not result.exists():
+        raise InputError(f"result: there is no file {result}; headroles score, validate and adapt make what is drawn")
     is_adapter = result.is_dir()
     is_validated = not is_adapter and is_validation(result)
     if heads and (is_adapter or is_validated):

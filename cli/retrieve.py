@@ -76,7 +76,7 @@ def command(
         raise click.UsageError("give --query IMAGE and --images FOLDER, or --evaluate")
     from headroles.image_index_run import open_index
     from headroles.output import check_free, check_writable
-    from headroles.retrieve import find_query, retrieve
+    from headroles.retrieve import find_query, open_query, retrieve
 
     weights, title = _weights(scored, concept, heads, any_role, all_heads)
     if output:
@@ -87,6 +87,8 @@ def command(
             check_free(output)
     if not query.is_file():
         raise click.UsageError(f"query: there is no file {query}; give an image")
+    if not query.resolve().is_relative_to(images.resolve()):
+        open_query(query)  # A wrong one should say so before a folder is indexed for it.
     place = index or role_map.parent / f"index-{hashlib.sha256(str(images.resolve()).encode()).hexdigest()[:8]}"
     opened = open_index(
         scored, images, place, model, device, query, precision=precision, rebuild=not no_rebuild, batch=batch,

@@ -199,13 +199,15 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
         click.echo(f"left out {len(scored.broken)} broken image files: {names}", err=True)
     role_map = scored.role_map
     if role_map is None:
-        click.echo(f"wrote {scored.files[0]} ({scored.read:,} images)")
+        click.echo(f"wrote {scored.files[0]} ({scored.read:,} images; shards take turns at batches)")
         click.echo(f"next, with all shards: headroles merge {output} --output {output}")
         return
     texts = role_map.settings.get("texts_per_head")
     if texts_asked is not None and texts is not None and texts < texts_asked:
         click.echo(f"texts per head: {texts}, as many as a head is wide ({texts_asked} asked for)", err=True)
     report_variant(scored)
+    if "ablation" in role_map.settings:
+        click.echo(f"without {role_map.settings['ablation']['heads']}; cut heads are listed with what is left of them")
     click.echo("layer  " + "  ".join(f"{role:>14}" for role in ROLES))
     for layer in role_map.layers:
         counts = [len(role_map.heads(role=role, layer=layer)) for role in ROLES]

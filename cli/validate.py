@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
-@click.option(
-    "--output", type=click.Path(path_type=Path), default="headroles-output", show_default=True, help="Folder."
-)
+@click.option("--output", type=click.Path(path_type=Path), help="Folder; default: that of the role map.")
 @click.option("--overwrite", is_flag=True, help="Replace a validation that is already in the output folder.")
 @ablation_options
 def command(
@@ -45,7 +43,7 @@ def command(
     device: str,
     batch: int,
     workers: int,
-    output: Path,
+    output: Path | None,
     overwrite: bool,
     **settings: object,
 ) -> None:
@@ -57,8 +55,11 @@ def command(
     """
     from headroles.cli.adapt import split_names
     from headroles.output import check_free, results_folder
+    from headroles.role_map import RoleMap
     from headroles.validate_run import FILES, open_run, write_validation
 
+    RoleMap.load(role_map)  # A wrong one should say so first.
+    output = output or role_map.parent
     if not overwrite:
         check_free(*(output / name for name in FILES))
     if settings["concepts"]:

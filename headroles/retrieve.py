@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from PIL import Image
 
 from headroles.errors import InputError
 from headroles.image_index import ImageIndex
@@ -104,14 +105,18 @@ def find_query(index: ImageIndex, path: Path, folder: Path, model: HookedCLIP | 
 
     if model is None:
         raise InputError(f"query: {path} is not in the index, and there is no model to read it with")
-    try:
-        pixels = model.processor(open_image(path))
-    except UNREADABLE as error:
-        raise InputError(
-            f"query: {path} cannot be read ({type(error).__name__}: {error}); give another image"
-        ) from error
+    pixels = model.processor(open_query(path))
     heads, embedding = observe_with_embedding(model, pixels[None], index.layers)
     return Query(path.name, heads[0].float().cpu().numpy(), embedding[0].float().cpu().numpy())
+
+
+def open_query(path: Path) -> Image.Image:
+    """The image; InputError where it cannot be read."""
+    try:
+        return open_image(path)
+    except UNREADABLE as error:
+        why = f"{type(error).__name__}: {error}"
+        raise InputError(f"query: {path} cannot be read ({why}); give another image") from error
 
 
 def is_indexed(index: ImageIndex, path: Path, folder: Path) -> bool:

@@ -268,3 +268,11 @@ def test_evaluate_prints_a_row_a_shared_concept_and_refuses_unlabelled_images(ru
 def test_all_zero_weights_are_refused(heads):
     with pytest.raises(InputError, match="all weights are zero"):
         HeadSpace(labelled_index()[0], heads)
+
+
+def test_an_unreadable_query_leaves_no_index(run, role_map, color_folder, tmp_path):
+    (tmp_path / "bad.png").write_text("no picture")
+    arguments = ("--images", color_folder, "--index", tmp_path / "index", "--heads", "L2.*")
+    code, out, errors = run("retrieve", role_map, "--query", tmp_path / "bad.png", *arguments)
+    assert (code, out) == (2, "") and "cannot be read" in errors and errors.count("\n") == 1
+    assert not (tmp_path / "index").exists()

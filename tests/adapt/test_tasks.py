@@ -71,7 +71,7 @@ def test_seeds_draw_different_shots():
 
 def test_more_shots_than_images_are_refused_by_class():
     task = make_task(counts=(5, 3, 7))
-    with pytest.raises(InputError, match="'b' of mixed has 3 training images, 17 were asked for; give at most 3 shots"):
+    with pytest.raises(InputError, match="has 3 training images, 17 were asked for; give --shots 3 or fewer"):
         task.few_shot(17, 1)
     with pytest.raises(InputError, match="at least 1, got 0"):
         task.few_shot(0, 1)
