@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from headroles.cli.ablation import ablation_options
+
 
 @click.command()
 @click.argument("role_map", type=click.Path(path_type=Path), default="headroles-output/role_map.json")
@@ -28,6 +30,7 @@ import click
 )
 @click.option("--overwrite", is_flag=True, help="Replace the file of --output.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; a figure only with --output.")
+@ablation_options
 def command(
     role_map: Path,
     images: tuple[Path, ...],
@@ -49,8 +52,10 @@ def command(
 
     The parts are exact: with CLS's own they sum to the head's contribution.
     """
+    from headroles.ablation import current_ablation
     from headroles.attend import attend_images, describe, directions_of
     from headroles.attend_plot import attend_figure
+    from headroles.heads import parse_heads
     from headroles.images import open_files
     from headroles.models import load
     from headroles.output import check_free, check_writable
@@ -62,6 +67,10 @@ def command(
         raise click.UsageError("--all draws every Attribute head; leave out --heads and --concept")
     scored = RoleMap.load(role_map)
     chosen = attribute_heads(scored) if every else choose_heads(scored, heads, concept, any_role)
+    cut = current_ablation()
+    gone = parse_heads(cut["heads"], scored.model.layers, scored.model.heads) if cut else ()
+    if {(head.layer, head.head) for head in chosen} & set(gone):
+        raise click.UsageError("a head that --ablate cuts looks nowhere; choose others")
     path = output or (None if as_json else role_map.with_name("attend.png"))
     if path:
         check_suffix(path)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from headroles.cli.ablation import ablation_options
+
 
 @click.command()
 @click.argument("role_map", type=click.Path(path_type=Path), default="headroles-output/role_map.json")
@@ -34,6 +36,7 @@ import click
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
+@ablation_options
 def command(
     role_map: Path,
     concept: str | None,

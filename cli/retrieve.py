@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from headroles.cli.ablation import ablation_options
+
 if TYPE_CHECKING:
     from numpy import ndarray
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
+@ablation_options
 def command(
     role_map: Path,
     query: Path | None,
@@ -74,6 +77,7 @@ def command(
         return
     if query is None or images is None:
         raise click.UsageError("give --query IMAGE and --images FOLDER, or --evaluate")
+    from headroles.ablation import current_ablation
     from headroles.image_index_run import open_index
     from headroles.output import check_free, check_writable
     from headroles.retrieve import find_query, open_query, retrieve
@@ -89,7 +93,11 @@ def command(
         raise click.UsageError(f"query: there is no file {query}; give an image")
     if not query.resolve().is_relative_to(images.resolve()):
         open_query(query)  # A wrong one should say so before a folder is indexed for it.
-    place = index or role_map.parent / f"index-{hashlib.sha256(str(images.resolve()).encode()).hexdigest()[:8]}"
+    cut = current_ablation()
+    if cut and index:
+        raise click.UsageError("--index holds what the whole model says; with --ablate leave it out")
+    key = f"{images.resolve()} {cut}" if cut else str(images.resolve())
+    place = index or role_map.parent / f"index-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
     opened = open_index(
         scored, images, place, model, device, query, precision=precision, rebuild=not no_rebuild, batch=batch,
         workers=workers, say=lambda line: click.echo(line, err=True),

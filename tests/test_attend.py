@@ -170,3 +170,13 @@ def test_pixels_are_shown_as_they_were_before_preprocessing(clip_folder):
     picture = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
     shown = restore(processor(Image.fromarray(picture)), processor)
     np.testing.assert_allclose(shown, picture / 255, atol=1e-5)
+
+
+def test_other_heads_can_be_cut_but_not_the_ones_that_are_asked_for(run, role_map, color_folder):
+    image = color_folder / "val" / "red" / "0.png"
+    arguments = ("attend", role_map, "--image", image, "--heads", "L2.H1", "--text", "a red item", "--json")
+    whole = run(*arguments)
+    cut = run(*arguments, "--ablate", "L1.*", "--ablate-mode", "zero")
+    assert whole[0] == cut[0] == 0 and whole[1] != cut[1]
+    code, out, errors = run(*arguments, "--ablate", "L2.*", "--ablate-mode", "zero")
+    assert (code, out) == (2, "") and "looks nowhere" in errors
