@@ -2,9 +2,9 @@
 
 import dataclasses
 import hashlib
-import multiprocessing
 import os
 import socket
+import subprocess
 import sys
 from functools import partial
 from importlib import resources
@@ -247,56 +247,46 @@ def run(monkeypatch, capsys):
     return call
 
 
-def _run_as(rank: int, ranks: int, port: int, log, arguments: tuple) -> None:
-    """The command line in one process of several, as a launcher would have started it."""
-    from accelerate import PartialState
-    from accelerate.state import AcceleratorState
-
-    torch.set_num_threads(1)  # a forked process must not wait for its parent's threads
-    AcceleratorState._reset_state(reset_partial_state=True)
-    PartialState._reset_state()
-    if ranks > 1:
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": ranks, "RANK": rank, "LOCAL_RANK": rank}
-        os.environ.update({name: str(value) for name, value in place.items()})
-    with open(f"{log}.out", "w") as sys.stdout, open(f"{log}.err", "w") as sys.stderr:
-        sys.argv = ["headroles", *map(str, arguments)]
-        try:
-            cli.main()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-
-
 @pytest.fixture
 def start(tmp_path_factory):
-    """Starts the command line in forked processes that form a group: start(2, "score", ...) -> (processes, finish);
-    finish() waits and gives (exit code, stdout, stderr) of each. What still runs when the test ends is killed.
+    """Starts the command line in processes that form a group, as a launcher does, one thread each:
+    start(2, "score", ...) -> (processes, finish); finish() waits and gives (exit code, stdout, stderr) of each. What
+    still runs when the test ends is killed. This process has one thread meanwhile: bytes depend on their number.
     """
-    started, fork = [], multiprocessing.get_context("fork")
+    started, threads = [], torch.get_num_threads()
+    torch.set_num_threads(1)
 
     def call(ranks: int, *arguments):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        folder = tmp_path_factory.mktemp("group")
-        group = [
-            fork.Process(target=_run_as, args=(rank, ranks, port, folder / str(rank), arguments))
-            for rank in range(ranks)
-        ]
-        for process in group:
-            process.start()
+        folder, group = tmp_path_factory.mktemp("group"), []
+        for rank in range(ranks):
+            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": ranks, "RANK": rank}
+            place = {**place, "LOCAL_RANK": rank} if ranks > 1 else {}
+            settings = {"OMP_NUM_THREADS": "1", **{name: str(value) for name, value in place.items()}}
+            with (folder / f"{rank}.out").open("w") as out, (folder / f"{rank}.err").open("w") as err:
+                group.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "headroles", *map(str, arguments)],
+                        env={**os.environ, **settings},
+                        stdout=out,
+                        stderr=err,
+                    )
+                )
         started.extend(group)
 
         def finish() -> list[tuple[int, str, str]]:
             for process in group:
-                process.join(60)
+                process.wait(60)
             texts = [[(folder / f"{rank}.{end}").read_text() for end in ("out", "err")] for rank in range(ranks)]
-            return [(process.exitcode, *text) for process, text in zip(group, texts, strict=True)]
+            return [(process.returncode, *text) for process, text in zip(group, texts, strict=True)]
 
         return group, finish
 
     yield call
+    torch.set_num_threads(threads)
     for process in started:
-        if process.is_alive():
+        if process.poll() is None:
             process.kill()
-            process.join()
+            process.wait()

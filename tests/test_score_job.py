@@ -101,10 +101,10 @@ def test_killed_and_resumed_equals_never_killed(start, job, tmp_path, processes)
     out = tmp_path / "killed"
     group, finish = start(processes, *own, "--output", out)
     states = [PassState(out, process=number, processes=processes).path for number in range(processes)]
-    while group[-1].is_alive() and not states[-1].exists():
+    while group[-1].poll() is None and not states[-1].exists():
         time.sleep(0.001)
     group[-1].kill()
-    group[-1].join()
+    group[-1].wait()
     for process in group:
         process.kill()  # as a launcher does when one has died
     finish()

@@ -63,7 +63,7 @@ def test_block_multiplicities_weigh_images(model):
     sums = Sums.of(moments_of(model, pixels, codes), np.array([2.0, 1, 1, 1]))
     again = Sums.of(moments_of(model, torch.cat([pixels, pixels[[0, 4]]]), torch.cat([codes, codes[[0, 4]]])))
     for name in ("first", "pairs", "value_first", "square"):
-        np.testing.assert_allclose(getattr(sums, name), getattr(again, name), rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(getattr(sums, name), getattr(again, name), rtol=1e-5, atol=1e-7)
 
 
 def test_moments_that_do_not_belong_together_and_damaged_files_are_refused(model, make_clip, tokenizer, tmp_path):
