@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import headroles
-from headroles.adapt.checkpoint import Checkpoint, write_tensors
+from headroles.adapt.checkpoint import Checkpoint
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.dear import Dear
 from headroles.adapt.metrics import Measure, to_csv, to_json, to_table
@@ -25,6 +25,7 @@ from headroles.errors import InputError
 from headroles.files import write_text
 from headroles.models import load
 from headroles.role_map import RoleMap
+from headroles.tensor_file import write_tensors
 
 FORMAT, SCHEMA_VERSION = "headroles-adapter", 1
 CONFIG, WEIGHTS, ROLE_MAP, CARD = "adapter_config.json", "adapter_model.safetensors", "role_map.json", "README.md"
@@ -125,7 +126,6 @@ def save_adapter(
     history: Sequence[EpochRecord] = (),
 ) -> None:
     """Write the folder, each file in one step, and then let go of the training's checkpoint."""
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / METRICS).unlink(missing_ok=True)
     write_tensors(folder / WEIGHTS, dear.state_dict(), {"format": "pt"})
     more = {"history": [dataclasses.asdict(record) for record in history], "trainable": dear.trainable_summary()}

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files import write_bytes, write_text
+from headroles.files import write_text
 from headroles.role_map import RoleMap
+from headroles.tensor_file import write_tensors
 
 FOLDER = "unfinished"
 """Below the adapter's folder, from the first moment of a training until its results are written."""
@@ -108,12 +108,6 @@ def difference(old: Any, new: Any, name: str = "settings") -> tuple[str, Any, An
                 return found
         return None
     return None if old == new else (name, old, new)
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file in one step."""
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, save(whole, dict(metadata)))
 
 
 def _plain(settings: Mapping[str, Any]) -> Any:

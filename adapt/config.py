@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
+from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 
 MASKS = ("role", "open", "layer", "random", "inverted")
@@ -50,15 +51,6 @@ class _Settings:
                 object.__setattr__(self, name, tuple(value))
             if not _fits(getattr(self, name), kind):
                 raise InputError(f"{name} must be {_WORDS[kind]}, got {value!r}")
-
-    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
-        if getattr(self, name) not in choices:
-            raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-
-    def _check_least(self, least: float, *names: str) -> None:
-        for name in names:
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
     def _check_above_zero(self, *names: str) -> None:
         for name in names:
@@ -102,12 +94,11 @@ class DearConfig(_Settings):
 
     def __post_init__(self) -> None:
         self._check_types()
-        self._check_choice("mask", MASKS)
-        self._check_choice("fusion", FUSIONS)
-        self._check_least(0, "mask_seed", "text_tokens", "lambda_image", "lambda_text", "lambda_fusion")
+        check_choices(self, mask=MASKS, fusion=FUSIONS)
+        check_least(self, mask_seed=0, text_tokens=0, lambda_image=0, lambda_text=0, lambda_fusion=0)
         self._check_above_zero("token_std")
         if self.layer is not None:
-            self._check_least(0, "layer")
+            check_least(self, layer=0)
         if not 0 <= self.beta <= 1:
             raise InputError(f"beta must be between 0 and 1, got {self.beta}")
         if not 0 < self.alpha_cls < 1:
@@ -145,9 +136,8 @@ class TrainConfig(_Settings):
 
     def __post_init__(self) -> None:
         self._check_types()
-        self._check_choice("precision", PRECISIONS)
-        self._check_least(1, "epochs", "batch")
-        self._check_least(0, "weight_decay", "warmup_epochs", "warmup_lr", "cache_views", "seed")
+        check_choices(self, precision=PRECISIONS)
+        check_least(self, epochs=1, batch=1, weight_decay=0, warmup_epochs=0, warmup_lr=0, cache_views=0, seed=0)
         self._check_above_zero("lr")
         if self.warmup_epochs >= self.epochs:
             raise InputError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from headroles.adapt.splits import SPLIT_NAMES, Row, make_task
 from headroles.adapt.task import Task
 from headroles.errors import InputError
 from headroles.images import list_images
+from headroles.tables import open_table
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -51,13 +51,9 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def read_csv(path: Path, template: str | None = None) -> Task:
     """Columns path (relative to the file's folder, or absolute) and label (the class name), perhaps split."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            _check_columns(path, reader.fieldnames or ())
-            rows = [_csv_row(path, reader.line_num, line) for line in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"task: cannot read {path} ({error}); expected UTF-8 text with commas") from error
+    with open_table(path, "task") as reader:
+        _check_columns(path, reader.fieldnames or ())
+        rows = [_csv_row(path, reader.line_num, line) for line in reader]
     return make_task(str(path), rows, template)
 
 

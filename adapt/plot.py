@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from headroles.adapt.adapter import CONFIG, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.masks import build_masks, masked_kinds
 from headroles.errors import InputError
-from headroles.plot import COLORS, GREY, INK, check_suffix, figure_style, write_figure
+from headroles.plot import COLORS, GREY, INK, check_suffix, figure_style, write_kinds
 from headroles.role_map import RoleMap
 
 KINDS = ("curves", "mask", "fusion")
@@ -135,12 +135,7 @@ def plot_adapter(folder: str | os.PathLike, kind: str, path: str | os.PathLike) 
     check_suffix(path)
     runs = read_runs(folder)
     draw = {"curves": curves_figure, "mask": mask_figure, "fusion": fusion_figure}
-    kinds = KINDS if kind == "all" else (kind,)
-    paths = [path.with_stem(f"{path.stem}-{each}") for each in kinds] if kind == "all" else [path]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for each, target in zip(kinds, paths, strict=True):
-        write_figure(draw[each](runs), target)
-    return paths
+    return write_kinds(draw, runs, kind, path)
 
 
 def _page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figure:

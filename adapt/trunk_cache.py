@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from headroles.adapt.checkpoint import write_tensors
 from headroles.adapt.config import TrainConfig
 from headroles.adapt.dear import Dear, TextTrunk
 from headroles.adapt.processes import share
 from headroles.adapt.tasks import Task, TaskImages
+from headroles.tensor_file import write_tensors
 
 _CHUNK = 64
 """Images of one file."""
@@ -90,7 +90,6 @@ class Trunks:
         count = len(self.task.train)
         chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
         paths = [self.folder / f"{view}-{number}.safetensors" for number in range(len(chunks))]
-        self.folder.mkdir(parents=True, exist_ok=True)
         lacking = [item for item in share(list(zip(paths, chunks, strict=True))) if not item[0].is_file()]
         for (path, _), part in zip(lacking, self._fresh(view, [chunk for _, chunk in lacking]), strict=True):
             write_tensors(path, part, {})

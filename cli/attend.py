@@ -58,7 +58,7 @@ def command(
     from headroles.heads import parse_heads
     from headroles.images import open_files
     from headroles.models import load
-    from headroles.output import check_free, check_writable
+    from headroles.output import check_free
     from headroles.plot import check_suffix, write_figure
     from headroles.role_heads import attribute_heads, check_model, choose_heads
     from headroles.role_map import RoleMap
@@ -81,8 +81,6 @@ def command(
     texts, directions = directions_of(clip, chosen, text)
     found = attend_images(clip, open_files(images, clip.processor), chosen, directions, batch)
     if path:
-        check_writable(path.parent)
-        path.parent.mkdir(parents=True, exist_ok=True)
         quantity = "attention" if attention else "contribution"
         write_figure(attend_figure(found, chosen, texts, clip.processor, quantity, own_scales), path)
     if as_json:

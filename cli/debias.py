@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from headroles.cli.ablation import ablation_options
+from headroles.cli.running import running_options
 
 
 @click.command()
@@ -33,9 +34,7 @@ from headroles.cli.ablation import ablation_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace the file of --learn.")
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
+@running_options
 @ablation_options
 def command(
     role_map: Path,
@@ -81,6 +80,8 @@ def command(
         raise click.UsageError(f"learn: the file must end in .json, got {learn.name}")
     if learn and not overwrite:
         check_free(learn)
+    if learn:
+        check_writable(learn.parent)
     weights = HeadWeights.load(head_weights) if head_weights else None
     clip = load(model or scored.model.name, device)
     check_model(scored, clip)
@@ -92,8 +93,6 @@ def command(
     else:
         found = debias(bench, [(head.layer, head.head) for head in chosen])
     if learn:
-        check_writable(learn.parent)
-        learn.parent.mkdir(parents=True, exist_ok=True)
         weights.save(learn)
     if as_json:
         import dataclasses

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from headroles.cli.ablation import ablation_options, note_ablation
+from headroles.cli.running import running_options
 
 
 @click.command()
@@ -15,9 +16,7 @@ from headroles.cli.ablation import ablation_options, note_ablation
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
 @click.option("--protocol", help="Default: the adapter's own for its own task; others are tested on all classes.")
 @click.option("--model", help="Where the base model is, if it has moved.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
+@running_options
 @click.option("--json", "as_json", is_flag=True, help="Print all rows, also per class, as JSON.")
 @ablation_options
 def command(

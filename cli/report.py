@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from headroles.cli.running import running_options
+
 
 @click.command()
 @click.argument("role_map", type=click.Path(path_type=Path), default="headroles-output/role_map.json")
@@ -22,9 +24,7 @@ import click
 @click.option("--count", type=click.IntRange(min=2), default=500, show_default=True, help="Images to look through.")
 @click.option("--seed", default=0, show_default=True, help="Seed of scenes and queries.")
 @click.option("--model", help="Name, folder or hub id, if images are shown; default: the role map's.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
+@running_options
 @click.option("--output", type=click.Path(path_type=Path), help="File, .html; default: report.html beside ROLE_MAP.")
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists.")
 def command(

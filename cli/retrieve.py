@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from headroles.cli.ablation import ablation_options
+from headroles.cli.running import running_options
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 @click.option("--count", type=click.IntRange(min=2), help="With --evaluate: images; default: 2000 scenes, or all.")
 @click.option("--seed", default=0, show_default=True, help="With --evaluate: of scenes and resamples.")
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
+@running_options
 @ablation_options
 def command(
     role_map: Path,
@@ -89,6 +88,7 @@ def command(
         check_suffix(output)
         if not overwrite:
             check_free(output)
+        check_writable(output.parent)
     if not query.is_file():
         raise click.UsageError(f"query: there is no file {query}; give an image")
     if not query.resolve().is_relative_to(images.resolve()):
@@ -107,8 +107,6 @@ def command(
         from headroles.plot import write_figure
         from headroles.retrieve_plot import contact_sheet
 
-        check_writable(output.parent)
-        output.parent.mkdir(parents=True, exist_ok=True)
         write_figure(contact_sheet(found, query, images, title), output)
     if as_json:
         import dataclasses

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from headroles.cli.ablation import ablation_options
+from headroles.cli.running import running_options
 
 if TYPE_CHECKING:
     from headroles.validation import Validation
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
 @click.option("--draws", type=int, help="Matched random sets a concept; default: 100.")
 @click.option("--bootstraps", type=int, help="Resamples of image blocks; default: 1000.")
 @click.option("--seed", default=1, show_default=True, help="Of scenes, random sets and resamples.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Images a forward.")
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
+@running_options
 @click.option("--output", type=click.Path(path_type=Path), help="Folder; default: that of the role map.")
 @click.option("--overwrite", is_flag=True, help="Replace a validation that is already in the output folder.")
 @ablation_options
@@ -58,14 +57,14 @@ def command(
     from headroles.role_map import RoleMap
     from headroles.validate_run import FILES, open_run, write_validation
 
-    RoleMap.load(role_map)  # A wrong one should say so first.
+    scored = RoleMap.load(role_map)
     output = output or role_map.parent
     if not overwrite:
         check_free(*(output / name for name in FILES))
     if settings["concepts"]:
         settings["concepts"] = split_names(settings["concepts"])
     given = {name: value for name, value in settings.items() if value is not None}
-    run = open_run(role_map, model, images, count, given, template, device)
+    run = open_run(scored, model, images, count, given, template, device)
     label = f"{run.images.name} -> {run.model.model_name}"
     with results_folder(output), click.progressbar(length=len(run.images), label=label) as bar:
         validation = run.validate(batch=batch, workers=workers, progress=lambda done, _: bar.update(done - bar.pos))

@@ -14,6 +14,7 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from headroles.ablate import EFFECTS, ablating
+from headroles.checks import check_choices
 from headroles.errors import InputError
 from headroles.grouped_images import GroupedImages, check_splits
 from headroles.head_reference import HeadReference
@@ -50,9 +51,7 @@ class DebiasConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, choices in (("classifier", CLASSIFIERS), ("effect", EFFECTS)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        check_choices(self, classifier=CLASSIFIERS, effect=EFFECTS)
         if not 0 <= self.scale <= 1:
             raise InputError(f"scale must be in 0..1, got {self.scale}")
         if self.effect == "total" and self.scale != 0:

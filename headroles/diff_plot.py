@@ -83,6 +83,5 @@ def plot_diff(found: RoleMapDiff, path: str | os.PathLike) -> Path:
     """Write the figure to `path` (.png, .svg or .pdf); the same maps give the same bytes."""
     path = Path(path)
     check_suffix(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_figure(diff_figure(found), path)
     return path

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
+from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.probes import ProbeBank
 
@@ -63,12 +64,10 @@ class DiscoveryConfig:
     """A cluster takes a core concept's name from this cosine to its seed words on."""
 
     def __post_init__(self) -> None:
-        if self.noise not in NOISE:
-            raise InputError(f"noise must be one of {', '.join(NOISE)}, got {self.noise!r}")
-        if self.min_cluster_size is not None and self.min_cluster_size < 2:
-            raise InputError(f"min_cluster_size must be at least 2, got {self.min_cluster_size}")
-        if self.min_samples < 1:
-            raise InputError(f"min_samples must be at least 1, got {self.min_samples}")
+        check_choices(self, noise=NOISE)
+        if self.min_cluster_size is not None:
+            check_least(self, min_cluster_size=2)
+        check_least(self, min_samples=1)
 
     def cluster_size(self, texts: int) -> int:
         """`min_cluster_size`, or what it is by default for so many texts."""

@@ -5,7 +5,6 @@ A group is a class with a group value, such as "boat, sand". The training split 
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from torch.utils.data import Dataset
 
 from headroles.errors import InputError
 from headroles.images import ImageFiles, Images, Preprocess
+from headroles.tables import open_table
 
 SPLITS = ("train", "val", "test")
 
@@ -117,12 +117,8 @@ def _planted(text: str, preprocess: Preprocess, seed: int) -> GroupedImages:
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text)
-            rows, columns = list(reader), reader.fieldnames or ()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"task: cannot read {path} ({error}); expected UTF-8 text with commas") from error
+    with open_table(path, "task") as reader:
+        rows, columns = list(reader), reader.fieldnames or ()
     lacking = [column for column in ("path", "class", "group") if column not in columns]
     if lacking or not rows:
         what = ", ".join(lacking) or "rows"

@@ -5,7 +5,6 @@ An image has at most one value of each concept; -1 (`ABSENT`) where a concept do
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy import ndarray
 from headroles.errors import InputError
 from headroles.images import ImageFiles, Preprocess, ShapesImages, find_images
 from headroles.prompts import write_prompts
+from headroles.tables import open_table
 
 ABSENT = -1
 TEMPLATE = "a photo of {}."
@@ -121,11 +121,8 @@ def _folder_rows(folder: Path) -> list[tuple[Path, dict[str, str]]]:
 
 
 def _csv_rows(file: Path) -> list[tuple[Path, dict[str, str]]]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            lines = list(csv.DictReader(text))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"images: cannot read {file} ({error}); expected UTF-8 text with commas") from error
+    with open_table(file, "images") as reader:
+        lines = list(reader)
     if not lines or "path" not in lines[0] or len(lines[0]) < 2:
         raise InputError(f"images: {file} needs a column path and one column a concept; the images are unlabelled")
     rows = []

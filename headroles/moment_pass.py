@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -17,6 +18,21 @@ from headroles.moments import HeadMoments, observe
 from headroles.pass_state import Seen
 from headroles.precision import check_precision
 from headroles.sources.stream import StreamedImages
+
+if TYPE_CHECKING:
+    from headroles.value_moments import ValueMoments
+
+
+def describe_forward(moments: HeadMoments | ValueMoments, precision: str) -> dict[str, Any]:
+    """All of the forward and its sums that a pass depends on, as plain values."""
+    return record_ablation(
+        {
+            "weights": moments.weights_hash,
+            "layers": list(moments.layers),
+            "blocks": len(moments.count),
+            "precision": precision,
+        }
+    )
 
 
 def fold_moments(
@@ -37,14 +53,7 @@ def fold_moments(
     check_precision(model.device, precision)
     moments = HeadMoments.empty(model, layers, blocks)
     forward = FittingForward(partial(observe, model, layers=layers, precision=precision), fit)
-    settings = record_ablation(
-        {
-            "weights": moments.weights_hash,
-            "layers": list(layers),
-            "blocks": len(moments.count),
-            "precision": precision,
-        }
-    )
+    settings = describe_forward(moments, precision)
 
     def fold(number: Int[Tensor, "image"], pixels: Float[Tensor, "image 3 height width"]) -> None:
         moments.update(forward(pixels), number % len(moments.count))

@@ -71,7 +71,6 @@ class PassState:
 
     def save(self, sums: Mapping[str, Tensor], seen: Seen, settings: Mapping[str, Any]) -> None:
         """Replace the state in one step."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         note = {"seen": json.dumps(dataclasses.asdict(seen)), "settings": json.dumps(settings)}
         write_tensors(self.path, sums, note)
 

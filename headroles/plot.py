@@ -10,12 +10,12 @@ import math
 import os
 import textwrap
 from bisect import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import matplotlib.style
 import numpy as np
@@ -34,6 +34,7 @@ from headroles.errors import InputError
 from headroles.files import replacing
 from headroles.role_map import HeadRole, RoleMap
 
+T = TypeVar("T")
 KINDS = ("entropy", "concepts", "texts")
 """The figures that `plot` can write."""
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -271,10 +272,14 @@ def plot(role_map: RoleMap, kind: str, path: str | os.PathLike, heads: Sequence[
     if heads is not None and kind in ("entropy", "concepts"):
         raise InputError(f"heads can be chosen for texts only, got kind {kind!r}, which shows every head")
     draw = {"entropy": entropy_figure, "concepts": concepts_figure, "texts": lambda of: texts_figure(of, heads)}
-    kinds = KINDS if kind == "all" else (kind,)
+    return write_kinds(draw, role_map, kind, path)
+
+
+def write_kinds(draw: Mapping[str, Callable[[T], Figure]], of: T, kind: str, path: Path) -> list[Path]:
+    """Write the figure of `kind` to `path`, or, for "all", every one with its kind in the name; all are drawn first."""
+    kinds = list(draw) if kind == "all" else [kind]
     paths = [path.with_stem(f"{path.stem}-{each}") for each in kinds] if kind == "all" else [path]
-    figures = [draw[each](role_map) for each in kinds]
-    path.parent.mkdir(parents=True, exist_ok=True)
+    figures = [draw[each](of) for each in kinds]
     for figure, target in zip(figures, paths, strict=True):
         write_figure(figure, target)
     return paths

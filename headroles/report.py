@@ -118,9 +118,7 @@ class Report:
         """Write the page; an existing file is replaced in one step; missing folders are made."""
         path = Path(path)
         check_page(path, overwrite=True)
-        page = self.to_html()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, page)
+        write_text(path, self.to_html())
 
 
 def check_page(path: Path, overwrite: bool) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from headroles.ablation import record_ablation
+from headroles.checks import check_bounds, check_choices, check_least
 from headroles.concepts import (
     WEIGHTS,
     concept_distribution,
@@ -73,15 +74,9 @@ class ScoreConfig:
     """Matrix products of the images' forward in fp32 ("no"), "bf16" or "fp16"; sums are float64 always."""
 
     def __post_init__(self) -> None:
-        choices = {"selection": SELECTIONS, "weights": WEIGHTS, "roles_by": RULES, "precision": PRECISIONS}
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise InputError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        for name, least in (("seed", 0), ("texts_per_head", 1), ("permutations", 1), ("bootstraps", 1), ("blocks", 2)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not 0 <= self.low <= self.high <= 1:
-            raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {self.low} and {self.high}")
+        check_choices(self, selection=SELECTIONS, weights=WEIGHTS, roles_by=RULES, precision=PRECISIONS)
+        check_least(self, seed=0, texts_per_head=1, permutations=1, bootstraps=1, blocks=2)
+        check_bounds(self)
 
 
 def score(

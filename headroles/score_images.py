@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from headroles.ablation import record_ablation
+from headroles.checks import check_bounds, check_choices, check_least
 from headroles.concepts import concept_entropy, q_values
 from headroles.errors import InputError
 from headroles.explained import SHARES, Sums, effects, p_values, value_parts
@@ -67,16 +68,9 @@ class ImageScoreConfig:
     """Matrix products of the images' forward in fp32 ("no"), "bf16" or "fp16"; sums are float64 always."""
 
     def __post_init__(self) -> None:
-        for name, choices in (("shares", SHARES), ("roles_by", RULES), ("precision", PRECISIONS)):
-            if getattr(self, name) not in choices:
-                raise InputError(
-                    f"{name} must be one of {', '.join(choices)} with image probes, got {getattr(self, name)!r}"
-                )
-        for name, least in (("seed", 0), ("values_per_head", 0), ("bootstraps", 1), ("blocks", 2)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not 0 <= self.low <= self.high <= 1:
-            raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {self.low} and {self.high}")
+        check_choices(self, " with image probes", shares=SHARES, roles_by=RULES, precision=PRECISIONS)
+        check_least(self, seed=0, values_per_head=0, bootstraps=1, blocks=2)
+        check_bounds(self)
         if not 0 < self.level < 1:
             raise InputError(f"level must be between 0 and 1, got {self.level}")
 

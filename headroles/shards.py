@@ -61,7 +61,6 @@ def shard_name(shard: int, shards: int) -> str:
 
 def save_shard(info: ShardInfo, moments: HeadMoments, folder: Path) -> Path:
     """Write a file of the shard, which is a file of moments too, and say where."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{shard_name(info.shard, info.shards)}.safetensors"
     moments.save(path, {"shard_format": FORMAT, "shard": json.dumps(dataclasses.asdict(info))})
     return path

@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 
 from headroles.ablate import EFFECTS, MODES
 from headroles.ablation import record_ablation
+from headroles.checks import check_choices, check_least
 from headroles.effects import EffectSums, HeadRecord, HeadSet, Progress, direct_effects, total_effects
 from headroles.errors import InputError
 from headroles.head_reference import HeadReference
@@ -49,12 +50,8 @@ class ValidateConfig:
     """Labelled concepts to use; None: all."""
 
     def __post_init__(self) -> None:
-        for name, choices in (("effect", EFFECTS), ("mode", MODES)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        for name, least in (("draws", 20), ("blocks", 2), ("bootstraps", 20), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        check_choices(self, effect=EFFECTS, mode=MODES)
+        check_least(self, draws=20, blocks=2, bootstraps=20, seed=0)
 
 
 def validate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ class ValidateRun:
 
 
 def open_run(
-    role_map: str | os.PathLike,
+    role_map: RoleMap,
     model: str | None = None,
     images: str | None = None,
     count: int | None = None,
@@ -42,28 +41,27 @@ def open_run(
     template: str | None = None,
     device: str = "auto",
 ) -> ValidateRun:
-    """Load a role map, its model (or the one given by name) and images as `open_labelled` takes them.
+    """Load the model of a role map (or the one given by name) and images as `open_labelled` takes them.
 
     `images`: None for rendered scenes with the bundled model. `settings` are fields of ValidateConfig. Raises
     InputError where scenes would be those that were scored.
     """
     config = ValidateConfig(**(settings or {}))
-    loaded = RoleMap.load(role_map)
-    name = model or loaded.model.name
+    name = model or role_map.model.name
     if images is None and name != "shapes":
         raise InputError(
             "images: this model needs labelled ones, a folder CONCEPT/VALUE/ or a CSV file with a column path and one "
             "column a concept; give --images"
         )
     source = images or "shapes"
-    if source == loaded.images.source == "shapes" and config.seed == loaded.settings.get("seed"):
+    if source == role_map.images.source == "shapes" and config.seed == role_map.settings.get("seed"):
         raise InputError(f"seed: {config.seed} is that of the scenes that were scored; give another --seed")
     if source != "shapes" and not Path(source).exists():
-        open_labelled(source, None)  # A wrong place should say so before a large model is loaded.
+        open_labelled(source, None)  # A wrong place should say so before a large model is role_map.
     clip = load(name, device)
     labelled = open_labelled(source, clip.processor, count, config.seed, template or TEMPLATE)
-    check_fit(loaded, clip, choose_concepts(labelled, config.concepts))
-    return ValidateRun(clip, loaded, labelled, config)
+    check_fit(role_map, clip, choose_concepts(labelled, config.concepts))
+    return ValidateRun(clip, role_map, labelled, config)
 
 
 def write_validation(validation: Validation, folder: Path) -> None:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from headroles.errors import InputError
-from headroles.plot import GREY, INK, MARKERS, check_suffix, figure_style, role_keys, write_figure
+from headroles.plot import GREY, INK, MARKERS, check_suffix, figure_style, role_keys, write_kinds
 from headroles.validation import Validation
 
 KINDS = ("matrix", "selectivity")
@@ -93,12 +93,7 @@ def plot_validation(validation: Validation, kind: str, path: str | os.PathLike) 
         raise InputError(f"kind must be one of {', '.join(KINDS)}, all for a validation, got {kind!r}")
     check_suffix(path)
     draw = {"matrix": matrix_figure, "selectivity": selectivity_figure}
-    kinds = KINDS if kind == "all" else (kind,)
-    paths = [path.with_stem(f"{path.stem}-{each}") for each in kinds] if kind == "all" else [path]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for each, target in zip(kinds, paths, strict=True):
-        write_figure(draw[each](validation), target)
-    return paths
+    return write_kinds(draw, validation, kind, path)
 
 
 def _page(validation: Validation, heading: str, size: tuple[float, float]) -> Figure:

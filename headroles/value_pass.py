@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from headroles.ablation import record_ablation
 from headroles.hooked_clip import HookedCLIP
 from headroles.image_pass import PassOptions, Progress, run_pass
 from headroles.labelled_images import LabelledImages
 from headroles.memory_fit import FittingForward
+from headroles.moment_pass import describe_forward
 from headroles.moments import observe
 from headroles.pass_state import Seen
 from headroles.precision import check_precision
@@ -42,12 +42,7 @@ def fold_values(
     coordinates, codes = span_coordinates(model, layers), torch.from_numpy(labelled.codes)
     forward = FittingForward(partial(observe, model, layers=layers, precision=precision), fit)
     labels = hashlib.sha256(repr(concepts).encode() + labelled.codes.tobytes()).hexdigest()
-    settings = record_ablation(
-        {
-            **{"weights": moments.weights_hash, "layers": list(layers), "blocks": blocks, "precision": precision},
-            "labels": labels,
-        }
-    )
+    settings = {**describe_forward(moments, precision), "labels": labels}
 
     def fold(number: Int[Tensor, "image"], pixels: Float[Tensor, "image 3 height width"]) -> None:
         moments.update(coordinates(forward(pixels)), codes[number], number % blocks)

@@ -60,14 +60,6 @@ class Clip(Family):
         vision = self.model.vision_model
         return vision.pre_layrnorm(vision.embeddings(pixel_values))
 
-    def encode_texts(
-        self, input_ids: Int[Tensor, "text token"], attention_mask: Int[Tensor, "text token"] | None
-    ) -> Float[Tensor, "text embed"]:
-        return self.model.get_text_features(input_ids=input_ids, attention_mask=attention_mask).pooler_output
-
-    def start_texts(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
-        return self.model.text_model.embeddings(input_ids=input_ids)
-
     def text_mask(self, tokens: int) -> Float[Tensor, "query key"]:
         """Causal: a token may look at itself and earlier ones."""
         mask = torch.full((tokens, tokens), -torch.inf, dtype=self.model.dtype, device=self.model.device)

@@ -72,12 +72,12 @@ class Family:
     def encode_texts(
         self, input_ids: Int[Tensor, "text token"], attention_mask: Int[Tensor, "text token"] | None
     ) -> Float[Tensor, "text embed"]:
-        """Embeddings, not normalised."""
-        raise NotImplementedError
+        """Embeddings, not normalised, as transformers' models of both towers give them."""
+        return self.model.get_text_features(input_ids=input_ids, attention_mask=attention_mask).pooler_output
 
     def start_texts(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
         """The residual stream before layer 0."""
-        raise NotImplementedError
+        return self.model.text_model.embeddings(input_ids=input_ids)
 
     def text_mask(self, tokens: int) -> Float[Tensor, "query key"]:
         """0 where a text token may look, -inf elsewhere."""

@@ -61,14 +61,6 @@ class Siglip(Family):
     def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
         return self._vision.embeddings(pixel_values)
 
-    def encode_texts(
-        self, input_ids: Int[Tensor, "text token"], attention_mask: Int[Tensor, "text token"] | None
-    ) -> Float[Tensor, "text embed"]:
-        return self.model.get_text_features(input_ids=input_ids, attention_mask=attention_mask).pooler_output
-
-    def start_texts(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
-        return self.model.text_model.embeddings(input_ids=input_ids)
-
     def text_mask(self, tokens: int) -> Float[Tensor, "query key"]:
         """All zero: every token looks at all."""
         return torch.zeros(tokens, tokens, dtype=self.model.dtype, device=self.model.device)

@@ -9,16 +9,14 @@ from pathlib import Path
 from headroles.errors import InputError
 from headroles.images import spread
 from headroles.packed_paths import PackedNames, PackedPaths
+from headroles.tables import open_table
 
 
 def read_paths(file: Path, column: str | None = None, count: int | None = None) -> PackedPaths:
     """The files of a column (default: path), relative to the CSV file's folder or absolute, in the file's order."""
     column = column or "path"
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            names = PackedNames(_cells(file, csv.DictReader(text), column))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"images: cannot read {file} ({error}); expected UTF-8 text with commas") from error
+    with open_table(file, "images") as reader:
+        names = PackedNames(_cells(file, reader, column))
     if not names:
         raise InputError(f"images: {file} lists no image; expected a line an image below the column names")
     return PackedPaths(file.parent, (names[number] for number in spread(count, len(names))))
