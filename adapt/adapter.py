@@ -16,16 +16,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import headroles
-from headroles.adapt.checkpoint import Checkpoint
 from headroles.adapt.config import DearConfig, TrainConfig
-from headroles.adapt.dear import Dear
+from headroles.adapt.methods.dear import Dear
 from headroles.adapt.metrics import Measure, to_csv, to_json, to_table
-from headroles.adapt.train import EpochRecord
+from headroles.adapt.training.checkpoint import Checkpoint
+from headroles.adapt.training.train import EpochRecord
 from headroles.errors import InputError
-from headroles.files import write_text
-from headroles.models import load
-from headroles.role_map import RoleMap
-from headroles.tensor_file import write_tensors
+from headroles.files.tensors import write_tensors
+from headroles.files.whole import write_text
+from headroles.models.load import load
+from headroles.roles.role_map import RoleMap
 
 FORMAT, SCHEMA_VERSION = "headroles-adapter", 1
 CONFIG, WEIGHTS, ROLE_MAP, CARD = "adapter_config.json", "adapter_model.safetensors", "role_map.json", "README.md"
@@ -74,7 +74,7 @@ class AdapterInfo:
     role_map_sha256: str
     """Of the file role_map.json."""
     ablation: Mapping[str, Any] | None = None
-    """Heads that were cut while training and testing, as `headroles.ablation.Ablation`; None for none."""
+    """Heads that were cut while training and testing, as `headroles.heads.ablation.Ablation`; None for none."""
     headroles_version: str = headroles.__version__
     """What wrote the adapter."""
     peft_type: str = "DEAR"

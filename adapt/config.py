@@ -16,13 +16,13 @@ from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 
 MASKS = ("role", "open", "layer", "random", "inverted")
-"""How head roles become attention masks; see `headroles.adapt.masks.vary_kinds`."""
+"""How head roles become attention masks; see `headroles.adapt.methods.masks.vary_kinds`."""
 FUSIONS = ("learned", "fixed", "cls")
 """How the logits of CLS and attributes are weighed."""
 PRECISIONS = ("no", "bf16", "fp16")
 """Accelerate's words for mixed precision."""
 ISOLATED, OPEN = "isolated", "open"
-"""The kinds of heads that are no core concept's; see `headroles.adapt.masks.head_kinds`."""
+"""The kinds of heads that are no core concept's; see `headroles.adapt.methods.masks.head_kinds`."""
 
 
 class _Settings:

@@ -27,9 +27,9 @@ import torch
 from headroles import HookedCLIP, ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
 from headroles.adapt import Dear, DearConfig, Task, TrainConfig, fit, open_task
 from headroles.adapt.config import MASKS
+from headroles.adapt.data.tasks import Example, TaskImages
 from headroles.adapt.metrics import harmonic_mean, interval
-from headroles.adapt.tasks import Example, TaskImages
-from headroles.score import score
+from headroles.roles.score import score
 from headroles.shapes import CONCEPTS
 from headroles.shapes.tasks import RETENTION
 from headroles.shapes.tasks import TASKS as SHAPES_TASKS

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from headroles import HookedCLIP
     from headroles.adapt import Dear
-    from headroles.adapt.task import Task
-    from headroles.role_map import RoleMap
+    from headroles.adapt.data.task import Task
+    from headroles.roles.role_map import RoleMap
 
 FIGURES = ("memory", "time")
 CONTEXT = 77
@@ -181,8 +181,8 @@ def shared_loss(dear: Dear, load: Load) -> Callable[[], Tensor]:
 def cached_loss(dear: Dear, load: Load, folder: Path) -> Callable[[], Tensor]:
     """As with `cache_views`: trunks and frozen embeddings come from files, and reading them is part of a step."""
     from headroles.adapt.config import TrainConfig
-    from headroles.adapt.processes import open_accelerator
-    from headroles.adapt.trunk_cache import Trunks
+    from headroles.adapt.training.processes import open_accelerator
+    from headroles.adapt.training.trunk_cache import Trunks
 
     config, accelerator = TrainConfig(batch=load.batch, cache_views=1), open_accelerator(dear.device)
     trunks = Trunks(dear, draw_task(load, folder), config, accelerator, folder / "views", workers=0)
@@ -207,8 +207,8 @@ def draw_task(load: Load, folder: Path) -> Task:
     import numpy as np
     from PIL import Image
 
-    from headroles.adapt.examples import Example
-    from headroles.adapt.task import Task
+    from headroles.adapt.data.examples import Example
+    from headroles.adapt.data.task import Task
 
     rng, paths = np.random.default_rng(SEED), [folder / f"{number}.png" for number in range(load.batch)]
     for path in paths:
@@ -233,7 +233,7 @@ def stepping(method: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None
 
 def alternate_roles(model: HookedCLIP) -> RoleMap:
     """A role map made by hand: the roles of `HEADS` in turn, in all layers."""
-    from headroles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
+    from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
 
     layers, heads = model.visual.layers, model.visual.heads
     concepts = dict.fromkeys(sorted({concept for _, concept in HEADS}), 1)

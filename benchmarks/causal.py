@@ -1,12 +1,13 @@
 """Which definition of Concept Entropy predicts best what cutting a head costs?
 
 On labelled scenes that no scoring saw, every head of the bundled model is cut alone and every concept's loss of margin
-is measured (`headroles.effects`), in units of what an average head costs that concept: a distribution over concepts,
-and a selectivity, that no text had a part in. For every combination of TextSpan's selection, text centring, weights and
-prior correction this prints how well the text-based map predicts it: the rank correlation of entropy and selectivity,
-the share of heads whose dominant concept is the one that loses most, and the overlap of the two distributions, each
-with a 95% bootstrap interval over heads and blocks of scenes of its difference to the default. Then the same for the
-rules of roles: how many Attribute heads are causally right, and how many of those that one concept rules are found.
+is measured (`headroles.causal.effects`), in units of what an average head costs that concept: a distribution over
+concepts, and a selectivity, that no text had a part in. For every combination of TextSpan's selection, text centring,
+weights and prior correction this prints how well the text-based map predicts it: the rank correlation of entropy and
+selectivity, the share of heads whose dominant concept is the one that loses most, and the overlap of the two
+distributions, each with a 95% bootstrap interval over heads and blocks of scenes of its difference to the default. Then
+the same for the rules of roles: how many Attribute heads are causally right, and how many of those that one concept
+rules are found.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from headroles import ProbeBank, ScoreConfig, ShapesImages, load
-from headroles.effects import HeadRecord, direct_effects, total_effects
-from headroles.head_reference import HeadReference
-from headroles.hooked_clip import HookedCLIP
-from headroles.labelled_images import open_labelled
-from headroles.layers import resolve_layers
-from headroles.margins import ValueTexts
-from headroles.role_map import ROLES, ImagesInfo, RoleMap
-from headroles.score import collect_moments, explain
-from headroles.validate import selectivities
+from headroles.causal.effects import HeadRecord, direct_effects, total_effects
+from headroles.causal.margins import ValueTexts
+from headroles.causal.validate import selectivities
+from headroles.heads.reference import HeadReference
+from headroles.images.labelled import open_labelled
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.layers import resolve_layers
+from headroles.roles.role_map import ROLES, ImagesInfo, RoleMap
+from headroles.roles.score import collect_moments, explain
 
 _SEED = 77
 """Of the labelled scenes; scoring uses seed 0."""

@@ -14,16 +14,16 @@ import click
 import numpy as np
 
 from headroles import ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
-from headroles.cue_bench import CueBench, DebiasConfig
-from headroles.debias import debias, debias_by_weights
-from headroles.grouped_images import open_grouped
-from headroles.head_weights import LearnConfig
-from headroles.hooked_clip import HookedCLIP
-from headroles.role_heads import choose_heads
-from headroles.score import score
+from headroles.heads.weights import LearnConfig
+from headroles.images.grouped import open_grouped
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.role_heads import choose_heads
+from headroles.roles.score import score
 from headroles.shapes.compositions import ITEMS
 from headroles.shapes.cues import CueTask
 from headroles.shapes.world import CONCEPTS
+from headroles.uses.cue_bench import CueBench, DebiasConfig
+from headroles.uses.debias import debias, debias_by_weights
 
 ZERO_SHOT = ("zero-shot", "zero-shot concept")
 WAYS = (*ZERO_SHOT, "before", "attribute", "random for attribute", "concept", "random for concept", "learned")

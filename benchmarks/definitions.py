@@ -20,13 +20,13 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from headroles import ProbeBank, ScoreConfig, ShapesImages, load
-from headroles.concepts import concept_entropy
-from headroles.explained import Sums, effects
-from headroles.hooked_clip import HookedCLIP
-from headroles.labelled_images import open_labelled
-from headroles.role_map import ROLES, ImagesInfo, RoleMap
-from headroles.score import collect_moments, explain
-from headroles.score_images import ImageScoreConfig, collect_values
+from headroles.images.labelled import open_labelled
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.concepts import concept_entropy
+from headroles.roles.explained import Sums, effects
+from headroles.roles.role_map import ROLES, ImagesInfo, RoleMap
+from headroles.roles.score import collect_moments, explain
+from headroles.roles.score_images import ImageScoreConfig, collect_values
 from headroles.shapes import NAMES
 
 _SEED = 77

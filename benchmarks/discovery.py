@@ -9,8 +9,8 @@ from __future__ import annotations
 import click
 
 from headroles import ProbeBank
-from headroles.discovery import DiscoveryConfig, discover, load_encoder
-from headroles.probes import BUNDLED
+from headroles.roles.discovery import DiscoveryConfig, discover, load_encoder
+from headroles.roles.probes import BUNDLED
 
 
 @click.command()

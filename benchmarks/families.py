@@ -52,7 +52,7 @@ def build_model(name: str) -> HookedCLIP:
     )
 
     from headroles import HookedCLIP
-    from headroles.shapes.clip import build_tokenizer
+    from headroles.bundled.clip import build_tokenizer
 
     torch.manual_seed(0)
     if name == "DINOv2-B/14":
@@ -101,9 +101,9 @@ def measure_scoring(name: str, images: int, batch: int, layers: str, threads: in
     import torch
 
     from headroles import HeadMoments, ProbeBank, ScoreConfig
-    from headroles.layers import resolve_layers
-    from headroles.moments import observe
-    from headroles.score import pick_texts
+    from headroles.heads.moments import observe
+    from headroles.models.layers import resolve_layers
+    from headroles.roles.score import pick_texts
 
     torch.set_num_threads(threads)
     model, config = build_model(name), ScoreConfig(layers=layers)

@@ -13,10 +13,10 @@ from dataclasses import replace
 import click
 
 from headroles import load
-from headroles.labelled_images import open_labelled
-from headroles.role_map import ImagesInfo, ModelInfo, RoleMap
-from headroles.score_images import ImageScoreConfig, collect_values, explain_values
-from headroles.shapes.specialists import SPECIALISTS
+from headroles.bundled.specialists import SPECIALISTS
+from headroles.images.labelled import open_labelled
+from headroles.roles.role_map import ImagesInfo, ModelInfo, RoleMap
+from headroles.roles.score_images import ImageScoreConfig, collect_values, explain_values
 
 _LOWS = (0.2, 0.3, 0.4, 0.5, 0.6)
 

@@ -27,8 +27,8 @@ def random_model(name: str, side: int) -> HookedCLIP:
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     from headroles import HookedCLIP
-    from headroles.models import Preprocess
-    from headroles.shapes.clip import build_tokenizer
+    from headroles.bundled.clip import build_tokenizer
+    from headroles.models.load import Preprocess
 
     processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
     return HookedCLIP(random_clip(side), name, build_tokenizer(), Preprocess(processor))
@@ -38,7 +38,7 @@ def random_clip(side: int) -> CLIPModel:
     """OpenAI's ViT-B/16 with random weights, for images of `side` pixels and the shapes world's tokens."""
     from transformers import CLIPConfig, CLIPModel
 
-    from headroles.shapes.clip import build_tokenizer
+    from headroles.bundled.clip import build_tokenizer
 
     marks = {f"{mark}_token_id": getattr(build_tokenizer(), f"{mark}_token_id") for mark in ("bos", "eos", "pad")}
     return CLIPModel(CLIPConfig(vision_config={"image_size": side, "patch_size": 16}, text_config=marks)).eval()

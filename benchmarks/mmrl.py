@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy, normalize
 
 from headroles import HookedCLIP
-from headroles.hooked_clip import Tower
+from headroles.models.hooked_clip import Tower
 
 FIRST = 5
 """Index of the first layer, in both towers, that tokens enter."""

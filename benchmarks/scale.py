@@ -67,8 +67,8 @@ def peak_memory(source: str) -> list[int]:
     import torch
 
     from headroles import ScoreConfig
-    from headroles.score import collect_moments
-    from headroles.score_run import open_run
+    from headroles.jobs.score_run import open_run
+    from headroles.roles.score import collect_moments
 
     torch.set_num_threads(1)
     run = open_run("shapes", source)
@@ -113,7 +113,7 @@ def measure_throughput(images: int, batch: int, repeats: int, threads: int) -> N
     import torch
 
     from headroles import FolderImages, ScoreConfig
-    from headroles.score import collect_moments
+    from headroles.roles.score import collect_moments
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -144,8 +144,8 @@ def measure_throughput(images: int, batch: int, repeats: int, threads: int) -> N
 
 def print_profile(work: Callable[[], object], workers: int) -> None:
     """Where the seconds of one pass go, by the functions that spend them, in the main process."""
-    import headroles.image_pass as image_pass
-    import headroles.moment_pass as moment_pass
+    import headroles.passes.image_pass as image_pass
+    import headroles.passes.moment_pass as moment_pass
     from headroles import HeadMoments
 
     spent: dict[str, float] = {}
@@ -194,7 +194,7 @@ def measure_options(batch: int, repeats: int, threads: int) -> None:
     import torch
 
     from headroles import HookedCLIP
-    from headroles.moments import observe
+    from headroles.heads.moments import observe
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -246,8 +246,8 @@ def measure_images(repeats: int) -> None:
     import torch
 
     from headroles import FolderImages
-    from headroles.images import open_image
-    from headroles.sources.tar import _Index
+    from headroles.images.images import open_image
+    from headroles.images.sources.tar import _Index
 
     torch.set_num_threads(1)
     model = random_model("ViT-B/16", 224)

@@ -53,8 +53,8 @@ def measure_speed(images: int, repeats: int, threads: int) -> None:
     import torch
 
     from headroles import HeadMoments, HookedCLIP
-    from headroles.layers import resolve_layers
-    from headroles.moments import observe
+    from headroles.heads.moments import observe
+    from headroles.models.layers import resolve_layers
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -86,13 +86,13 @@ def measure_textspan(repeats: int, threads: int) -> None:
     import torch
     from torch.nn.functional import normalize
 
-    from headroles.textspan import project_texts, text_span
+    from headroles.roles.textspan import project_texts, text_span
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     texts, bases = normalize(torch.randn(TEXTS, EMBED), dim=-1), torch.randn(HEADS, WIDTH, EMBED)
     covariance = torch.stack([torch.randn(WIDTH, 1000, dtype=torch.float64).cov() for _ in range(HEADS)])[None]
-    # As in `headroles.score.pick_texts`: texts in float32, R and the covariance in float64.
+    # As in `headroles.roles.score.pick_texts`: texts in float32, R and the covariance in float64.
     projected, factor = project_texts(texts, bases, center=True)
     steps = {
         "project": partial(project_texts, texts, bases, center=True),
@@ -131,8 +131,8 @@ def peak_memory(size: str, count: int, threads: int) -> list[int]:
     import torch
 
     from headroles import ProbeBank, ScoreConfig, ShapesImages
-    from headroles.role_map import ImagesInfo
-    from headroles.score import collect_moments, explain
+    from headroles.roles.role_map import ImagesInfo
+    from headroles.roles.score import collect_moments, explain
 
     torch.set_num_threads(threads)
     model, config, peaks = open_model(size), ScoreConfig(), []

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.adapt.config import DearConfig, TrainConfig
-from headroles.cli.ablation import ablation_options
-from headroles.cli.settings import setting
+from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.settings import setting
 
 if TYPE_CHECKING:
-    from headroles.adapt.run import Adapted, Job
-    from headroles.adapt.train import Step
+    from headroles.adapt.jobs.run import Adapted, Job
+    from headroles.adapt.training.train import Step
 
 @click.command()
 @click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
@@ -85,8 +85,8 @@ def command(
     if list_tasks:
         _list_tasks()
         return
-    from headroles.adapt.processes import is_main
-    from headroles.adapt.run import adapt
+    from headroles.adapt.jobs.run import adapt
+    from headroles.adapt.training.processes import is_main
 
     job = _job({name: value for name, value in options.items() if value is not None})
     adapted = adapt(job, output, device=device, workers=workers, resume=resume, overwrite=overwrite, progress=_Bar())
@@ -96,8 +96,8 @@ def command(
 
 def _job(options: dict[str, Any]) -> Job:
     """The job that the options describe."""
-    from headroles.adapt.run import Job
-    from headroles.checkpoints.checkpoint import join_activation
+    from headroles.adapt.jobs.run import Job
+    from headroles.models.checkpoints.checkpoint import join_activation
 
     # One name says it all, so that the adapter's base model can be found again.
     options["model"] = join_activation(options["model"], options.pop("activation", None))
@@ -172,7 +172,7 @@ def _report(adapted: Adapted) -> None:
 
 
 def _list_tasks() -> None:
-    from headroles.adapt.tasks import SHIFTS, TASKS
+    from headroles.adapt.data.tasks import SHIFTS, TASKS
 
     for title, names in (("tasks", TASKS), ("shifts, such as TASK@SHIFT", SHIFTS)):
         click.echo(f"{title}:")

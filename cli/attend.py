@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from headroles.cli.ablation import ablation_options
+from headroles.cli.options.ablation import ablation_options
 
 
 @click.command()
@@ -52,16 +52,16 @@ def command(
 
     The parts are exact: with CLS's own they sum to the head's contribution.
     """
-    from headroles.ablation import current_ablation
-    from headroles.attend import attend_images, describe, directions_of
-    from headroles.attend_plot import attend_figure
-    from headroles.heads import parse_heads
-    from headroles.images import open_files
-    from headroles.models import load
-    from headroles.output import check_free
-    from headroles.plot import check_suffix, write_figure
-    from headroles.role_heads import attribute_heads, check_model, choose_heads
-    from headroles.role_map import RoleMap
+    from headroles.figures.attend import attend_figure
+    from headroles.figures.role_map import check_suffix, write_figure
+    from headroles.heads.ablation import current_ablation
+    from headroles.heads.names import parse_heads
+    from headroles.images.images import open_files
+    from headroles.jobs.output import check_free
+    from headroles.models.load import load
+    from headroles.roles.role_heads import attribute_heads, check_model, choose_heads
+    from headroles.roles.role_map import RoleMap
+    from headroles.uses.attend import attend_images, describe, directions_of
 
     if every and (heads or concept):
         raise click.UsageError("--all draws every Attribute head; leave out --heads and --concept")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from headroles.cli.ablation import ablation_options
-from headroles.cli.running import running_options
+from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.running import running_options
 
 
 @click.command()
@@ -61,14 +61,14 @@ def command(
     Class vectors come from the training images, which may be biased, or from prompts. The same is done with matched
     random heads. With --learn the heads' factors are learned on the val images instead, groups balanced.
     """
-    from headroles.cue_bench import CueBench, DebiasConfig
-    from headroles.debias import debias, debias_by_weights, to_text
-    from headroles.grouped_images import open_grouped
-    from headroles.head_weights import HeadWeights, LearnConfig
-    from headroles.models import load
-    from headroles.output import check_free, check_writable
-    from headroles.role_heads import check_model, choose_heads
-    from headroles.role_map import RoleMap
+    from headroles.heads.weights import HeadWeights, LearnConfig
+    from headroles.images.grouped import open_grouped
+    from headroles.jobs.output import check_free, check_writable
+    from headroles.models.load import load
+    from headroles.roles.role_heads import check_model, choose_heads
+    from headroles.roles.role_map import RoleMap
+    from headroles.uses.cue_bench import CueBench, DebiasConfig
+    from headroles.uses.debias import debias, debias_by_weights, to_text
 
     if sum(map(bool, (concept or heads, head_weights, learn))) != 1:
         raise click.UsageError("give one of --concept or --heads, --head-weights, --learn")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from headroles.diff import RoleMapDiff
+    from headroles.roles.diff import RoleMapDiff
 
 
 @click.command()
@@ -27,12 +27,12 @@ def command(a: Path, b: Path, output: Path | None, overwrite: bool, as_json: boo
     A and B are role maps, or folders of `headroles score`, of models with as many layers and heads: two checkpoints,
     two banks, two seeds, or text and image probes of one model. Intervals are 95%, from resampling heads.
     """
-    from headroles.diff import compare
-    from headroles.output import check_free
-    from headroles.role_map import RoleMap
+    from headroles.jobs.output import check_free
+    from headroles.roles.diff import compare
+    from headroles.roles.role_map import RoleMap
 
     if output:
-        from headroles.plot import check_suffix
+        from headroles.figures.role_map import check_suffix
 
         check_suffix(output)
         if not overwrite:
@@ -40,7 +40,7 @@ def command(a: Path, b: Path, output: Path | None, overwrite: bool, as_json: boo
     maps = [RoleMap.load(path / "role_map.json" if path.is_dir() else path) for path in (a, b)]
     found = compare(*maps, bootstraps, seed)
     if output:
-        from headroles.diff_plot import plot_diff
+        from headroles.figures.diff import plot_diff
 
         plot_diff(found, output)
     if as_json:

@@ -18,7 +18,7 @@ def command(model: str, images: str, activation: str | None, device: str, batch:
     MODEL is a name of `headroles models`, a folder, a weights file or a hub id. Exits with 1 where the parts of
     embeddings do not sum to the embeddings.
     """
-    from headroles.doctor import examine
+    from headroles.diagnosis.doctor import examine
 
     found = examine(model, images, device=device, activation=activation, batch=batch)
     click.echo(found.to_json() if as_json else found.to_text(), nl=not as_json)

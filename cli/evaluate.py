@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from headroles.cli.ablation import ablation_options, note_ablation
-from headroles.cli.running import running_options
+from headroles.cli.options.ablation import ablation_options, note_ablation
+from headroles.cli.options.running import running_options
 
 
 @click.command()
@@ -32,9 +32,9 @@ def command(
 ) -> None:
     """Test an adapter beside the frozen CLIP: on its own task, as in its metrics.json, or on any other, zero-shot."""
     from headroles.adapt.adapter import AdapterInfo
-    from headroles.adapt.evaluate import evaluate_adapter
     from headroles.adapt.metrics import to_json, to_table
-    from headroles.adapt.processes import is_main, join
+    from headroles.adapt.results.evaluate import evaluate_adapter
+    from headroles.adapt.training.processes import is_main, join
     from headroles.cli.adapt import split_names
 
     note_ablation(AdapterInfo.load(adapter).ablation)

@@ -24,6 +24,6 @@ def command(shards: tuple[Path, ...], output: Path, **given: object) -> None:
     settings; the role map equals that of one run over all images.
     """
     from headroles.cli.score import report
-    from headroles.score_job import merge_job
+    from headroles.jobs.score_job import merge_job
 
     report(merge_job(shards, output, **given), output)

@@ -22,9 +22,9 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
     RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights), or the
     validation.json of a role map (what cutting heads costs, concept by concept).
     """
+    from headroles.causal.validation import is_validation
     from headroles.errors import InputError
-    from headroles.output import check_free
-    from headroles.validation import is_validation
+    from headroles.jobs.output import check_free
 
     if (result / "role_map.json").is_file() and not (result / "adapter_config.json").is_file():
         result = result / "role_map.json"
@@ -35,17 +35,17 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
     if heads and (is_adapter or is_validated):
         raise click.UsageError("--heads chooses heads of a role map's texts; this is none")
     if is_adapter:
-        from headroles.adapt.plot import KINDS, plot_adapter
+        from headroles.adapt.results.plot import KINDS, plot_adapter
 
         default = result / "adapter.png"
     elif is_validated:
-        from headroles.validation import Validation
-        from headroles.validation_plot import KINDS, plot_validation
+        from headroles.causal.validation import Validation
+        from headroles.figures.validation import KINDS, plot_validation
 
         default = result.with_name("validation.png")
     else:
-        from headroles.plot import KINDS, plot
-        from headroles.role_map import RoleMap
+        from headroles.figures.role_map import KINDS, plot
+        from headroles.roles.role_map import RoleMap
 
         default = result.with_name("roles.png")
     path = output or (default if kind == "all" else default.with_stem(f"{default.stem}-{kind}"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from headroles.cli.ablation import ablation_options, note_ablation
+from headroles.cli.options.ablation import ablation_options, note_ablation
 
 
 @click.command()
@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Say what is in images, files or folders, with an adapter; the classes may be ones that it never saw."""
     from headroles.adapt.adapter import AdapterInfo, load_adapter
-    from headroles.adapt.predict import predict_images
+    from headroles.adapt.results.predict import predict_images
     from headroles.cli.adapt import split_names
 
     info = AdapterInfo.load(adapter)

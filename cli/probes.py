@@ -6,7 +6,7 @@ import click
 @click.command()
 def command() -> None:
     """List the bundled probe banks; `--probes` also takes a CSV file with columns text,concept."""
-    from headroles.probes import BUNDLED, ProbeBank
+    from headroles.roles.probes import BUNDLED, ProbeBank
 
     for name, note in BUNDLED.items():
         bank = ProbeBank.load(name)

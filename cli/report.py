@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from headroles.cli.running import running_options
+from headroles.cli.options.running import running_options
 
 
 @click.command()
@@ -46,11 +46,11 @@ def command(
     The page needs no network and no other file; it opens from a disk, prints, and can be sent by mail. A folder of
     labelled images (CONCEPT/VALUE/, or a CSV file) also shows how often neighbours share a concept's value.
     """
-    from headroles.adapt.report import read_adaptation
+    from headroles.adapt.results.report import read_adaptation
+    from headroles.causal.validation import Validation
     from headroles.cli.reproduce import command_lines
-    from headroles.report import Report, check_page
-    from headroles.role_map import RoleMap
-    from headroles.validation import Validation
+    from headroles.reports.report import Report, check_page
+    from headroles.roles.role_map import RoleMap
 
     if role_map.is_dir():
         role_map = role_map / "role_map.json"
@@ -62,8 +62,8 @@ def command(
     report = Report(scored, tested, None, adaptations, command_lines(scored, role_map, tested, adaptations))
     source = images or ("shapes" if scored.model.name == "shapes" else "none")
     if source != "none":
-        from headroles.illustrations import illustrate, open_images
-        from headroles.models import load
+        from headroles.models.load import load
+        from headroles.reports.illustrations import illustrate, open_images
 
         clip = load(model or scored.model.name, device)
         found = illustrate(

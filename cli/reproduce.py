@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from headroles.report import Adaptation
-    from headroles.role_map import RoleMap
-    from headroles.validation import Validation
+    from headroles.causal.validation import Validation
+    from headroles.reports.report import Adaptation
+    from headroles.roles.role_map import RoleMap
 
 
 def command_lines(

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from headroles.cli.ablation import ablation_options
-from headroles.cli.running import running_options
+from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.running import running_options
 
 if TYPE_CHECKING:
     from numpy import ndarray
 
-    from headroles.role_map import RoleMap
+    from headroles.roles.role_map import RoleMap
 
 
 @click.command()
@@ -68,7 +68,7 @@ def command(
     The first search writes an index; later ones read no image of the folder. With --evaluate: how many of the first k
     neighbours share the query's value of each concept.
     """
-    from headroles.role_map import RoleMap
+    from headroles.roles.role_map import RoleMap
 
     scored = RoleMap.load(role_map)
     if evaluate:
@@ -76,14 +76,14 @@ def command(
         return
     if query is None or images is None:
         raise click.UsageError("give --query IMAGE and --images FOLDER, or --evaluate")
-    from headroles.ablation import current_ablation
-    from headroles.image_index_run import open_index
-    from headroles.output import check_free, check_writable
-    from headroles.retrieve import find_query, open_query, retrieve
+    from headroles.heads.ablation import current_ablation
+    from headroles.jobs.output import check_free, check_writable
+    from headroles.uses.image_index_run import open_index
+    from headroles.uses.retrieve import find_query, open_query, retrieve
 
     weights, title = _weights(scored, concept, heads, any_role, all_heads)
     if output:
-        from headroles.plot import check_suffix
+        from headroles.figures.role_map import check_suffix
 
         check_suffix(output)
         if not overwrite:
@@ -104,8 +104,8 @@ def command(
     )  # fmt: skip
     found = retrieve(opened.index, find_query(opened.index, query, images, opened.model), weights, top)
     if output:
-        from headroles.plot import write_figure
-        from headroles.retrieve_plot import contact_sheet
+        from headroles.figures.retrieve import contact_sheet
+        from headroles.figures.role_map import write_figure
 
         write_figure(contact_sheet(found, query, images, title), output)
     if as_json:
@@ -125,9 +125,9 @@ def _weights(
     scored: RoleMap, concept: str | None, heads: str | None, any_role: bool, all_heads: bool
 ) -> tuple[ndarray, str]:
     """A weight a scored head, and what to call them."""
-    from headroles.heads import head_list
-    from headroles.retrieve import head_weights
-    from headroles.role_heads import choose_heads, concept_shares
+    from headroles.heads.names import head_list
+    from headroles.roles.role_heads import choose_heads, concept_shares
+    from headroles.uses.retrieve import head_weights
 
     if all_heads:
         if concept is None or heads is not None:
@@ -150,10 +150,10 @@ def _evaluate(
     workers: int,
     as_json: bool,
 ) -> None:
-    from headroles.labelled_images import open_labelled
-    from headroles.models import load
-    from headroles.precision_at_k import precision_rows, to_table
-    from headroles.role_heads import check_model
+    from headroles.images.labelled import open_labelled
+    from headroles.models.load import load
+    from headroles.roles.role_heads import check_model
+    from headroles.uses.precision_at_k import precision_rows, to_table
 
     clip = load(model or scored.model.name, device)
     check_model(scored, clip)

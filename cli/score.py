@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from headroles.cli.ablation import ablation_options
-from headroles.cli.sections import SectionedCommand
+from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.sections import SectionedCommand
 
 if TYPE_CHECKING:
-    from headroles.score_job import Scored
+    from headroles.jobs.score_job import Scored
 
 IMAGES = """
 \b
@@ -156,10 +156,10 @@ def command(output: Path, device: str, resume: bool, overwrite: bool, **given: o
     where concepts were discovered). Without arguments it scores the bundled model on rendered scenes, offline. Under
     `torchrun -m headroles score` the processes share the images.
     """
-    from headroles.checkpoints.checkpoint import join_activation
-    from headroles.cli.reading_bar import ReadingBar
-    from headroles.cli.score_variants import check_placed
-    from headroles.score_job import ScoreJob, run_job
+    from headroles.cli.options.reading_bar import ReadingBar
+    from headroles.cli.options.score_kinds import check_placed
+    from headroles.jobs.score_job import ScoreJob, run_job
+    from headroles.models.checkpoints.checkpoint import join_activation
 
     check_placed(given)
     given["model"] = join_activation(given["model"], given.pop("activation"))
@@ -173,9 +173,9 @@ def _split(given: dict[str, object]) -> dict[str, object]:
     """The options as fields of ScoreJob: those that are settings of the role map go into its `settings`."""
     from dataclasses import fields
 
-    from headroles.discovery import DiscoveryConfig
-    from headroles.score import ScoreConfig
-    from headroles.score_images import ImageScoreConfig
+    from headroles.roles.discovery import DiscoveryConfig
+    from headroles.roles.score import ScoreConfig
+    from headroles.roles.score_images import ImageScoreConfig
 
     kinds = {"settings": (ScoreConfig, ImageScoreConfig), "discovery": (DiscoveryConfig,)}
     names = {kind: {field.name for each in configs for field in fields(each)} for kind, configs in kinds.items()}
@@ -188,9 +188,9 @@ def _split(given: dict[str, object]) -> dict[str, object]:
 
 def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None:
     """Roles per layer, the clearest head of every concept, and what to type next; by the main process alone."""
-    from headroles.cli.score_variants import report_variant
-    from headroles.processes import is_main
-    from headroles.role_map import ROLES
+    from headroles.cli.options.score_kinds import report_variant
+    from headroles.passes.processes import is_main
+    from headroles.roles.role_map import ROLES
 
     if not is_main():
         return

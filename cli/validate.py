@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from headroles.cli.ablation import ablation_options
-from headroles.cli.running import running_options
+from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.running import running_options
 
 if TYPE_CHECKING:
-    from headroles.validation import Validation
+    from headroles.causal.validation import Validation
 
 
 @click.command()
@@ -52,10 +52,10 @@ def command(
     what each concept loses, beside matched random heads and Generalization heads. Writes validation.json and
     validation.csv.
     """
+    from headroles.causal.validate_run import FILES, open_run, write_validation
     from headroles.cli.adapt import split_names
-    from headroles.output import check_free, results_folder
-    from headroles.role_map import RoleMap
-    from headroles.validate_run import FILES, open_run, write_validation
+    from headroles.jobs.output import check_free, results_folder
+    from headroles.roles.role_map import RoleMap
 
     scored = RoleMap.load(role_map)
     output = output or role_map.parent
@@ -74,7 +74,7 @@ def command(
 
 def _report(validation: Validation, output: Path) -> None:
     """The matrix, what stands against it, and what to type next."""
-    from headroles.validation import to_table
+    from headroles.causal.validation import to_table
 
     if validation.images.broken:
         names = ", ".join(validation.images.broken[:5]) + (" ..." if len(validation.images.broken) > 5 else "")

@@ -26,16 +26,16 @@ from transformers import (
     ViTModel,
 )
 
+from headroles.causal.validation import Validation
 from headroles.cli import main as cli
-from headroles.hooked_clip import HookedCLIP
-from headroles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
-from headroles.validation import Validation
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
 
 
 @pytest.fixture(scope="session")
 def tokenizer():
     """The bundled model's, from its file: learned anew, its ids (and so all tiny models) would differ run by run."""
-    return AutoTokenizer.from_pretrained(str(resources.files("headroles.shapes") / "model"))
+    return AutoTokenizer.from_pretrained(str(resources.files("headroles.bundled") / "model"))
 
 
 def build_clip(

@@ -1,64 +1,149 @@
-"""Imports run one way, cli -> adapt -> headroles; `score` stands on top of the core, `role_map` stands alone."""
+"""The house: rooms on floors, every import points down, and no room goes round in a circle."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"headroles": "headroles", "adapt": "headroles.adapt", "cli": "headroles.cli"}
 """Source folder -> package."""
-ON_TOP = tuple(f"headroles.{name}" for name in ("score", "score_run", "score_job", "score_discovered", "probe_runs"))
+
+FLOORS = (
+    ("headroles.errors",),
+    ("headroles.checks", "headroles.files", "headroles.shown"),
+    ("headroles.shapes", "headroles.models"),
+    ("headroles.images", "headroles.bundled"),
+    ("headroles.heads",),
+    ("headroles.passes",),
+    ("headroles.roles",),
+    ("headroles.jobs",),
+    ("headroles.causal", "headroles.uses", "headroles.diagnosis"),
+    ("headroles.figures",),
+    ("headroles.reports",),
+    ("headroles.adapt.config", "headroles.adapt.metrics", "headroles.adapt.data"),
+    ("headroles.adapt.methods",),
+    ("headroles.adapt.training",),
+    ("headroles.adapt.adapter",),
+    ("headroles.adapt.results",),
+    ("headroles.adapt.jobs",),
+    ("headroles.cli.options",),
+    ("headroles.cli",),
+)
+"""The rooms from the ground up. A room imports only from itself and from floors below; a lone module is a room too."""
+FACES = ("headroles", "headroles.adapt", "headroles.__main__")
+"""They name all rooms, lazily; nobody is named by them at import."""
+
+
+def modules() -> dict[str, Path]:
+    """Module -> its file; a package is its `__init__`."""
+    found = {}
+    for folder, package in FOLDERS.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join([package, *parts]).removesuffix(".__init__")] = path
+    assert len(found) > 100
+    return found
 
 
 def imports(path: Path) -> set[str]:
-    """Modules of ours that a file names, also inside functions, as dotted names."""
-    found: set[str] = set()
+    """Modules of ours that a file imports, also inside functions, as dotted names: of `from x import y` x and x.y."""
+    named: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
+            named |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
-            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
-    return {name for name in found if name.split(".")[0] in FOLDERS}
+            named |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
+    return {name for name in named if name.split(".")[0] in FOLDERS}
 
 
+def find_room(name: str) -> tuple[int, str] | None:
+    """Floor and room of a dotted name: the longest room that it lies in."""
+    found = [
+        (len(room), floor, room)
+        for floor, rooms in enumerate(FLOORS)
+        for room in rooms
+        if name == room or name.startswith(room + ".")
+    ]
+    return max(found)[1:] if found else None
+
+
+def find_wrong(sources: dict[str, set[str]]) -> list[str]:
+    """Imports that do not point down, as sentences."""
+    wrong = []
+    for module, named in sorted(sources.items()):
+        home = find_room(module)
+        for name in sorted(named):
+            there = find_room(name)
+            if name.split(".")[0] in ("adapt", "cli"):
+                wrong.append(f"{module} imports {name} by its folder's name")
+            elif there and there[1] != home[1] and there[0] >= home[0]:
+                wrong.append(f"{module} imports {name}, which is no floor below")
+    return wrong
+
+
+@pytest.fixture(scope="module")
 def sources() -> dict[str, set[str]]:
-    """Module -> the modules of ours that it imports."""
-    modules = {}
-    for folder, package in FOLDERS.items():
-        for path in (ROOT / folder).rglob("*.py"):
-            modules[".".join([package, *path.relative_to(ROOT / folder).with_suffix("").parts])] = imports(path)
-    assert len(modules) > 30
-    return modules
+    """Module -> names of ours that it imports; all but the faces."""
+    return {module: imports(path) for module, path in modules().items() if module not in FACES}
 
 
-def test_no_arrow_points_back():
-    for module, named in sources().items():
-        home = next(package for package in reversed(FOLDERS.values()) if module.startswith(package + "."))
-        later = list(FOLDERS.values())[list(FOLDERS.values()).index(home) + 1 :]
-        wrong = [name for name in named if name.startswith(tuple(later)) or name.split(".")[0] in ("adapt", "cli")]
-        assert not wrong, f"{module} imports {wrong}"
+def test_every_module_has_a_room(sources):
+    assert [module for module in sources if find_room(module) is None] == []
 
 
-def test_score_is_on_top_and_the_role_map_stands_alone():
-    core = {
-        name: named for name, named in sources().items() if not name.startswith(("headroles.adapt", "headroles.cli"))
+def test_every_arrow_points_down(sources):
+    assert find_wrong(sources) == []
+
+
+def test_an_arrow_that_points_up_is_found(sources):
+    for module, name in (
+        ("headroles.heads.moments", "headroles.roles.score"),
+        ("headroles.models.load", "headroles.adapt.adapter"),
+        ("headroles.causal.validate", "headroles.uses.retrieve"),
+        ("headroles.files.whole", "cli.main"),
+    ):
+        bent = {**sources, module: sources[module] | {name}}
+        assert any(line.startswith(f"{module} imports {name}") for line in find_wrong(bent))
+
+
+def test_no_module_goes_round_in_a_circle(sources):
+    known = set(sources)
+    graph = {module: {name for name in named if name in known and name != module} for module, named in sources.items()}
+    # A package's own __init__ may name its modules, which lie in it.
+    graph = {
+        module: {name for name in named if not module.startswith(name + ".")} for module, named in graph.items()
     }
-    for module, named in core.items():
-        if module not in (*ON_TOP, "headroles.__init__"):
-            assert not named & set(ON_TOP), module
-    assert {name for name in core["headroles.role_map"] if name.count(".")} <= {
-        "headroles.errors",
-        "headroles.errors.InputError",
-        "headroles.files",
-        "headroles.files.write_text",
-    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_no_module_is_long():
+    lines = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in modules().items()}
+    assert {module: count for module, count in lines.items() if count > 300} == {}
+
+
+def test_the_first_look_is_short():
+    entries = [path for path in (ROOT / "headroles").iterdir() if path.name != "__pycache__"]
+    assert sum(path.is_dir() for path in entries) <= 16
+    assert sum(path.is_file() for path in entries) <= 6
+
+
+def test_every_package_is_installed():
+    listed = (ROOT / "setup.cfg").read_text(encoding="utf-8").partition("packages =")[2].partition("package_dir")[0]
+    packages = {module for module, path in modules().items() if path.name == "__init__.py"}
+    assert set(listed.split()) == packages
 
 
 def test_only_families_and_converters_know_the_modules_of_a_model():
     parts = ("out_proj", "o_proj", "self_attn", "in_proj", "layer_scale", "visual_projection", "vision_model.")
     parts += ("post_layernorm", "pre_layrnorm", "final_layer_norm", "layernorm_before")
-    for path in [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]:
+    for path in modules().values():
         named = {part for part in parts if part in path.read_text(encoding="utf-8")}
         # The trainer builds the modules that it trains, and converters write their tensors.
-        at_home = {"families", "shapes", "checkpoints"} & set(path.parts)
+        at_home = {"families", "bundled", "checkpoints"} & set(path.parts)
         assert at_home or not named, f"{path} names {named}"

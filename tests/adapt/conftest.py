@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from headroles.hooked_clip import HookedCLIP
-from headroles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
 
 CONCEPTS = ("animal", "color", "location", "object", "shape", "texture")
 ROLES = {"mixed": ("mixed", "color"), "general": ("generalization", "object")}

@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from headroles import load
 from headroles.adapt.adapter import CONFIG, FILES, ROLE_MAP, WEIGHTS, AdapterInfo, load_adapter, save_adapter
-from headroles.adapt.checkpoint import FOLDER
 from headroles.adapt.config import DearConfig, TrainConfig
-from headroles.adapt.dear import Dear
+from headroles.adapt.data.tasks import open_task
+from headroles.adapt.methods.dear import Dear
 from headroles.adapt.metrics import Measure, read_measures
-from headroles.adapt.predict import predict_images
-from headroles.adapt.tasks import open_task
-from headroles.adapt.train import digest, fit
+from headroles.adapt.results.predict import predict_images
+from headroles.adapt.training.checkpoint import FOLDER
+from headroles.adapt.training.train import digest, fit
 from headroles.errors import InputError
 
 MEASURES = [Measure(3, "few-shot", "colors", "all", 12, 0.25, 0.75, {"adapted": {"red": 1.0}})]
@@ -231,7 +231,7 @@ def test_it_predicts_classes_named_at_call_time(saved, color_folder):
         assert sum(each.probabilities) == pytest.approx(1)
         assert list(each.probabilities) == sorted(each.probabilities, reverse=True)
     texts = dear.text_trunk(["a photo of a dark tree", "a photo of a house", "a photo of a cup"])
-    from headroles.images import open_image
+    from headroles.images.images import open_image
 
     row = dear.predict(dear.model.processor(open_image(images[0]))[None], texts)[0]
     expected = dict(zip(("dark_tree", "house", "cup"), row.tolist(), strict=True))

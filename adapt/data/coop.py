@@ -1,0 +1,221 @@
+"""The 15 data sets of the few-shot benchmark, in the on-disk layout that CoOp set and all later papers use."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headroles.adapt.data.examples import Example
+from headroles.adapt.data.task import Task
+from headroles.errors import InputError
+from headroles.images.images import list_images
+from headroles.images.prompts import TEMPLATE
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One image file as a layout lists it."""
+
+    path: str
+    """Relative to the data set's image folder."""
+    label: int
+    class_name: str
+
+
+Splits = dict[str, list[Labelled]]
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Where a data set keeps what, below the folder that holds all data sets."""
+
+    folder: str
+    """Its folder."""
+    images: str
+    """What image paths are relative to, below the folder."""
+    read: Callable[[Path, DataSet], Splits]
+    """Lists the images of every split."""
+    listing: str = "classnames.txt"
+    """The file that names classes or splits."""
+    template: str = TEMPLATE
+    """Its prompt."""
+    names: tuple[str, ...] = ()
+    """What papers call it."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Class names of its folders -> the benchmark's, for split files that keep the former."""
+
+
+def open_data_set(name: str, root: Path, template: str | None = None) -> Task:
+    """One of the 15, from the folder that holds them all; no image is opened, only ImageNet's folders are listed."""
+    data_set = find_data_set(name)
+    if data_set is None:
+        raise InputError(f"task: no data set {name}; there are {', '.join(DATA_SETS)}")
+    folder = root / data_set.folder
+    if not (folder / data_set.images).is_dir():
+        raise InputError(f"task: {name} needs its images in {folder / data_set.images}; there is no such folder")
+    return _make_task(data_set, folder, data_set.read(folder, data_set), template)
+
+
+def find_data_set(name: str) -> DataSet | None:
+    """The data set that has this folder's name, or this name in papers, however it is written."""
+    plain = _plain(name)
+    return next((d for d in DATA_SETS.values() if plain in map(_plain, (d.folder, *d.names))), None)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _make_task(data_set: DataSet, folder: Path, splits: Splits, template: str | None) -> Task:
+    """Labels become 0 ... n - 1 in their own order."""
+    names: dict[int, str] = {}
+    for entry in (entry for part in splits.values() for entry in part):
+        if names.setdefault(entry.label, entry.class_name) != entry.class_name:
+            raise InputError(
+                f"task: label {entry.label} of {folder / data_set.listing} names both {names[entry.label]!r} and "
+                f"{entry.class_name!r}; get the file again"
+            )
+    order = {label: number for number, label in enumerate(sorted(names))}
+    root = str(folder / data_set.images)
+    parts = {
+        split: tuple(Example(os.path.join(root, e.path), order[e.label], e.path) for e in splits.get(split, ()))
+        for split in ("train", "val", "test")
+    }
+    classes = tuple(data_set.renamed.get(names[label], names[label]).replace("_", " ") for label in order)
+    return Task(data_set.folder, classes, template or data_set.template, **parts)
+
+
+def _read_split(folder: Path, data_set: DataSet) -> Splits:
+    """split_zhou_*.json: {"train", "val", "test"}: [[relative path, label, class name], ...]."""
+    path = folder / data_set.listing
+    try:
+        raw: Any = json.loads(_read(path))
+        return {
+            split: [Labelled(str(place), int(label), str(name)) for place, label, name in raw[split]]
+            for split in ("train", "val", "test")
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"task: {path} is no split file ({type(error).__name__}: {error}); get it again") from error
+
+
+def _read_aircraft(folder: Path, data_set: DataSet) -> Splits:
+    """images_variant_{train,val,test}.txt: image number, space, variant; variants.txt orders the labels."""
+    variants = _read(folder / data_set.listing).splitlines()
+    labels = {variant.strip(): label for label, variant in enumerate(variants) if variant.strip()}
+    splits: Splits = {}
+    for split in ("train", "val", "test"):
+        path = folder / f"images_variant_{split}.txt"
+        splits[split] = []
+        for line in filter(str.strip, _read(path).splitlines()):
+            number, _, variant = line.strip().partition(" ")
+            if variant not in labels:
+                raise InputError(f"task: {path} names variant {variant!r}, which {data_set.listing} lacks")
+            splits[split].append(Labelled(f"{number}.jpg", labels[variant], variant))
+    return splits
+
+
+def _read_imagenet(folder: Path, data_set: DataSet) -> Splits:
+    """Files of images/train in sorted order, and images/val as test; there is no validation split, as in CoOp."""
+    train, test = (_read_synsets(folder, data_set, split) for split in ("train", "val"))
+    if {entry.class_name for entry in train} != {entry.class_name for entry in test}:
+        raise InputError(f"task: {folder / data_set.images} has other classes in train than in val; get both whole")
+    return {"train": train, "test": test}
+
+
+def _read_shift(folder: Path, data_set: DataSet) -> Splits:
+    return {"test": _read_synsets(folder, data_set)}
+
+
+def _read_synsets(folder: Path, data_set: DataSet, split: str = "") -> list[Labelled]:
+    """A folder a synset, such as n01440764; labels in sorted order of those there are, names from classnames.txt."""
+    names = _read_class_names(folder / data_set.listing)
+    root = folder / data_set.images
+    entries = []
+    for label, synset in enumerate(_list_folders(root / split)):
+        if synset not in names:
+            raise InputError(f"task: {folder / data_set.listing} does not name {root / split / synset}; get it again")
+        entries += _list_entries(root, root / split / synset, label, names[synset])
+    return entries
+
+
+def _read_numbered(folder: Path, data_set: DataSet) -> Splits:
+    """ImageNetV2: a folder a class, named by the class' line in classnames.txt, from 0."""
+    names = list(_read_class_names(folder / data_set.listing).values())
+    root = folder / data_set.images
+    entries = []
+    for place in sorted(_list_folders(root), key=lambda name: (len(name), name)):
+        if not place.isdecimal() or int(place) >= len(names):
+            raise InputError(f"task: {root / place} is no class folder; expected 0 to {len(names) - 1}")
+        entries += _list_entries(root, root / place, int(place), names[int(place)])
+    return {"test": entries}
+
+
+def _read_class_names(path: Path) -> dict[str, str]:
+    """Synset -> class name, in the file's order: each line is the synset, a space and the name."""
+    lines = (line.strip().partition(" ") for line in _read(path).splitlines() if line.strip())
+    return {synset: name for synset, _, name in lines}
+
+
+def _list_folders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise InputError(f"task: there is no folder {folder}")
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _list_entries(root: Path, folder: Path, label: int, class_name: str) -> Iterable[Labelled]:
+    start = len(str(root)) + 1
+    return [Labelled(path[start:].replace(os.sep, "/"), label, class_name) for path in list_images(folder)]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"task: cannot read {path} ({error}); put the benchmark's file there") from error
+
+
+_EUROSAT = {
+    "AnnualCrop": "Annual Crop Land", "HerbaceousVegetation": "Herbaceous Vegetation Land",
+    "Highway": "Highway or Road", "Industrial": "Industrial Buildings", "Pasture": "Pasture Land",
+    "PermanentCrop": "Permanent Crop Land", "Residential": "Residential Buildings", "SeaLake": "Sea or Lake",
+}  # fmt: skip
+_CALTECH = {"airplanes": "airplane", "Faces": "face", "Leopards": "leopard", "Motorbikes": "motorbike"}
+_LISTED = [
+    DataSet("imagenet", "images", _read_imagenet, names=("ImageNet",)),
+    DataSet("caltech-101", "101_ObjectCategories", _read_split, "split_zhou_Caltech101.json", renamed=_CALTECH),
+    DataSet(
+        "oxford_pets", "images", _read_split, "split_zhou_OxfordPets.json", "a photo of a {}, a type of pet.", ("Pets",)
+    ),
+    DataSet("stanford_cars", "", _read_split, "split_zhou_StanfordCars.json", names=("Cars",)),
+    DataSet(
+        "oxford_flowers", "jpg", _read_split, "split_zhou_OxfordFlowers.json", "a photo of a {}, a type of flower.",
+        ("Flowers102",),
+    ),
+    DataSet("food-101", "images", _read_split, "split_zhou_Food101.json", "a photo of {}, a type of food.", ("Food",)),
+    DataSet(
+        "fgvc_aircraft", "images", _read_aircraft, "variants.txt", "a photo of a {}, a type of aircraft.", ("Aircraft",)
+    ),
+    DataSet("sun397", "SUN397", _read_split, "split_zhou_SUN397.json"),
+    DataSet(
+        "dtd", "images", _read_split, "split_zhou_DescribableTextures.json", "{} texture.", ("DescribableTextures",)
+    ),
+    DataSet(
+        "eurosat", "2750", _read_split, "split_zhou_EuroSAT.json", "a centered satellite photo of {}.",
+        renamed=_EUROSAT,
+    ),
+    DataSet(
+        "ucf101", "UCF-101-midframes", _read_split, "split_zhou_UCF101.json", "a photo of a person doing {}.", ("UCF",)
+    ),
+    DataSet("imagenetv2", "imagenetv2-matched-frequency-format-val", _read_numbered),
+    DataSet("imagenet-sketch", "images", _read_shift),
+    DataSet("imagenet-adversarial", "imagenet-a", _read_shift, names=("ImageNet-A",)),
+    DataSet("imagenet-rendition", "imagenet-r", _read_shift, names=("ImageNet-R",)),
+]  # fmt: skip
+
+DATA_SETS: dict[str, DataSet] = {data_set.folder: data_set for data_set in _LISTED}
+"""Folder -> data set."""

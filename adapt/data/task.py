@@ -1,0 +1,118 @@
+"""A task: classes, prompts, and images to train, validate and test on; halves and shots as the peers draw them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from headroles.adapt.data.examples import Example, ShapesSource
+from headroles.errors import InputError
+from headroles.images.prompts import check_template, write_prompts
+
+VAL_SHOTS = 4
+"""At most so many validation images a class go with few shots."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Images of named classes in three splits; `train` and `val` are empty in data sets that only test."""
+
+    name: str
+    """How to name it in results."""
+    classes: tuple[str, ...]
+    """Class names by label."""
+    template: str
+    """Prompt with {} for the class name."""
+    train: tuple[Example, ...] = field(repr=False)
+    """Images to train on, or to draw shots from."""
+    val: tuple[Example, ...] = field(repr=False)
+    """Images for choosing settings."""
+    test: tuple[Example, ...] = field(repr=False)
+    """Images for reported figures."""
+    augment: bool = True
+    """Whether cropping and mirroring leave the classes as they are."""
+
+    def __post_init__(self) -> None:
+        check_template(self.template)
+        if not self.classes or not self.test:
+            raise InputError(f"task: {self.name} has no classes or no test images; check what it was read from")
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """One text a class, in label order: the template with the class name, its underscores as spaces."""
+        return write_prompts(self.template, self.classes)
+
+    def halves(self) -> tuple[Task, Task]:
+        """Base and novel: the first ceil(n / 2) classes and the rest, each relabelled from 0.
+
+        Shots are drawn over all classes first (`few_shot`), as CoOp does, so that a seed's base and few-shot
+        training images agree.
+        """
+        if len(self.classes) < 2:
+            raise InputError(f"task: {self.name} has one class; base and novel halves need at least two")
+        middle = math.ceil(len(self.classes) / 2)
+        return self._keep(range(middle), "base"), self._keep(range(middle, len(self.classes)), "novel")
+
+    def few_shot(self, shots: int, seed: int) -> Task:
+        """`shots` training images a class and min(shots, 4) validation images (all where there are fewer).
+
+        CoOp's protocol: one stream of Python's `random` from `seed`; `random.sample` per class in the order in which
+        the classes first appear, training images first. Raises InputError where a class has fewer training images.
+        """
+        if shots < 1:
+            raise InputError(f"shots: expected at least 1, got {shots}")
+        self._check_shots(shots)
+        rng = random.Random(seed)
+        train = _sample(self.train, shots, rng)
+        return dataclasses.replace(self, train=train, val=_sample(self.val, min(shots, VAL_SHOTS), rng))
+
+    def shifted(self, shift: str) -> Task:
+        """The same pictures under a domain shift, in all splits; built-in tasks only."""
+        from headroles.shapes.tasks import find_task
+
+        source = self.test[0].source
+        if not isinstance(source, ShapesSource):
+            raise InputError(f"task: {self.name} cannot be shifted by {shift}; only shapes tasks can")
+        find_task(source.task, shift)
+        splits = {split: tuple(_shift(e, shift) for e in getattr(self, split)) for split in ("train", "val", "test")}
+        return dataclasses.replace(self, name=f"{self.name}@{shift}", **splits)
+
+    def _check_shots(self, shots: int) -> None:
+        if not self.train:
+            raise InputError(f"task: {self.name} has no training images; it only tests, train on another task")
+        counts = Counter(example.label for example in self.train)
+        least = min(range(len(self.classes)), key=lambda label: counts[label])
+        if counts[least] < shots:
+            has = "1 training image" if counts[least] == 1 else f"{counts[least]} training images"
+            raise InputError(
+                f"shots: class {self.classes[least]!r} of {self.name} has {has}, {shots} were asked for; "
+                f"give --shots {counts[least]} or fewer, or add images"
+            )
+
+    def _keep(self, labels: range, half: str) -> Task:
+        splits = {
+            split: tuple(
+                dataclasses.replace(example, label=example.label - labels.start)
+                for example in getattr(self, split)
+                if example.label in labels
+            )
+            for split in ("train", "val", "test")
+        }
+        name, classes = f"{self.name}-{half}", self.classes[labels.start : labels.stop]
+        return dataclasses.replace(self, name=name, classes=classes, **splits)
+
+
+def _sample(examples: Sequence[Example], shots: int, rng: random.Random) -> tuple[Example, ...]:
+    groups: dict[int, list[Example]] = defaultdict(list)
+    for example in examples:
+        groups[example.label].append(example)
+    drawn = [group if len(group) < shots else rng.sample(group, shots) for group in groups.values()]
+    return tuple(example for group in drawn for example in group)
+
+
+def _shift(example: Example, shift: str) -> Example:
+    return dataclasses.replace(example, source=dataclasses.replace(example.source, shift=shift))

@@ -1,0 +1,1 @@
+"""One command's run: role map, seeds, evaluation, files."""

@@ -1,0 +1,1 @@
+"""What an adapter is worth: evaluation, prediction, figures."""

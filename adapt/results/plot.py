@@ -1,0 +1,166 @@
+"""Figures of an adapter folder: its training's curves, its masks, its fusion weights; all seeds of a job in one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from headroles.adapt.adapter import CONFIG, METRICS, ROLE_MAP, AdapterInfo
+from headroles.adapt.methods.masks import build_masks, masked_kinds
+from headroles.errors import InputError
+from headroles.figures.role_map import COLORS, GREY, INK, check_suffix, figure_style, write_kinds
+from headroles.roles.role_map import RoleMap
+
+KINDS = ("curves", "mask", "fusion")
+"""The figures that `plot_adapter` can write."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed's adapter."""
+
+    folder: Path
+    """Where it is."""
+    info: AdapterInfo
+    """Its settings."""
+    history: tuple[Mapping[str, Any], ...]
+    """Its training, epoch by epoch: the fields of `headroles.adapt.training.train.EpochRecord`."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the logits are fused from: "cls", then the attributes."""
+        return ("cls", *self.info.attributes)
+
+
+def read_runs(folder: str | os.PathLike) -> list[Run]:
+    """The adapter in a folder, or those of its seed-N folders."""
+    folder = Path(folder)
+    folders = [folder] if (folder / CONFIG).is_file() else [path.parent for path in folder.glob(f"seed-*/{CONFIG}")]
+    if not folders:
+        raise InputError(f"adapter: {folder} is no adapter folder (no {CONFIG}); make one: headroles adapt")
+    runs = [Run(each, AdapterInfo.load(each), _read_history(each / METRICS)) for each in folders]
+    return sorted(runs, key=lambda run: run.info.seed)
+
+
+def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
+    try:
+        history = tuple(json.loads(path.read_text(encoding="utf-8"))["history"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"adapter: {path} cannot be read ({error}); copy the whole folder") from error
+    if not history:
+        raise InputError(f"adapter: {path} has no history of a training; adapt again")
+    return history
+
+
+def curves_figure(runs: Sequence[Run]) -> Figure:
+    """Loss and its parts, training accuracy and fusion weights over epochs; one line a seed."""
+    with figure_style():
+        figure = _page(runs, "Training", (10.5, 3.0))
+        losses, accuracy, alpha = figure.subplots(1, 3)
+        for run in runs:
+            epochs = [record["epoch"] for record in run.history]
+            _lines(losses, epochs, [{"all": record["loss"], **record["losses"]} for record in run.history])
+            _lines(alpha, epochs, [{name: record["alpha"][name] for name in run.parts} for record in run.history])
+            accuracy.plot(epochs, [100 * record["accuracy"] for record in run.history], color=COLORS[0], marker=".")
+        for axes in (losses, accuracy, alpha):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        losses.set(ylabel="loss (weighted parts)", xlabel="epoch")
+        accuracy.set(ylabel="training accuracy, %", xlabel="epoch", ylim=(0, 101))
+        alpha.set(ylabel="fusion weight", xlabel="epoch", ylim=(0, 1))
+        for axes in (losses, alpha):
+            _legend(axes)
+        sns.despine(figure)
+    return figure
+
+
+def mask_figure(runs: Sequence[Run]) -> Figure:
+    """Which heads let which attribute tokens exchange with CLS and patches, layer by layer, as trained."""
+    run = runs[0]
+    role_map = RoleMap.load(run.folder / ROLE_MAP)
+    layers = range(run.info.layer, role_map.model.layers)
+    variant = run.info.dear.mask, run.info.dear.mask_seed
+    masks = build_masks(role_map, layers, run.info.attributes, 1, *variant)
+    kinds = masked_kinds(role_map, layers, run.info.attributes, *variant)
+    with figure_style():
+        size = (1.0 + len(layers) * (1.0 + 0.25 * len(run.info.attributes)), 1.3 + 0.2 * role_map.model.heads)
+        heading = f"Attribute tokens that exchange with CLS and patches, mask {run.info.dear.mask}"
+        figure = _page(runs[:1], heading, size)
+        for axes, layer in zip(figure.subplots(1, len(layers), squeeze=False)[0], layers, strict=True):
+            opened = np.ones((role_map.model.heads, len(run.info.attributes)))
+            if layer in masks:
+                opened = (masks[layer][:, 0, 2:] == 0).numpy()
+            colors = {"cmap": ListedColormap(["#EEEEEE", COLORS[0]]), "vmin": 0, "vmax": 1, "cbar": False}
+            labels = [f"H{head} {kind}" for head, kind in enumerate(kinds[layer])]
+            sns.heatmap(opened, ax=axes, xticklabels=run.info.attributes, yticklabels=labels, linewidths=0.8, **colors)
+            axes.set_title(f"layer {layer}", loc="left", weight="bold")
+            axes.tick_params(axis="x", rotation=90)
+            axes.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def fusion_figure(runs: Sequence[Run]) -> Figure:
+    """The learned fusion weights: bars are means over seeds, dots are seeds."""
+    names = runs[0].parts
+    weights = np.array([[run.history[-1]["alpha"][name] for name in names] for run in runs])
+    with figure_style():
+        figure = _page(runs, "Weights of CLS and attributes in the logits", (1.5 + 0.7 * len(names), 3.0))
+        axes = figure.subplots()
+        axes.bar(names, weights.mean(0), color=[GREY, *_colors(names[1:])], width=0.7)
+        if len(runs) > 1:
+            axes.plot(np.tile(np.arange(len(names)), len(runs)), weights.ravel(), ".", color=INK)
+        axes.set(ylabel="alpha", ylim=(0, 1))
+        sns.despine(figure)
+    return figure
+
+
+def plot_adapter(folder: str | os.PathLike, kind: str, path: str | os.PathLike) -> list[Path]:
+    """Write the figure of `kind`, one of `KINDS`, to `path` (.png, .svg or .pdf), or all, with the kind in the name.
+
+    Returns the files written. Raises InputError for another kind or suffix, or where there is no adapter.
+    """
+    path = Path(path)
+    if kind not in (*KINDS, "all"):
+        raise InputError(f"kind must be one of {', '.join(KINDS)}, all for an adapter, got {kind!r}")
+    check_suffix(path)
+    runs = read_runs(folder)
+    draw = {"curves": curves_figure, "mask": mask_figure, "fusion": fusion_figure}
+    return write_kinds(draw, runs, kind, path)
+
+
+def _page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figure:
+    """A figure with a heading and a line about the runs."""
+    info = runs[0].info
+    seeds = "seed " if len(runs) == 1 else "seeds "
+    facts = f"{info.base_model_name_or_path}, {info.task}, {seeds}{', '.join(str(run.info.seed) for run in runs)}"
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(f"{heading}\n{facts}", size=9)
+    return figure
+
+
+def _lines(axes: Axes, epochs: Sequence[int], records: Sequence[Mapping[str, float]]) -> None:
+    """One line a name."""
+    names = list(records[0])
+    for name, color in zip(names, [GREY, *_colors(names[1:])], strict=True):
+        axes.plot(epochs, [record[name] for record in records], color=color, label=name, marker=".")
+
+
+def _colors(names: Sequence[str]) -> list[str]:
+    return [COLORS[number % len(COLORS)] for number in range(len(names))]
+
+
+def _legend(axes: Axes) -> None:
+    """One entry a name, also where several seeds have drawn it."""
+    handles, labels = axes.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    axes.legend(unique.values(), unique.keys(), frameon=False, loc="upper left", bbox_to_anchor=(1, 1))

@@ -1,0 +1,114 @@
+"""What a training needs to go on where it was: tensors in safetensors, the rest as JSON in the same file's header."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from headroles.errors import InputError
+from headroles.files.tensors import write_tensors
+from headroles.files.whole import write_text
+from headroles.roles.role_map import RoleMap
+
+FOLDER = "unfinished"
+"""Below the adapter's folder, from the first moment of a training until its results are written."""
+_SETTINGS, _STATE = "settings.json", "checkpoint.safetensors"
+
+
+class Checkpoint:
+    """The folder of an unfinished training. Its files appear whole: a kill leaves the old one or the new one."""
+
+    def __init__(self, output: Path) -> None:
+        self.folder = output / FOLDER
+
+    @property
+    def path(self) -> Path:
+        """The state after the latest whole epoch."""
+        return self.folder / _STATE
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a training was begun here whose results are not written yet."""
+        return (self.folder / _SETTINGS).is_file()
+
+    @property
+    def role_map(self) -> Path:
+        """The role map that the training began with."""
+        return self.folder / "role_map.json"
+
+    def begin(self, settings: Mapping[str, Any], role_map: RoleMap, resume: bool) -> None:
+        """Start afresh, or go on with what is there; then `settings` must be those that it began with."""
+        if resume and self.unfinished:
+            self._compare(json.loads((self.folder / _SETTINGS).read_text(encoding="utf-8")), _plain(settings))
+            return
+        self.remove()
+        self.folder.mkdir(parents=True)
+        role_map.save(self.role_map)
+        write_text(self.folder / _SETTINGS, json.dumps(settings, indent=2, sort_keys=True) + "\n")
+
+    def _compare(self, old: Any, new: Mapping[str, Any]) -> None:
+        found = difference(old, new)
+        if found:
+            raise InputError(
+                f"resume: {self.folder.parent} was begun with {found[0]} {found[1]!r}, got {found[2]!r}; resume with "
+                "the same settings, or start anew with --overwrite or another --output"
+            )
+
+    def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Replace the checkpoint in one step."""
+        write_tensors(self.path, tensors, {"state": json.dumps(state)})
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Tensors and state of the latest epoch; None before the first one is whole."""
+        if not self.path.is_file():
+            return None
+        try:
+            with safe_open(self.path, "pt") as file:
+                state = json.loads(file.metadata()["state"])
+                return {name: file.get_tensor(name).clone() for name in file.keys()}, state  # noqa: SIM118
+        except (SafetensorError, TypeError, KeyError, ValueError) as error:
+            raise InputError(f"resume: {self.path} is damaged ({error}); start anew with --overwrite") from error
+
+    def remove(self) -> None:
+        """Delete the folder, if there is one; the mark of an unfinished training goes first."""
+        (self.folder / _SETTINGS).unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state by `optimizer.<parameter number>.<name>`."""
+    states = optimizer.state_dict()["state"]
+    return {f"optimizer.{row}.{name}": value for row, state in states.items() for name, value in state.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """The opposite of `optimizer_tensors`."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        kind, _, rest = key.partition(".")
+        if kind == "optimizer":
+            row, _, name = rest.partition(".")
+            states.setdefault(int(row), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+
+
+def difference(old: Any, new: Any, name: str = "settings") -> tuple[str, Any, Any] | None:
+    """The first place where two JSON values differ: its name, the old value, the new one; None where there is none."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            found = difference(old.get(key), new.get(key), key)
+            if found:
+                return found
+        return None
+    return None if old == new else (name, old, new)
+
+
+def _plain(settings: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(settings))

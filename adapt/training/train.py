@@ -1,0 +1,228 @@
+"""fit(): train DeAR's tensors on a task. It stops, resumes and repeats exactly."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from headroles.adapt.config import DearConfig, TrainConfig
+from headroles.adapt.data.tasks import Example, Task
+from headroles.adapt.methods.dear import Dear
+from headroles.adapt.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from headroles.adapt.training.processes import add_up_gradients, is_main, on_main, open_accelerator, share
+from headroles.adapt.training.trunk_cache import TrunkBatch, Trunks
+from headroles.errors import InputError
+from headroles.heads.ablation import record_ablation
+from headroles.roles.role_map import RoleMap
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch was like; means over its images."""
+
+    epoch: int
+    """Counted from 1."""
+    loss: float
+    """The whole loss."""
+    losses: Mapping[str, float]
+    """Its weighted parts, by name."""
+    accuracy: float
+    """Share of training images whose class had the highest logit, in [0, 1]."""
+    lr: float
+    """Learning rate of the last step."""
+    alpha: Mapping[str, float]
+    """Fusion weights at the end, "cls" first; they sum to 1."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a training is, for a progress bar."""
+
+    step: int
+    """Steps done, over all epochs."""
+    steps: int
+    """Steps in all."""
+    epoch: int
+    """The epoch that this step belongs to, from 1."""
+    loss: float
+    """Mean over this epoch so far."""
+    accuracy: float
+    """The same, in [0, 1]."""
+    record: EpochRecord | None
+    """The epoch's record, after its last step."""
+
+
+Progress = Callable[[Step], None]
+
+
+def fit(
+    dear: Dear,
+    task: Task,
+    config: TrainConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    workers: int = 0,
+    views: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[EpochRecord, ...]:
+    """Train `dear` on the task's training images and return one record an epoch.
+
+    After every epoch the state is written below `output`/unfinished, where it stays until the adapter is saved.
+    `resume` goes on from there, to the bit-identical result: order and augmentation depend on the seed, the epoch and
+    the image's number alone. Under several processes a batch is shared out, and the gradient is that of the whole.
+    `workers` processes decode images. `views`: where `cache_views` keeps its files, to be shared by trainings on the
+    same images with the same model, layer and seed; by default they go with the unfinished state. Raises InputError
+    where the loss stops being a number, or where `resume` finds a training with other settings.
+    """
+    if not task.train:
+        raise InputError(f"task: {task.name} has no training images; expected at least one a class")
+    training = _Training(dear, task, config, output, workers, views)
+    settings = fingerprint(dear.role_map, task, dear.config, config)
+    on_main(lambda: training.checkpoint.begin(settings, dear.role_map, resume))
+    history = training.restore() if resume else []
+    with torch.random.fork_rng(devices=[dear.device] if dear.device.type == "cuda" else []):
+        for epoch in range(len(history), config.epochs):
+            torch.manual_seed(int(np.random.default_rng([config.seed, epoch, 1]).integers(2**62)))
+            history.append(training.run_epoch(epoch, progress))
+            training.save(history)
+    return tuple(history)
+
+
+def fingerprint(role_map: RoleMap, task: Task, dear: DearConfig, train: TrainConfig) -> dict[str, Any]:
+    """All that a training's result depends on, as plain values; two equal ones give the same adapter."""
+    settings = {
+        "task": task.name,
+        "classes": list(task.classes),
+        "template": task.template,
+        "training images": digest(task.train),
+        "model": role_map.model.weights_hash,
+        "role map": hashlib.sha256(role_map.to_json().encode()).hexdigest(),
+        "dear": dear.to_dict(),
+        "train": train.to_dict(),
+    }
+    return record_ablation(settings)
+
+
+def digest(examples: Sequence[Example]) -> str:
+    """sha256 over which images with which labels, in order."""
+    lines = "\n".join(f"{example.label} {example.key}" for example in examples)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def epoch_order(images: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which an epoch visits the images."""
+    return np.random.default_rng([seed, epoch]).permutation(images)
+
+
+def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """Rate of step `step`, from 0: `warmup_lr` for the warm-up epochs, then half a cosine from `lr` down to 0."""
+    warm = config.warmup_epochs * steps_per_epoch
+    if step < warm:
+        return config.warmup_lr
+    done = (step - warm) / max(1, config.epochs * steps_per_epoch - warm)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
+class _Training:
+    """Everything that lives as long as one training."""
+
+    def __init__(
+        self, dear: Dear, task: Task, config: TrainConfig, output: Path, workers: int, views: Path | None
+    ) -> None:
+        self.dear, self.task, self.config = dear, task, config
+        self.accelerator: Accelerator = open_accelerator(dear.device, config.precision)
+        self.trained = [parameter for parameter in dear.parameters() if parameter.requires_grad]
+        adam = torch.optim.AdamW(self.trained, lr=config.lr, weight_decay=config.weight_decay)
+        self.optimizer = self.accelerator.prepare(adam)
+        self.checkpoint = Checkpoint(output)
+        self.trunks = Trunks(dear, task, config, self.accelerator, views or self.checkpoint.folder / "views", workers)
+        self.steps = math.ceil(len(task.train) / config.batch)
+
+    def restore(self) -> list[EpochRecord]:
+        """Take up the checkpoint, if there is one yet."""
+        loaded = self.checkpoint.load()
+        if loaded is None:
+            return []
+        tensors, state = loaded
+        self.dear.load_state_dict({key[5:]: value for key, value in tensors.items() if key.startswith("dear.")})
+        restore_optimizer(self.optimizer, tensors)
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        return [EpochRecord(**record) for record in state["history"]]
+
+    def save(self, history: list[EpochRecord]) -> None:
+        """Write the checkpoint, unless the weights went bad in the epoch's last step."""
+        for name, parameter in self.dear.named_parameters():
+            if not parameter.isfinite().all():
+                raise self._broken(f"{name} is not finite after", len(history))
+        if is_main():
+            scaler = self.accelerator.scaler
+            tensors = {f"dear.{name}": value for name, value in self.dear.state_dict().items()}
+            state = {
+                "history": [dataclasses.asdict(record) for record in history],
+                "scaler": None if scaler is None else scaler.state_dict(),
+            }
+            self.checkpoint.save(tensors | optimizer_tensors(self.optimizer), state)
+
+    def run_epoch(self, epoch: int, progress: Progress | None) -> EpochRecord:
+        """One pass over the training images."""
+        totals: dict[str, float] = {}
+        seen = 0
+        for row, (size, batch) in enumerate(self._batches(epoch)):
+            step = epoch * self.steps + row
+            parts = self._step(batch, learning_rate(self.config, step, self.steps), epoch)
+            seen += size
+            totals = {name: totals.get(name, 0.0) + value * size for name, value in parts.items()}
+            means = {name: value / seen for name, value in totals.items()}
+            accuracy = means.pop("accuracy")
+            record = self._record(epoch, means, accuracy, step) if row + 1 == self.steps else None
+            if progress:
+                loss = sum(means.values())
+                progress(Step(step + 1, self.steps * self.config.epochs, epoch + 1, loss, accuracy, record))
+        return record
+
+    def _record(self, epoch: int, losses: dict[str, float], accuracy: float, step: int) -> EpochRecord:
+        alpha = dict(zip(("cls", *self.dear.attributes), self.dear.alpha.tolist(), strict=True))
+        rate = learning_rate(self.config, step, self.steps)
+        return EpochRecord(epoch + 1, sum(losses.values()), losses, accuracy, rate, alpha)
+
+    def _batches(self, epoch: int) -> Iterator[tuple[int, TrunkBatch]]:
+        """The size of every batch and this process's share of it."""
+        order = epoch_order(len(self.task.train), self.config.seed, epoch).tolist()
+        whole = [order[start : start + self.config.batch] for start in range(0, len(order), self.config.batch)]
+        # A process without a share computes an image all the same, with weight 0: all add up the same gradients.
+        shares = [share(batch) or batch[:1] for batch in whole]
+        weights = [len(share(batch)) / len(batch) for batch in whole]
+        for batch, weight, part in zip(whole, weights, self.trunks.batches(epoch, shares), strict=True):
+            yield len(batch), dataclasses.replace(part, weight=weight)
+
+    def _step(self, batch: TrunkBatch, rate: float, epoch: int) -> dict[str, float]:
+        """One step of the optimizer; the batch's mean losses, and its accuracy as "accuracy"."""
+        with self.accelerator.autocast():
+            logits, losses = self.dear(batch.trunk, batch.labels, batch.texts, batch.frozen)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(sum(losses.values()) * batch.weight)
+        accuracy = (logits.argmax(-1) == batch.labels).float().mean()
+        parts = torch.stack([*(value.detach().float() for value in losses.values()), accuracy]) * batch.weight
+        parts = dict(zip((*losses, "accuracy"), add_up_gradients(self.trained, parts).tolist(), strict=True))
+        if not all(map(math.isfinite, parts.values())):
+            raise self._broken("the loss is not a number in", epoch + 1)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        return parts
+
+    def _broken(self, what: str, epoch: int) -> InputError:
+        remedy = "" if self.config.precision == "no" else " or use precision no"
+        kept = f"; the state after epoch {epoch - 1} is kept in {self.checkpoint.path}" if epoch > 1 else ""
+        return InputError(f"training: {what} epoch {epoch}; lower lr (now {self.config.lr:g}){remedy}{kept}")

@@ -1,0 +1,31 @@
+"""A bar on a terminal for a pass over images, whether or not their number is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ReadingBar:
+    """Shows the main process's part of the pass: the others' are as large."""
+
+    def __init__(self, images: str) -> None:
+        self.label = "rendering scenes" if images == "shapes" else f"reading {images}"
+        self.bar: Any = None
+
+    def __enter__(self) -> ReadingBar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        if self.bar is None:
+            from tqdm import tqdm
+
+            from headroles.passes.processes import is_main, place
+
+            label = self.label if place()[1] == 1 else f"{self.label} (process 1 of {place()[1]})"
+            off = None if is_main() else True  # None: off where there is no terminal
+            self.bar = tqdm(desc=label, total=total, unit="image", disable=off)
+        self.bar.update(done - self.bar.n)

@@ -1,0 +1,62 @@
+"""What `headroles score` does besides naming heads with a labelled bank: labelled images, discovered concepts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from headroles.heads.value_moments import ValueMoments
+    from headroles.jobs.score_job import Scored
+    from headroles.roles.discovery import Discovery
+
+_DISCOVER = ("encoder", "noise", "min_cluster_size")
+_TEXTS = ("probes", "texts_per_head", "weights", "selection", "prior_correction", "center_texts", "permutations")
+_BOUND = 0.3
+"""Cramer's V from which labels are named as dependent."""
+_NAMED = 32
+"""Letters of a discovered concept's name in the list."""
+
+
+def check_placed(given: Mapping[str, object]) -> None:
+    """UsageError for an option of `headroles score` that would have no effect beside the others."""
+    by, concepts = given["by"], given["concepts"]
+    if by == "images" and concepts == "discover":
+        raise click.UsageError("--concepts discover clusters texts; leave it out with --by images, whose labels count")
+    for names, idle, home in (
+        (_TEXTS, by == "images", "--by texts"),
+        (("shares",), by == "texts", "--by images"),
+        (_DISCOVER, concepts != "discover", "--concepts discover"),
+    ):
+        wrong = [name for name in names if given.get(name) is not None]
+        if idle and wrong:
+            raise click.UsageError(f"--{wrong[0].replace('_', '-')} has no effect here; it belongs to {home}")
+
+
+def report_variant(scored: Scored) -> None:
+    """What a user should know before the roles: the concepts that were found, or labels that depend on each other."""
+    if scored.discovery:
+        _report_discovery(scored.discovery)
+    if scored.role_map.probe_kind == "image":
+        _report_dependence(scored.moments, scored.role_map.settings["shares"])
+
+
+def _report_discovery(found: Discovery) -> None:
+    click.echo(f"discovered {len(found.clusters)} concepts in {found.clustered} picked texts (central texts):")
+    for cluster in found.clusters:
+        mark = "core" if cluster.core else "    "
+        click.echo(f"  {cluster.name[:_NAMED]:<{_NAMED}} {mark} {cluster.texts:>4} texts  {'; '.join(cluster.central)}")
+    click.echo(f"{len(found.noise)} of the texts lie in no cluster (--noise says what becomes of them)")
+
+
+def _report_dependence(moments: ValueMoments, shares: str) -> None:
+    from headroles.roles.explained import dependence
+
+    found, names = dependence(moments), [name for name, _ in moments.concepts]
+    advice = "what both explain is credited to neither" if shares == "unique" else "try --shares unique"
+    for one, other in zip(*(found > _BOUND).nonzero(), strict=True):
+        if one < other:
+            bound = f"Cramer's V {found[one, other]:.2f}"
+            click.echo(f"labels {names[one]} and {names[other]} depend on each other ({bound}): {advice}", err=True)

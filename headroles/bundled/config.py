@@ -1,0 +1,40 @@
+"""All settings of the bundled model's training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from headroles.bundled.clip import Architecture
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All that decides the result; written beside the weights."""
+
+    architecture: Architecture = field(default_factory=Architecture)
+    steps: int = 4200
+    """Optimiser steps."""
+    batch: int = 64
+    """Images, and as many captions, a step."""
+    lr: float = 3e-3
+    """Peak learning rate of matrices."""
+    lr_ratio: float = 0.4
+    """Learning rate of everything else, as a share of `lr`."""
+    warmup: int = 50
+    """Steps of linear warm-up before the cosine decay to zero."""
+    weight_decay: float = 0.05
+    """Decoupled weight decay of matrices."""
+    contrast: float = 1.0
+    """Weight of the image-caption loss."""
+    concept: float = 4.0
+    """Weight of the within-concept loss over texts."""
+    anchor: float = 4.0
+    """Weight of each anchor loss at the start; it falls to zero by the middle of the training."""
+    late: float = 1.0
+    """Weight of the share of variance that CLS has before the deep layers; 0 where a tower has none."""
+    specialists: float = 1.0
+    """Weight of the specialists' mixing; see `headroles.bundled.specialists`."""
+    half: bool = True
+    """Forward in bfloat16 (weights, norms, softmax and losses stay in float32)."""
+    seed: int = 0
+    """Seed of the initial weights and of the stream of scenes."""

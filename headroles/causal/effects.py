@@ -1,0 +1,252 @@
+"""What cutting heads costs every concept: margins of labelled images with and without sets of heads.
+
+The final LayerNorm's deviation and the embedding's length stay those of the intact image, for both effects. All
+concepts share them: let free, cutting a head that says much makes the rest of the embedding louder, and so sharpens
+every concept that the head has nothing to do with. With them held, the direct effect is linear in the cut part.
+(Where attention pools the embedding, each token has a deviation of its own: the total effect holds the length alone.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headroles.causal.margins import ValueTexts, margin
+from headroles.errors import InputError
+from headroles.heads.ablate import Ablator
+from headroles.heads.moments import observe
+from headroles.heads.names import Head
+from headroles.heads.reference import HeadReference
+from headroles.images.images import batches
+from headroles.images.labelled import ABSENT, LabelledImages
+from headroles.models.hooked_clip import HookedCLIP, recording
+
+_CHUNK = 20_000_000
+"""Logits held at once."""
+_SCALE = "visual.ln_final.hook_scale"
+
+HeadSet = tuple[Head, ...]
+
+Progress = Callable[[int, int], None]
+"""Called with (images done, images in all)."""
+
+
+@dataclass(frozen=True)
+class EffectSums:
+    """Sums over images, in disjoint blocks, for each set of heads that was cut."""
+
+    margin: Float[Tensor, "block set concept"]
+    """Sum of the right values' margins, in nats, float64."""
+    right: Float[Tensor, "block set concept"]
+    """How many right values were the likeliest."""
+    count: Float[Tensor, "block concept"]
+    """How many images have a value of the concept."""
+
+    @classmethod
+    def empty(cls, blocks: int, sets: int, concepts: int) -> EffectSums:
+        """No image yet."""
+        zeros = torch.zeros(blocks, sets, concepts, dtype=torch.float64)
+        return cls(zeros, zeros.clone(), zeros[:, 0].clone())
+
+    def add(
+        self,
+        place: int,
+        logits: Float[Tensor, "image set value"],
+        concept: int,
+        labels: Int[Tensor, "image"],
+        block: Int[Tensor, "image"],
+    ) -> None:
+        """Fold in the sets from `place` on; images without a value are left out."""
+        has = labels != ABSENT
+        margins, right = margin(logits[has], labels[has])
+        part = slice(place, place + logits.shape[1])
+        for sums, values in ((self.margin, margins), (self.right, right)):
+            sums[:, part, concept] += torch.zeros_like(sums[:, part, concept]).index_add(
+                0, block[has], values.double().cpu()
+            )
+        if place == 0:
+            self.count[:, concept] += block[has].bincount(minlength=len(self.count))
+
+
+@dataclass(frozen=True)
+class HeadRecord:
+    """What the heads of some layers wrote into CLS, image by image."""
+
+    z: Float[Tensor, "image layer head width"]
+    """Outputs before the output projection; of a tower that pools, each head's part of the embedding."""
+    sigma: Float[Tensor, "image 1"]
+    """The final LayerNorm's deviation; of a tower that pools, whose parts are whole, 1."""
+    embedding: Float[Tensor, "image embed"]
+    """Not normalised."""
+    index: Int[Tensor, "image"]
+    """Numbers of the readable images."""
+    broken: tuple[str, ...]
+    """Names of the others."""
+
+    @classmethod
+    @torch.inference_mode()
+    def collect(
+        cls,
+        model: HookedCLIP,
+        images: LabelledImages,
+        layers: Sequence[int],
+        batch: int = 64,
+        workers: int = 0,
+        progress: Progress | None = None,
+    ) -> HeadRecord:
+        """One pass over the images."""
+        parts: list[tuple[Tensor, ...]] = []
+        broken: list[str] = []
+        for index, pixels, errors in batches(images.images, batch, workers):
+            broken += [images.images.name(number) for number, _ in errors]
+            if len(index):
+                parts.append((*_observe(model, pixels, layers), index))
+            if progress:
+                progress(sum(len(part[-1]) for part in parts) + len(broken), len(images))
+        if sum(len(part[-1]) for part in parts) < 2:
+            raise InputError(f"images: fewer than two of {len(images)} can be read; name readable image files")
+        return cls(*map(torch.cat, zip(*parts, strict=True)), tuple(broken))
+
+
+def _observe(
+    model: HookedCLIP, pixels: Float[Tensor, "image 3 height width"], layers: Sequence[int]
+) -> tuple[Float[Tensor, "image layer head width"], Float[Tensor, "image 1"], Float[Tensor, "image embed"]]:
+    """z, sigma and embeddings of a batch."""
+    with recording(model, {_SCALE: torch.clone, "visual.hook_embed": torch.clone}) as seen:
+        u = observe(model, pixels, layers).float()
+        embedding = seen["visual.hook_embed"].float()
+    length = embedding.norm(dim=-1, keepdim=True)
+    sigma = torch.ones_like(length) if model.visual.pooling else _first_row(seen[_SCALE]).float()
+    return u * (sigma * length)[..., None, None], sigma, embedding
+
+
+def _first_row(scale: Float[Tensor, "image *token 1"]) -> Float[Tensor, "image 1"]:
+    return scale if scale.ndim == 2 else scale[:, 0]
+
+
+@torch.inference_mode()
+def direct_effects(
+    model: HookedCLIP,
+    images: LabelledImages,
+    record: HeadRecord,
+    texts: ValueTexts,
+    layers: Sequence[int],
+    sets: Sequence[HeadSet],
+    mode: str = "mean",
+    seed: int = 0,
+    blocks: int = 32,
+) -> EffectSums:
+    """Margins with only the heads' own parts of the embedding replaced, for all sets from one recorded pass.
+
+    Means, and what resampling draws, are of the same images.
+    """
+    chosen = _indicators(sets, layers, model.visual.heads).to(model.device)
+    bases = model.visual.bases()[list(layers)].flatten(0, 1).float()
+    projected = [torch.einsum("hkd,vd->hkv", bases, rows.float()) for rows in texts.embeddings]
+    part = _replaced(record.z, mode, seed).flatten(1, 2)
+    sums = EffectSums.empty(blocks, len(sets), len(texts.names))
+    step = max(1, _CHUNK // (len(sets) * max(rows.shape[1] for rows in texts.embeddings)))
+    for start in range(0, len(part), step):
+        rows = slice(start, start + step)
+        length = record.embedding[rows].norm(dim=-1, keepdim=True)
+        loss = part[rows] / (record.sigma[rows] * length)[..., None]
+        for concept, values in enumerate(projected):
+            own = record.embedding[rows] / length @ texts.embeddings[concept].float().T
+            logits = own[:, None] - torch.einsum("sh,ihv->isv", chosen, torch.einsum("ihk,hkv->ihv", loss, values))
+            numbers = record.index[rows]
+            labels = torch.from_numpy(images.codes[numbers.numpy(), concept]).to(logits.device)
+            sums.add(0, texts.scale * logits, concept, labels, _blocks(numbers, blocks))
+    return sums
+
+
+def _replaced(z: Float[Tensor, "image ..."], mode: str, seed: int) -> Float[Tensor, "image ..."]:
+    """What cutting takes away: z minus what stands in for it."""
+    if mode == "zero":
+        return z
+    if mode == "mean":
+        return z - z.mean(0, keepdim=True)
+    donors = torch.randint(len(z), (len(z),), generator=torch.Generator().manual_seed(seed))
+    return z - z[donors.to(z.device)]
+
+
+def _indicators(sets: Sequence[HeadSet], layers: Sequence[int], heads: int) -> Float[Tensor, "set head"]:
+    """1 where a set has a head, over the heads of `layers` in order."""
+    chosen = torch.zeros(len(sets), len(layers) * heads)
+    for row, members in enumerate(sets):
+        chosen[row, [layers.index(layer) * heads + head for layer, head in members]] = 1
+    return chosen
+
+
+@torch.inference_mode()
+def total_effects(
+    model: HookedCLIP,
+    images: LabelledImages,
+    texts: ValueTexts,
+    sets: Sequence[HeadSet],
+    reference: HeadReference | None,
+    mode: str = "mean",
+    seed: int = 0,
+    blocks: int = 32,
+    batch: int = 64,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> EffectSums:
+    """Margins with the heads replaced where they write, and all later layers run again.
+
+    The layers below a set's first one run once a batch. `reference` is needed for all modes but "zero".
+    """
+    ablator = Ablator(model, mode, "total", reference, seed)
+    sums = EffectSums.empty(blocks, len(sets), len(texts.names))
+    for index, pixels, _ in batches(images.images, batch, workers):
+        if not len(index):
+            continue
+        runs = _TotalRuns(model, ablator, pixels)
+        codes = torch.from_numpy(images.codes[index.numpy()])
+        for row, members in enumerate(sets):
+            embedding = runs.embed(members)
+            for concept, rows in enumerate(texts.embeddings):
+                logits = texts.scale * embedding @ rows.float().T
+                sums.add(row, logits[:, None], concept, codes[:, concept].to(logits.device), _blocks(index, blocks))
+        if progress:
+            progress(int(index[-1]) + 1, len(images))
+    return sums
+
+
+class _TotalRuns:
+    """One batch, run again and again from where a set of heads begins to matter."""
+
+    def __init__(self, model: HookedCLIP, ablator: Ablator, pixels: Float[Tensor, "image 3 height width"]) -> None:
+        self.model, self.ablator = model, ablator
+        self.residuals = [model.start_images(pixels)]
+        self.constant = model.visual.constant().float()
+        embedding, self.sigma = self._finish(0, keep=True)
+        self.length = embedding.norm(dim=-1, keepdim=True)
+
+    def embed(self, heads: HeadSet) -> Float[Tensor, "image embed"]:
+        """The embedding without these heads, over the intact image's deviation and length."""
+        with self.ablator.cutting(heads):
+            first = min((layer for layer, _ in heads), default=len(self.residuals) - 1)
+            embedding, sigma = self._finish(first)
+        if self.model.visual.pooling:  # One deviation a token: there is no common factor to hold.
+            return embedding / self.length
+        return ((embedding - self.constant) * (sigma / self.sigma) + self.constant) / self.length
+
+    def _finish(self, first: int, keep: bool = False) -> tuple[Float[Tensor, "image embed"], Float[Tensor, "image 1"]]:
+        """Embedding and deviation, from the residual stream before layer `first`; `keep` stores all such streams."""
+        tower, residual = self.model.visual, self.residuals[first]
+        for layer in range(first, tower.layers):
+            residual = tower.run(residual, [layer])
+            if keep:
+                self.residuals.append(residual)
+        with recording(self.model, {_SCALE: torch.clone}) as seen:
+            embedding = tower.read(residual if tower.pooling else residual[:, 0])
+        return embedding.float(), _first_row(seen[_SCALE]).float()
+
+
+def _blocks(index: Int[Tensor, "image"], blocks: int) -> Int[Tensor, "image"]:
+    """Which block an image belongs to."""
+    return index % blocks

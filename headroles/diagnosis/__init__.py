@@ -1,0 +1,1 @@
+"""Is this model read exactly?"""

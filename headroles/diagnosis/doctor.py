@@ -1,0 +1,203 @@
+"""Is this model read right, what can it be used for, how fast is it: everything looked at once."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import PretrainedConfig
+
+from headroles.diagnosis.model_facts import Cost, Diagnosis, Exactness, Readiness, TowerFacts
+from headroles.errors import InputError
+from headroles.heads.contributions import Contributions, image_contributions, text_contributions
+from headroles.heads.moments import HeadMoments, observe
+from headroles.images.images import collate
+from headroles.images.sources.find import Source, find_source
+from headroles.images.sources.stream import StreamedImages
+from headroles.models.families.family import side_of
+from headroles.models.hooked_clip import HookedCLIP, Tower
+from headroles.models.layers import resolve_layers
+from headroles.models.load import open_model
+from headroles.models.memory import peak_bytes
+from headroles.roles.probes import ProbeBank
+
+BOUNDS = {torch.float32: 1e-5, torch.float64: 1e-12}
+"""Largest relative error of the sum of an embedding's parts."""
+INPUTS = 4
+"""Images, and texts, of each kind whose parts are summed."""
+_ROUNDS = 3
+_SEED = 0
+_LARGEST_ID = 2
+"""transformers' mark for texts that are read at their largest token id."""
+
+
+def examine(
+    name: str, images: str = "shapes", *, device: str = "auto", activation: str | None = None, batch: int = 8
+) -> Diagnosis:
+    """Load a model and look at it from all sides; `images`: whatever `find_source` takes, of which a few are read.
+
+    Parts are summed in float32 and, where the device has it, in float64. Raises InputError where `load` does.
+    """
+    source = find_source(images, count=INPUTS, seed=_SEED)  # A wrong one says so before a large model is loaded.
+    model, origin = open_model(name, device, torch.float32, activation)
+    vision_config, text_config = _configs(model)
+    checks = tuple(_check_exactness(model, source))
+    weights = list(model.clip.parameters())
+    return Diagnosis(
+        model=model.model_name,
+        family=model.clip.config.model_type,
+        origin=origin,
+        weights_hash=model.weights_hash(),
+        dtype=str(model.dtype).removeprefix("torch."),
+        device=str(model.device),
+        parameters=sum(weight.numel() for weight in weights),
+        weights_bytes=sum(weight.numel() * weight.element_size() for weight in weights),
+        image_size=model.image_size,
+        patch_size=side_of(vision_config.patch_size),
+        context=None if text_config is None else model.context,
+        vision=_describe(model.visual, vision_config),
+        text=None if text_config is None else _describe(model.text, text_config),
+        exactness=checks,
+        cost=_measure_cost(model, batch),
+        commands=_check_commands(model, all(check.passed for check in checks)),
+    )
+
+
+def _configs(model: HookedCLIP) -> tuple[PretrainedConfig, PretrainedConfig | None]:
+    """The vision tower's config and, where there is a text tower, its own."""
+    config = model.clip.config
+    return getattr(config, "vision_config", config), None if model.text is None else config.text_config
+
+
+def _describe(tower: Tower, config: PretrainedConfig) -> TowerFacts:
+    sizes = {name: getattr(tower, name) for name in ("layers", "heads", "head_width", "width", "embed")}
+    return TowerFacts(**sizes, activation=config.hidden_act, eps=config.layer_norm_eps)
+
+
+def _check_exactness(model: HookedCLIP, source: Source) -> Iterator[Exactness]:
+    """In float32, then in float64, which holds every float32 number exactly; the model ends as it came."""
+    pictures = {"random pixels": _random_pixels(model, INPUTS)}
+    pictures["rendered scenes" if source.name == "shapes" else f"images of {source.name}"] = _read_images(model, source)
+    # Apple's GPUs have no float64.
+    dtypes = [torch.float32] if model.device.type == "mps" else list(BOUNDS)
+    try:
+        for dtype in dtypes:
+            model.clip.to(dtype)
+            for inputs, pixels in pictures.items():
+                yield _check("image", inputs, dtype, image_contributions(model, pixels), _embed(model, pixels))
+            if model.text is not None:
+                yield from _check_texts(model, dtype)
+    finally:
+        model.clip.to(torch.float32)
+
+
+def _check_texts(model: HookedCLIP, dtype: torch.dtype) -> Iterator[Exactness]:
+    texts = list(ProbeBank.load("general").texts[:INPUTS])
+    with _random_texts(model):
+        yield _check("text", "random tokens", dtype, text_contributions(model, texts), _embed_texts(model, texts))
+    if model.tokenizer is not None:
+        yield _check("text", "probe texts", dtype, text_contributions(model, texts), _embed_texts(model, texts))
+
+
+def _check(tower: str, inputs: str, dtype: torch.dtype, parts: Contributions, embedding: Tensor) -> Exactness:
+    error = ((parts.total() - embedding).norm(dim=-1) / embedding.norm(dim=-1)).max().item()
+    return Exactness(tower, inputs, str(dtype).removeprefix("torch."), error, BOUNDS[dtype])
+
+
+@torch.inference_mode()
+def _embed(model: HookedCLIP, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+    return model(pixels.to(model.device, model.dtype))
+
+
+@torch.inference_mode()
+def _embed_texts(model: HookedCLIP, texts: list[str]) -> Float[Tensor, "text embed"]:
+    return model(**model.tokenize(texts))
+
+
+@contextmanager
+def _random_texts(model: HookedCLIP) -> Iterator[None]:
+    """While open, every text is random tokens with an end at a random place: needs no tokenizer."""
+    _, config = _configs(model)
+    vocabulary, context = config.vocab_size, config.max_position_embeddings
+    end = config.eos_token_id
+    if end in (None, _LARGEST_ID) or end >= vocabulary:
+        end = vocabulary - 1
+    generator = torch.Generator().manual_seed(_SEED)
+    ids = torch.randint(0, vocabulary - 1, (INPUTS, context), generator=generator)
+    ids[ids == end] = 0 if end else 1
+    ids = torch.where(torch.arange(context) >= torch.randint(2, context, (INPUTS, 1), generator=generator), end, ids)
+    drawn, kept = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, model.tokenizer
+    # The same tokens for the parts and for the embedding.
+    model.tokenizer = lambda texts, **_: drawn
+    try:
+        yield
+    finally:
+        model.tokenizer = kept
+
+
+def _random_pixels(model: HookedCLIP, count: int) -> Float[Tensor, "image 3 height width"]:
+    side = model.image_size
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(_SEED))
+
+
+def _read_images(model: HookedCLIP, source: Source) -> Float[Tensor, "image 3 height width"]:
+    images = source.open(model.processor)
+    items = images.items() if isinstance(images, StreamedImages) else range(len(images))
+    _, pixels, broken = collate([images[item] for item in items])
+    if not len(pixels):
+        reason = f"{len(broken)} read, the first: {broken[0][1]}" if broken else "it is empty"
+        raise InputError(f"images: no image of {source.name} can be read ({reason}); mend or remove them")
+    return pixels
+
+
+def _measure_cost(model: HookedCLIP, batch: int) -> Cost:
+    """Both passes by turns, so that a change of the machine's load meets both."""
+    pixels = _random_pixels(model, batch).to(model.device)
+    layers = resolve_layers("deep", model.visual.layers)
+    moments = HeadMoments.empty(model, layers)
+    block = torch.arange(batch) % len(moments.count)
+    passes: tuple[Callable[[], object], ...] = (
+        lambda: _embed(model, pixels),
+        lambda: moments.update(observe(model, pixels, layers), block),
+    )
+    peaks = [peak_bytes(each, model.device) for each in passes]
+    seconds: list[list[float]] = [[], []]
+    for _ in range(_ROUNDS):
+        for taken, each in zip(seconds, passes, strict=True):
+            taken.append(_time(each, model.device))
+    plain, scoring = (batch / statistics.median(taken) for taken in seconds)
+    return Cost(batch, plain, scoring, *peaks)
+
+
+def _time(function: Callable[[], object], device: torch.device) -> float:
+    start = time.perf_counter()
+    function()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _check_commands(model: HookedCLIP, exact: bool) -> tuple[Readiness, ...]:
+    """What each command that takes a model needs of it."""
+    texts = pools = ""
+    if model.text is None:
+        texts = "the model has no text tower"
+    elif model.tokenizer is None:
+        texts = "no tokenizer; put tokenizer.json or OpenAI's bpe_simple_vocab_16e6.txt.gz beside the weights"
+    if model.visual.pooling:
+        pools = "its tokens go behind a CLS token, and this model pools patches instead"
+    parts = "" if exact else "the parts of its embeddings do not sum to the embeddings"
+    return tuple(
+        Readiness(command, not reason, reason or note)
+        for command, reason, note in (
+            ("score with text probes", parts or texts, ""),
+            ("score with image probes", parts, "score --by images, with labelled images"),
+            ("adapt", parts or texts or pools, "with the role map that score writes"),
+            ("evaluate, predict", parts or texts or pools, "with an adapter of these weights"),
+        )
+    )

@@ -1,0 +1,108 @@
+"""Figures of a Validation: concept x concept, and every head's Concept Entropy beside its causal selectivity."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import SymLogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from headroles.causal.validation import Validation
+from headroles.errors import InputError
+from headroles.figures.role_map import GREY, INK, MARKERS, check_suffix, figure_style, role_keys, write_kinds
+
+KINDS = ("matrix", "selectivity")
+"""The figures that `plot_validation` can write."""
+_TICKS = (0, 1, 3, 10, 30, 100, 300, 1000)
+
+
+def matrix_figure(validation: Validation) -> Figure:
+    """Rows: whose Attribute heads were cut. Columns: what lost how much, in times of a matched random head.
+
+    The colour is logarithmic above 1; a frame marks a concept's own heads.
+    """
+    columns, rows = [concept.name for concept in validation.concepts], [test.concept for test in validation.tests]
+    times = np.array(
+        [[_number(test.costs[name].times.value) for name in columns] for test in validation.tests], dtype=float
+    )
+    top = max(2.0, np.nanmax(times, initial=2.0))
+    norm = SymLogNorm(1, vmin=0, vmax=top)
+    with figure_style():
+        figure = _page(
+            validation, "What cutting a concept's heads costs", (2.6 + 0.62 * len(columns), 2.2 + 0.42 * len(rows))
+        )
+        axes = figure.subplots()
+        bar = {"ticks": [tick for tick in _TICKS if tick <= top], "format": "%g", "label": "margin lost, times random"}
+        labels = [f"{test.concept} ({len(test.heads)})" for test in validation.tests]
+        shown = {"xticklabels": columns, "yticklabels": labels, "linewidths": 1.2, "cbar_kws": bar, "cmap": "cividis"}
+        sns.heatmap(np.maximum(times, 0), norm=norm, vmin=0, vmax=top, ax=axes, **shown)
+        _write_cells(axes, times, norm)
+        for row, name in enumerate(rows):
+            if name in columns:
+                axes.add_patch(Rectangle((columns.index(name), row), 1, 1, fill=False, edgecolor=INK, linewidth=1.6))
+        axes.set(xlabel="concept that loses", ylabel="Attribute heads cut (how many)")
+        axes.tick_params(axis="x", rotation=45)
+        axes.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def _write_cells(axes: Axes, times: np.ndarray, norm: SymLogNorm) -> None:
+    colors = matplotlib.colormaps["cividis"]
+    for (row, column), value in np.ndenumerate(times):
+        text = "-" if np.isnan(value) else f"{round(value, 1) + 0.0:.1f}"
+        light = np.isnan(value) or sns.utils.relative_luminance(colors(norm(max(value, 0)))) > 0.21
+        axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=INK if light else "white")
+
+
+def selectivity_figure(validation: Validation) -> Figure:
+    """One marker a scored head: its Concept Entropy, and how much the cost of cutting it is one concept's."""
+    with figure_style():
+        figure = _page(validation, "Do heads of low Concept Entropy matter to one concept?", (5.6, 4.2))
+        axes = figure.subplots()
+        for role, (marker, color) in MARKERS.items():
+            heads = [head for head in validation.heads if head.role == role and head.selectivity is not None]
+            place = [head.entropy for head in heads], [head.selectivity for head in heads]
+            axes.scatter(*place, marker=marker, color=color, edgecolor=INK, linewidth=0.6, s=28)
+            for head in heads:
+                axes.annotate(
+                    head.name, (head.entropy, head.selectivity), (3, 3), textcoords="offset points", size=6, color=GREY
+                )
+        if validation.correlation:
+            found = validation.correlation
+            text = f"Spearman {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}]"
+            axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top")
+        axes.legend(handles=role_keys(), frameon=False, loc="lower left")
+        axes.set(xlabel="Concept Entropy / log2 C", ylabel="causal selectivity", xlim=(0, 1), ylim=(-0.02, 1.02))
+        sns.despine(figure)
+    return figure
+
+
+def plot_validation(validation: Validation, kind: str, path: str | os.PathLike) -> list[Path]:
+    """Write the figure of `kind`, one of `KINDS`, to `path` (.png, .svg or .pdf), or all, with the kind in the name.
+
+    Returns the files written; the same validation gives the same bytes. Raises InputError for another kind or suffix.
+    """
+    path = Path(path)
+    if kind not in (*KINDS, "all"):
+        raise InputError(f"kind must be one of {', '.join(KINDS)}, all for a validation, got {kind!r}")
+    check_suffix(path)
+    draw = {"matrix": matrix_figure, "selectivity": selectivity_figure}
+    return write_kinds(draw, validation, kind, path)
+
+
+def _page(validation: Validation, heading: str, size: tuple[float, float]) -> Figure:
+    how = f"{validation.settings['effect']} effect, {validation.settings['mode']}"
+    facts = f"{validation.model.name}, {validation.images.count:,} images ({validation.images.source}), {how}"
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(f"{heading}\n{facts}", size=9)
+    return figure
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value

@@ -1,0 +1,1 @@
+"""What does a head write, and what if it does not?"""

@@ -1,0 +1,185 @@
+"""ValueMoments: all that labelled images say about each head, as sums that stream, merge and resample exactly.
+
+How much of a head's variance a concept explains needs no activation either: the scatter between a concept's values
+follows from the sum of the head's outputs for every value, the whole scatter from a sum of squares. Outputs are held in
+an orthonormal basis of the head's span (with B' = Q R of its basis B, v = R u has the length of the contribution u B),
+so squared lengths here are squared lengths in the unit embedding. Everything is float64.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from headroles.errors import InputError
+from headroles.files.tensors import write_tensors
+from headroles.models.hooked_clip import HookedCLIP
+
+FORMAT = "headroles.value_moments.1"
+_SUMS = ("count", "first", "pairs", "value_first", "square", "second")
+_LARGEST = 16 * 2**30
+"""Bytes of sums beyond which nothing is begun."""
+
+Values = tuple[tuple[str, tuple[str, ...]], ...]
+"""(concept, its values), in the order of the labels."""
+
+
+@dataclass
+class ValueMoments:
+    """Sums over labelled images, for every head of `layers`, in disjoint blocks of images.
+
+    The `value` axis holds the values of all concepts, one concept after the other; the `concept` axis has one more
+    entry at its end: all images, whatever their labels.
+    """
+
+    layers: tuple[int, ...]
+    """Layers, 0-based, in the order of the sums."""
+    weights_hash: str
+    """Hash of the model whose heads these are."""
+    concepts: Values
+    """Concepts and their values."""
+    count: Float[Tensor, "block"]
+    """Images in every block."""
+    first: Float[Tensor, "block layer head width"]
+    """Sum of v."""
+    pairs: Float[Tensor, "block value value"]
+    """Images that have both values; on the diagonal, images that have the value."""
+    value_first: Float[Tensor, "block value layer head width"]
+    """Sum of v over the images that have the value."""
+    square: Float[Tensor, "block concept layer head"]
+    """Sum of |v|^2 over the images that are labelled with the concept."""
+    second: Float[Tensor, "concept layer head width width"]
+    """Sum of v v' over the same, all blocks together: for the degrees of freedom of the F-test."""
+
+    @classmethod
+    def empty(cls, model: HookedCLIP, layers: Sequence[int], concepts: Values, blocks: int = 32) -> ValueMoments:
+        """No image yet. InputError where the sums would not fit into 16 GiB."""
+        heads, width = model.visual.heads, min(model.visual.moment_width, model.visual.embed)
+        values, kinds = sum(len(names) for _, names in concepts), len(concepts) + 1
+        outputs = (len(layers), heads, width)
+        shapes = {
+            "count": (blocks,),
+            "first": (blocks, *outputs),
+            "pairs": (blocks, values, values),
+            "value_first": (blocks, values, *outputs),
+            "square": (blocks, kinds, *outputs[:-1]),
+            "second": (kinds, *outputs, width),
+        }
+        size = 8 * sum(torch.Size(shape).numel() for shape in shapes.values())
+        if size > _LARGEST:
+            raise InputError(
+                f"images: {values} values of {len(concepts)} concepts need {size / 2**30:.0f} GiB of sums for "
+                f"{len(layers)} layers; score fewer layers, or label with fewer values"
+            )
+        sums = {name: torch.zeros(shape, dtype=torch.float64, device=model.device) for name, shape in shapes.items()}
+        return cls(tuple(layers), model.weights_hash(), concepts, **sums)
+
+    @property
+    def images(self) -> int:
+        """How many images went in."""
+        return int(self.count.sum().item())
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """Where each concept's values are on the value axis."""
+        ends = [0]
+        for _, names in self.concepts:
+            ends.append(ends[-1] + len(names))
+        return tuple(map(slice, ends, ends[1:]))
+
+    def sums(self) -> dict[str, Tensor]:
+        """What adds up over disjoint sets of images, by name; the tensors themselves."""
+        return {name: getattr(self, name) for name in _SUMS}
+
+    def update(
+        self,
+        v: Float[Tensor, "image layer head width"],
+        codes: Int[Tensor, "image concept"],
+        block: Int[Tensor, "image"],
+    ) -> None:
+        """Fold in a batch: `codes` are indices among a concept's values, negative where there is none."""
+        v, block = v.to(self.first), block.to(self.first.device)
+        codes = codes.to(self.first.device)
+        starts = torch.tensor([place.start for place in self.slices], device=codes.device)
+        marks = torch.zeros(len(v), self.value_first.shape[1], dtype=torch.float64, device=codes.device)
+        image, concept = (codes >= 0).nonzero(as_tuple=True)
+        marks[image, (codes + starts)[image, concept]] = 1
+        self.count.index_add_(0, block, torch.ones_like(block, dtype=torch.float64))
+        self.first.index_add_(0, block, v)
+        for number in block.unique().tolist():
+            own = marks[block == number]
+            self.pairs[number] += own.T @ own
+            self.value_first[number] += torch.tensordot(own.T, v[block == number], 1)
+        labelled = torch.cat([codes >= 0, torch.ones_like(codes[:, :1], dtype=torch.bool)], 1)
+        square = labelled[:, :, None, None] * (v**2).sum(-1)[:, None]
+        self.square.index_add_(0, block, square)
+        for number, has in enumerate(labelled.T):
+            columns = v[has].permute(1, 2, 3, 0)
+            self.second[number] += columns @ columns.transpose(-1, -2)
+
+    def merge(self, other: ValueMoments) -> ValueMoments:
+        """The sums of both sets of images together; their images must be disjoint."""
+        for name in ("layers", "weights_hash", "concepts"):
+            if getattr(self, name) != getattr(other, name):
+                raise InputError(f"value moments differ in {name}: {getattr(self, name)} and {getattr(other, name)}")
+        if len(self.count) != len(other.count):
+            raise InputError(
+                f"value moments differ in blocks: {len(self.count)} and {len(other.count)}; "
+                "score both with the same number of blocks"
+            )
+        sums = {name: getattr(self, name) + getattr(other, name).to(self.count.device) for name in _SUMS}
+        return ValueMoments(self.layers, self.weights_hash, self.concepts, **sums)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write a safetensors file."""
+        facts = {"format": FORMAT, "weights_hash": self.weights_hash}
+        facts |= {"layers": ",".join(map(str, self.layers)), "concepts": json.dumps(self.concepts)}
+        write_tensors(path, self.sums(), facts)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> ValueMoments:
+        """Read what `save` wrote."""
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != FORMAT:
+                    raise InputError(f"{path} holds no value moments; expected a file of `headroles score --by images`")
+                sums = {name: file.get_tensor(name) for name in _SUMS}
+        except SafetensorError as error:
+            raise InputError(f"{path} is not a whole safetensors file ({error}); score again") from error
+        concepts = tuple((name, tuple(values)) for name, values in json.loads(metadata["concepts"]))
+        layers = tuple(int(layer) for layer in metadata["layers"].split(","))
+        return cls(layers, metadata["weights_hash"], concepts, **sums)
+
+
+def span_coordinates(
+    model: HookedCLIP, layers: Sequence[int]
+) -> Callable[[Float[Tensor, "image layer head width"]], Float[Tensor, "image layer head width"]]:
+    """Takes u of `observe` to v, float64: coordinates of the contribution in its head's own span.
+
+    v = R u with B' = Q R, so |v| is the length of the contribution u B. Where u is the contribution itself, v is u.
+    """
+    factors, start = [], 0
+    for group, bases in model.visual.spans(layers):
+        if bases is not None:
+            factor = torch.linalg.qr(bases.detach().double().transpose(-1, -2)).R
+            factors.append((slice(start, start + len(group)), factor))
+        start += len(group)
+
+    def coordinates(u: Float[Tensor, "image layer head width"]) -> Float[Tensor, "image layer head width"]:
+        u = u.double()
+        v = u.clone()
+        for rows, factor in factors:
+            rank, width = factor.shape[-2:]
+            v[:, rows] = 0
+            v[:, rows, :, :rank] = torch.einsum("lhjk,ilhk->ilhj", factor, u[:, rows, :, :width])
+        return v
+
+    return coordinates

@@ -1,0 +1,143 @@
+"""Images with a class, a group value that a classifier should not use, and a split: the shape of Waterbirds.
+
+A group is a class with a group value, such as "boat, sand". The training split may be biased: it makes class vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+from numpy import ndarray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from headroles.errors import InputError
+from headroles.files.tables import open_table
+from headroles.images.images import ImageFiles, Images, Preprocess
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class GroupedImages:
+    """Images, and every image's class, group value and split."""
+
+    name: str
+    images: Images = field(repr=False)
+    """index -> (index, pixels or an error text)."""
+    classes: tuple[str, ...]
+    values: tuple[str, ...]
+    """The group values."""
+    labels: Int[ndarray, "image"] = field(repr=False)
+    """Class of every image."""
+    places: Int[ndarray, "image"] = field(repr=False)
+    """Group value of every image."""
+    splits: ndarray = field(repr=False)
+    """"train", "val" or "test" of every image."""
+
+    @property
+    def groups(self) -> Int[ndarray, "image"]:
+        """Group number of every image: class times group values plus value."""
+        return self.labels * len(self.values) + self.places
+
+    def group_name(self, group: int) -> str:
+        """Such as "boat, sand"."""
+        label, value = divmod(group, len(self.values))
+        return f"{self.classes[label]}, {self.values[value]}"
+
+
+@dataclass
+class CueImages(Dataset):
+    """Rendered pictures of a planted cue; see `headroles.shapes.cues`."""
+
+    preprocess: Preprocess
+    task: object
+    pictures: tuple
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
+        from headroles.shapes.cues import render_cue
+
+        pixels = render_cue(self.task, self.pictures[index], self.seed)
+        return index, self.preprocess(Image.fromarray(pixels))
+
+    def name(self, index: int) -> str:
+        """Split and number."""
+        return f"{self.pictures[index].split} {index}"
+
+
+def open_grouped(source: str | Path, preprocess: Preprocess, seed: int = 0) -> GroupedImages:
+    """ "shapes" or "shapes:boat+grass,car+sand@hidden" (a planted cue, rendered), or a CSV file.
+
+    The CSV file has columns `path` (relative to the file), `class`, `group` and, if some images are there to learn
+    from, `split` (train, val, test; without it all are test). Raises InputError where something is missing.
+    """
+    name, _, rest = str(source).partition(":")
+    if name == "shapes":
+        return _planted(rest, preprocess, seed)
+    path = Path(source)
+    if not path.is_file():
+        raise InputError(f"task: no file {source}; give shapes, shapes:ITEM+BACKGROUND,ITEM+BACKGROUND, or a CSV")
+    rows = _read_rows(path)
+    classes, values = (tuple(sorted({row[column] for row in rows})) for column in ("class", "group"))
+    for column, found in (("class", classes), ("group", values)):
+        if len(found) < 2:
+            raise InputError(f"task: {path} has the one {column} {found[0]!r}; a comparison needs at least two")
+    return GroupedImages(
+        path.name,
+        ImageFiles([path.parent / row["path"] for row in rows], preprocess, path.parent),
+        classes,
+        values,
+        np.array([classes.index(row["class"]) for row in rows]),
+        np.array([values.index(row["group"]) for row in rows]),
+        np.array([row["split"] for row in rows]),
+    )
+
+
+def _planted(text: str, preprocess: Preprocess, seed: int) -> GroupedImages:
+    from headroles.shapes.cues import list_pictures, parse_cue
+
+    task, pictures = parse_cue(text), list_pictures()
+    return GroupedImages(
+        f"shapes:{task.name}",
+        CueImages(preprocess, task, pictures, seed),
+        task.items,
+        task.backgrounds,
+        np.array([each.label for each in pictures]),
+        np.array([each.place for each in pictures]),
+        np.array([each.split for each in pictures]),
+    )
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    with open_table(path, "task") as reader:
+        rows, columns = list(reader), reader.fieldnames or ()
+    lacking = [column for column in ("path", "class", "group") if column not in columns]
+    if lacking or not rows:
+        what = ", ".join(lacking) or "rows"
+        raise InputError(f"task: {path} needs rows with columns path, class, group; it has no {what}")
+    for number, row in enumerate(rows, start=2):
+        row["split"] = (row.get("split") or "test").strip()
+        for column in ("path", "class", "group"):
+            row[column] = (row[column] or "").strip()
+            if not row[column]:
+                raise InputError(f"task: line {number} of {path} has no {column}")
+        if row["split"] not in SPLITS:
+            raise InputError(f"task: line {number} of {path} has split {row['split']!r}; expected {', '.join(SPLITS)}")
+    return rows
+
+
+def check_splits(grouped: GroupedImages, needed: dict[str, str]) -> None:
+    """InputError where a split that is `needed` (split -> what for) lacks a class."""
+    for split, why in needed.items():
+        present = set(grouped.labels[grouped.splits == split].tolist())
+        missing = [name for number, name in enumerate(grouped.classes) if number not in present]
+        if missing:
+            raise InputError(f"task: {grouped.name} has no {split} image of {missing[0]}, needed {why}")

@@ -1,0 +1,216 @@
+"""Images for a pass over a model: files or rendered scenes, as preprocessed batches. More kinds are in `sources`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from headroles.errors import InputError
+from headroles.files.packed_paths import PackedNames, PackedPaths
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+UNREADABLE = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow raises for files that are no whole picture."""
+
+Preprocess = Callable[[Image.Image], Float[Tensor, "3 height width"]]
+
+
+class Images(Protocol):
+    """Numbered images. An image's number is its name for all that follows: it never depends on who reads it."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> tuple[int, Tensor | str]:
+        """(number, pixels), or (number, error text) where the image is broken."""
+
+    def name(self, number: int) -> str:
+        """What to call the image in a message."""
+
+    def fingerprint(self) -> str:
+        """Differs where the images, or their order, differ as far as can be told without reading them."""
+
+
+def open_image(path: str | os.PathLike | BinaryIO) -> Image.Image:
+    """The file as upright 8-bit RGB: EXIF rotation applied, any mode converted, transparency laid on white.
+
+    Raises one of `UNREADABLE` where there is no whole picture to read.
+    """
+    with Image.open(path) as image:
+        image.load()
+        return to_rgb(ImageOps.exif_transpose(image))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB of an image of any mode."""
+    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
+        levels = np.asarray(image, dtype=np.float64)
+        full = 65535 if image.mode.startswith("I") and levels.max(initial=0) > 255 else 255
+        image = Image.fromarray(np.clip(levels * (255 / full), 0, 255).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def read_pixels(file: str | os.PathLike | BinaryIO, preprocess: Preprocess) -> Tensor | str:
+    """Pixels of an image file, or what is wrong with it."""
+    try:
+        return preprocess(open_image(file))
+    except UNREADABLE as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def list_images(folder: str | os.PathLike) -> Iterator[str]:
+    """The image files below a folder, sorted by path, hidden ones left out; none is opened."""
+    with os.scandir(folder) as entries:
+        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    for entry in visible:
+        if entry.is_dir():
+            yield from list_images(entry.path)
+        elif entry.name.lower().endswith(SUFFIXES):
+            yield entry.path
+
+
+def find_images(folder: str | os.PathLike) -> list[Path]:
+    """All image files below a folder, sorted by path; hidden files and folders are left out."""
+    return list(pack_images(folder))
+
+
+def pack_images(folder: str | os.PathLike) -> PackedPaths:
+    """`find_images` for millions of files."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"images: {folder} is no folder; give a folder of images, or shapes for rendered scenes")
+    start = len(os.path.join(folder, ""))
+    found = PackedPaths(folder, (path[start:] for path in list_images(folder)))
+    if not found:
+        raise InputError(f"images: no image file below {folder}; expected files ending in {', '.join(SUFFIXES)}")
+    return found
+
+
+class Spread(Sequence[int]):
+    """`length` of `total` numbers, evenly spread, none of them kept in memory."""
+
+    def __init__(self, length: int, total: int) -> None:
+        self.length, self.total = length, total
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, number: int) -> int:
+        if not 0 <= number < self.length:
+            raise IndexError(number)
+        return number * self.total // self.length
+
+
+def spread(count: int | None, total: int) -> Spread:
+    """`count` of `total` numbers; all of them where there are no more."""
+    return Spread(total if count is None else min(count, total), total)
+
+
+@dataclass
+class ImageFiles(Dataset):
+    """Image files in a given order; a broken one yields its error text in place of pixels."""
+
+    paths: Sequence[Path]
+    preprocess: Preprocess
+    folder: Path
+    """Names are given below this folder."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
+        return index, read_pixels(self.paths[index], self.preprocess)
+
+    def name(self, index: int) -> str:
+        """Where the file is, below the folder."""
+        return Path(os.path.relpath(self.paths[index], self.folder)).as_posix()
+
+    def fingerprint(self) -> str:
+        """A hash of the files' names below the folder."""
+        return PackedNames(map(self.name, range(len(self)))).digest()
+
+
+class FolderImages(ImageFiles):
+    """The image files below a folder, sorted by path; `limit`: only so many, spread evenly over them."""
+
+    def __init__(self, folder: Path, preprocess: Preprocess, limit: int | None = None) -> None:
+        paths = pack_images(folder)
+        if limit is not None and limit < len(paths):
+            paths = PackedPaths(paths.folder, (paths.names[number] for number in spread(limit, len(paths))))
+        super().__init__(paths, preprocess, Path(folder))
+
+    def fingerprint(self) -> str:
+        """A hash of the files' names below the folder."""
+        return self.paths.names.digest()
+
+
+def open_files(places: Sequence[str | os.PathLike], preprocess: Preprocess) -> ImageFiles:
+    """Files, and all images of folders, in the given order; named below the folder that holds them all."""
+    paths: list[Path] = []
+    for place in map(Path, places):
+        if not place.exists():
+            raise InputError(f"image: there is no {place}; give an image file or a folder of images")
+        paths += find_images(place) if place.is_dir() else [place]
+    return ImageFiles(paths, preprocess, Path(os.path.commonpath([path.resolve().parent for path in paths])))
+
+
+@dataclass
+class ShapesImages(Dataset):
+    """Rendered scenes of the shapes world, all concept combinations."""
+
+    preprocess: Preprocess
+    count: int
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
+        from headroles.shapes import render, sample_scene
+
+        return index, self.preprocess(Image.fromarray(render(sample_scene(self.seed, index))))
+
+    def name(self, index: int) -> str:
+        """The scene's number."""
+        return f"scene {index}"
+
+    def fingerprint(self) -> str:
+        """Count and seed fix the scenes."""
+        return hashlib.sha256(f"shapes {self.count} {self.seed}".encode()).hexdigest()
+
+
+Batch = tuple[Int[Tensor, "image"], Float[Tensor, "image 3 height width"], list[tuple[int, str]]]
+"""Indices and pixels of the readable images, then (index, error) of the broken ones."""
+
+
+def batches(images: Images, size: int, workers: int = 0) -> Iterator[Batch]:
+    """Batches in order; with `workers` > 0 they are decoded in as many processes."""
+    return iter(DataLoader(images, batch_size=size, num_workers=workers, collate_fn=collate))
+
+
+def collate(items: list[tuple[int, Tensor | str]]) -> Batch:
+    """A batch of what `Images` give for its numbers."""
+    whole = [(index, pixels) for index, pixels in items if isinstance(pixels, Tensor)]
+    broken = [(index, error) for index, error in items if isinstance(error, str)]
+    pixels = torch.stack([pixels for _, pixels in whole]) if whole else torch.empty(0)
+    return torch.tensor([index for index, _ in whole], dtype=torch.long), pixels, broken

@@ -1,0 +1,133 @@
+"""Data sets of Hugging Face's `datasets`: folders that save_to_disk wrote, and streams from the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from headroles.errors import InputError
+from headroles.images.images import Preprocess, spread
+from headroles.images.sources.cells import choose_column, no_column, read_cell
+from headroles.images.sources.stream import StreamedImages
+
+if TYPE_CHECKING:
+    import datasets
+
+PIP = "pip install 'headroles[datasets]'"
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` of `datasets` wrote this folder."""
+    return (folder / "dataset_dict.json").is_file() or (
+        (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
+    )
+
+
+class DatasetImages(Dataset):
+    """The rows of a data set on disk, whose image column is not decoded."""
+
+    def __init__(
+        self, rows: datasets.Dataset, column: str, where: str, count: int | None, preprocess: Preprocess | None = None
+    ) -> None:
+        self.rows, self.column, self.where, self.preprocess = rows, column, where, preprocess
+        self.chosen = spread(count, len(rows))
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, number: int) -> tuple[int, Tensor | str]:
+        return number, read_cell(self.rows[self.chosen[number]][self.column], self.preprocess)
+
+    def name(self, number: int) -> str:
+        """Such as row 7, counted from 0; with several splits, such as val row 7."""
+        return f"{self.where}row {self.chosen[number]}"
+
+    def fingerprint(self) -> str:
+        """A hash of the split, the column and the number of rows: `datasets` has no lasting hash of their content."""
+        parts = [self.where, self.column, len(self.rows), len(self)]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def find_saved(folder: Path, split: str | None, column: str | None, count: int | None) -> Callable:
+    """What makes `DatasetImages` of a folder that save_to_disk wrote, once the preprocessing is known."""
+    package = _import(str(folder))
+    try:
+        data = package.load_from_disk(str(folder))
+    except Exception as error:  # The package raises errors of many kinds for a damaged folder.
+        raise InputError(f"images: cannot load {folder} ({' '.join(str(error).split())[:200]})") from error
+    several = isinstance(data, package.DatasetDict)
+    if several:
+        split = _choose_split(list(data), split, str(folder))
+        data = data[split]
+    elif split is not None:
+        raise InputError(f"split: {folder} has no splits; leave --split out")
+    column, encoded = _encoded(data, column, str(folder))
+    if not len(data):
+        raise InputError(f"images: {folder} has no rows")
+    return partial(DatasetImages, encoded, column, f"{split} " if several else "", count)
+
+
+def find_streamed(name: str, split: str | None, column: str | None, count: int | None) -> Callable:
+    """What makes `StreamedImages` of a data set of the hub, NAME or NAME:CONFIG, once the preprocessing is known."""
+    package = _import(name)
+    place, _, config = name.partition(":")
+    try:
+        splits = package.get_dataset_split_names(place, config or None)
+        split = _choose_split(splits, split, name)
+        data = package.load_dataset(place, config or None, split=split, streaming=True)
+    except InputError:
+        raise
+    except Exception as error:  # The package, the hub's client and the network raise errors of many kinds.
+        raise InputError(f"images: cannot open hf:{name} ({' '.join(str(error).split())[:200]})") from error
+    return streamed(data, f"{name} {split}", column, count)
+
+
+def streamed(data: datasets.IterableDataset, identity: str, column: str | None, count: int | None) -> Callable:
+    """What makes `StreamedImages` of an iterable data set, once the preprocessing is known."""
+    if data.features is None:
+        raise InputError(f"images: {identity} does not say which columns it has; save it with save_to_disk first")
+    column, encoded = _encoded(data, column, identity)
+
+    def cells(first: int) -> Iterator[Any]:
+        return (row[column] for row in (encoded.skip(first) if first else encoded))
+
+    return lambda preprocess: StreamedImages(f"{identity} {column}", cells, preprocess, count)
+
+
+def _encoded(data: Any, wanted: str | None, where: str) -> tuple[str, Any]:
+    """The image column and the data with that column alone, as encoded bytes."""
+    from datasets import Image, Value
+
+    columns = {
+        name: isinstance(kind, Image) or (isinstance(kind, Value) and kind.dtype in ("binary", "large_binary"))
+        for name, kind in data.features.items()
+    }
+    column = choose_column(columns, wanted)
+    if column is None:
+        raise InputError(no_column(columns, wanted, where))
+    data = data.select_columns([column])
+    return column, data.cast_column(column, Image(decode=False))
+
+
+def _choose_split(splits: list[str], wanted: str | None, where: str) -> str:
+    if wanted is None and len(splits) == 1:
+        return splits[0]
+    if wanted not in splits:
+        got = "none was chosen" if wanted is None else f"got {wanted!r}"
+        raise InputError(f"split: {where} has {', '.join(splits)}; {got}; choose with --split")
+    return wanted
+
+
+def _import(name: str) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise InputError(f"images: {name} needs the package datasets; {PIP}") from error
+    return datasets

@@ -1,0 +1,115 @@
+"""From what a user calls the images to a source that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from headroles.errors import InputError
+from headroles.images.images import FolderImages, ImageFiles, Images, Preprocess, ShapesImages, list_images
+from headroles.images.sources.patterns import expand
+from headroles.images.sources.stream import StreamedImages
+
+HUB = "hf:"
+"""What a data set of the Hugging Face hub is called with, such as hf:food101."""
+SCENES = 2000
+"""Rendered scenes where nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images that exist, before it is known how a model wants its pixels."""
+
+    name: str
+    """What to call them in results."""
+    open: Callable[[Preprocess], Images | StreamedImages]
+    """The images themselves."""
+
+
+def find_source(
+    images: str | Path,
+    *,
+    count: int | None = None,
+    column: str | None = None,
+    split: str | None = None,
+    seed: int = 0,
+) -> Source:
+    """The source behind a name; everything that can be wrong with it, short of single images, is said here.
+
+    `images`: "shapes" (rendered scenes of `seed`); a folder of image files, of tar shards or of parquet files, or one
+    that `datasets` wrote with save_to_disk; a CSV, tar or parquet file; a pattern of tar or parquet files, such as
+    "shards/{000..010}.tar" or "data/*.parquet"; or "hf:NAME", a data set of the Hugging Face hub, read as a stream.
+    `count`: at most so many images, spread evenly; the first ones of a stream. `column` holds the paths of a CSV file
+    or the images of a parquet file or data set; `split` is a data set's. Raises InputError.
+    """
+    text = str(images)
+    if text == "shapes":
+        _refuse(text, column=column, split=split)
+        total = SCENES if count is None else count
+        return Source("shapes", lambda preprocess: ShapesImages(preprocess, total, seed))
+    if text.startswith(HUB):
+        from headroles.images.sources.dataset import find_streamed
+
+        return Source(text, find_streamed(text.removeprefix(HUB), split, column, count))
+    path = Path(images)
+    if path.is_dir():
+        return Source(path.resolve().name, _find_in_folder(path, count, column, split))
+    files = [path] if path.is_file() else expand(text)
+    name = path.name if path.is_file() else text
+    return Source(name, _find_in_files(files, count, column, split))
+
+
+def _find_in_folder(folder: Path, count: int | None, column: str | None, split: str | None) -> Callable:
+    from headroles.images.sources.dataset import find_saved, is_saved
+
+    if is_saved(folder):
+        return find_saved(folder, split, column, count)
+    if next(list_images(folder), None) is None:
+        for suffix in (".tar", ".parquet"):
+            files = sorted(path for path in folder.rglob(f"*{suffix}") if not path.name.startswith("."))
+            if files:
+                return _find_in_files(files, count, column, split)
+    _refuse(f"{folder} is a folder of image files and", column=column, split=split)
+    images = FolderImages(folder, None, count)
+    return partial(_with_preprocess, images)
+
+
+def _find_in_files(files: Sequence[Path], count: int | None, column: str | None, split: str | None) -> Callable:
+    kinds = {path.suffix.lower() for path in files}
+    if len(kinds) > 1:
+        raise InputError(f"images: files of several kinds, {', '.join(sorted(kinds))}; give one kind")
+    (kind,) = kinds
+    if kind == ".csv":
+        from headroles.images.sources.table import read_paths
+
+        _refuse("a CSV file", split=split)
+        if len(files) > 1:
+            raise InputError(f"images: {len(files)} CSV files; give one")
+        return partial(_with_preprocess, ImageFiles(read_paths(files[0], column, count), None, files[0].parent))
+    if kind == ".tar":
+        from headroles.images.sources.tar import TarImages
+
+        _refuse("a tar file", column=column, split=split)
+        return partial(_with_preprocess, TarImages(files, None, count))
+    if kind == ".parquet":
+        from headroles.images.sources.parquet import ParquetImages
+
+        _refuse("a parquet file", split=split)
+        return partial(_with_preprocess, ParquetImages(files, None, column, count))
+    raise InputError(
+        f"images: {files[0]} is no folder and no .csv, .tar or .parquet file; give one of these, shapes for rendered "
+        "scenes, or hf:NAME for a data set of the hub"
+    )
+
+
+def _with_preprocess(images: Images, preprocess: Preprocess) -> Images:
+    images.preprocess = preprocess
+    return images
+
+
+def _refuse(what: str, **options: str | None) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(f"{name}: {what} has no {name}s; leave --{name} out")

@@ -1,0 +1,129 @@
+"""Images in parquet files: a column of encoded bytes, or of {bytes, path} as Hugging Face's `datasets` writes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from headroles.errors import InputError
+from headroles.images.images import Preprocess, spread
+from headroles.images.sources.cells import choose_column, no_column, read_cell
+
+PIP = "pip install 'headroles[datasets]'"
+_ROWS = 16
+"""Rows read at once: a row group may be as large as its file."""
+
+
+class ParquetImages(Dataset):
+    """The rows of parquet files, in order of the files, then of their rows. Footers alone are read before the pass."""
+
+    def __init__(
+        self, paths: Sequence[Path], preprocess: Preprocess | None, column: str | None = None, count: int | None = None
+    ) -> None:
+        self.paths, self.preprocess = list(paths), preprocess
+        self.counts, self.column = _read_footers(self.paths, column)
+        if not self.counts.sum():
+            raise InputError(f"images: no row in {self.paths[0]}" + (" and the others" if len(self.paths) > 1 else ""))
+        self.ends = self.counts.cumsum()
+        self.chosen = spread(count, int(self.ends[-1]))
+        self.root = Path(os.path.commonpath([path.parent for path in self.paths]))
+        self._cursor: _Cursor | None = None
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, number: int) -> tuple[int, Tensor | str]:
+        shard, row = self._locate(number)
+        if self._cursor is None or not self._cursor.fits(shard):
+            self._cursor = _Cursor(shard, self.paths[shard], self.column)
+        return number, read_cell(self._cursor.read(row), self.preprocess, self.paths[shard].parent)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cursor": None}
+
+    def name(self, number: int) -> str:
+        """Such as train.parquet row 7, counted from 0."""
+        shard, row = self._locate(number)
+        return f"{self.paths[shard].relative_to(self.root).as_posix()} row {row}"
+
+    def fingerprint(self) -> str:
+        """A hash of the files' names, their numbers of rows, the column, and the choice among the rows."""
+        names = [path.relative_to(self.root).as_posix() for path in self.paths]
+        parts = [names, self.counts.tolist(), self.column, len(self)]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _locate(self, number: int) -> tuple[int, int]:
+        """(file, row) of an image."""
+        place = self.chosen[number]
+        shard = int(np.searchsorted(self.ends, place, side="right"))
+        return shard, place - int(self.ends[shard] - self.counts[shard])
+
+
+class _Cursor:
+    """One open file, read forwards in small steps; a row that lies behind starts its row group again."""
+
+    def __init__(self, shard: int, path: Path, column: str) -> None:
+        parquet = _import(path)
+        self.shard, self.column, self.process = shard, column, os.getpid()
+        self.file = parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
+        sizes = [self.file.metadata.row_group(group).num_rows for group in range(self.file.num_row_groups)]
+        self.starts = np.concatenate([[0], np.cumsum(sizes)])
+        self.group, self.first, self.rows, self.steps = -1, 0, (), iter(())
+
+    def fits(self, shard: int) -> bool:
+        """Whether it is on this file, and was opened in this process: an open file is not shared with a fork."""
+        return self.shard == shard and self.process == os.getpid()
+
+    def read(self, row: int) -> Any:
+        """The cell of a row of the file."""
+        group = int(np.searchsorted(self.starts, row, side="right")) - 1
+        if group != self.group or row < self.first:
+            self.group, self.first, self.rows = group, int(self.starts[group]), ()
+            self.steps = self.file.iter_batches(_ROWS, row_groups=[group], columns=[self.column])
+        while row >= self.first + len(self.rows):
+            self.first += len(self.rows)
+            self.rows = next(self.steps).column(0)
+        return self.rows[row - self.first].as_py()
+
+
+def _read_footers(paths: list[Path], wanted: str | None) -> tuple[np.ndarray, str]:
+    """Rows of every file, and the column that holds images, the same one in all files."""
+    parquet, counts, column = _import(paths[0]), [], wanted
+    for path in paths:
+        try:
+            footer = parquet.read_metadata(path)
+            schema = footer.schema.to_arrow_schema()
+        except Exception as error:  # pyarrow's own kinds, and OSError
+            why = " ".join(str(error).split())[:200]
+            raise InputError(f"images: cannot read {path} as a parquet file ({why})") from error
+        columns = {field.name: _may_hold_images(field.type) for field in schema}
+        found = choose_column(columns, column)
+        if found is None:
+            raise InputError(no_column(columns, column, str(path)))
+        column = found
+        counts.append(footer.num_rows)
+    return np.array(counts, dtype=np.int64), column
+
+
+def _may_hold_images(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and _may_hold_images(kind.field("bytes").type)
+    return types.is_binary(kind) or types.is_large_binary(kind)
+
+
+def _import(path: Path) -> Any:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise InputError(f"images: {path} is a parquet file and needs the package pyarrow; {PIP}") from error
+    return parquet

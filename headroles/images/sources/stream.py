@@ -1,0 +1,54 @@
+"""Images that come one after another, their number unknown until they end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from headroles.images.images import Preprocess
+from headroles.images.sources.cells import read_cell
+
+Item = tuple[int, Any]
+"""An image's number and its cell, not decoded."""
+
+
+@dataclass
+class StreamedImages(Dataset):
+    """Cells in the order of a stream. One process reads them; they are decoded wherever `decode` is called."""
+
+    identity: str
+    """What it is read from."""
+    cells: Callable[[int], Iterator[Any]] = field(repr=False)
+    """The cells from the given number on."""
+    preprocess: Preprocess | None = None
+    count: int | None = None
+    """Stop after so many."""
+
+    def items(self, first: int = 0) -> Iterator[Item]:
+        """Numbered cells, from number `first` on."""
+        for number, cell in enumerate(self.cells(first), start=first):
+            if self.count is not None and number >= self.count:
+                return
+            yield number, cell
+
+    def __getitem__(self, item: Item) -> tuple[int, Tensor | str]:
+        number, cell = item
+        return number, read_cell(cell, self.preprocess)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Worker processes decode and do not read the stream."""
+        return {**self.__dict__, "cells": None}
+
+    def name(self, number: int) -> str:
+        """The image's place in the stream, from 0."""
+        return f"image {number}"
+
+    def fingerprint(self) -> str:
+        """A hash of what is read and how much of it."""
+        return hashlib.sha256(json.dumps([self.identity, self.count]).encode()).hexdigest()

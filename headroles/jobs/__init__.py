@@ -1,0 +1,1 @@
+"""One command's run: processes, shards, files."""

@@ -1,0 +1,1 @@
+"""A CLIP with every head hooked."""

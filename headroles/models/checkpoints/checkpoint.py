@@ -1,0 +1,127 @@
+"""Where a model's files are and in which layout: from a name, a folder, a file or a hub id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from headroles.errors import InputError
+from headroles.models.checkpoints.hub import CONFIG, fetch_model, has_weights, is_transformers
+from headroles.models.checkpoints.hub import WEIGHTS as TRANSFORMERS_WEIGHTS
+from headroles.models.checkpoints.open_clip import CONFIG as OPEN_CLIP_CONFIG
+from headroles.models.checkpoints.open_clip import WEIGHTS as OPEN_CLIP_WEIGHTS
+from headroles.models.known_models import GELU, KNOWN, QUICK, find_known
+
+ACTIVATIONS = (QUICK, GELU)
+TRANSFORMERS, OPEN_CLIP, OPENAI = "transformers", "OpenCLIP", "OpenAI"
+"""Layouts. The last has no config: what its file does not say has to be given."""
+_FILES = (".pt", ".pth", ".bin", ".safetensors")
+_HUB_PREFIX = "hf-hub:"
+"""OpenCLIP's way to write a hub id."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's files."""
+
+    layout: str
+    """transformers, OpenCLIP or OpenAI."""
+    folder: Path
+    """Where config, tokenizer and preprocessing are, if at all."""
+    weights: Path | None
+    """The weights file; None in transformers' layout, which can split it."""
+    hub_id: str | None = None
+    """Where the folder was downloaded from."""
+    activation: str | None = None
+    """quick_gelu or gelu where the user or the table of models says so."""
+    stated_by: str = ""
+    """Who says so, for messages."""
+
+
+def find_checkpoint(name: str, activation: str | None = None) -> Checkpoint:
+    """The files of "shapes", a known name, a folder, a file or a hub id; a model of the hub is downloaded if need be.
+
+    A name may end in :quick_gelu or :gelu, which is the same as `activation`. Raises InputError where nothing of
+    this name is there.
+    """
+    name, stated = split_activation(name, activation)
+    checkpoint, known = _find(name)
+    if stated:
+        return _with(checkpoint, stated, "activation")
+    return _with(checkpoint, known, f"what {name} was trained with") if known else checkpoint
+
+
+def split_activation(name: str, activation: str | None = None) -> tuple[str, str | None]:
+    """A name without the activation that ends it, and the activation."""
+    if activation is not None and activation not in ACTIVATIONS:
+        raise InputError(f"activation: expected {' or '.join(ACTIVATIONS)}, got {activation!r}")
+    base, _, ending = name.rpartition(":")
+    if not base or ending not in ACTIVATIONS:
+        return name, activation
+    if activation not in (None, ending):
+        raise InputError(f"activation: {activation} contradicts the end of {name}; give one of them")
+    return base, ending
+
+
+def join_activation(name: str, activation: str | None) -> str:
+    """The opposite of `split_activation`: one name that says all that `load` needs."""
+    name, activation = split_activation(name, activation)
+    return f"{name}:{activation}" if activation else name
+
+
+def _find(name: str) -> tuple[Checkpoint, str | None]:
+    """The files, and the activation that the table of models knows of."""
+    if model := find_known(name):
+        if model.hub_id is None:
+            folder = Path(str(resources.files("headroles.bundled") / "model"))
+            return Checkpoint(TRANSFORMERS, folder, None), model.activation
+        return _open_hub(model.hub_id, name), model.activation
+    path = Path(name)
+    if path.is_dir():
+        return _open_folder(path), None
+    if path.is_file():
+        return _open_file(path), None
+    hub_id = name.removeprefix(_HUB_PREFIX)
+    if name.startswith((".", "/", "~")) or hub_id.count("/") != 1 or hub_id.endswith(_FILES):
+        short = ", ".join(model.name for model in KNOWN if ":" not in model.name)
+        raise InputError(
+            f"model: no model named {name} and no such folder or file; names: {short}, those of `headroles models`, or "
+            "a Hugging Face hub id"
+        )
+    return _open_hub(hub_id, name), None
+
+
+def _open_hub(hub_id: str, name: str) -> Checkpoint:
+    found = _open_folder(fetch_model(hub_id, name))
+    return Checkpoint(found.layout, found.folder, found.weights, hub_id)
+
+
+def _open_folder(folder: Path) -> Checkpoint:
+    if is_transformers(folder):
+        if not has_weights(folder):
+            raise InputError(f"model: folder {folder} has no weights; expected {TRANSFORMERS_WEIGHTS[0]}")
+        return Checkpoint(TRANSFORMERS, folder, None)
+    if (folder / OPEN_CLIP_CONFIG).is_file():
+        weights = next((folder / name for name in OPEN_CLIP_WEIGHTS if (folder / name).is_file()), None)
+        if weights is None:
+            raise InputError(f"model: folder {folder} has no weights; expected {' or '.join(OPEN_CLIP_WEIGHTS)}")
+        return Checkpoint(OPEN_CLIP, folder, weights)
+    if (folder / CONFIG).is_file():
+        raise InputError(f"model: {folder / CONFIG} names no model_type; expected one that save_pretrained wrote")
+    files = sorted(path for path in folder.iterdir() if path.suffix in _FILES)
+    hint = f"; give the file itself: {files[0]}" if files else "; expected one that save_pretrained or OpenCLIP wrote"
+    raise InputError(f"model: folder {folder} has no config.json and no {OPEN_CLIP_CONFIG}{hint}")
+
+
+def _open_file(path: Path) -> Checkpoint:
+    if path.suffix not in _FILES:
+        raise InputError(f"model: {path} is no weights file; expected one ending in {', '.join(_FILES)}, or a folder")
+    if path.name in TRANSFORMERS_WEIGHTS and is_transformers(path.parent):
+        return _open_folder(path.parent)
+    layout = OPEN_CLIP if (path.parent / OPEN_CLIP_CONFIG).is_file() else OPENAI
+    return Checkpoint(layout, path.parent, path)
+
+
+def _with(found: Checkpoint, activation: str, stated_by: str) -> Checkpoint:
+    return Checkpoint(found.layout, found.folder, found.weights, found.hub_id, activation, stated_by)

@@ -1,0 +1,85 @@
+"""SigLIP, and SigLIP 2 at a fixed resolution: no CLS, attention pooling; texts padded, unmasked, read at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import PretrainedConfig, SiglipModel, SiglipVisionModel
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+from headroles.errors import InputError
+from headroles.models.families.clip import encoder_parts
+from headroles.models.families.family import Family, side_of
+from headroles.models.families.pooled_tower import PooledTower
+from headroles.models.families.tower import Tower
+
+
+class Siglip(Family):
+    """SiglipModel, or SiglipVisionModel, which has no text tower.
+
+    Its logits are logit_scale * cosine + logit_bias under a sigmoid; bias and sigmoid change no rank of texts or
+    images, so all that goes by cosines here goes by its ranks.
+    """
+
+    title = "SigLIP"
+
+    def __init__(self, model: SiglipModel | SiglipVisionModel) -> None:
+        super().__init__(model)
+        self._vision = model.vision_model if isinstance(model, SiglipModel) else model
+        vision = self._vision
+        self.visual = PooledTower(encoder_parts(vision.encoder.layers), vision.post_layernorm, vision.head)
+        if isinstance(model, SiglipModel):
+            text = model.text_model
+            self.text = Tower(encoder_parts(text.encoder.layers), text.final_layer_norm, text.head)
+
+    @classmethod
+    def loader(cls, config: PretrainedConfig, name: str) -> tuple[type, Mapping[str, Any]]:
+        if not getattr(config, "vision_config", config).vision_use_head:
+            raise InputError(f"model: {name} is a SigLIP without a pooling head, so it has no image embedding")
+        return (SiglipModel if config.model_type == "siglip" else SiglipVisionModel), {}
+
+    @classmethod
+    def processor(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
+        side = side_of(getattr(config, "vision_config", config).image_size)
+        return SiglipImageProcessorPil, {"size": {"height": side, "width": side}}
+
+    @property
+    def image_size(self) -> int:
+        return side_of(self._vision.config.image_size)
+
+    @property
+    def patches(self) -> int:
+        return self._vision.embeddings.num_patches
+
+    def encode_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+        return self._vision(pixel_values=pixel_values).pooler_output
+
+    def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
+        return self._vision.embeddings(pixel_values)
+
+    def text_mask(self, tokens: int) -> Float[Tensor, "query key"]:
+        """All zero: every token looks at all."""
+        return torch.zeros(tokens, tokens, dtype=self.model.dtype, device=self.model.device)
+
+    def text_rows(self, input_ids: Int[Tensor, "text token"]) -> Int[Tensor, "text"]:
+        """The last token, mostly padding."""
+        return torch.full((len(input_ids),), input_ids.shape[1] - 1, device=input_ids.device)
+
+    def tokenize(self, tokenizer: Callable, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Lower case, padded on the right to the whole context, and no mask: so SigLIP was trained.
+
+        Tokenizers of SigLIP 2 do not all lower the case, nor do all pad on the right.
+        """
+        tokens = tokenizer(
+            [text.lower() for text in texts],
+            padding="max_length",
+            padding_side="right",
+            truncation=True,
+            max_length=self.context,
+            return_tensors="pt",
+        )
+        return {"input_ids": tokens["input_ids"].to(self.model.device)}

@@ -1,0 +1,183 @@
+"""Tower: a stack of encoder layers whose embedding is read at one row, with its hook points and constants."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformer_lens.hook_points import HookPoint
+
+from headroles.models.families.hook_points import Block, FinalNorm, LayerParts, connect_layer, output_hook, scale_hook
+
+
+class Tower(nn.Module):
+    """The hook points of one tower and the constants of its residual stream.
+
+    Hook names, below `visual.` or `text.`: `blocks.{l}.hook_resid_pre`, `blocks.{l}.attn.hook_pattern`
+    (image, head, token, token), `blocks.{l}.attn.hook_v` and `blocks.{l}.attn.hook_z` (image, token, head, width),
+    `blocks.{l}.hook_attn_out`, `blocks.{l}.hook_mlp_out`, `blocks.{l}.hook_resid_post` (image, token, D),
+    `ln_final.hook_scale` (image, ..., 1), `hook_embed` (image, ..., embed), the embedding before it is normalised.
+    `hook_attn_out` and `hook_mlp_out` are what is added to the residual stream, layer scale included.
+    """
+
+    pooling: bool = False
+    """Whether the embedding is pooled over tokens by attention instead of read at one row (`PooledTower`)."""
+
+    def __init__(self, parts: Sequence[LayerParts], final_norm: nn.LayerNorm, projection: nn.Linear | None) -> None:
+        """`projection`: residual stream to embedding; None: the embedding is the final LayerNorm's output."""
+        super().__init__()
+        self.blocks = nn.ModuleList(Block() for _ in parts)
+        self.ln_final = FinalNorm()
+        self.hook_embed = HookPoint()
+        # Plain references, so that the transformers' modules keep one owner: `HookedCLIP.clip`.
+        self.__dict__["_parts"] = list(parts)
+        self.__dict__["_norm"] = final_norm
+        self.__dict__["_projection"] = projection
+        for part, block in zip(parts, self.blocks, strict=True):
+            connect_layer(part, block)
+        final_norm.register_forward_pre_hook(partial(scale_hook, self.ln_final.hook_scale))
+        if projection is not None:
+            projection.register_forward_hook(partial(output_hook, self.hook_embed))
+
+    @property
+    def layers(self) -> int:
+        """Number of encoder layers."""
+        return len(self._parts)
+
+    @property
+    def heads(self) -> int:
+        """Heads of one layer."""
+        return self._parts[0].heads
+
+    @property
+    def head_width(self) -> int:
+        """Width k of a head's output before the output projection."""
+        return self._parts[0].head_width
+
+    @property
+    def width(self) -> int:
+        """Width D of the residual stream."""
+        return self._norm.normalized_shape[0]
+
+    @property
+    def embed(self) -> int:
+        """Width d of the embedding."""
+        return self.width if self._projection is None else self._projection.out_features
+
+    @property
+    def moment_width(self) -> int:
+        """Width of the vectors u that `headroles.heads.moments` keeps of a head, and of the rows of `bases`."""
+        return self.head_width
+
+    def readout(self) -> Float[Tensor, "residual embed"]:
+        """(I - 11'/D) diag(gamma) P': takes a residual, divided by the LayerNorm's deviation, to the embedding."""
+        gamma = self._norm.weight
+        weight = gamma.diag() if self._projection is None else gamma[:, None] * self._projection.weight.T
+        return weight - weight.mean(0, keepdim=True)
+
+    def constant(self) -> Float[Tensor, "embed"]:
+        """P beta and P's own bias: the part of every embedding that is the same for all inputs."""
+        if self._projection is None:
+            return self._norm.bias
+        written = self._projection.weight @ self._norm.bias
+        return written if self._projection.bias is None else written + self._projection.bias
+
+    def bases(self) -> Float[Tensor, "layer head width embed"]:
+        """B[l, h] = W_O[l, h] @ readout: a head's output z times B, over sigma, is its part of the embedding."""
+        return self._outputs() @ self.readout()
+
+    def spans(self, layers: Sequence[int]) -> list[tuple[tuple[int, ...], Float[Tensor, "layer head width embed"]]]:
+        """`layers` in order, in groups whose heads span subspaces of one width, and each group's bases."""
+        return [(tuple(layers), self.bases()[list(layers)])]
+
+    def biases(self) -> Float[Tensor, "layer embed"]:
+        """Every layer's attention output bias b_O, read out (still to be divided by sigma)."""
+        return torch.stack([part.bias() for part in self._parts]) @ self.readout()
+
+    def _outputs(self) -> Float[Tensor, "layer head width residual"]:
+        """W_O[l, h]."""
+        output = torch.stack([part.weight() for part in self._parts])
+        return output.unflatten(-1, (self.heads, self.head_width)).permute(0, 2, 3, 1)
+
+    def compile_mlps(self, **options: Any) -> None:
+        """Compile every layer's MLP with torch.compile (and its `options`), in place.
+
+        Nothing within an MLP can be hooked, so every hook point keeps what it shows. The attention is left as it is:
+        its hooks come and go, and each change would compile it anew.
+        """
+        for part in self._parts:
+            part.mlp.forward = torch.compile(part.mlp.forward, **options)
+
+    def run(
+        self,
+        residual: Float[Tensor, "image token width"],
+        layers: Iterable[int],
+        mask: Float[Tensor, "... head query key"] | None = None,
+    ) -> Float[Tensor, "image token width"]:
+        """The residual stream after `layers`; `mask` (0 or -inf) is added to every score of these layers' heads.
+
+        Any number of tokens may flow; hook points act as in `HookedCLIP.forward`.
+        """
+        if mask is not None:
+            mask = mask.to(residual.dtype)
+            mask = mask[(None,) * (4 - mask.ndim)]
+        for layer in layers:
+            residual = self._parts[layer].layer(residual, attention_mask=mask)
+        return residual
+
+    def run_rows(
+        self,
+        residual: Float[Tensor, "image token width"],
+        layer: int,
+        rows: Int[Tensor, "row"] | Int[Tensor, "image row"],
+        mask: Float[Tensor, "... query key"] | None = None,
+    ) -> Float[Tensor, "image row width"]:
+        """`run` of one layer at some rows alone, equal to rounding: all else than keys and values is theirs only.
+
+        `rows` are positions, the same for all images or each image's own; the latter take a mask without heads. Where
+        a hook point of the layer is hooked, it sees all tokens, as ever.
+        """
+        points = (point for point in self.blocks[layer].modules() if isinstance(point, HookPoint))
+        if any(point.has_hooks() for point in points):
+            return _take(self.run(residual, [layer], mask), rows)
+        part = self._parts[layer]
+        attention, normed = part.attention, part.norms[0](residual)
+        flows = [attention.q_proj(_take(normed, rows)), attention.k_proj(normed), attention.v_proj(normed)]
+        flows = [flow.unflatten(-1, (part.heads, part.head_width)).transpose(1, 2) for flow in flows]
+        if mask is not None:
+            mask = mask.to(flows[0].dtype)
+            mask = mask[rows][:, None] if rows.ndim == 2 else mask[..., rows, :]
+        z = nn.functional.scaled_dot_product_attention(*flows, attn_mask=mask, scale=part.scale)
+        gains = part.gains or (nn.Identity(), nn.Identity())
+        kept = _take(residual, rows) + gains[0](part.output(z.transpose(1, 2).flatten(-2)))
+        return kept + gains[1](part.mlp(part.norms[1](kept)))
+
+    def read(self, rows: Float[Tensor, "... width"]) -> Float[Tensor, "... embed"]:
+        """Final LayerNorm and projection: the embedding, not normalised, of rows of the last residual stream."""
+        normed = self._norm(rows)
+        return self.hook_embed(normed) if self._projection is None else self._projection(normed)
+
+    def copy_readout(self) -> nn.Sequential:
+        """A copy of `read`'s LayerNorm and projection with parameters of its own, and without hook points."""
+        return copy_unhooked(self._norm, self._projection or nn.Identity())
+
+
+def copy_unhooked(*modules: nn.Module) -> nn.Sequential:
+    """Copies in a row; hooks would be copied too, and stay for good."""
+    copied = copy.deepcopy(nn.Sequential(*modules))
+    for module in copied.modules():
+        module._forward_pre_hooks.clear()
+        module._forward_hooks.clear()
+    return copied
+
+
+def _take(tokens: Float[Tensor, "image token width"], rows: Int[Tensor, "... row"]) -> Float[Tensor, "image row width"]:
+    """Some positions of every image."""
+    if rows.ndim == 1:
+        return tokens[:, rows]
+    return tokens[torch.arange(len(tokens), device=tokens.device)[:, None], rows]

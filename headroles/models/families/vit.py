@@ -1,0 +1,100 @@
+"""ViT and DINOv2, with or without registers: vision alone; the embedding is the final LayerNorm's output at CLS.
+
+A ViT's own pooler, a tanh layer on that, is not used: its output is no sum of parts. DINOv2 scales what attention and
+MLP add by a vector (layer scale), which belongs to the heads' output projections and biases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import Dinov2Model, Dinov2WithRegistersModel, PretrainedConfig, PreTrainedModel, ViTModel
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+from headroles.models.families.family import Family, side_of
+from headroles.models.families.hook_points import LayerParts
+from headroles.models.families.tower import Tower
+
+
+class _ClsFamily(Family):
+    """A vision transformer without projection."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__(model)
+        self.visual = Tower([self._parts(layer) for layer in self._layers()], model.layernorm, None)
+
+    def _layers(self) -> nn.ModuleList:
+        raise NotImplementedError
+
+    def _parts(self, layer: nn.Module) -> LayerParts:
+        raise NotImplementedError
+
+    @property
+    def image_size(self) -> int:
+        return side_of(self.model.config.image_size)
+
+    @property
+    def patches(self) -> int:
+        return self.model.embeddings.patch_embeddings.num_patches
+
+    def encode_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+        return self.visual.hook_embed(self.model(pixel_values=pixel_values).last_hidden_state[:, 0])
+
+    def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
+        return self.model.embeddings(pixel_values)
+
+
+class Vit(_ClsFamily):
+    """ViTModel, also from a classifier's checkpoint."""
+
+    title = "ViT"
+
+    @classmethod
+    def loader(cls, config: PretrainedConfig, name: str) -> tuple[type, Mapping[str, Any]]:
+        return ViTModel, {"add_pooling_layer": False}
+
+    @classmethod
+    def processor(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
+        side = side_of(config.image_size)
+        return ViTImageProcessorPil, {"size": {"height": side, "width": side}}
+
+    def _layers(self) -> nn.ModuleList:
+        return self.model.layers
+
+    def _parts(self, layer: nn.Module) -> LayerParts:
+        attention = layer.attention
+        norms = (layer.layernorm_before, layer.layernorm_after)
+        return LayerParts(
+            layer, attention, attention.o_proj, layer.mlp, norms, attention.num_attention_heads, attention.scaling
+        )
+
+
+class Dinov2(_ClsFamily):
+    """Dinov2Model and Dinov2WithRegistersModel: CLS, then registers if any, then patches."""
+
+    title = "DINOv2"
+
+    @classmethod
+    def loader(cls, config: PretrainedConfig, name: str) -> tuple[type, Mapping[str, Any]]:
+        return (Dinov2Model if config.model_type == "dinov2" else Dinov2WithRegistersModel), {}
+
+    @classmethod
+    def processor(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
+        side = side_of(config.image_size)
+        colors = {"image_mean": IMAGENET_DEFAULT_MEAN, "image_std": IMAGENET_DEFAULT_STD}
+        crop = {"height": side, "width": side}
+        return BitImageProcessorPil, {"size": {"shortest_edge": side}, "crop_size": crop, **colors}
+
+    def _layers(self) -> nn.ModuleList:
+        return self.model.encoder.layer
+
+    def _parts(self, layer: nn.Module) -> LayerParts:
+        attention = layer.attention
+        gains = (layer.layer_scale1, layer.layer_scale2)
+        norms, heads = (layer.norm1, layer.norm2), attention.num_attention_heads
+        return LayerParts(layer, attention, attention.o_proj, layer.mlp, norms, heads, attention.scaling, gains)

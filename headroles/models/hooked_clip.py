@@ -1,0 +1,171 @@
+"""HookedCLIP: transformers' CLIP with TransformerLens hook points, in place; also SigLIP, ViT and DINOv2.
+
+What differs between them is in `headroles.models.families`. No weight is copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformer_lens import HookedRootModule
+from transformer_lens.hook_points import HookPoint
+from transformers import PreTrainedModel
+
+from headroles.errors import InputError
+from headroles.models.families import PooledTower, Tower, find_family
+
+__all__ = ["HookedCLIP", "PooledTower", "Tower", "recording"]
+
+
+class HookedCLIP(HookedRootModule):
+    """A CLIP whose activations can be read and edited under TransformerLens' names, on both towers.
+
+    `run_with_cache` and `run_with_hooks` take what `forward` takes. `clip` is the wrapped model itself, by reference.
+    It may be of another family too: a SigLIP, or a ViT or DINOv2, whose `text` is None and which refuse texts.
+    """
+
+    def __init__(
+        self, clip: PreTrainedModel, name: str, tokenizer: Callable | None = None, processor: Callable | None = None
+    ) -> None:
+        super().__init__()
+        self.clip = clip.eval()
+        self.model_name = name
+        self.tokenizer = tokenizer
+        self.processor = processor
+        self.family = find_family(clip.config.model_type, name)(clip)
+        self.visual = self.family.visual
+        self.text = self.family.text
+        self.setup()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.clip.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' floating-point type."""
+        return self.clip.dtype
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of an input image, in pixels."""
+        return self.family.image_size
+
+    @property
+    def context(self) -> int:
+        """Tokens of the longest text."""
+        self.check_text()
+        return self.family.context
+
+    @property
+    def patches(self) -> int:
+        """Patch tokens of an image, CLS and registers not counted."""
+        return self.family.patches
+
+    @property
+    def least_tokens(self) -> int:
+        """Tokens that a run of the vision tower over images has at least; in CLIP, CLS and all patches."""
+        return self.family.least_tokens
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor on cosines, exp of the learned temperature."""
+        self.check_text()
+        return self.clip.logit_scale.exp().item()
+
+    def check_text(self) -> None:
+        """InputError where there is no text tower."""
+        if self.text is None:
+            raise InputError(
+                f"model: {self.model_name} has no text tower, so texts cannot describe its heads; describe them by "
+                "images: headroles score --by images"
+            )
+
+    def forward(
+        self,
+        pixel_values: Float[Tensor, "image 3 height width"] | None = None,
+        input_ids: Int[Tensor, "text token"] | None = None,
+        attention_mask: Int[Tensor, "text token"] | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Embeddings, not normalised: (image, embed) for images, (text, embed) for tokens, a pair for both."""
+        if pixel_values is None and input_ids is None:
+            raise InputError("forward needs pixel_values, input_ids or both; got neither")
+        image = text = None
+        if pixel_values is not None:
+            image = self.family.encode_images(pixel_values)
+        if input_ids is not None:
+            self.check_text()
+            text = self.family.encode_texts(input_ids, attention_mask)
+        if image is None or text is None:
+            return text if image is None else image
+        return image, text
+
+    def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
+        """The vision tower's residual stream before layer 0: CLS (none in SigLIP), registers (DINOv2), patches.
+
+        `visual.read(visual.run(start_images(x), range(visual.layers))[:, 0])` is `forward(x)`; a tower that pools
+        (`visual.pooling`) reads all tokens, without [:, 0].
+        """
+        return self.family.start_images(pixel_values.to(self.device, self.dtype))
+
+    def start_texts(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
+        """The text tower's residual stream before layer 0; `text.run` needs `causal_mask`, `text.read` `text_rows`."""
+        self.check_text()
+        return self.family.start_texts(input_ids)
+
+    def causal_mask(self, tokens: int) -> Float[Tensor, "query key"]:
+        """0 where a text token may look, -inf elsewhere: itself and earlier ones, in SigLIP all."""
+        self.check_text()
+        return self.family.text_mask(tokens)
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """`input_ids` and, where the model takes one, `attention_mask`, on its device; long texts are cut."""
+        self.check_text()
+        if self.tokenizer is None:
+            raise InputError(
+                f"model {self.model_name} has no tokenizer; put tokenizer.json (or vocab.json and merges.txt, or "
+                "OpenAI's bpe_simple_vocab_16e6.txt.gz) beside its weights"
+            )
+        return self.family.tokenize(self.tokenizer, texts)
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str], batch: int = 256) -> Float[Tensor, "text embed"]:
+        """Unit embeddings of texts."""
+        rows = [self(**self.tokenize(texts[start : start + batch])) for start in range(0, len(texts), batch)]
+        return nn.functional.normalize(torch.cat(rows), dim=-1)
+
+    @torch.inference_mode()
+    def embed_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+        """Unit embeddings of preprocessed images."""
+        return nn.functional.normalize(self(pixel_values.to(self.device, self.dtype)), dim=-1)
+
+    def text_rows(self, input_ids: Int[Tensor, "text token"]) -> Int[Tensor, "text"]:
+        """The position that a text's embedding is read at: CLIP's end of text, SigLIP's last token."""
+        self.check_text()
+        return self.family.text_rows(input_ids)
+
+    def weights_hash(self) -> str:
+        """sha256 over all named weights, as loaded: equal for equal weights, whatever file they came from."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.clip.state_dict().items()):
+            digest.update(f"{key} {tuple(value.shape)} ".encode())
+            digest.update(value.detach().float().cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+@contextmanager
+def recording(model: HookedCLIP, names: dict[str, Callable[[Tensor], Tensor]]):
+    """While open, keep `keep(activation)` of every named hook point of the latest forward, in the yielded dict."""
+    store: dict[str, Tensor] = {}
+
+    def save(tensor: Tensor, hook: HookPoint) -> None:
+        store[hook.name] = names[hook.name](tensor)
+
+    with model.hooks(fwd_hooks=[(name, save) for name in names]):
+        yield store

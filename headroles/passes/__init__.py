@@ -1,0 +1,1 @@
+"""One pass over many images, by many processes, resumable."""

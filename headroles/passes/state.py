@@ -1,0 +1,113 @@
+"""What a pass over images has seen, and the file that it goes on from after a stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from headroles.errors import InputError
+from headroles.files.tensors import write_tensors
+
+FOLDER = "unfinished"
+"""Below the output folder, from the first save of a pass until its results are written."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What went into the sums of a pass, or of a part of one."""
+
+    units: int = 0
+    """Units that are done."""
+    read: int = 0
+    """Images that went in."""
+    broken: tuple[tuple[int, str], ...] = ()
+    """Number and name of the images that could not be read, in order."""
+    total: int | None = None
+    """How many images the source has; None where its end was not reached."""
+
+    @property
+    def broken_names(self) -> tuple[str, ...]:
+        """Names of the images that could not be read."""
+        return tuple(name for _, name in self.broken)
+
+    def add(self, read: int, broken: tuple[tuple[int, str], ...]) -> Seen:
+        """After one unit more."""
+        return Seen(self.units + 1, self.read + read, self.broken + broken)
+
+    def end(self, total: int | None) -> Seen:
+        """After the last unit, when the source's size is known."""
+        return dataclasses.replace(self, total=total)
+
+    @classmethod
+    def merge(cls, parts: Sequence[Seen]) -> Seen:
+        """Of disjoint parts of one source, together."""
+        broken = sorted(each for part in parts for each in part.broken)
+        totals = [part.total for part in parts if part.total is not None]
+        return cls(
+            sum(part.units for part in parts),
+            sum(part.read for part in parts),
+            tuple(broken),
+            max(totals, default=None),
+        )
+
+
+class PassState:
+    """The file of one process's part of a pass. It appears whole: a kill leaves the old one or the new one."""
+
+    def __init__(self, output: Path, name: str = "pass", process: int = 0, processes: int = 1) -> None:
+        self.folder, self.name = output / FOLDER, name
+        self.path = self.folder / f"{name}-{process + 1}-of-{processes}.safetensors"
+
+    def files(self) -> list[Path]:
+        """The states of all processes, of any number of them."""
+        return sorted(self.folder.glob(f"{self.name}-*-of-*.safetensors"))
+
+    def save(self, sums: Mapping[str, Tensor], seen: Seen, settings: Mapping[str, Any]) -> None:
+        """Replace the state in one step."""
+        note = {"seen": json.dumps(dataclasses.asdict(seen)), "settings": json.dumps(settings)}
+        write_tensors(self.path, sums, note)
+
+    def load(self, sums: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Seen | None:
+        """Put the saved sums in place and say what went into them; None where nothing is saved.
+
+        InputError where the file is damaged, or of a pass with other settings.
+        """
+        for path in self.files():
+            begun, now = (each.stem.rpartition("-")[2] for each in (path, self.path))
+            if begun != now:
+                raise InputError(f"resume: the pass was begun with {begun} processes, now {now}; start {begun} again")
+        if not self.path.is_file():
+            return None
+        try:
+            with safe_open(self.path, "pt") as file:
+                note = {name: json.loads(text) for name, text in file.metadata().items()}
+                _compare(note["settings"], json.loads(json.dumps(settings)), self.folder.parent)
+                for name, tensor in sums.items():
+                    tensor.copy_(file.get_tensor(name))
+        except (SafetensorError, TypeError, KeyError, AttributeError, json.JSONDecodeError) as error:
+            raise InputError(f"resume: {self.path} is damaged ({error}); start anew with --overwrite") from error
+        seen = note["seen"]
+        return Seen(**{**seen, "broken": tuple((number, name) for number, name in seen["broken"])})
+
+    def remove(self) -> None:
+        """Delete the states of all processes, and the folder if nothing else is in it."""
+        for path in self.files():
+            path.unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+
+def _compare(old: Mapping[str, Any], new: Mapping[str, Any], output: Path) -> None:
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            raise InputError(
+                f"resume: {output} was begun with other {name} ({old.get(name)}, now {new.get(name)}); resume with "
+                "what it was begun with, or start anew with --overwrite or another --output"
+            )

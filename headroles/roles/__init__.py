@@ -1,0 +1,1 @@
+"""What does a head speak of?"""

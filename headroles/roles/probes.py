@@ -1,0 +1,124 @@
+"""ProbeBank: short texts, each labelled with the concept it speaks of."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headroles.errors import InputError
+from headroles.files.whole import write_text
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+BUNDLED = {
+    "shapes": "the concept values of the shapes world",
+    "general": "short descriptions of natural images",
+}
+"""Names of the banks that ship with the package."""
+
+
+@dataclass(frozen=True)
+class ProbeBank:
+    """Texts and their concepts, in file order."""
+
+    name: str
+    """A bundled bank's name, or the file's."""
+    texts: tuple[str, ...]
+    """Distinct short descriptions."""
+    labels: tuple[str, ...]
+    """The concept of each text."""
+
+    @cached_property
+    def concepts(self) -> tuple[str, ...]:
+        """The concepts, sorted."""
+        return tuple(sorted(set(self.labels)))
+
+    @cached_property
+    def codes(self) -> tuple[int, ...]:
+        """Every text's concept as an index into `concepts`."""
+        number = {concept: code for code, concept in enumerate(self.concepts)}
+        return tuple(number[label] for label in self.labels)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many texts each concept has."""
+        return dict(sorted(Counter(self.labels).items()))
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 of all texts and labels."""
+        rows = "\n".join(f"{text}\t{label}" for text, label in zip(self.texts, self.labels, strict=True))
+        return hashlib.sha256(rows.encode()).hexdigest()
+
+    @classmethod
+    def load(cls, source: str | os.PathLike) -> ProbeBank:
+        """A bundled bank by name, or a CSV file with columns `text` and `concept`."""
+        path, name = _find(source)
+        rows = _read(path, name, ("text", "concept"))
+        pairs = [((row["text"] or "").strip(), (row["concept"] or "").strip()) for row in rows]
+        for line, (text, concept) in enumerate(pairs, start=2):
+            if not text or not concept:
+                raise InputError(f"probes: line {line} of {name} lacks a {'concept' if text else 'text'}; fill it in")
+        _refuse_repeated([text for text, _ in pairs], name)
+        bank = cls(name, *(tuple(part) for part in zip(*pairs, strict=True)))
+        if len(bank.concepts) < 2:
+            raise InputError(f"probes: {name} has the one concept {bank.concepts[0]!r}; entropy needs at least two")
+        return bank
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the CSV file that `load` reads."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["text", "concept"])
+        writer.writerows(zip(self.texts, self.labels, strict=True))
+        write_text(path, text.getvalue())
+
+
+def load_texts(source: str | os.PathLike) -> tuple[str, tuple[str, ...]]:
+    """Name and texts of a bank, whatever their concepts: a CSV file needs the column `text` alone."""
+    path, name = _find(source)
+    texts = [(row["text"] or "").strip() for row in _read(path, name, ("text",))]
+    for line, text in enumerate(texts, start=2):
+        if not text:
+            raise InputError(f"probes: line {line} of {name} lacks a text; fill it in")
+    _refuse_repeated(texts, name)
+    return name, tuple(texts)
+
+
+def _find(source: str | os.PathLike) -> tuple[Traversable, str]:
+    """File and name of a bank."""
+    if str(source) in BUNDLED:
+        return resources.files("headroles.roles") / "banks" / f"{source}.csv", str(source)
+    path = Path(source)
+    if not path.is_file():
+        raise InputError(f"probes: no bank named {source} and no such file; banks: {', '.join(BUNDLED)}")
+    return path, path.name
+
+
+def _read(path: Traversable, name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+    except UnicodeDecodeError as error:
+        raise InputError(f"probes: {name} is not UTF-8 text; save it as UTF-8 CSV") from error
+    found = rows[0].keys() if rows else ()
+    for column in columns:
+        if column not in found:
+            raise InputError(
+                f"probes: {name} has no column {column!r}; expected a CSV with columns {','.join(columns)}"
+            )
+    return rows
+
+
+def _refuse_repeated(texts: list[str], name: str) -> None:
+    repeated = [text for text, times in Counter(texts).items() if times > 1]
+    if repeated:
+        raise InputError(f"probes: {name} has {repeated[0]!r} twice; every text needs one concept")

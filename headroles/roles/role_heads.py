@@ -1,0 +1,84 @@
+"""Which heads of a role map are meant: by name, by concept, or all with a weight each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jaxtyping import Float
+from numpy import array, ndarray
+
+from headroles.errors import InputError
+from headroles.heads.names import head_list, parse_heads
+from headroles.roles.role_map import HeadRole, RoleMap
+
+if TYPE_CHECKING:
+    from headroles.models.hooked_clip import HookedCLIP
+
+
+def choose_heads(
+    role_map: RoleMap, names: str | None = None, concept: str | None = None, any_role: bool = False
+) -> tuple[HeadRole, ...]:
+    """The heads that a list of names, or a concept, stands for; by layer, then head.
+
+    `names`: such as "L6.H3,L7.*". `concept`: the Attribute heads with that dominant concept; with `any_role` all heads
+    with it. Raises InputError where not exactly one of both is given, or a head was not scored, or there is none.
+    """
+    if (names is None) == (concept is None):
+        raise InputError("heads: give either heads by name or a concept")
+    if names is not None:
+        return _named_heads(role_map, names)
+    found = role_map.heads(role=None if any_role else "attribute", concept=concept)
+    if not found:
+        raise InputError(
+            f"concept: no {'' if any_role else 'Attribute '}head of {concept}; {_advice(role_map, concept)}"
+        )
+    return tuple(sorted(found, key=lambda head: (head.layer, head.head)))
+
+
+def concept_shares(role_map: RoleMap, concept: str) -> Float[ndarray, "layer head"]:
+    """P(concept) of every scored head, in the order of the map's layers."""
+    if concept not in role_map.concepts:
+        raise InputError(f"concept must be one of {', '.join(role_map.concepts)}, got {concept!r}")
+    shares = {(head.layer, head.head): head.distribution[concept] for head in role_map}
+    return array([[shares[layer, head] for head in range(role_map.model.heads)] for layer in role_map.layers])
+
+
+def check_model(role_map: RoleMap, model: HookedCLIP) -> None:
+    """InputError where the role map speaks of another model's heads."""
+    own = model.weights_hash()
+    if role_map.model.weights_hash != own:
+        raise InputError(
+            f"role map: it is of {role_map.model.name} with weights {role_map.model.weights_hash[:12]}, but "
+            f"{model.model_name} has {own[:12]}; score this model, or name the other one with --model"
+        )
+
+
+def _named_heads(role_map: RoleMap, names: str) -> tuple[HeadRole, ...]:
+    scored = {(head.layer, head.head): head for head in role_map}
+    layers = max(role_map.model.layers, max(role_map.layers) + 1)  # Pooling heads count as one layer more.
+    chosen = parse_heads(names, layers, role_map.model.heads)
+    if "*" in names:
+        chosen = tuple(head for head in chosen if head in scored)
+    missing = [head for head in chosen if head not in scored]
+    if missing or not chosen:
+        what = head_list(missing[:1]) if missing else names
+        layers = ", ".join(map(str, role_map.layers))
+        raise InputError(
+            f"heads: {what} is not in this role map, which scored layers {layers}; score with --layers all"
+        )
+    return tuple(scored[head] for head in chosen)
+
+
+def _advice(role_map: RoleMap, concept: str) -> str:
+    """What to try for a concept without heads: those that speak of it most."""
+    most = sorted(role_map, key=lambda head: -head.distribution[concept])[:2]
+    near = ", ".join(f"{head.name} ({head.distribution[concept]:.0%} {concept}, {head.role})" for head in most)
+    return f"most of it is in {near}: choose with --heads"
+
+
+def attribute_heads(role_map: RoleMap) -> tuple[HeadRole, ...]:
+    """All Attribute heads, by concept, then clearest first; InputError where there is none."""
+    found = role_map.heads(role="attribute")
+    if not found:
+        raise InputError("heads: this role map has no Attribute head; choose with --heads, or score with other rules")
+    return tuple(sorted(found, key=lambda head: head.concept))

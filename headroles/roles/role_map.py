@@ -1,0 +1,279 @@
+"""RoleMap: the frozen result of scoring, as JSON, CSV, table or HTML. Needs no torch to read."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headroles.errors import InputError
+from headroles.files.whole import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+ROLES = ("attribute", "mixed", "generalization")
+PROBE_KINDS = ("text", "image")
+"""What a role map rests on: texts that span a head's output, or labelled images whose values explain it."""
+
+
+@dataclass(frozen=True)
+class PickedText:
+    """One of the texts that span a head's output, or of the values that it sets apart (image probes)."""
+
+    text: str
+    """The probe text; "color: red" for the value red of the concept color."""
+    concept: str
+    """Its concept."""
+    share: float
+    """Share of the head's variance along the direction that this text added, or that this value explains."""
+
+
+@dataclass(frozen=True)
+class HeadRole:
+    """What one head does."""
+
+    layer: int
+    """0-based."""
+    head: int
+    """0-based."""
+    role: str
+    """"attribute", "mixed" or "generalization"."""
+    concept: str
+    """The dominant concept."""
+    concept_share: float
+    """Its probability."""
+    entropy_bits: float
+    """Concept Entropy, in bits."""
+    entropy: float
+    """Concept Entropy over log2(number of concepts), in [0, 1]."""
+    interval: tuple[float, float]
+    """90% bootstrap interval of `entropy`, over blocks of images."""
+    p_value: float
+    """Pr[entropy under shuffled labels <= entropy]; image probes: that of the head being blind to all concepts."""
+    q_value: float
+    """Benjamini-Hochberg over the scored heads."""
+    stability: float
+    """Share of bootstrap resamples with the same role."""
+    variance: float
+    """Variance of the head's part of the unit embedding."""
+    distribution: Mapping[str, float]
+    """Concept -> probability."""
+    texts: tuple[PickedText, ...]
+    """Best first."""
+
+    @property
+    def name(self) -> str:
+        """`L7.H3`: layer 7, head 3, both 0-based."""
+        return f"L{self.layer}.H{self.head}"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """The scored model."""
+
+    name: str
+    """As given to `load`."""
+    weights_hash: str
+    """sha256 over the loaded weights."""
+    layers: int
+    """Layers of the vision tower. SigLIP's attention pooling counts as one more: heads of layer `layers` are its."""
+    heads: int
+    """Heads of a layer."""
+
+
+@dataclass(frozen=True)
+class ImagesInfo:
+    """The images that went in."""
+
+    source: str
+    """"shapes" or the folder's name."""
+    count: int
+    """How many were read."""
+    broken: tuple[str, ...]
+    """Files that could not be read, relative to the folder."""
+
+
+@dataclass(frozen=True)
+class BankInfo:
+    """The probe bank, or the labels of the images."""
+
+    name: str
+    """Name or file name."""
+    hash: str
+    """sha256 of texts and labels; image probes: of concepts, values and how many images have each."""
+    counts: Mapping[str, int]
+    """Texts, or labelled images, of every concept."""
+
+
+@dataclass(frozen=True)
+class RoleMap:
+    """The roles of all scored heads and everything that they depend on."""
+
+    model: ModelInfo
+    images: ImagesInfo
+    bank: BankInfo
+    settings: Mapping[str, Any]
+    """Every setting of `headroles.roles.score.ScoreConfig`, or of `headroles.roles.score_images.ImageScoreConfig`."""
+    layers: tuple[int, ...]
+    """The scored layers."""
+    head_roles: tuple[HeadRole, ...]
+    """By layer, then head."""
+    schema_version: int = SCHEMA_VERSION
+    """Version of the file's layout."""
+    probe_kind: str = "text"
+    """One of `PROBE_KINDS`; files without it are of texts."""
+
+    def __post_init__(self) -> None:
+        if self.probe_kind not in PROBE_KINDS:
+            raise InputError(f"role map: probe_kind must be one of {', '.join(PROBE_KINDS)}, got {self.probe_kind!r}")
+
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        """The bank's concepts, sorted."""
+        return tuple(sorted(self.bank.counts))
+
+    @property
+    def probes(self) -> str:
+        """What the heads were described with, for titles: "general bank", "labels of photos"."""
+        return f"{self.bank.name} bank" if self.probe_kind == "text" else f"labels of {self.bank.name}"
+
+    def __repr__(self) -> str:
+        """One line: a map of hundreds of heads and texts would drown a console."""
+        counts = ", ".join(f"{sum(head.role == role for head in self)} {role}" for role in ROLES)
+        layers = ", ".join(map(str, self.layers))
+        data = f"{self.images.count} images, {self.probes}"
+        return f"RoleMap({self.model.name}, layers {layers}: {counts}; {data})"
+
+    def __iter__(self) -> Iterator[HeadRole]:
+        return iter(self.head_roles)
+
+    def __len__(self) -> int:
+        return len(self.head_roles)
+
+    def __getitem__(self, name: str) -> HeadRole:
+        """A head by name, `role_map["L7.H3"]`."""
+        for head in self.head_roles:
+            if head.name == name:
+                return head
+        raise KeyError(f"no head {name} in this role map; it scored layers {', '.join(map(str, self.layers))}")
+
+    def heads(
+        self, role: str | None = None, concept: str | None = None, layer: int | None = None
+    ) -> tuple[HeadRole, ...]:
+        """The heads that fit all that is given, lowest entropy first."""
+        if role is not None and role not in ROLES:
+            raise InputError(f"role must be one of {', '.join(ROLES)}, got {role!r}")
+        if concept is not None and concept not in self.concepts:
+            raise InputError(f"concept must be one of {', '.join(self.concepts)}, got {concept!r}")
+        if layer is not None and layer not in self.layers:
+            raise InputError(f"layer must be one of {', '.join(map(str, self.layers))}, got {layer!r}")
+        wanted = {"role": role, "concept": concept, "layer": layer}
+        found = [
+            head
+            for head in self.head_roles
+            if all(value is None or getattr(head, field) == value for field, value in wanted.items())
+        ]
+        return tuple(sorted(found, key=lambda head: (head.entropy, head.layer, head.head)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts and lists, as in the JSON file."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    def to_json(self) -> str:
+        """The JSON file's text: sorted keys, the same for the same result."""
+        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a head: scalars, one `p_<concept>` column a concept, texts joined by " | "."""
+        import pandas as pd
+
+        rows = []
+        for head in self.head_roles:
+            row = {
+                field.name: getattr(head, field.name)
+                for field in dataclasses.fields(head)
+                if field.name not in ("interval", "distribution", "texts")
+            }
+            row["interval_low"], row["interval_high"] = head.interval
+            row |= {f"p_{concept}": head.distribution[concept] for concept in self.concepts}
+            row["texts"] = " | ".join(picked.text for picked in head.texts)
+            rows.append({"name": head.name, **row})
+        return pd.DataFrame(rows)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write `.json` (all) or `.csv` (one row a head); an existing file is replaced in one step."""
+        path = Path(path)
+        if path.suffix not in (".json", ".csv"):
+            raise InputError(f"role map file must end in .json or .csv, got {path.name}")
+        text = self.to_json() if path.suffix == ".json" else self.to_frame().to_csv(index=False)
+        write_text(path, text)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> RoleMap:
+        """Read a JSON file that `save` wrote."""
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"role map: no file {path}; make one with `headroles score`")
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"role map: {path} is not JSON ({error})") from error
+        return cls.from_dict(raw, str(path))
+
+    @classmethod
+    def from_dict(cls, raw: Any, source: str = "this") -> RoleMap:
+        """The opposite of `to_dict`; unknown or missing keys are refused."""
+        if not isinstance(raw, dict) or "schema_version" not in raw:
+            raise InputError(f"role map: {source} is no role map; expected the JSON that `headroles score` writes")
+        if raw["schema_version"] != SCHEMA_VERSION:
+            raise InputError(
+                f"role map: {source} has schema_version {raw['schema_version']}, this headroles reads "
+                f"{SCHEMA_VERSION}; score again"
+            )
+        try:
+            heads = tuple(
+                HeadRole(
+                    **{
+                        **head,
+                        "interval": tuple(head["interval"]),
+                        "texts": tuple(PickedText(**text) for text in head["texts"]),
+                    }
+                )
+                for head in raw["head_roles"]
+            )
+            images = ImagesInfo(**{**raw["images"], "broken": tuple(raw["images"]["broken"])})
+            parts = {"model": ModelInfo(**raw["model"]), "images": images, "bank": BankInfo(**raw["bank"])}
+            return cls(**{**raw, **parts, "layers": tuple(raw["layers"]), "head_roles": heads})
+        except (KeyError, TypeError) as error:
+            raise InputError(f"role map: {source} does not fit the schema: {error}") from error
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        last = "first texts" if self.probe_kind == "text" else "values set apart (share of variance)"
+        head = "".join(f"<th>{title}</th>" for title in ("head", "role", "concept", "entropy", "q", last))
+        rows = []
+        for role in self.head_roles:
+            cells = (
+                role.name,
+                role.role,
+                f"{role.concept} ({role.concept_share:.0%})",
+                f"{role.entropy:.2f}",
+                f"{role.q_value:.3f}",
+                "; ".join(self._brief(picked) for picked in role.texts[:3]),
+            )
+            rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+        caption = html.escape(f"{self.model.name}: {len(self)} heads, {self.images.count} images, {self.probes}")
+        return (
+            f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        )
+
+    def _brief(self, picked: PickedText) -> str:
+        """A text as a table shows it; a value says little without the share that it explains."""
+        return picked.text if self.probe_kind == "text" else f"{picked.text} ({picked.share:.0%})"

@@ -1,0 +1,251 @@
+"""Labelled images to a role map: what each head does by what its output follows, with no text in between.
+
+A second way to the same RoleMap, for models without a text tower and as a check of what texts say. A head's
+distribution over concepts is the variance of its contribution that each concept's value explains
+(`headroles.roles.explained`), of the concepts whose effect is certain; Concept Entropy and roles follow as they do for
+texts. Where all images are labelled with all concepts that is eta squared, scaled to sum to one; where they are not,
+eta squared would hold each concept against other images. A head that no concept moves gets the uniform distribution:
+entropy 1, Generalization.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy import ndarray
+
+from headroles.checks import check_bounds, check_choices, check_least
+from headroles.errors import InputError
+from headroles.heads.ablation import record_ablation
+from headroles.heads.value_moments import ValueMoments
+from headroles.images.labelled import LabelledImages
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.layers import resolve_layers
+from headroles.models.precision import PRECISIONS
+from headroles.passes.image_pass import PassOptions, Progress
+from headroles.passes.value_pass import fold_values
+from headroles.roles.concepts import concept_entropy, q_values
+from headroles.roles.explained import SHARES, Sums, effects, p_values, value_parts
+from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
+from headroles.roles.rules import assign_roles
+
+RULES = ("threshold", "quantile")
+
+
+@dataclass(frozen=True)
+class ImageScoreConfig:
+    """All settings of a role map by images; written into it."""
+
+    layers: str = "deep"
+    """"deep" (the last third), "all", or numbers and ranges such as "8-11" or "3,6-7"."""
+    shares: str = "marginal"
+    """What a concept is credited with: all that its values explain ("marginal"), or what no other does ("unique")."""
+    level: float = 0.05
+    """A concept counts where its F-test holds at this level over all heads and concepts together (Bonferroni)."""
+    values_per_head: int = 20
+    """Values that describe a head, at most."""
+    roles_by: str = "threshold"
+    """Rule of `headroles.roles.rules.assign_roles`: "threshold" or "quantile"."""
+    low: float = 0.4
+    """Attribute up to here (threshold: entropy; quantile: quantile). Not the default of text probes: the evidence for
+    it is in docs/results.md."""
+    high: float = 0.6
+    """Generalization from here on."""
+    bootstraps: int = 100
+    """Resamples of image blocks."""
+    blocks: int = 32
+    """Image blocks."""
+    seed: int = 0
+    """Seed of resamples and rendered scenes."""
+    precision: str = "no"
+    """Matrix products of the images' forward in fp32 ("no"), "bf16" or "fp16"; sums are float64 always."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, " with image probes", shares=SHARES, roles_by=RULES, precision=PRECISIONS)
+        check_least(self, seed=0, values_per_head=0, bootstraps=1, blocks=2)
+        check_bounds(self)
+        if not 0 < self.level < 1:
+            raise InputError(f"level must be between 0 and 1, got {self.level}")
+
+
+def score_images(
+    model: HookedCLIP, labelled: LabelledImages, config: ImageScoreConfig | None = None, **options: object
+) -> tuple[RoleMap, ValueMoments]:
+    """The role map of a model by labelled images, and the sums it rests on; `options` are those of `collect_values`."""
+    config = config or ImageScoreConfig()
+    moments, broken = collect_values(model, labelled, config, **options)
+    info = ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads)
+    return explain_values(moments, config, info, ImagesInfo(labelled.name, moments.images, broken)), moments
+
+
+def collect_values(
+    model: HookedCLIP,
+    labelled: LabelledImages,
+    config: ImageScoreConfig,
+    *,
+    batch: int = 64,
+    workers: int = 0,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> tuple[ValueMoments, tuple[str, ...]]:
+    """One pass over the images: sums for every value, and the names of the broken files."""
+    check_concepts(labelled)
+    options = PassOptions(unit=batch, workers=workers, strict=strict)
+    layers = resolve_layers(config.layers, model.visual.layers, model.visual.pooling)
+    moments, seen = fold_values(
+        model, labelled, layers, config.blocks, options, precision=config.precision, progress=progress
+    )
+    return moments, seen.broken_names
+
+
+def check_concepts(labelled: LabelledImages) -> None:
+    """InputError where there is one concept only."""
+    if len(labelled.concepts) < 2:
+        raise InputError(
+            f"images: {labelled.name} is labelled with the one concept {labelled.names[0]}; entropy needs at least two "
+            "(a folder CONCEPT/VALUE/IMAGE, or a CSV with a column a concept)"
+        )
+
+
+def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: ModelInfo, images: ImagesInfo) -> RoleMap:
+    """Describe the heads of `moments`: shares, certain concepts, entropy, bootstrap over image blocks, roles.
+
+    A head's p-value is that of being blind to all concepts: the smallest of its concepts', times their number.
+    InputError where a concept has too few readable images to compare its values.
+    """
+    counts = _check_labels(moments)
+    names = [name for name, _ in moments.concepts]
+    p = p_values(moments, config.shares)
+    certain = p * p.size <= config.level
+    explained = effects(Sums.of(moments), config.shares).variances()
+    spread = distribution(explained, certain)
+    entropy = concept_entropy(spread) / math.log2(len(names))
+    drawn = resample(moments, certain, config)
+
+    def judge(values: Float[ndarray, "head"]) -> list[str]:
+        return assign_roles(values, np.empty((0, len(values))), config.roles_by, config.low, config.high)
+
+    roles = judge(entropy)
+    stability = (np.array([judge(row) for row in drawn]) == np.array(roles)).mean(0)
+    low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
+    blind = np.minimum(1, p.min(1) * len(names))
+    q = q_values(blind)
+    variance = whole_variance(moments)
+    share = np.divide(explained, variance[:, None], out=np.zeros_like(explained), where=explained > 0) * certain
+    texts = describe_values(moments, share, config.values_per_head)
+    heads = [(layer, head) for layer in moments.layers for head in range(moments.first.shape[2])]
+    return RoleMap(
+        model=model,
+        images=images,
+        bank=BankInfo(images.source, _hash(moments), counts),
+        settings=record_ablation(dataclasses.asdict(config)),
+        layers=moments.layers,
+        head_roles=tuple(
+            HeadRole(
+                layer=layer,
+                head=head,
+                role=roles[row],
+                concept=names[int(spread[row].argmax())],
+                concept_share=_round(spread[row].max()),
+                entropy_bits=_round(entropy[row] * math.log2(len(names))),
+                entropy=_round(entropy[row]),
+                interval=(_round(low[row]), _round(high[row])),
+                p_value=_round(blind[row]),
+                q_value=_round(q[row]),
+                stability=_round(stability[row]),
+                variance=float(f"{max(0.0, variance[row]):.6g}"),
+                distribution={name: _round(value) for name, value in zip(names, spread[row], strict=True)},
+                texts=texts[row],
+            )
+            for row, (layer, head) in enumerate(heads)
+        ),
+        probe_kind="image",
+    )
+
+
+def whole_variance(moments: ValueMoments) -> Float[ndarray, "head"]:
+    """Variance of every head's part of the unit embedding, over all images."""
+    sums = Sums.of(moments)
+    return sums.square[-1] / sums.images - ((sums.first / sums.images) ** 2).sum(-1)
+
+
+def distribution(
+    explained: Float[ndarray, "head concept"], certain: Bool[ndarray, "head concept"]
+) -> Float[ndarray, "head concept"]:
+    """P(c): the variances that the certain concepts explain over their sum; uniform where no concept is certain.
+
+    By chance every concept explains a little, and without that test the largest of these would make a blind head look
+    like an Attribute head.
+    """
+    mass = explained * certain
+    total = mass.sum(-1, keepdims=True)
+    return np.divide(mass, total, out=np.full_like(mass, 1 / mass.shape[-1]), where=total > 0)
+
+
+def resample(
+    moments: ValueMoments, certain: Bool[ndarray, "head concept"], config: ImageScoreConfig
+) -> Float[ndarray, "draw head"]:
+    """Normalised entropies over resamples of the image blocks; which concepts are certain stays as it is."""
+    rng = np.random.default_rng([config.seed, 2])
+    filled = np.flatnonzero(moments.count.cpu().numpy())
+    rows = []
+    for chosen in rng.multinomial(len(filled), np.full(len(filled), 1 / len(filled)), config.bootstraps):
+        draw = np.zeros(len(moments.count))
+        draw[filled] = chosen
+        explained = effects(Sums.of(moments, draw), config.shares).variances(resampled=True)
+        rows.append(concept_entropy(distribution(explained, certain)) / math.log2(explained.shape[1]))
+    return np.stack(rows)
+
+
+def describe_values(
+    moments: ValueMoments, share: Float[ndarray, "head concept"], most: int
+) -> list[tuple[PickedText, ...]]:
+    """Every head's values, those that it sets apart most first; a value's share is its part of its concept's `share`.
+
+    Shares are of the head's variance over all images, at most 1: on the images of one concept it may vary more.
+    """
+    parts = value_parts(moments)
+    labels = []
+    for concept, (name, values) in enumerate(moments.concepts):
+        parts[:, moments.slices[concept]] *= share[:, concept, None]
+        labels += [(f"{name}: {value}", name) for value in values]
+    return [
+        tuple(
+            PickedText(*labels[value], min(1.0, _round(row[value])))
+            for value in np.argsort(-row, kind="stable")[:most]
+            if round(row[value], 6) > 0
+        )
+        for row in parts
+    ]
+
+
+def _check_labels(moments: ValueMoments) -> dict[str, int]:
+    """Labelled images of every concept; InputError where its values cannot be compared."""
+    count = torch.einsum("bvv->v", moments.pairs).cpu().numpy()
+    found = {}
+    for (name, _), place in zip(moments.concepts, moments.slices, strict=True):
+        seen, labelled = int((count[place] > 0).sum()), int(count[place].sum())
+        if seen < 2 or labelled <= seen:
+            raise InputError(
+                f"images: concept {name} has {seen} values in {labelled} readable images; it needs at least two values "
+                "and more images than values"
+            )
+        found[name] = labelled
+    return found
+
+
+def _hash(moments: ValueMoments) -> str:
+    """sha256 of the concepts, their values and how many images have each."""
+    count = torch.einsum("bvv->v", moments.pairs).long().tolist()
+    return hashlib.sha256(json.dumps([moments.concepts, count]).encode()).hexdigest()
+
+
+def _round(value: float) -> float:
+    return round(float(value), 6)

@@ -1,0 +1,34 @@
+"""Results that know their own pictures, though figures live floors above them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from headroles.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Shown:
+    """A result with `plot`. Its class says where each figure is drawn; the module is imported when it is asked for."""
+
+    figures: ClassVar[Mapping[str, str]]
+    """Kind -> "module:function" of a function that takes the result and gives a matplotlib Figure; the default first.
+
+    A name and no import: the one arrow of the house that points up, followed only on a user's call.
+    """
+
+    def plot(self, kind: str | None = None, **options: Any) -> Figure:
+        """Draw the result as a matplotlib Figure; a notebook shows it, `savefig` writes it.
+
+        `kind`: one of `figures`; None: the first. `options` are those of the figure's own function, such as `ax` where
+        one axis will do. Raises InputError for another kind.
+        """
+        kind = next(iter(self.figures)) if kind is None else kind
+        if kind not in self.figures:
+            raise InputError(f"kind must be one of {', '.join(self.figures)}, got {kind!r}")
+        module, _, function = self.figures[kind].partition(":")
+        return getattr(import_module(module), function)(self, **options)

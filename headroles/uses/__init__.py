@@ -1,0 +1,1 @@
+"""What can roles do for me?"""

@@ -1,0 +1,70 @@
+"""Figures of an adapter show its settings and its training, number by number."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from headroles.adapt.adapter import AdapterInfo
+from headroles.adapt.config import DearConfig, TrainConfig
+from headroles.adapt.results.plot import Run, curves_figure, fusion_figure, mask_figure, read_runs
+from headroles.errors import InputError
+
+CORE = ("color", "shape")
+
+
+@pytest.fixture
+def seed(model, make_role_map, tmp_path):
+    """One seed's run of two epochs, on heads of every kind."""
+    make_role_map(model, [["mixed", "general", "color", "animal"], ["shape"]]).save(tmp_path / "role_map.json")
+    info = AdapterInfo(
+        base_model_name_or_path="tiny", base_model_hash="0", task="toy", protocol="few-shot", classes=("a", "b"),
+        trained_classes=("a", "b"), template="{}", shots=1, training_images="0", targets=(), retention=(), seed=1,
+        layer=1, attributes=CORE, dear=DearConfig(core=CORE), train=TrainConfig(), role_map_sha256="0",
+    )  # fmt: skip
+    records = (
+        {
+            "epoch": number, "loss": 3.0 / number, "losses": {"ce": 2.0 / number, "text": 1.0 / number},
+            "accuracy": number / 4, "alpha": {"cls": 0.8, "color": 0.15 - number / 50, "shape": 0.05 + number / 50},
+        }
+        for number in (1, 2)
+    )  # fmt: skip
+    return Run(tmp_path, info, tuple(records))
+
+
+def cells(axes) -> list[list[float]]:
+    return axes.collections[0].get_array().reshape(4, len(CORE)).tolist()
+
+
+def test_mask_shows_which_head_opens_which_token(seed):
+    first, second = mask_figure([seed]).axes
+    assert cells(first) == [[1, 1], [0, 0], [1, 0], [0, 0]]
+    assert cells(second) == [[0, 1]] * 4
+    labels = [label.get_text() for label in first.get_yticklabels()]
+    assert labels == ["H0 open", "H1 isolated", "H2 color", "H3 isolated"]
+    opened = dataclasses.replace(seed.info, dear=DearConfig(core=CORE, mask="open"))
+    for axes in mask_figure([dataclasses.replace(seed, info=opened)]).axes:
+        assert cells(axes) == [[1, 1]] * 4
+
+
+def test_curves_show_every_epoch_of_every_seed(seed):
+    losses, accuracy, alpha = curves_figure([seed, seed]).axes
+    lines = {line.get_label(): line.get_ydata() for line in losses.lines}
+    assert {name: list(values) for name, values in lines.items()} == {
+        "all": [3.0, 1.5], "ce": [2.0, 1.0], "text": [1.0, 0.5]
+    }  # fmt: skip
+    assert len(losses.lines) == 6 and len(losses.get_legend().get_texts()) == 3
+    assert list(accuracy.lines[0].get_ydata()) == [25, 50]
+    assert [text.get_text() for text in alpha.get_legend().get_texts()] == ["cls", *CORE]
+
+
+def test_fusion_shows_the_mean_and_the_seeds(seed):
+    other = ({**seed.history[-1], "alpha": {"cls": 0.6, "color": 0.3, "shape": 0.1}},)
+    (axes,) = fusion_figure([seed, dataclasses.replace(seed, history=other)]).axes
+    assert np.allclose([bar.get_height() for bar in axes.patches], [0.7, (0.11 + 0.3) / 2, (0.09 + 0.1) / 2])
+    assert len(axes.lines[0].get_ydata()) == 6
+
+
+def test_a_folder_without_an_adapter_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is no adapter folder"):
+        read_runs(tmp_path)

@@ -1,0 +1,255 @@
+"""Validation: a planted concept dies with its head and no other; what does not fit is refused."""
+
+import json
+import shutil
+from importlib import resources
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from headroles import InputError
+from headroles.causal.effects import HeadRecord
+from headroles.causal.margins import ValueTexts
+from headroles.causal.validate import ValidateConfig, selectivities, validate
+from headroles.causal.validation import Estimate, Validation, to_table
+from headroles.figures.validation import plot_validation
+from headroles.images.labelled import Concept, LabelledImages
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.load import load
+from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
+
+CONCEPTS = tuple(
+    Concept(name, values, tuple((f"a {value} item",) for value in values))
+    for name, values in {"color": ("red", "blue"), "shape": ("round", "square"), "texture": ("dotted", "plain")}.items()
+)
+PLANTED = {"color": [(1, 0)], "shape": [(2, 1)], "texture": [(1, 2), (2, 3)]}
+
+
+class Noise:
+    """A data set of random images."""
+
+    def __len__(self):
+        return 400
+
+    def __getitem__(self, index):
+        return index, torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(index))
+
+    def name(self, index):
+        return f"noise {index}"
+
+
+def role_map(model, planted=PLANTED, source="noise", seed=0) -> RoleMap:
+    """Attribute heads as planted, the others Generalization heads, of layers 1 and 2."""
+    owner = {place: concept for concept, places in planted.items() for place in places}
+    heads = tuple(
+        HeadRole(
+            layer=layer, head=head, role="attribute" if (layer, head) in owner else "generalization",
+            concept=owner.get((layer, head), "color"), concept_share=0.9, entropy_bits=1.0,
+            entropy=0.1 + head / 50 if (layer, head) in owner else 0.8 + head / 50, interval=(0.0, 1.0), p_value=0.1,
+            q_value=0.1, stability=1.0, variance=1.0, distribution={}, texts=(),
+        )
+        for layer in (1, 2)
+        for head in range(4)
+    )  # fmt: skip
+    info = ModelInfo(model.model_name, model.weights_hash(), 3, 4)
+    counts = {"color": 1, "shape": 1, "texture": 1}
+    return RoleMap(info, ImagesInfo(source, 9, ()), BankInfo("b", "0", counts), {"seed": seed}, (1, 2), heads)
+
+
+@torch.inference_mode()
+def plant(model) -> LabelledImages:
+    """Every image's value of a concept is the one that the concept's heads speak for, and no one else has a say."""
+    empty = LabelledImages("noise", Noise(), CONCEPTS, np.zeros((400, 3), dtype=int))
+    record = HeadRecord.collect(model, empty, (1, 2), batch=200)
+    texts = ValueTexts.embed(model, CONCEPTS)
+    bases = model.visual.bases()[1:]
+    parts = torch.einsum("ilhk,lhkd->ilhd", record.z - record.z.mean(0), bases) / record.sigma[:, None, None]
+    for column, concept in enumerate(CONCEPTS):
+        own = sum(parts[:, layer - 1, head] for layer, head in PLANTED[concept.name])
+        contrast = texts.embeddings[column][1] - texts.embeddings[column][0]
+        empty.codes[:, column] = (own @ contrast > 0).long().numpy()
+    return empty
+
+
+@pytest.fixture(scope="module")
+def planted(make_clip, tokenizer):
+    model = HookedCLIP(make_clip(), "tiny", tokenizer)
+    return model, plant(model)
+
+
+@pytest.fixture(scope="module")
+def found(planted):
+    model, images = planted
+    return validate(model, role_map(model), images, ValidateConfig(draws=30, bootstraps=50), batch=200)
+
+
+def test_a_planted_concept_dies_with_its_heads_and_they_with_it_alone(found):
+    for concept, places in PLANTED.items():
+        test = found[concept]
+        assert test.heads == tuple(f"L{layer}.H{head}" for layer, head in places)
+        own = test.costs[concept]
+        assert own.margin.low > 0 and own.times.value == max(cost.times.value for cost in test.costs.values())
+        assert own.margin.low > max(own.random, own.general)
+        for ratio in (test.against_random, test.against_others, test.against_general):
+            assert ratio.low is None or ratio.low > 1
+        assert test.draws == 30 and test.p_value == pytest.approx(1 / (1 + test.distinct), abs=1e-5)
+    assert found.p_value == pytest.approx(1 / 31, abs=1e-5)
+    strongest = {head.name: head.strongest for head in found.heads}
+    assert (strongest["L1.H0"], strongest["L2.H1"]) == ("color", "shape")
+    assert found.correlation.heads == 8
+
+
+def test_the_total_effect_finds_the_same(planted, found):
+    model, images = planted
+    config = ValidateConfig("total", draws=20, bootstraps=20)
+    total = validate(model, role_map(model), images, config, batch=200)
+    for concept in ("color", "shape"):
+        assert total[concept].costs[concept].margin.low > 0
+        assert total[concept].costs[concept].margin != found[concept].costs[concept].margin
+    for intact, same in zip(total.concepts, found.concepts, strict=True):
+        assert intact.margin == pytest.approx(same.margin, abs=1e-4) and intact.accuracy == same.accuracy
+
+
+def test_the_same_seed_gives_the_same_bytes_that_fit_the_schema_and_come_back(planted, found, tmp_path):
+    model, images = planted
+    again = validate(model, role_map(model), images, ValidateConfig(draws=30, bootstraps=50), batch=200)
+    assert again.to_json() == found.to_json()
+    schema = json.loads((resources.files("headroles.causal") / "validation.schema.json").read_text())
+    jsonschema.validate(json.loads(found.to_json()), schema)
+    found.save(tmp_path / "validation.json")
+    assert Validation.load(tmp_path / "validation.json").to_json() == found.to_json()
+    frame = found.to_frame()
+    assert frame.heads_of.tolist() == ["color", "shape", "texture"]
+    assert frame.set_index("heads_of").loc["color", "shape"] == found["color"].costs["shape"].times.value
+
+
+def test_the_table_and_the_figures_show_the_matrix(found, tmp_path):
+    text = to_table(found)
+    assert "L1.H2,L2.H3" in text and "Spearman" in text
+    paths = plot_validation(found, "all", tmp_path / "v.svg")
+    assert [path.name for path in paths] == ["v-matrix.svg", "v-selectivity.svg"]
+    first = paths[0].read_bytes()
+    assert plot_validation(found, "matrix", tmp_path / "v-matrix.svg")[0].read_bytes() == first
+    with pytest.raises(InputError, match="kind must be one of matrix"):
+        plot_validation(found, "texts", tmp_path / "v.svg")
+
+
+def test_concepts_can_be_chosen_and_one_alone_has_no_others(planted):
+    model, images = planted
+    config = ValidateConfig(draws=20, bootstraps=20, concepts=("shape",))
+    found = validate(model, role_map(model), images, config, batch=200)
+    (test,) = found.tests
+    assert test.concept == "shape" and list(test.costs) == ["shape"]
+    assert test.against_others is None and found.correlation is None and found.heads[0].selectivity is None
+    jsonschema.validate(
+        json.loads(found.to_json()),
+        json.loads((resources.files("headroles.causal") / "validation.schema.json").read_text()),
+    )
+    assert "shape" in to_table(found)
+
+
+def test_selectivity_is_one_for_one_concept_none_for_all_alike_and_undefined_without_losses():
+    times = np.array([[3.0, 0, 0], [1, 1, 1], [2, 2, -5], [-1, -1, -1], [1, np.nan, np.nan]])
+    one, even, two, none, alone = selectivities(times)
+    assert one == 1 and even == pytest.approx(0) and two == pytest.approx(1 - 1 / np.log2(3))
+    assert np.isnan(none) and np.isnan(alone)
+
+
+def test_estimates_read_well_also_where_a_ratio_has_no_limit():
+    assert str(Estimate(2.0, 1.0, 3.0)) == "2 [1, 3]" and str(Estimate(2.0, 1.0, None)) == "2 [1, inf]"
+    assert str(Estimate(None, 5.0, None)) == "above 5" and str(Estimate(None, None, None)) == "-"
+
+
+def test_what_does_not_fit_is_refused(planted, make_clip, tokenizer):
+    model, images = planted
+    other = HookedCLIP(make_clip(seed=3), "other", tokenizer)
+    with pytest.raises(InputError, match="not those of model other"):
+        validate(other, role_map(model), images)
+    with pytest.raises(InputError, match="no Attribute head"):
+        validate(model, role_map(model, {}), images)
+    with pytest.raises(InputError, match="no such concept has Attribute heads; these have: count"):
+        validate(model, role_map(model, {"count": [(1, 0)]}), images)
+    with pytest.raises(InputError, match="not labelled with 'size'"):
+        validate(model, role_map(model), images, ValidateConfig(concepts=("size",)))
+    for wrong in ({"effect": "half"}, {"mode": "cut"}, {"draws": 5}, {"bootstraps": 1}, {"seed": -1}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            ValidateConfig(**wrong)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "headroles.validation", "schema_version": 9}', "no json"])
+def test_files_that_are_no_validation_are_refused(tmp_path, text):
+    path = tmp_path / "validation.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match="validation: "):
+        Validation.load(path)
+
+
+def test_unknown_keys_are_refused(found):
+    raw = json.loads(found.to_json())
+    with pytest.raises(InputError, match="does not fit the schema"):
+        Validation.from_dict({**raw, "more": 1})
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """A folder CONCEPT/VALUE/IMAGE of noise."""
+    rng = np.random.default_rng(0)
+    for concept in CONCEPTS[:2]:
+        for value in concept.values:
+            folder = tmp_path / "images" / concept.name / value
+            folder.mkdir(parents=True)
+            for number in range(3):
+                Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def saved(clip_folder, tmp_path):
+    """The role map of the tiny model, on disk."""
+    role_map(load(str(clip_folder), "cpu")).save(tmp_path / "role_map.json")
+    return tmp_path / "role_map.json"
+
+
+def test_the_command_writes_prints_and_plots(run, saved, labelled, tmp_path):
+    (labelled / "color" / "red" / "broken.png").write_text("no image")
+    options = ("--draws", 20, "--bootstraps", 20, "--output", tmp_path / "out")
+    code, out, err = run("validate", saved, "--images", labelled, *options)
+    assert code == 0 and "broken.png" in err and "headroles plot" in out
+    result = Validation.load(tmp_path / "out" / "validation.json")
+    assert result.images.count == 12 and [test.concept for test in result.tests] == ["color", "shape"]
+    assert (tmp_path / "out" / "validation.csv").is_file()
+    code, _, err = run("validate", saved, "--images", labelled, *options)
+    assert code == 2 and "--overwrite" in err and err.count("\n") == 1
+    code, out, _ = run("plot", tmp_path / "out" / "validation.json")
+    assert code == 0 and (tmp_path / "out" / "validation-matrix.png").is_file()
+    code, _, err = run("plot", tmp_path / "out" / "validation.json", "--kind", "matrix", "--heads", "L1.H0")
+    assert code == 2 and err.count("\n") == 1
+
+
+def test_the_command_refuses_in_one_line_and_leaves_nothing(run, saved, labelled, clip_folder, tmp_path):
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    Image.new("RGB", (8, 8)).save(plain / "0.png")
+    broken = shutil.copytree(labelled / "color", tmp_path / "color")
+    for path in broken.rglob("*.png"):
+        path.write_text("no image")
+    shapes = role_map(load("shapes", "cpu"), source="shapes", seed=1)
+    shapes.save(tmp_path / "shapes.json")
+    cases = {
+        "unlabelled": (saved, "--images", plain),
+        "this model needs labelled": (saved,),
+        "not those of model shapes": (saved, "--model", "shapes", "--count", "4"),
+        "no file": (tmp_path / "none.json",),
+        "give another --seed": (tmp_path / "shapes.json",),
+        "no folder and no file": (saved, "--images", tmp_path / "nowhere"),
+        "effect must be one of": (saved, "--images", labelled, "--effect", "half"),
+        "fewer than two of 6": (saved, "--images", broken),
+        "not labelled with 'size'": (saved, "--images", labelled, "--concepts", "size"),
+    }
+    for word, arguments in cases.items():
+        code, _, err = run("validate", *arguments, "--output", tmp_path / "out")
+        assert (code, err.count("\n")) == (2, 1) and word in err, (word, err)
+        assert not (tmp_path / "out").exists(), word

@@ -1,0 +1,262 @@
+"""The page in a browser, where there is one: keys, numbers, theme; no error, nothing asked of a network."""
+
+import io
+import shutil
+from base64 import b64encode
+
+import pytest
+from PIL import Image
+
+from headroles.reports.illustrations import Example, Illustrations, Search, SharedValues, Shown
+from headroles.reports.report import Report
+
+webdriver = pytest.importorskip("selenium.webdriver")
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--window-size=1200,900",
+)  # fmt: skip
+HOSTILE = (
+    "</script><script>document.title='hacked'</script>",
+    "<img src=x onerror=\"document.title='hacked'\">",
+    "a striped thing",
+)
+
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def role_map(random_role_map):
+    return random_role_map(HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def validation(role_map, random_validation):
+    return random_validation(role_map)
+
+
+@pytest.fixture(scope="module")
+def illustrations(role_map):
+    """One picture everywhere, black."""
+    content = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(content, "JPEG")
+    shown = tuple(Shown("3", score, value) for score, value in ((0.75, "<b>red</b>"), (0.5, None)))
+    return Illustrations(
+        source="photos", count=2, side=2, names={"3": HOSTILE[1]},
+        pictures={"3": b64encode(content.getvalue()).decode()},
+        examples={head.name: (Example("3", 0.125, (0.1, 0.0, -0.2, 0.05)),) for head in role_map},
+        searches=(Search("3", "color", "<b>red</b>", shown, shown), Search("3", "shape", None, shown, shown)),
+        precision=(SharedValues("color", ("L1.H0",), 0.9, (0.8, 0.95), 0.4, (0.3, 0.5), 0.2, 2),),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def page(browser, role_map, validation, illustrations, tmp_path):
+    """The report of `role_map`, open in the browser; no error may be left in its console."""
+    Report(role_map, validation, illustrations, commands=HOSTILE).save(tmp_path / "report.html")
+    browser.get((tmp_path / "report.html").as_uri())
+    assert browser.execute_script("return document.documentElement.dataset.ready") == "true"
+    yield browser
+    assert browser.get_log("browser") == []
+    assert browser.title == "Head roles of tiny", "a text of the bank ran as a script"
+
+
+def press(browser, *keys) -> None:
+    for key in keys:
+        browser.switch_to.active_element.send_keys(key)
+
+
+def shown(browser) -> str:
+    return browser.find_element(By.CSS_SELECTOR, "#panel h3").text
+
+
+def numbers(browser, selector: str) -> list[float]:
+    values = browser.execute_script(f"return [...document.querySelectorAll('{selector} data')].map(each => each.value)")
+    return [float(value) for value in values]
+
+
+def focus_grid(browser, name: str) -> None:
+    browser.execute_script(f"document.querySelector('[data-head=\"{name}\"]').focus()")
+
+
+def test_arrow_keys_walk_over_all_heads_and_the_panel_shows_their_numbers(page, role_map):
+    focus_grid(page, "L2.H0")
+    for step, name in enumerate(("L2.H0", "L2.H1", "L2.H2", "L1.H2", "L1.H1", "L1.H0")):
+        if step:
+            press(page, {1: Keys.RIGHT, 2: Keys.RIGHT, 3: Keys.DOWN}.get(step, Keys.LEFT))
+        head = role_map[name]
+        assert shown(page) == name and page.switch_to.active_element.get_attribute("data-head") == name
+        assert numbers(page, "#panel .role-line") == [head.concept_share]
+        assert numbers(page, "#panel .entropy") == [head.entropy, *head.interval, head.entropy_bits]
+        assert numbers(page, "#panel .facts") == [head.p_value, head.q_value, head.stability, head.variance]
+        shares = sorted((share for share in head.distribution.values() if share), reverse=True)
+        assert numbers(page, "#panel .bars:not(.texts):not(.costs)") == shares
+        assert numbers(page, "#panel .texts") == [text.share for text in head.texts]
+        select = "document.querySelectorAll('#panel .texts .word > span:first-child')"
+        words = page.execute_script(f"return [...{select}].map(each => each.textContent)")
+        assert words == [text.text for text in head.texts]
+    press(page, Keys.LEFT, Keys.DOWN)
+    assert shown(page) == "L1.H0", "the grid's edge holds"
+    press(page, Keys.CONTROL + Keys.END)
+    assert shown(page) == "L1.H2"
+    press(page, Keys.HOME, Keys.UP, Keys.END)
+    assert shown(page) == "L2.H2"
+
+
+def test_enter_pins_a_head_and_escape_frees_it(page, role_map):
+    focus_grid(page, "L1.H1")
+    press(page, Keys.ENTER, Keys.RIGHT)
+    assert shown(page) == "L1.H1" and page.current_url.endswith("#L1.H1")
+    cell = page.find_element(By.CSS_SELECTOR, '[data-head="L1.H1"]')
+    assert cell.get_attribute("aria-selected") == "true"
+    assert "pinned" in page.find_element(By.ID, "said").get_attribute("textContent")
+    press(page, Keys.ESCAPE)
+    assert shown(page) == "L1.H2" and cell.get_attribute("aria-selected") == "false"
+
+
+def test_one_cell_is_in_the_tab_order_and_every_cell_has_a_name(page, role_map):
+    cells = page.execute_script(
+        "return [...document.querySelectorAll('#heads [role=grid] [role=gridcell]')]"
+        ".map(each => [each.dataset.head, each.ariaLabel, each.tabIndex])"
+    )
+    assert len(cells) == len(role_map) and [order for _, _, order in cells].count(0) == 1
+    for name, named, _ in cells:
+        head = role_map[name]
+        assert head.name in named and head.role in named and head.concept in named
+    order = page.execute_script("return [...document.querySelectorAll('a[href], button, select, input, [tabindex]')]"
+                                ".filter(each => each.tabIndex > 0).length")  # fmt: skip
+    assert order == 0, "the order of the tab key is that of the page"
+
+
+def test_filters_leave_the_heads_that_fit(page, role_map):
+    def kept() -> set[str]:
+        return set(
+            page.execute_script(
+                "return [...document.querySelectorAll('#heads .head:not(.dim)')].map(each => each.dataset.head)"
+            )
+        )
+
+    page.find_element(By.ID, "by-text").send_keys("STRIPED")
+    with_text = {head.name for head in role_map if any("striped" in text.text for text in head.texts)}
+    assert kept() == with_text
+    page.find_element(By.CSS_SELECTOR, ".filters [type=reset]").click()
+    assert len(kept()) == len(role_map)
+    page.find_element(By.ID, "by-role").send_keys("attribute")
+    assert kept() == {head.name for head in role_map.heads(role="attribute")}
+    assert page.find_element(By.ID, "matches").text == f"{len(kept())} of {len(role_map)} heads fit"
+
+
+def test_the_theme_follows_the_system_and_the_toggle_turns_it(page):
+    def background() -> str:
+        return page.execute_script("return getComputedStyle(document.body).backgroundColor")
+
+    def system(scheme: str) -> None:
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def wait_until_pressed(value: str) -> None:
+        """The page hears of a new system theme by an event, so a moment later."""
+        WebDriverWait(page, 5).until(lambda _: button.get_attribute("aria-pressed") == value)
+
+    button = page.find_element(By.ID, "theme")
+    system("light")
+    wait_until_pressed("false")
+    light = background()
+    system("dark")
+    wait_until_pressed("true")
+    dark = background()
+    assert light != dark
+    button.click()
+    assert background() == light and button.get_attribute("aria-pressed") == "false"
+    system("light")
+    button.click()
+    assert background() == dark and button.get_attribute("aria-pressed") == "true"
+    system("dark")
+    assert background() == dark, "the choice is the reader's"
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_arrow_keys_walk_over_the_validation_and_show_each_cut(page, validation):
+    page.execute_script("document.querySelector('[data-test]').focus()")
+    for step, (concept, name) in enumerate((("color", "color"), ("color", "shape"), ("shape", "shape"))):
+        press(page, *([Keys.RIGHT], [Keys.DOWN])[step - 1] if step else ())
+        cost = validation[concept].costs[name]
+        wanted = [cost.times.value, cost.times.low, cost.times.high, cost.margin.value, cost.margin.low]
+        wanted += [cost.margin.high, cost.accuracy, *([] if cost.random is None else [cost.random])]
+        assert numbers(page, "#cut") == wanted
+    cells = page.find_elements(By.CSS_SELECTOR, ".matrix .own")
+    assert [cell.get_attribute("data-concept") for cell in cells] == ["color", "shape"]
+    assert numbers(page, ".matrix") == [cost.times.value for test in validation.tests for cost in test.costs.values()]
+    assert numbers(page, "#rho") == [validation.correlation.rho]
+
+
+def test_a_mark_of_the_scatter_plot_leads_to_its_head(page, validation):
+    marks = page.find_elements(By.CSS_SELECTOR, ".point")
+    compared = sorted(
+        (head for head in validation.heads if head.selectivity is not None), key=lambda head: head.entropy
+    )
+    assert [each.get_attribute("data-name") for each in marks] == [head.name for head in compared]
+    page.execute_script("document.querySelector('.point').focus()")
+    press(page, Keys.RIGHT, Keys.ENTER)
+    assert shown(page) == compared[1].name
+    effect = next(head for head in validation.heads if head.name == compared[1].name)
+    assert numbers(page, "#panel .costs") == sorted(effect.costs.values(), reverse=True)
+    assert numbers(page, "#panel .effect") == [effect.selectivity]
+
+
+def test_pictures_show_and_their_names_stay_texts(page, illustrations):
+    sizes = page.execute_script("return [...document.images].map(each => [each.naturalWidth, each.alt])")
+    assert len(sizes) > 5 and {width for width, _ in sizes} == {8}
+    assert HOSTILE[1] in {alt for _, alt in sizes}
+    values = [each.text for each in page.find_elements(By.CSS_SELECTOR, "#retrieval .value")]
+    assert values == ["✓ <b>red</b>", "✗ none"]
+    assert numbers(page, "#panel .examples") == [0.125]
+    alpha = page.execute_script(
+        "return [...document.querySelector('#panel canvas').getContext('2d').getImageData(0, 0, 2, 2).data]"
+        ".filter((value, index) => index % 4 === 3)"
+    )
+    assert alpha == [0, 235, 235, 118], "dark where a patch adds nothing"
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_the_page_is_never_wider_than_its_window(page, width):
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    )
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_pointing_shows_a_head_until_one_is_pinned(page):
+    def point(name: str, click: bool = False) -> None:
+        cell = page.find_element(By.CSS_SELECTOR, f'[data-head="{name}"]')
+        actions = webdriver.ActionChains(page, duration=50).move_to_element(cell)
+        (actions.click() if click else actions).perform()
+
+    point("L1.H1")
+    assert shown(page) == "L1.H1"
+    point("L2.H0", click=True)
+    point("L1.H2")
+    assert shown(page) == "L2.H0"
+    press(page, Keys.ESCAPE)
+    point("L1.H1")
+    assert shown(page) == "L1.H1"

@@ -1,0 +1,182 @@
+"""Where heads look: the tokens' parts sum to the head's, exactly, and nothing else of the model is touched."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions, load
+from headroles.figures.attend import restore
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.score import score
+from headroles.uses.attend import attend
+
+HEADS = [(0, 1), (2, 3), (2, 0)]
+
+
+def draw(model, count=3):
+    side = model.image_size
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(1)).to(model.dtype)
+
+
+def unit(model, count):
+    rows = torch.randn(count, model.visual.embed, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    return torch.nn.functional.normalize(rows, dim=-1).to(model.dtype)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.float64, 1e-12)], ids=str)
+@pytest.mark.parametrize("bundled", [False, True])
+def test_tokens_sum_to_the_heads_contribution(make_clip, tokenizer, dtype, bound, bundled):
+    model = load("shapes", "cpu", dtype) if bundled else HookedCLIP(make_clip().to(dtype), "tiny", tokenizer)
+    pixels, directions = draw(model), unit(model, 3)
+    found = attend(model, pixels, HEADS, directions)
+    parts = image_contributions(model, pixels)
+    length = parts.total().norm(dim=-1, keepdim=True)
+    layer, head = zip(*HEADS, strict=True)
+    expected = torch.einsum("ihd,hd->ih", parts.heads[:, list(layer), list(head)], directions) / length
+    error = (found.contribution.sum(-1) - expected).norm() / expected.norm()
+    assert error <= bound
+    torch.testing.assert_close(found.attention.sum(-1), torch.ones(3, 3, dtype=dtype))
+    torch.testing.assert_close(found.cosine, model.embed_images(pixels) @ directions.T)
+
+
+@pytest.mark.parametrize("family", ["vit", "dinov2", "dinov2_with_registers"])
+def test_tokens_sum_to_the_heads_contribution_in_other_families_and_registers_are_no_patches(make_vision, family):
+    model = HookedCLIP(make_vision(family).double(), family)
+    pixels, directions = draw(model), unit(model, 3)
+    found = attend(model, pixels, HEADS, directions)
+    parts = image_contributions(model, pixels)
+    layer, head = zip(*HEADS, strict=True)
+    expected = torch.einsum("ihd,hd->ih", parts.heads[:, list(layer), list(head)], directions)
+    expected = expected / parts.total().norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(found.contribution.sum(-1), expected, rtol=1e-10, atol=1e-14)
+    assert found.grid("contribution").shape == (3, 3, 4, 4)
+    total = found.grid("attention").sum((-1, -2)) + found.rest("attention")
+    torch.testing.assert_close(total, torch.ones(3, 3, dtype=torch.float64))
+
+
+def test_a_model_that_pools_is_refused(make_siglip, tokenizer):
+    model = HookedCLIP(make_siglip(), "tiny siglip", tokenizer)
+    with pytest.raises(InputError, match="attention pools the embedding of tiny siglip"):
+        attend(model, draw(model), HEADS, unit(model, 3))
+
+
+def test_only_the_asked_layers_are_hooked_and_no_hook_stays(model):
+    points = {name: point for name, point in model.hook_dict.items() if "attn" in name}
+    hooked = set()
+
+    def look(*call):
+        hooked.update(name for name, point in points.items() if point.has_hooks())
+
+    handle = model.clip.vision_model.encoder.layers[0].register_forward_hook(look)
+    attend(model, draw(model), [(2, 1)], unit(model, 1))
+    handle.remove()
+    assert hooked == {"visual.blocks.2.attn.hook_pattern", "visual.blocks.2.attn.hook_v"}
+    assert not any(point.has_hooks() for point in model.hook_dict.values())
+
+
+def test_an_edit_of_a_value_acts_where_the_head_attends(model):
+    pixels = draw(model)
+    plain = attend(model, pixels, [(2, 1)], unit(model, 1))
+
+    def silence(value, hook):
+        value = value.clone()
+        value[:, 5, 1] = 0
+        return value
+
+    with model.hooks(fwd_hooks=[("visual.blocks.2.attn.hook_v", silence)]):
+        edited = attend(model, pixels, [(2, 1)], unit(model, 1))
+    assert (edited.contribution[:, 0, 5] == 0).all() and (plain.contribution[:, 0, 5] != 0).all()
+    torch.testing.assert_close(edited.attention, plain.attention)
+    assert not torch.allclose(edited.cosine, plain.cosine)
+
+
+def test_one_direction_a_head_is_asked_for(model):
+    with pytest.raises(InputError, match="one text a head"):
+        attend(model, draw(model), [(0, 0)], unit(model, 2))
+    with pytest.raises(InputError, match="at least one head"):
+        attend(model, draw(model), [], unit(model, 0))
+
+
+@pytest.fixture(scope="module")
+def role_map(clip_folder, color_folder, tmp_path_factory):
+    """A role map file of the tiny model; every head of it is Attribute."""
+    tiny = load(str(clip_folder), "cpu")
+    config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9, low=1, high=1)
+    path = tmp_path_factory.mktemp("map") / "role_map.json"
+    score(tiny, FolderImages(color_folder, tiny.processor), ProbeBank.load("shapes"), config)[0].save(path)
+    return path
+
+
+def test_the_command_prints_the_numbers_of_every_image_and_head(run, role_map, color_folder):
+    image, folder = color_folder / "val" / "red" / "0.png", color_folder / "test" / "blue"
+    code, out, _ = run("attend", role_map, "--image", folder, "--image", image, "--heads", "L1.H2,L2.H0", "--json")
+    rows = json.loads(out)
+    assert code == 0 and len(rows) == 8
+    assert [row["image"] for row in rows[::2]] == [*(f"test/blue/{each}.png" for each in range(3)), "val/red/0.png"]
+    scored = RoleMap.load(role_map)
+    assert {row["text"] for row in rows if row["head"] == "L1.H2"} == {scored["L1.H2"].texts[0].text}
+    for row in rows:
+        grid = np.array(row["contribution_of_patches"])
+        assert grid.shape == (4, 4) and np.array(row["attention_to_patches"]).sum() < 1
+        assert abs(grid.sum() + row["contribution_of_cls"] - row["contribution"]) < 1e-6
+    code, out, _ = run("attend", role_map, "--image", image, "--heads", "L1.H2", "--text", "a red item", "--json")
+    assert code == 0 and json.loads(out)[0]["text"] == "a red item"
+    assert not (role_map.parent / "attend.png").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--attention",), ("--own-scales",)])
+def test_the_sheet_is_drawn_and_never_replaces_a_file(run, role_map, color_folder, tmp_path, options):
+    sheet, image = tmp_path / "new" / "sheet.png", color_folder / "val" / "red" / "0.png"
+    arguments = ("attend", role_map, "--image", image, "--all", "--output", sheet, *options)
+    code, out, _ = run(*arguments)
+    assert code == 0 and f"wrote {sheet}" in out
+    with Image.open(sheet) as drawn:
+        assert drawn.width > 1000 and np.asarray(drawn.convert("L")).std() > 5
+    before = sheet.read_bytes()
+    code, _, error = run(*arguments)
+    assert code == 2 and "exists already" in error and sheet.read_bytes() == before
+    assert run(*arguments, "--overwrite")[0] == 0 and sheet.read_bytes() == before  # The same map, the same bytes.
+
+
+@pytest.mark.parametrize(
+    ("extra", "word"),
+    [
+        (("--heads", "L9.H0"), "no such layer"),
+        (("--heads", "L0.H0"), "not in this role map"),
+        (("--heads", "six"), "is no head"),
+        (("--concept", "sound"), "concept must be one of"),
+        ((), "either heads by name or a concept"),
+        (("--all", "--heads", "L1.H0"), "leave out --heads"),
+        (("--heads", "L1.H0", "--image", "broken.png"), "broken.png cannot be read"),
+        (("--heads", "L1.H0", "--image", "nowhere.png"), "there is no nowhere.png"),
+        (("--heads", "L1.H0", "--model", "shapes"), "it is of"),
+        (("--heads", "L1.H0", "--output", "sheet.gif"), "must end in"),
+    ],
+)
+def test_mistakes_are_one_line(run, role_map, color_folder, tmp_path, monkeypatch, extra, word):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    image = color_folder / "val" / "red" / "0.png"
+    code, _, error = run("attend", role_map, "--image", image, "--output", tmp_path / "new" / "sheet.png", *extra)
+    assert code == 2 and word in error and len(error.splitlines()) == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_pixels_are_shown_as_they_were_before_preprocessing(clip_folder):
+    processor = load(str(clip_folder), "cpu").processor
+    picture = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    shown = restore(processor(Image.fromarray(picture)), processor)
+    np.testing.assert_allclose(shown, picture / 255, atol=1e-5)
+
+
+def test_other_heads_can_be_cut_but_not_the_ones_that_are_asked_for(run, role_map, color_folder):
+    image = color_folder / "val" / "red" / "0.png"
+    arguments = ("attend", role_map, "--image", image, "--heads", "L2.H1", "--text", "a red item", "--json")
+    whole = run(*arguments)
+    cut = run(*arguments, "--ablate", "L1.*", "--ablate-mode", "zero")
+    assert whole[0] == cut[0] == 0 and whole[1] != cut[1]
+    code, out, errors = run(*arguments, "--ablate", "L2.*", "--ablate-mode", "zero")
+    assert (code, out) == (2, "") and "looks nowhere" in errors

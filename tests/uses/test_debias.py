@@ -1,0 +1,257 @@
+"""A planted cue, heads damped around their mean, matched random heads, and learned factors."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from headroles import FolderImages, HookedCLIP, InputError, ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
+from headroles.heads.ablate import ablating
+from headroles.heads.moments import observe_with_embedding
+from headroles.heads.reference import HeadReference
+from headroles.heads.weights import HeadWeights, LearnConfig, learn_factors
+from headroles.images.grouped import open_grouped
+from headroles.roles.score import score
+from headroles.shapes import cues
+from headroles.shapes.cues import CueTask, list_pictures, parse_cue, render_cue
+from headroles.uses.cue_bench import CueBench, DebiasConfig
+from headroles.uses.debias import debias, debias_by_weights, draw_other_heads, worst_group
+
+
+@pytest.fixture(scope="module")
+def bundled() -> tuple[HookedCLIP, RoleMap]:
+    model = load("shapes", "cpu")
+    config = ScoreConfig(bootstraps=2, permutations=9)
+    return model, score(model, ShapesImages(model.processor, 200), ProbeBank.load("shapes"), config)[0]
+
+
+@pytest.fixture(scope="module")
+def bench(bundled) -> CueBench:
+    """The default task, with fewer pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cues, "SIZES", {"train": 20, "val": 12, "test": 40})
+        grouped = open_grouped("shapes", bundled[0].processor)
+        return CueBench(*bundled, grouped, DebiasConfig(draws=20, resamples=50))
+
+
+@pytest.fixture(scope="module")
+def role_map(clip_folder, color_folder, tmp_path_factory):
+    tiny = load(str(clip_folder), "cpu")
+    config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9)
+    path = tmp_path_factory.mktemp("map") / "role_map.json"
+    score(tiny, FolderImages(color_folder, tiny.processor), ProbeBank.load("shapes"), config)[0].save(path)
+    return path
+
+
+@pytest.fixture
+def table(color_folder, tmp_path):
+    """A CSV of the colored noise: class by color, the group is odd or even."""
+    rows = ["path,class,group,split"]
+    for split, count in (("train", 5), ("val", 1), ("test", 3)):
+        for name in ("red", "green"):
+            rows += [f"{color_folder}/{split}/{name}/{each}.png,{name},{each % 2},{split}" for each in range(count)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def cue_heads(role_map):
+    return [(head.layer, head.head) for head in role_map.heads(concept="background")]
+
+
+def test_training_pictures_follow_the_cue_and_test_pictures_do_not():
+    pictures = list_pictures()
+    for split, share in (("train", cues.BIAS), ("val", 0.5), ("test", 0.5)):
+        own = [each.label == each.place for each in pictures if each.split == split]
+        assert np.mean(own) == pytest.approx(share)
+    task, one = CueTask(), pictures[0]
+    assert (render_cue(task, one) == render_cue(task, one)).all()
+    drawn = [render_cue(task, each) for each in pictures[:40]]
+    assert len({image.tobytes() for image in drawn}) == 40
+    assert (render_cue(task, one, seed=1) != render_cue(task, one)).any()
+    assert parse_cue(CueTask(("fish", "cup"), ("sky", "snow"), "hidden").name).look == "hidden"
+
+
+@pytest.mark.parametrize(
+    "text", ["boat", "boat+grass,boat+sand", "boat+grass,car+moon", "x+grass,car+sand", "boat+grass,car+sand@odd"]
+)
+def test_wrong_cues_are_refused(text):
+    with pytest.raises(InputError, match="task:"):
+        parse_cue(text)
+
+
+def test_dropping_a_head_is_the_mean_ablation_with_the_direct_effect(bench):
+    heads = [(6, 3), (7, 1)]
+    train = np.flatnonzero(bench.grouped.splits == "train")
+    images = bench.grouped.images
+    pixels = torch.stack([images[int(row)][1] for row in train])
+    u, _ = observe_with_embedding(bench.model, pixels, bench.role_map.layers)
+    np.testing.assert_allclose(bench.mean_heads, u.mean(0), rtol=1e-4, atol=1e-6)
+    damped = bench.damped(bench.factors_of(heads), train)
+    change = sum((u.mean(0) - u)[:, layer - 5, head] @ bench.model.visual.bases()[layer, head] for layer, head in heads)
+    expected = torch.nn.functional.normalize(bench.model.embed_images(pixels) + change, dim=-1)
+    torch.testing.assert_close(damped, expected, rtol=1e-4, atol=1e-5)
+    untouched = bench.damped(torch.ones(3, 8))
+    torch.testing.assert_close(untouched, torch.from_numpy(np.array(bench.index.embeddings)))
+
+
+def test_the_total_effect_is_that_of_mean_ablation(bundled, bench):
+    total = CueBench.__new__(CueBench)
+    total.__dict__ |= bench.__dict__ | {"config": DebiasConfig(effect="total"), "_reference": None}
+    found = total.dropped([(6, 3)])[:4]
+    train = np.flatnonzero(bench.grouped.splits == "train")
+    images = [bench.grouped.images[int(row)][1] for row in train]
+    reference = HeadReference.collect(bundled[0], Listed(images), pool=0)
+    with ablating(bundled[0], [(6, 3)], "mean", "total", reference):
+        expected = bundled[0].embed_images(torch.stack(images[:4]))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+class Listed(list):
+    """Pixels as a set of images."""
+
+    def __getitem__(self, index):
+        return index, super().__getitem__(index)
+
+
+def test_the_cues_heads_carry_the_cue_and_matched_heads_do_not(bench):
+    found = debias(bench, cue_heads(bench.role_map))
+    assert found.before.worst < 0.8 and found.gain > 0.1 and found.gain > found.random.interval[1]
+    assert found.gain == pytest.approx(found.after.worst - found.before.worst)
+    assert set(found.after.groups) == {"boat, grass", "boat, sand", "car, grass", "car, sand"}
+    assert found.before.worst == min(found.before.groups.values())
+    assert found == debias(bench, cue_heads(bench.role_map))
+
+
+def test_scale_one_changes_nothing_and_scales_between_come_between(bench):
+    heads = cue_heads(bench.role_map)
+    factors = bench.factors_of(heads)
+    whole, half, none = (bench.damped(1 + (factors - 1) * (1 - scale)) for scale in (1, 0.5, 0))
+    assert torch.equal(whole, torch.nn.functional.normalize(torch.from_numpy(np.array(bench.index.embeddings)), dim=-1))
+    assert (half - whole).norm() < (none - whole).norm()
+
+
+def test_matched_heads_are_of_the_same_layers_other_concepts_and_near_variance(bundled):
+    _, role_map = bundled
+    heads = cue_heads(role_map)
+    variance = {(head.layer, head.head): head.variance for head in role_map}
+    background = {head.name for head in role_map.heads(concept="background")}
+    draws = draw_other_heads(role_map, heads, 50, seed=1)
+    assert draws == draw_other_heads(role_map, heads, 50, seed=1) != draw_other_heads(role_map, heads, 50, seed=2)
+    for drawn in draws:
+        assert sorted(layer for layer, _ in drawn) == sorted(layer for layer, _ in heads)
+        assert len(set(drawn)) == len(heads) and not {f"L{layer}.H{head}" for layer, head in drawn} & background
+    (one,) = {(layer, head) for layer, head in heads if (layer, head) == (6, 3)}
+    for ((layer, head),) in draw_other_heads(role_map, [one], 50, seed=1):
+        far = {other: abs(np.log(value / variance[one])) for other, value in variance.items() if other[0] == 6}
+        nearest = sorted((other for other in far if f"L6.H{other[1]}" not in background), key=far.get)[:5]
+        assert (layer, head) in nearest or far[layer, head] <= np.log(2)
+    with pytest.raises(InputError, match="too few heads"):
+        draw_other_heads(role_map, [(6, head) for head in range(8)], 1, 0)
+
+
+def test_the_worst_group_is_the_lowest():
+    correct = np.array([1, 1, 0, 1, 0, 0], bool)
+    assert worst_group(correct, np.array([0, 0, 1, 1, 1, 1])) == 0.25
+
+
+def test_factors_learn_to_drop_a_head_that_misleads_and_every_group_counts_the_same():
+    cue, truth = torch.tensor([1.0, 1, 1, -1]), torch.tensor([1.0, 1, -1, -1])
+    labels, groups = (truth < 0).long(), torch.tensor([0, 0, 1, 2])
+
+    def logits(factors):
+        margin = factors[0, 0] * cue + 0.5 * factors[0, 1] * truth
+        return torch.stack([margin, -margin], 1)
+
+    balanced = learn_factors(logits, (1, 2), labels, groups, LearnConfig(steps=100, decay=0.1))
+    assert balanced[0, 0] < 0.5 < 1 < balanced[0, 1]
+    skewed = torch.cat([torch.zeros(20, dtype=torch.long), torch.tensor([1, 2])])
+    rows = torch.cat([torch.zeros(20, dtype=torch.long), torch.tensor([2, 3])])
+    kept = learn_factors(
+        lambda f: logits(f)[rows], (1, 2), labels[rows], skewed, LearnConfig(steps=100, decay=0.1, balanced=False)
+    )
+    assert kept[0, 0] > balanced[0, 0]
+
+
+def test_learned_factors_help_held_out_images_and_come_back_from_their_file(bench, tmp_path):
+    weights = bench.learn(LearnConfig(steps=60))
+    found = debias_by_weights(bench, weights, "learned")
+    assert found.gain > 0.1 and found.random.draws == 20
+    weights.save(tmp_path / "weights.json")
+    assert HeadWeights.load(tmp_path / "weights.json") == weights
+    full = weights.full(8)
+    assert full.shape == (8, 8) and (full[:5] == 1).all() and full[6, 3].item() == pytest.approx(weights.factors[1][3])
+
+
+def test_prompts_need_no_training_images(bundled, bench):
+    zero_shot = bench.with_config(DebiasConfig(classifier="prompts", draws=2, resamples=5))
+    assert zero_shot.class_vectors(torch.empty(0), np.empty(0)).shape == (2, 128)
+    assert debias(zero_shot, [(6, 3)]).before.mean > 0.9
+
+
+def test_the_command_reads_a_table_learns_and_applies(run, role_map, table, tmp_path):
+    code, out, _ = run("debias", role_map, "--heads", "L1.H0", "--task", table, "--draws", 3, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["heads"] == "L1.H0" and len(found["after"]["groups"]) == 4
+    weights = tmp_path / "new" / "weights.json"
+    code, out, _ = run("debias", role_map, "--learn", weights, "--task", table, "--steps", 3)
+    assert code == 0 and f"wrote {weights}" in out and "the same factors shuffled" in out
+    code, out, _ = run("debias", role_map, "--head-weights", weights, "--task", table, "--classifier", "prompts")
+    assert code == 0 and "learned factors" in out
+    code, out, _ = run("debias", role_map, "--heads", "L2.H1", "--task", table, "--draws", 2, "--effect", "total")
+    assert code == 0 and "total effect" in out
+
+
+@pytest.mark.parametrize(
+    ("extra", "word"),
+    [
+        (("--heads", "L9.H0"), "no such layer"),
+        (("--heads", "L0.H0"), "not in this role map"),
+        (("--concept", "sound"), "concept must be one of"),
+        (("--heads", "L1.H0", "--concept", "color"), "either heads by name"),
+        ((), "give one of"),
+        (("--heads", "L1.H0", "--learn", "w.json"), "give one of"),
+        (("--heads", "L1.H0", "--task", "nowhere.csv"), "no file nowhere.csv"),
+        (("--heads", "L1.H0", "--task", "no_group.csv"), "it has no group"),
+        (("--heads", "L1.H0", "--task", "one.csv"), "the one group"),
+        (("--heads", "L1.H0", "--task", "bad.csv"), "has split 'dev'"),
+        (("--heads", "L1.H0", "--task", "no_train.csv"), "no train image of"),
+        (("--heads", "L1.H0", "--task", "shapes:boat"), "is no cue"),
+        (("--heads", "L1.H0", "--scale", 2), "scale must be in 0..1"),
+        (("--heads", "L1.H0", "--scale", 0.5, "--effect", "total"), "known for 0 alone"),
+        (("--heads", "L1.H0", "--effect", "odd"), "effect must be one of"),
+        (("--heads", "L1.H0", "--classifier", "odd"), "classifier must be one of"),
+        (("--heads", "L1.H0", "--model", "shapes"), "it is of"),
+        (("--head-weights", "nowhere.json"), "no file nowhere.json"),
+        (("--head-weights", "bad.json"), "holds none"),
+        (("--learn", "taken.json"), "exists already"),
+        (("--learn", "w.txt"), "must end in .json"),
+        (("--learn", "new/w.json", "--steps", 0), "steps must be at least 1"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(run, role_map, table, tmp_path, monkeypatch, extra, word):
+    monkeypatch.chdir(tmp_path)
+    tables = {
+        "no_group": "path,class\na.png,x\n", "one": "path,class,group\na.png,x,o\nb.png,y,o\n",
+        "bad": "path,class,group,split\na.png,x,o,dev\nb.png,y,p,\n",
+        "no_train": "\n".join(line for line in table.read_text().splitlines() if not line.endswith(",train")),
+    }  # fmt: skip
+    for name, text in tables.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+    (tmp_path / "taken.json").write_text("mine")
+    (tmp_path / "bad.json").write_text("{}")
+    code, _, error = run("debias", role_map, "--task", table, *extra)
+    assert code == 2 and word in error and len(error.splitlines()) == 1
+    assert (tmp_path / "taken.json").read_text() == "mine" and not (tmp_path / "new").exists()
+
+
+def test_broken_files_are_named_and_left_out(run, role_map, table):
+    (table.parent / "torn.png").write_bytes(b"no picture")
+    table.write_text(table.read_text() + "torn.png,red,0,test\n")
+    code, out, _ = run("debias", role_map, "--heads", "L1.H0", "--task", table, "--draws", 2)
+    assert code == 0 and "left out 1 broken image files: torn.png" in out
+    Image.new("RGB", (32, 32)).save(table.parent / "torn.png")
+    code, out, _ = run("debias", role_map, "--heads", "L1.H0", "--task", table, "--draws", 2)
+    assert code == 0 and "left out" not in out
