@@ -149,11 +149,17 @@ def check_output(output: Path, resume: bool, overwrite: bool, several: bool = Fa
     done = [folder / name for folder in folders for name in FILES if (folder / name).exists()]
     ours = begun or any((folder / CONFIG).exists() for folder in folders)
     if begun and not (resume or overwrite):
-        raise InputError(f"output: {begun[0]} holds an unfinished training; --resume it or --overwrite it")
+        raise InputError(
+            f"output: {begun[0]} holds an unfinished training; --resume it or --overwrite it",
+            page="unfinished",
+        )
     if resume and several and (output / CONFIG).exists():
         raise InputError(f"resume: {output} is the adapter of one seed, not a job of several; give another --output")
     if done and not (overwrite or (resume and ours)):
-        raise InputError(f"output: {done[0].parent} already holds {done[0].name}; give another --output or --overwrite")
+        raise InputError(
+            f"output: {done[0].parent} already holds {done[0].name}; give another --output or --overwrite",
+            page="output-taken",
+        )
     check_writable(output)
 
 
@@ -169,7 +175,8 @@ def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tup
         if role_map.model.weights_hash != weights:
             raise InputError(
                 f"role map: {job.role_map} is of other weights than model {job.model}; make one: headroles score "
-                f"--model {job.model}"
+                f"--model {job.model}",
+                page="other-weights",
             )
         return role_map, f"role map: {job.role_map}"
     for folder in begun:
@@ -189,7 +196,8 @@ def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tup
     if job.model != "shapes":
         raise InputError(
             f"role map: none for model {job.model}{unfit}; make one: headroles score --model {job.model} --images "
-            "FOLDER, and give it as --role-map FILE"
+            "FOLDER, and give it as --role-map FILE",
+            page="no-role-map",
         )
     return _score(clip, first), f"role map: made from rendered scenes{unfit}"
 

@@ -108,7 +108,10 @@ class HeadRecord:
             if progress:
                 progress(sum(len(part[-1]) for part in parts) + len(broken), len(images))
         if sum(len(part[-1]) for part in parts) < 2:
-            raise InputError(f"images: fewer than two of {len(images)} can be read; name readable image files")
+            raise InputError(
+                f"images: fewer than two of {len(images)} can be read; name readable image files",
+                page="no-images",
+            )
         return cls(*map(torch.cat, zip(*parts, strict=True)), tuple(broken))
 
 

@@ -96,11 +96,15 @@ def check_fit(role_map: RoleMap, model: HookedCLIP, images: LabelledImages) -> N
     if role_map.model.weights_hash != found:
         raise InputError(
             f"role map: it describes weights {role_map.model.weights_hash[:12]}... ({role_map.model.name}), not those "
-            f"of model {model.model_name} ({found[:12]}...); score this model, or give --model"
+            f"of model {model.model_name} ({found[:12]}...); score this model, or give --model",
+            page="other-weights",
         )
     tested = {head.concept for head in role_map.heads(role="attribute")}
     if not tested:
-        raise InputError("role map: it has no Attribute head to test; score with --roles-by quantile or a larger --low")
+        raise InputError(
+            "role map: it has no Attribute head to test; score with --roles-by quantile or a larger --low",
+            page="no-attribute-head",
+        )
     if not tested & set(images.names):
         raise InputError(
             f"images: they are labelled with {', '.join(images.names)}, and no such concept has Attribute heads; "

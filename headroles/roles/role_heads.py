@@ -30,7 +30,8 @@ def choose_heads(
     found = role_map.heads(role=None if any_role else "attribute", concept=concept)
     if not found:
         raise InputError(
-            f"concept: no {'' if any_role else 'Attribute '}head of {concept}; {_advice(role_map, concept)}"
+            f"concept: no {'' if any_role else 'Attribute '}head of {concept}; {_advice(role_map, concept)}",
+            page="no-attribute-head",
         )
     return tuple(sorted(found, key=lambda head: (head.layer, head.head)))
 
@@ -49,7 +50,8 @@ def check_model(role_map: RoleMap, model: HookedCLIP) -> None:
     if role_map.model.weights_hash != own:
         raise InputError(
             f"role map: it is of {role_map.model.name} with weights {role_map.model.weights_hash[:12]}, but "
-            f"{model.model_name} has {own[:12]}; score this model, or name the other one with --model"
+            f"{model.model_name} has {own[:12]}; score this model, or name the other one with --model",
+            page="other-weights",
         )
 
 
@@ -80,5 +82,8 @@ def attribute_heads(role_map: RoleMap) -> tuple[HeadRole, ...]:
     """All Attribute heads, by concept, then clearest first; InputError where there is none."""
     found = role_map.heads(role="attribute")
     if not found:
-        raise InputError("heads: this role map has no Attribute head; choose with --heads, or score with other rules")
+        raise InputError(
+            "heads: this role map has no Attribute head; choose with --heads, or score with other rules",
+            page="no-attribute-head",
+        )
     return tuple(sorted(found, key=lambda head: head.concept))

@@ -220,7 +220,7 @@ class RoleMap:
         """Read a JSON file that `save` wrote."""
         path = Path(path)
         if not path.is_file():
-            raise InputError(f"role map: no file {path}; make one with `headroles score`")
+            raise InputError(f"role map: no file {path}; make one with `headroles score`", page="no-role-map")
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:

@@ -148,7 +148,7 @@ def index_in_memory(
             numbers += index.tolist()
             rows.append([part.float().cpu().numpy() for part in _observe(model, pixels, layers)])
     if not rows:
-        raise InputError(f"images: none of {len(images)} can be read")
+        raise InputError(f"images: none of {len(images)} can be read", page="no-images")
     heads, embeddings = (np.concatenate(part) for part in zip(*rows, strict=True))
     names = tuple(images.name(number) for number in numbers)
     stamps = ((0, 0),) * len(names)
@@ -199,7 +199,7 @@ def _fill(
             progress(done, len(names))
     rows = [number for number, name in enumerate(names) if name in readable]
     if not rows:
-        raise InputError(f"images: none of {len(names)} can be read")
+        raise InputError(f"images: none of {len(names)} can be read", page="no-images")
     for source, target in ((heads, "heads"), (embeddings, "embeddings")):
         _compact(source, rows, folder / f"{target}.npy")
     del heads, embeddings
