@@ -185,8 +185,11 @@ class ShapesImages(Dataset):
     """Rendered scenes of the shapes world, all concept combinations."""
 
     preprocess: Preprocess
+    """Picture -> pixels: a model's `processor`."""
     count: int
+    """How many scenes."""
     seed: int = 0
+    """Other seeds, other scenes."""
 
     def __len__(self) -> int:
         return self.count

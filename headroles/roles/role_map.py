@@ -117,8 +117,11 @@ class RoleMap:
     """The roles of all scored heads and everything that they depend on."""
 
     model: ModelInfo
+    """What was scored."""
     images: ImagesInfo
+    """What it was shown."""
     bank: BankInfo
+    """What its heads are described with."""
     settings: Mapping[str, Any]
     """Every setting of `headroles.roles.score.ScoreConfig`, or of `headroles.roles.score_images.ImageScoreConfig`."""
     layers: tuple[int, ...]
