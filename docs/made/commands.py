@@ -2,10 +2,14 @@
 
 import html
 import inspect
+import re
 
 import click
 from headroles.cli.main import group
 from made.page import Page, table
+
+_BRACKETS = re.compile(r"  \[(.+?)\](?=  \[|$)")
+"""What click puts behind an option's help: default, bounds, whether it must be given."""
 
 
 def make_commands() -> list[Page]:
@@ -24,7 +28,7 @@ def _page(name: str, command: click.Command, root: click.Context) -> str:
     context = click.Context(command, info_name=name, parent=root)
     parts = [f"# headroles {name}", f"```text\n{' '.join(command.get_usage(context).split())}\n```"]
     parts.append(_prose(command.help or ""))
-    options = {option.name: option for option in command.get_params(context) if isinstance(option, click.Option)}
+    options = {option.name: option for option in command.params if isinstance(option, click.Option)}
     sections = dict(getattr(command, "sections", {}))
     claimed = {option for names in sections.values() for option in names}
     sections["Other options" if sections else "Options"] = [option for option in options if option not in claimed]
@@ -39,11 +43,12 @@ def _page(name: str, command: click.Command, root: click.Context) -> str:
 
 def _row(option: click.Option, context: click.Context) -> list[str]:
     names, meaning = option.get_help_record(context) or ("", "")
-    meaning, _, brackets = meaning.partition("  [")
-    extras = [part for part in brackets.rstrip("]").split("; ") if part]
+    extras = [part for brackets in _BRACKETS.findall(meaning) for part in brackets.split("; ")]
     default = next((part.removeprefix("default: ") for part in extras if part.startswith("default: ")), "")
     rest = [part for part in extras if not part.startswith("default: ")]
     note = f" ({'; '.join(rest)})" if rest else ""
+    meaning = _BRACKETS.sub("", meaning)
+    names = names.replace(" RANGE", "")
     return [f"<code>{html.escape(names)}</code>", html.escape(meaning + note), html.escape(default)]
 
 
