@@ -68,7 +68,7 @@ def peak_memory(source: str) -> list[int]:
 
     from headroles import ScoreConfig
     from headroles.jobs.score_run import open_run
-    from headroles.roles.score import collect_moments
+    from headroles.roles.score_texts import collect_moments
 
     torch.set_num_threads(1)
     run = open_run("shapes", source)
@@ -113,7 +113,7 @@ def measure_throughput(images: int, batch: int, repeats: int, threads: int) -> N
     import torch
 
     from headroles import FolderImages, ScoreConfig
-    from headroles.roles.score import collect_moments
+    from headroles.roles.score_texts import collect_moments
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
