@@ -42,7 +42,7 @@ def make_settings(kind: type[Settings], given: Settings | None, named: Mapping[s
         first = next(iter(named))
         raise InputError(f"{first}: give the settings of {what} by name or as one {kind.__name__}, not both")
     if given is not None and not isinstance(given, kind):
-        raise InputError(f"config: {what} takes a {kind.__name__}, got a {type(given).__name__}")
+        raise InputError(f"config: {what} takes {kind.__name__}, got {type(given).__name__}")
     known = [field.name for field in dataclasses.fields(kind)]
     for name in named:
         if name not in known:
