@@ -53,7 +53,7 @@ def command(
     The parts are exact: with CLS's own they sum to the head's contribution.
     """
     from headroles.figures.attend import attend_figure
-    from headroles.figures.role_map import check_suffix, write_figure
+    from headroles.figures.files import check_suffix, write_figure
     from headroles.heads.ablation import current_ablation
     from headroles.heads.names import parse_heads
     from headroles.images.images import open_files

@@ -32,7 +32,7 @@ def command(a: Path, b: Path, output: Path | None, overwrite: bool, as_json: boo
     from headroles.roles.role_map import RoleMap
 
     if output:
-        from headroles.figures.role_map import check_suffix
+        from headroles.figures.files import check_suffix
 
         check_suffix(output)
         if not overwrite:

@@ -17,7 +17,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.figures.role_map import GREY, INK, figure_style, shorten
+from headroles.figures.fitting import shorten
+from headroles.figures.page import square
+from headroles.figures.style import GREY, INK, Picture, figure_style
 from headroles.images.images import Preprocess
 from headroles.roles.role_map import HeadRole
 from headroles.uses.attend import ImageView
@@ -55,17 +57,17 @@ def attend_figure(
     height = _TOP + len(found) * lines * step + _BAR
     scales = _scales(found, quantity, own_scales)
     with figure_style():
-        figure = Figure(figsize=(width, height))
+        figure = Picture(figsize=(width, height))
         _head(figure, quantity)
         for number, view in enumerate(found):
             picture = restore(view.pixels, preprocess)
             start = _TOP + number * lines * step + _ABOVE
-            axes = _axes(figure, _MARGIN, start)
+            axes = square(figure, _CELL, _MARGIN, start)
             axes.imshow(picture)
             axes.set_title(shorten(view.image, _CELL), loc="left", pad=3, color=INK)
             for place, (head, text) in enumerate(zip(heads, texts, strict=True)):
                 row, column = divmod(place, wide)
-                axes = _axes(figure, _MARGIN + (column + 1) * (_CELL + _GAP), start + row * step)
+                axes = square(figure, _CELL, _MARGIN + (column + 1) * (_CELL + _GAP), start + row * step)
                 _map(axes, picture, view, place, quantity, scales[place])
                 _name(axes, head, text, view, place, quantity)
         _bar(figure, scales, quantity, own_scales)
@@ -103,16 +105,6 @@ def _head(figure: Figure, quantity: str) -> None:
     width, height = figure.get_size_inches()
     figure.text(_MARGIN / width, 1 - _MARGIN / height, heading, va="top", size=11, weight="bold")
     figure.text(_MARGIN / width, 1 - (_MARGIN + 0.23) / height, note, va="top", color=GREY)
-
-
-def _axes(figure: Figure, left: float, top: float) -> Axes:
-    """A square picture with its top left corner there, in inches."""
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((left / width, 1 - (top + _CELL) / height, _CELL / width, _CELL / height))
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set(color=GREY, linewidth=0.6)
-    return axes
 
 
 def _map(

@@ -26,7 +26,7 @@ from matplotlib.colors import to_hex
 import headroles
 from headroles.causal.validation import Validation
 from headroles.errors import InputError
-from headroles.figures.role_map import COLORS, concept_codes
+from headroles.figures.marks import HATCHES, concept_looks
 from headroles.files.whole import write_text
 from headroles.jobs.output import check_free
 from headroles.roles.role_map import RoleMap
@@ -145,11 +145,10 @@ def _source(text: str) -> str:
 
 
 def _looks(role_map: RoleMap) -> dict[str, Any]:
-    """Codes, colours and hatches as in `headroles.figures.role_map`, so that page and figures speak one language."""
-    codes = enumerate(concept_codes(role_map.concepts).items())
+    """Codes, colours and hatches as in `headroles.figures.marks`, so that page and figures speak one language."""
     looks = [
-        {"name": name, "code": code, "color": COLORS[number % len(COLORS)], "hatch": number // len(COLORS) % 4}
-        for number, (name, code) in codes
+        {"name": look.name, "code": look.code, "color": look.color, "hatch": HATCHES.index(look.hatch)}
+        for look in concept_looks(role_map.concepts).values()
     ]
     return {"concepts": looks, "entropy": _scale("cividis"), "diverging": _scale("PuOr_r"), "lines": _LINES}
 
