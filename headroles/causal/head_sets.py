@@ -66,6 +66,4 @@ def variances(heads: RoleMap | Sequence[HeadRole]) -> dict[Head, float]:
 
 
 def _own_heads(role_map: RoleMap, concept: str) -> list[Head]:
-    return [
-        (head.layer, head.head) for head in role_map if head.role == "attribute" and head.concept == concept
-    ]
+    return [(head.layer, head.head) for head in role_map if head.role == "attribute" and head.concept == concept]

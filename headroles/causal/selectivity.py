@@ -1,5 +1,4 @@
-"""Causal selectivity: how much the cost of cutting one head is one concept's, and whether Concept Entropy foretells it.
-"""
+"""Causal selectivity: how far the cost of cutting one head is one concept's; does Concept Entropy foretell it?"""
 
 from __future__ import annotations
 

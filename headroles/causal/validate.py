@@ -16,9 +16,9 @@ from headroles.roles.role_map import RoleMap
 
 
 def validate(
-    role_map: RoleMap | str | os.PathLike,
+    role_map: RoleMap | str | os.PathLike[str],
     model: HookedCLIP | str | None = None,
-    images: LabelledImages | str | os.PathLike | None = None,
+    images: LabelledImages | str | os.PathLike[str] | None = None,
     *,
     config: ValidateConfig | None = None,
     count: int | None = None,

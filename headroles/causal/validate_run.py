@@ -23,7 +23,7 @@ from headroles.heads.ablation import record_ablation
 from headroles.heads.reference import HeadReference
 from headroles.images.labelled import TEMPLATE, LabelledImages, open_labelled
 from headroles.models.hooked_clip import HookedCLIP
-from headroles.roles.opened import load_model, open_role_map
+from headroles.roles.own_model import load_model
 from headroles.roles.role_map import ImagesInfo, ModelInfo, RoleMap
 
 FILES = ("validation.json", "validation.csv")
@@ -59,9 +59,9 @@ class ValidateRun:
     @classmethod
     def open(
         cls,
-        role_map: RoleMap | str | os.PathLike,
+        role_map: RoleMap | str | os.PathLike[str],
         model: HookedCLIP | str | None,
-        images: LabelledImages | str | os.PathLike | None,
+        images: LabelledImages | str | os.PathLike[str] | None,
         config: ValidateConfig,
         *,
         count: int | None = None,
@@ -69,7 +69,7 @@ class ValidateRun:
         device: str = "auto",
     ) -> ValidateRun:
         """Everything by name or as an object; what can be refused without the model is refused before it is loaded."""
-        scored = open_role_map(role_map)
+        scored = RoleMap.of(role_map)
         labelled = choose_concepts(_open_images(images, model, scored, config, count, template), config.concepts)
         check_labels(scored, labelled)
         clip = load_model(scored, model, device)
@@ -89,9 +89,7 @@ class ValidateRun:
     ) -> Folded:
         layers, how = self.role_map.layers, self.config
         record = HeadRecord.collect(self.model, self.images, layers, batch, workers, progress)
-        sums = direct_effects(
-            self.model, self.images, record, texts, layers, sets.sets, how.mode, how.seed, how.blocks
-        )
+        sums = direct_effects(self.model, self.images, record, texts, layers, sets.sets, how.mode, how.seed, how.blocks)
         return Folded(sets, sums, ImagesInfo(self.images.name, len(record.index), record.broken))
 
     def _fold_total(
@@ -145,7 +143,7 @@ def write(validation: Validation, folder: str | os.PathLike) -> None:
 
 
 def _open_images(
-    images: LabelledImages | str | os.PathLike | None,
+    images: LabelledImages | str | os.PathLike[str] | None,
     model: HookedCLIP | str | None,
     scored: RoleMap,
     config: ValidateConfig,

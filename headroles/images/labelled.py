@@ -66,7 +66,8 @@ def open_labelled(
     The CSV file has a column `path` (relative to the file) and one column a concept; an empty cell is `ABSENT`. The
     concept of a folder VALUE/IMAGE has the folder's name. `count`: rendered scenes (default 2000), or at most so many
     files, spread evenly. `seed` is that of the scenes. `template` holds {} for a value; scenes have texts of their own.
-    `preprocess`: the model's; None where `with_preprocess` follows. Raises InputError where there is nothing to read, or no concept has two values.
+    `preprocess`: the model's; None where `with_preprocess` follows. Raises InputError where there is nothing to read,
+    or no concept has two values.
     """
     if str(source) == "shapes":
         return _scenes(preprocess, count or 2000, seed)
