@@ -22,7 +22,7 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
     RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights), or the
     validation.json of a role map (what cutting heads costs, concept by concept).
     """
-    from headroles.causal.validation import is_validation
+    from headroles.causal.validation import Validation
     from headroles.errors import InputError
     from headroles.jobs.output import check_free
 
@@ -31,7 +31,7 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
     if not result.exists():
         raise InputError(f"result: there is no file {result}; headroles score, validate and adapt make what is drawn")
     is_adapter = result.is_dir()
-    is_validated = not is_adapter and is_validation(result)
+    is_validated = not is_adapter and Validation.is_at(result)
     if heads and (is_adapter or is_validated):
         raise click.UsageError("--heads chooses heads of a role map's texts; this is none")
     if is_adapter:
@@ -39,7 +39,6 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
 
         default = result / "adapter.png"
     elif is_validated:
-        from headroles.causal.validation import Validation
         from headroles.figures.validation import KINDS, plot_validation
 
         default = result.with_name("validation.png")
