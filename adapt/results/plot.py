@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import seaborn as sns
@@ -19,12 +19,9 @@ from matplotlib.ticker import MaxNLocator
 from headroles.adapt.adapter import CONFIG, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.methods.masks import build_masks, masked_kinds
 from headroles.errors import InputError
-from headroles.figures.files import write_kinds
 from headroles.figures.style import COLORS, GREY, INK, Picture, figure_of, figure_style
 from headroles.roles.role_map import RoleMap
-
-KINDS = ("curves", "mask", "fusion")
-"""The figures that `plot_adapter` can write."""
+from headroles.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -44,14 +41,24 @@ class Run:
         return ("cls", *self.info.attributes)
 
 
-def read_runs(folder: str | os.PathLike) -> list[Run]:
-    """The adapter in a folder, or those of its seed-N folders."""
+class Runs(tuple[Run, ...], Shown):
+    """The adapters of one job, by seed."""
+
+    figures: ClassVar[Mapping[str, str]] = {
+        "curves": "headroles.adapt.results.plot:curves_figure",
+        "mask": "headroles.adapt.results.plot:mask_figure",
+        "fusion": "headroles.adapt.results.plot:fusion_figure",
+    }
+
+
+def read_runs(folder: str | os.PathLike[str]) -> Runs:
+    """The adapter in a folder, or those of its seed-N folders. InputError where there is none."""
     folder = Path(folder)
     folders = [folder] if (folder / CONFIG).is_file() else [path.parent for path in folder.glob(f"seed-*/{CONFIG}")]
     if not folders:
         raise InputError(f"adapter: {folder} is no adapter folder (no {CONFIG}); make one: headroles adapt")
     runs = [Run(each, AdapterInfo.load(each), _read_history(each / METRICS)) for each in folders]
-    return sorted(runs, key=lambda run: run.info.seed)
+    return Runs(sorted(runs, key=lambda run: run.info.seed))
 
 
 def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
@@ -123,15 +130,6 @@ def fusion_figure(runs: Sequence[Run], ax: Axes | None = None) -> Figure:
         axes.set(ylabel="alpha", ylim=(0, 1))
         sns.despine(ax=axes)
     return figure_of(axes)
-
-
-def plot_adapter(folder: str | os.PathLike, kind: str, path: str | os.PathLike) -> list[Path]:
-    """Write the figure of `kind`, one of `KINDS`, to `path` (.png, .svg or .pdf), or all, with the kind in the name.
-
-    Returns the files written. Raises InputError for another kind or suffix, or where there is no adapter.
-    """
-    draw = {"curves": curves_figure, "mask": mask_figure, "fusion": fusion_figure}
-    return write_kinds(draw, read_runs(folder), kind, path, " for an adapter")
 
 
 def _page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figure:

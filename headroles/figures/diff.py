@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from headroles.figures.files import check_suffix, write_figure
 from headroles.figures.marks import mark_roles, role_keys
 from headroles.figures.page import BARE
 from headroles.figures.style import GREY, INK, Picture, figure_of, figure_style
@@ -99,11 +96,3 @@ def _cells(axes: Axes, bar: Axes | None, found: RoleMapDiff, layers: list[int], 
             axes.add_patch(Rectangle(place, 0.92, 0.92, fill=False, zorder=4, clip_on=False, **look))
     axes.set(xlabel="head", ylabel="layer")
     axes.tick_params(rotation=0)
-
-
-def plot_diff(found: RoleMapDiff, path: str | os.PathLike) -> Path:
-    """Write the figure to `path` (.png, .svg or .pdf); the same maps give the same bytes."""
-    path = Path(path)
-    check_suffix(path)
-    write_figure(diff_figure(found), path)
-    return path

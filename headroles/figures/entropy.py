@@ -46,8 +46,8 @@ def _into(axes: Axes, role_map: RoleMap) -> Figure:
     with figure_style():
         _heat_map(axes, None, role_map)
         axes.set_xlabel("\n".join(["head", *_key(role_map, inches_wide(axes))]))
-        axes.set_title(role_map.model.name, loc="left", weight="bold")
-        axes.legend(handles=role_keys(), ncols=3, loc="lower right", bbox_to_anchor=(1, 1.01), **BARE)
+        axes.set_title(role_map.model.name, loc="left", weight="bold", pad=16)
+        axes.legend(handles=role_keys(), ncols=3, loc="lower left", bbox_to_anchor=(0, 1.01), **BARE)
     return figure_of(axes)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 import seaborn as sns
@@ -14,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from headroles.causal.validation import Validation
-from headroles.figures.files import write_kinds
 from headroles.figures.marks import MARKERS, role_keys
 from headroles.figures.style import GREY, INK, Picture, figure_of, figure_style
 
@@ -81,15 +77,6 @@ def selectivity_figure(validation: Validation, ax: Axes | None = None) -> Figure
         axes.set(xlabel="Concept Entropy / log2 C", ylabel="causal selectivity", xlim=(0, 1), ylim=(-0.02, 1.02))
         sns.despine(ax=axes)
     return figure_of(axes)
-
-
-def plot_validation(validation: Validation, kind: str, path: str | os.PathLike) -> list[Path]:
-    """Write the figure of `kind`, "matrix" or "selectivity", to `path` (.png, .svg or .pdf), or all, with the kind in the name.
-
-    Returns the files written; the same validation gives the same bytes. Raises InputError for another kind or suffix.
-    """
-    draw = {"matrix": matrix_figure, "selectivity": selectivity_figure}
-    return write_kinds(draw, validation, kind, path, " for a validation")
 
 
 def _axes(validation: Validation, heading: str, size: tuple[float, float]) -> Axes:
