@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from headroles.adapt.adapter import CONFIG, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.methods.masks import build_masks, masked_kinds
 from headroles.errors import InputError
-from headroles.figures.style import COLORS, GREY, INK, Picture, figure_of, figure_style
+from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
 from headroles.roles.role_map import RoleMap
 from headroles.shown import Shown
 
@@ -137,7 +137,7 @@ def _page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figur
     info = runs[0].info
     seeds = "seed " if len(runs) == 1 else "seeds "
     facts = f"{info.base_model_name_or_path}, {info.task}, {seeds}{', '.join(str(run.info.seed) for run in runs)}"
-    figure = Picture(figsize=size, layout="constrained")
+    figure = Drawing(figsize=size, layout="constrained")
     figure.suptitle(f"{heading}\n{facts}", size=9)
     return figure
 

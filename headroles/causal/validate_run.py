@@ -23,7 +23,7 @@ from headroles.heads.ablation import record_ablation
 from headroles.heads.reference import HeadReference
 from headroles.images.labelled import TEMPLATE, LabelledImages, open_labelled
 from headroles.models.hooked_clip import HookedCLIP
-from headroles.roles.own_model import load_model
+from headroles.roles.own_model import load_model, preprocess_of
 from headroles.roles.role_map import ImagesInfo, ModelInfo, RoleMap
 
 FILES = ("validation.json", "validation.csv")
@@ -74,7 +74,7 @@ class ValidateRun:
         check_labels(scored, labelled)
         clip = load_model(scored, model, device)
         check_weights(scored, clip)
-        ready = labelled if isinstance(images, LabelledImages) else labelled.with_preprocess(clip.processor)
+        ready = labelled if isinstance(images, LabelledImages) else labelled.with_preprocess(preprocess_of(clip))
         return cls(scored, clip, ready, config)
 
     def fold(self, batch: int = 64, workers: int = 0, progress: Progress | None = None) -> Folded:

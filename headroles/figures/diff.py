@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from headroles.figures.marks import mark_roles, role_keys
 from headroles.figures.page import BARE
-from headroles.figures.style import GREY, INK, Picture, figure_of, figure_style
+from headroles.figures.style import GREY, INK, Drawing, figure_of, figure_style
 from headroles.roles.diff import RoleMapDiff
 
 _CELL, _MARGIN, _LINE, _LEAST, _FOOT = 0.52, 0.3, 0.19, 5.6, 1.25
@@ -37,7 +37,7 @@ def diff_figure(found: RoleMapDiff, ax: Axes | None = None) -> Figure:
     width, top = max(_LEAST, heads * _CELL + 4 * _MARGIN), _MARGIN + 4.2 * _LINE
     height = top + len(layers) * _CELL + _FOOT
     with figure_style():
-        figure = Picture(figsize=(width, height))
+        figure = Drawing(figsize=(width, height))
 
         def axes(left: float, down: float, wide: float, tall: float) -> Axes:
             return figure.add_axes((left / width, 1 - (down + tall) / height, wide / width, tall / height))

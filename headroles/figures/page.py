@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from headroles.figures.fitting import text_width, wrap
 from headroles.figures.marks import ConceptLook, concept_keys
-from headroles.figures.style import GREY, SIZE, Picture
+from headroles.figures.style import GREY, SIZE, Drawing
 from headroles.roles.role_map import RoleMap
 
 MARGIN, LINE, MIN_WIDTH = 0.3, 0.19, 5.6
@@ -36,7 +36,7 @@ class Page:
         columns = _legend_columns(entries, width - 2 * MARGIN)
         self.width, self.top = width, MARGIN + (1.9 + len(facts)) * LINE
         self.height = self.top + body + math.ceil(len(entries) / columns) * LINE + MARGIN
-        self.figure = Picture(figsize=(self.width, self.height))
+        self.figure = Drawing(figsize=(self.width, self.height))
         self.text(MARGIN, MARGIN - self.top, heading, size=11, weight="bold")
         x, y = self._place(MARGIN, MARGIN + 1.3 * LINE - self.top)
         self.figure.suptitle("\n".join(facts), x=x, y=y, ha="left", va="top", size=SIZE, color=GREY, linespacing=1.4)

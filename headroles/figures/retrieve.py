@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from headroles.figures.fitting import shorten
 from headroles.figures.page import square
-from headroles.figures.style import GREY, INK, Picture, figure_style
+from headroles.figures.style import GREY, INK, Drawing, figure_style
 from headroles.images.images import UNREADABLE, open_image
 from headroles.uses.retrieve import Found, Neighbour
 
@@ -24,7 +24,7 @@ def contact_sheet(found: Found, query: Path, folder: Path, title: str) -> Figure
     width = max(2 * _MARGIN + across * _CELL + (across - 1) * _GAP + 0.3, 5.6)
     height = _TOP + len(rows) * _ROW + 0.1
     with figure_style():
-        figure = Picture(figsize=(width, height))
+        figure = Drawing(figsize=(width, height))
         figure.text(_MARGIN / width, 1 - _MARGIN / height, "Images that these heads find alike", va="top", size=11,
                     weight="bold")  # fmt: skip
         note = "Below each picture: cosine with the query. Heads: of their summed parts, the index's mean taken off."

@@ -39,7 +39,7 @@ _SHOWN_DPI = 100
 """Pixels of an inch in a notebook, half of those that are drawn, for sharp text on dense screens."""
 
 
-class Picture(Figure):
+class Drawing(Figure):
     """A Figure outside pyplot, which a notebook shows: a bare Figure is only named there until pyplot is imported."""
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from headroles.causal.validation import Validation
 from headroles.figures.marks import MARKERS, role_keys
-from headroles.figures.style import GREY, INK, Picture, figure_of, figure_style
+from headroles.figures.style import GREY, INK, Drawing, figure_of, figure_style
 
 _TICKS = (0, 1, 3, 10, 30, 100, 300, 1000)
 
@@ -83,7 +83,7 @@ def _axes(validation: Validation, heading: str, size: tuple[float, float]) -> Ax
     """The one axes of a new figure with a heading."""
     how = f"{validation.settings['effect']} effect, {validation.settings['mode']}"
     facts = f"{validation.model.name}, {validation.images.count:,} images ({validation.images.source}), {how}"
-    figure = Picture(figsize=size, layout="constrained")
+    figure = Drawing(figsize=size, layout="constrained")
     figure.suptitle(f"{heading}\n{facts}", size=9)
     return figure.subplots()
 

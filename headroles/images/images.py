@@ -165,7 +165,7 @@ class FolderImages(ImageFiles):
         return self.paths.names.digest()
 
 
-def open_files(places: Sequence[str | os.PathLike], preprocess: Preprocess) -> ImageFiles:
+def open_files(places: Sequence[str | os.PathLike[str]], preprocess: Preprocess | None) -> ImageFiles:
     """Files, and all images of folders, in the given order; named below the folder that holds them all."""
     paths: list[Path] = []
     for place in map(Path, places):

@@ -20,7 +20,7 @@ from headroles.images.labelled import ABSENT, LabelledImages, open_labelled
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_heads import check_model, choose_heads
 from headroles.roles.role_map import HeadRole, RoleMap
-from headroles.uses.attend import attend, directions_of
+from headroles.uses.head_views import directions_of, view_heads
 from headroles.uses.image_index import ImageIndex, index_in_memory
 from headroles.uses.precision_at_k import chance, hits, summarize
 from headroles.uses.retrieve import Query, head_weights, retrieve
@@ -263,7 +263,7 @@ def _patches(
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]
         pixels = torch.stack([album.pixels(row) for row in part])
-        views = attend(model, pixels, [(head.layer, head.head) for head in heads], directions)
+        views = view_heads(model, pixels, [(head.layer, head.head) for head in heads], directions)
         for number, head in enumerate(heads):
             for row in set(best[head.name]) & set(part):
                 split = views.contribution[part.index(row), number].tolist()

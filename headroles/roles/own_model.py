@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from headroles.errors import InputError
 from headroles.roles.role_heads import check_model
 from headroles.roles.role_map import RoleMap
 
 if TYPE_CHECKING:
+    from headroles.images.images import Preprocess
     from headroles.models.hooked_clip import HookedCLIP
 
 
@@ -26,3 +28,12 @@ def open_model(role_map: RoleMap, model: HookedCLIP | str | os.PathLike[str] | N
     clip = load_model(role_map, model, device)
     check_model(role_map, clip)
     return clip
+
+
+def preprocess_of(model: HookedCLIP) -> Preprocess:
+    """The model's image preprocessing; InputError for one that was put together without."""
+    if model.processor is None:
+        raise InputError(
+            f"model: {model.model_name} has no image preprocessing; load it by name, or give preprocessed images"
+        )
+    return model.processor
