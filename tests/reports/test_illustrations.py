@@ -15,7 +15,7 @@ from headroles.models.load import load
 from headroles.reports.illustrations import illustrate, open_images
 from headroles.roles.role_heads import choose_heads
 from headroles.roles.score_texts import score_texts
-from headroles.uses.attend import attend, directions_of
+from headroles.uses.head_views import directions_of, view_heads
 from headroles.uses.image_index import index_in_memory
 from headroles.uses.precision_at_k import hits
 from headroles.uses.retrieve import Query, head_weights, retrieve
@@ -50,7 +50,7 @@ def found(tiny, role_map, images):
 def test_examples_are_the_images_on_which_a_head_adds_most(tiny, role_map, images, found):
     heads = role_map.head_roles
     pixels = torch.stack([images.images[number][1] for number in range(len(images))])
-    views = attend(tiny, pixels, [(head.layer, head.head) for head in heads], directions_of(tiny, heads)[1])
+    views = view_heads(tiny, pixels, [(head.layer, head.head) for head in heads], directions_of(tiny, heads)[1])
     assert set(found.examples) == {head.name for head in heads} and found.side**2 == tiny.patches
     for place, head in enumerate(heads):
         totals = views.contribution[:, place].sum(-1)
