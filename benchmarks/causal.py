@@ -22,13 +22,13 @@ from scipy.stats import spearmanr
 from headroles import ProbeBank, ScoreConfig, ShapesImages, load
 from headroles.causal.effects import HeadRecord, direct_effects, total_effects
 from headroles.causal.margins import ValueTexts
-from headroles.causal.validate import selectivities
+from headroles.causal.selectivity import selectivities
 from headroles.heads.reference import HeadReference
 from headroles.images.labelled import open_labelled
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import resolve_layers
 from headroles.roles.role_map import ROLES, ImagesInfo, RoleMap
-from headroles.roles.score import collect_moments, explain
+from headroles.roles.score_texts import collect_moments, explain
 
 _SEED = 77
 """Of the labelled scenes; scoring uses seed 0."""

@@ -83,7 +83,7 @@ def command(
 
     weights, title = _weights(scored, concept, heads, any_role, all_heads)
     if output:
-        from headroles.figures.role_map import check_suffix
+        from headroles.figures.files import check_suffix
 
         check_suffix(output)
         if not overwrite:
@@ -104,8 +104,8 @@ def command(
     )  # fmt: skip
     found = retrieve(opened.index, find_query(opened.index, query, images, opened.model), weights, top)
     if output:
+        from headroles.figures.files import write_figure
         from headroles.figures.retrieve import contact_sheet
-        from headroles.figures.role_map import write_figure
 
         write_figure(contact_sheet(found, query, images, title), output)
     if as_json:

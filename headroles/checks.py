@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import dataclasses
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headroles.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Config = TypeVar("Config", bound=DataclassInstance)
 
 
 def check_choices(settings: Any, where: str = "", **choices: Sequence[str]) -> None:
@@ -26,3 +33,18 @@ def check_bounds(settings: Any) -> None:
     """`low` and `high`, the bounds of roles, are in order and within 0 and 1."""
     if not 0 <= settings.low <= settings.high <= 1:
         raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {settings.low} and {settings.high}")
+
+
+def make_config(kind: type[Config], config: Config | None, settings: Mapping[str, Any]) -> Config:
+    """The config that is given, or one of these settings; an unknown setting is refused, with the near one."""
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in settings:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise InputError(f"{name} is no setting of {kind.__name__}; {advice}")
+    if config is not None and settings:
+        raise InputError(f"config: give either config or {', '.join(settings)} beside it, not both")
+    if config is not None and not isinstance(config, kind):
+        raise InputError(f"config: expected {kind.__name__}, got {type(config).__name__}")
+    return kind(**settings) if config is None else config

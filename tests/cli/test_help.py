@@ -56,7 +56,7 @@ def test_a_message_stays_one_line_and_says_what_to_type():
 
 def test_help_prints_a_page_a_list_of_pages_or_the_help_of_a_command():
     run = CliRunner().invoke
-    assert run(group, ["help", "no-role-map"]).output == PAGES["no-role-map"].rstrip() + "\n"
+    assert run(group, ["help", "missing-file"]).output == PAGES["missing-file"].rstrip() + "\n"
     assert all(title(page) in run(group, ["help"]).output for page in PAGES.values())
     assert run(group, ["help", "merge"]).output.startswith("Usage: ")
     wrong = run(group, ["help", "nothing"])
