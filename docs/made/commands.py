@@ -5,6 +5,7 @@ import inspect
 import re
 
 import click
+
 from headroles.cli.main import group
 from made.page import Page, table
 

@@ -22,14 +22,20 @@ class Name:
     name: str
     home: str
     """The module that defines it."""
-    node: ast.stmt
+    node: ast.stmt | ast.Module
     """Its definition."""
     docstring: str | None
 
     @property
     def kind(self) -> str:
         """Which part of the page it belongs to."""
-        return {ast.ClassDef: "Classes", ast.FunctionDef: "Functions"}.get(type(self.node), "Data")
+        kinds = {ast.ClassDef: "Classes", ast.FunctionDef: "Functions", ast.Module: "Modules"}
+        return kinds.get(type(self.node), "Data")
+
+    @property
+    def path(self) -> str:
+        """Its full name, where it is written."""
+        return self.home if self.kind == "Modules" else f"{self.home}.{self.name}"
 
 
 def make_names() -> list[Page]:
@@ -54,6 +60,8 @@ def lacking(name: Name) -> Iterator[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             own, docstring = node.name, ast.get_docstring(node)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            if "ClassVar" in ast.unparse(node.annotation):
+                continue  # Described where it is declared, by the class that reads it.
             own = node.target.id
         else:
             continue
@@ -74,14 +82,15 @@ def _page(package: str) -> Page:
     names = find_names(package)
     about = inspect.getdoc(importlib.import_module(package)) or ""
     parts = [f"# {package}", about, "```python\nimport " + package + "\n```"]
-    for kind in ("Functions", "Classes", "Data"):
+    for kind in ("Functions", "Classes", "Data", "Modules"):
         chosen = [name for name in names if name.kind == kind]
         if chosen:
-            rows = [[f"[`{each.name}`](#{each.home}.{each.name})", _first(each.docstring)] for each in chosen]
+            rows = [[f"[`{each.name}`](#{each.path})", _first(each.docstring)] for each in chosen]
             parts.append(f"**{kind}**\n\n{table(['Name', 'What it is'], rows)}")
     for each in names:
         options = f"    options:\n      heading: {each.name}\n      toc_label: {each.name}"
-        parts.append(f"::: {each.home}.{each.name}\n{options}")
+        options += "\n      members: false" if each.kind == "Modules" else ""
+        parts.append(f"::: {each.path}\n{options}")
     return Page(f"reference/python/{package.replace('.', '-')}.md", "\n\n".join(parts) + "\n")
 
 
@@ -92,6 +101,9 @@ def _first(docstring: str | None) -> str:
 
 def _find(face: ModuleType, name: str) -> Name:
     value = getattr(face, name)
+    if inspect.ismodule(value):
+        tree = ast.parse(Path(value.__file__).read_text(encoding="utf-8"))
+        return Name(name, value.__name__, tree, ast.get_docstring(tree))
     modules = [getattr(value, "__module__", None)] if inspect.isclass(value) or inspect.isroutine(value) else []
     if not modules:
         modules = [home for home, module in list(sys.modules.items()) if home.startswith("headroles")]

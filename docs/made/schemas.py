@@ -18,7 +18,7 @@ def _page(path: Path, place: str) -> Page:
     rows = [[f"`{field}`", kind, meaning] for field, kind, meaning in _fields(schema, schema, "")]
     text = f"# {name}\n\n{schema.get('description', schema.get('title', ''))}\n\n"
     text += f"From the JSON Schema `{place}`. `a.b` is the field b of a, `a[]` an element of the list a, `a.*` the "
-    text += f"value of any key of a; *may lack* marks fields that a file need not have.\n\n"
+    text += "value of any key of a; *may lack* marks fields that a file need not have.\n\n"
     text += table(["Field", "Type", "Meaning"], rows)
     return Page(f"reference/files/{name.replace('.', '-')}.md", text)
 
@@ -28,6 +28,9 @@ def _fields(node: dict, root: dict, name: str, lacking: bool = False) -> Iterato
     node = _resolve(node, root)
     if name:
         yield name, _kind(node, root) + (", may lack" if lacking else ""), node.get("description", "")
+    for either in (*node.get("anyOf", ()), *node.get("oneOf", ())):
+        below = _resolve(either, root)
+        node = {**node, **{key: below[key] for key in ("required", "properties", "items") if key in below}}
     required = node.get("required", ())
     for key, below in node.get("properties", {}).items():
         yield from _fields(below, root, f"{name}.{key}".lstrip("."), key not in required)
