@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 ROLES = ("attribute", "mixed", "generalization")
+"""From one concept alone to all of them."""
 PROBE_KINDS = ("text", "image")
 """What a role map rests on: texts that span a head's output, or labelled images whose values explain it."""
 

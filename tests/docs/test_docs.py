@@ -91,7 +91,7 @@ def test_a_dead_link_fails(tmp_path):
 
 
 def test_a_public_name_or_part_without_a_docstring_is_found():
-    source = 'class Result:\n    """A result."""\n    one: int\n    two: int\n    """Said."""\n    def three(self): pass\n'
+    source = 'class Result:\n    """A result."""\n    one: int\n    two: int\n    """Said."""\n    def three(self): 3\n'
     node = ast.parse(source).body[0]
     assert list(names.lacking(names.Name("Result", "home", node, "A result."))) == ["Result.one", "Result.three"]
     assert next(names.lacking(names.Name("Result", "home", node, None))) == "Result"
