@@ -24,7 +24,7 @@ from headroles.images.images import batches
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
-from headroles.uses.image_index import index_in_memory
+from headroles.uses.index_build import index_in_memory
 
 CLASSIFIERS = ("images", "prompts")
 """Class vectors: the mean embedding of the training images of a class, or the embedding of its prompt (zero-shot)."""
