@@ -27,23 +27,30 @@ TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path 
 TEXTS |= {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md")}
 
 
+def built(test):
+    """Marks a test that needs the built site: slow, and all in one worker, which builds it once."""
+    return pytest.mark.slow(pytest.mark.xdist_group("docs")(test))
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> dict[str, str]:
     """The built pages: path below the site -> HTML. Built in a process without the web's addresses."""
     folder = tmp_path_factory.mktemp("site")
     nowhere = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "NO_MKDOCS_2_WARNING": "1"}
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    built = subprocess.run(command, cwd=ROOT, env={**os.environ, **nowhere}, capture_output=True, text=True)
-    assert built.returncode == 0, built.stdout + built.stderr
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **nowhere}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
     return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in folder.rglob("*.html")}
 
 
+@built
 def test_the_site_takes_nothing_from_outside(site):
     for path, page in site.items():
         taken = re.findall(r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//[^"]*|<link[^>]+href="https?://[^"]*', page)
         assert not taken, path
 
 
+@built
 def test_every_public_name_is_on_its_page(site):
     for package in names.PACKAGES:
         page = site[f"reference/python/{package.replace('.', '-')}.html"]
@@ -53,6 +60,7 @@ def test_every_public_name_is_on_its_page(site):
             assert f'id="{name.path}"' in page, name.name
 
 
+@built
 def test_every_command_and_every_option_is_on_its_page(site):
     for name in group.list_commands(None):
         page = site[f"reference/commands/{name}.html"]
@@ -60,6 +68,7 @@ def test_every_command_and_every_option_is_on_its_page(site):
             assert all(flag in page for flag in option.opts if flag.startswith("--")), f"{name} {option.name}"
 
 
+@built
 def test_every_schema_has_a_page_with_every_field(site):
     schemas = list((ROOT / "headroles").rglob("*.schema.json"))
     assert schemas
@@ -69,12 +78,14 @@ def test_every_schema_has_a_page_with_every_field(site):
             assert field in page, f"{schema.name} {field}"
 
 
+@built
 def test_formulas_are_drawn(site):
     for page in ("explanation/method.html", "explanation/adaptation.html"):
         assert site[page].count("<math") > 20 and "arithmatex" not in site[page]
         assert not re.findall(r"<m[ion]>\\", site[page])
 
 
+@built
 def test_notebooks_show_their_stored_outputs(site):
     page = site["tutorial/03_are_roles_real.html"]
     assert "<img" in page and "class='output'" in page.replace('"', "'")
@@ -86,8 +97,8 @@ def test_a_dead_link_fails(tmp_path):
     settings = re.search(r"validation:\n(?:  .+\n)+", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))[0]
     (tmp_path / "mkdocs.yml").write_text(f"site_name: test\nplugins: []\n{settings}")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
-    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert built.returncode == 1 and "gone.md" in built.stderr
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "gone.md" in done.stderr
 
 
 def test_a_public_name_or_part_without_a_docstring_is_found():
@@ -149,6 +160,7 @@ def test_the_page_about_files_names_every_file_that_scoring_writes(run, tmp_path
     assert all(f"`{path.name}`" in page for path in tmp_path.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_python_shown_runs(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run("score", "--count", "64", "--permutations", "5", "--bootstraps", "2", "--output", "roles")[0] == 0
@@ -156,3 +168,8 @@ def test_python_shown_runs(run, tmp_path, monkeypatch):
         space: dict = {}
         for block in re.findall(r"```python\n(.*?)```", TEXTS[page], re.DOTALL):
             exec(compile(block, page, "exec"), space)
+
+
+def test_contributing_names_every_room():
+    rooms = {path.name for path in (ROOT / "headroles").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert rooms == set(re.findall(r"`headroles/(\w+)/`", TEXTS["CONTRIBUTING.md"].partition("## How to add")[0]))
