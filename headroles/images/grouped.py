@@ -5,8 +5,10 @@ A group is a class with a group value, such as "boat, sand". The training split 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int
@@ -18,6 +20,9 @@ from torch.utils.data import Dataset
 from headroles.errors import InputError
 from headroles.files.tables import open_table
 from headroles.images.images import ImageFiles, Images, Preprocess
+
+if TYPE_CHECKING:
+    from headroles.shapes.cues import CuePicture, CueTask
 
 SPLITS = ("train", "val", "test")
 
@@ -55,8 +60,8 @@ class CueImages(Dataset):
     """Rendered pictures of a planted cue; see `headroles.shapes.cues`."""
 
     preprocess: Preprocess
-    task: object
-    pictures: tuple
+    task: CueTask
+    pictures: tuple[CuePicture, ...]
     seed: int = 0
 
     def __len__(self) -> int:
@@ -71,6 +76,10 @@ class CueImages(Dataset):
     def name(self, index: int) -> str:
         """Split and number."""
         return f"{self.pictures[index].split} {index}"
+
+    def fingerprint(self) -> str:
+        """Task and seed fix the pictures."""
+        return hashlib.sha256(f"cues {self.task.name} {self.seed}".encode()).hexdigest()
 
 
 def open_grouped(source: str | Path, preprocess: Preprocess, seed: int = 0) -> GroupedImages:

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from headroles.errors import InputError
-from headroles.files.packed_paths import PackedNames, PackedPaths
+from headroles.files.packed_paths import Computed, PackedNames, PackedPaths
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -30,6 +30,11 @@ UNREADABLE = (
 """What Pillow raises for files that are no whole picture."""
 
 Preprocess = Callable[[Image.Image], Float[Tensor, "3 height width"]]
+
+
+def undecided(image: Image.Image) -> Tensor:
+    """The preprocessing of images that were found before it is known how a model wants its pixels."""
+    raise RuntimeError("images were read before a model's preprocessing was given to them")
 
 
 class Images(Protocol):
@@ -78,9 +83,9 @@ def read_pixels(file: str | os.PathLike | BinaryIO, preprocess: Preprocess) -> T
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def list_images(folder: str | os.PathLike) -> Iterator[str]:
+def list_images(folder: str | os.PathLike[str]) -> Iterator[str]:
     """The image files below a folder, sorted by path, hidden ones left out; none is opened."""
-    with os.scandir(folder) as entries:
+    with os.scandir(os.fspath(folder)) as entries:
         visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     for entry in visible:
         if entry.is_dir():
@@ -106,7 +111,7 @@ def pack_images(folder: str | os.PathLike) -> PackedPaths:
     return found
 
 
-class Spread(Sequence[int]):
+class Spread(Computed[int]):
     """`length` of `total` numbers, evenly spread, none of them kept in memory."""
 
     def __init__(self, length: int, total: int) -> None:
@@ -115,9 +120,8 @@ class Spread(Sequence[int]):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, number: int) -> int:
-        if not 0 <= number < self.length:
-            raise IndexError(number)
+    def item(self, number: int) -> int:
+        """Where the number lies among all."""
         return number * self.total // self.length
 
 
@@ -153,7 +157,9 @@ class ImageFiles(Dataset):
 class FolderImages(ImageFiles):
     """The image files below a folder, sorted by path; `limit`: only so many, spread evenly over them."""
 
-    def __init__(self, folder: Path, preprocess: Preprocess, limit: int | None = None) -> None:
+    paths: PackedPaths
+
+    def __init__(self, folder: str | os.PathLike[str], preprocess: Preprocess, limit: int | None = None) -> None:
         paths = pack_images(folder)
         if limit is not None and limit < len(paths):
             paths = PackedPaths(paths.folder, (paths.names[number] for number in spread(limit, len(paths))))
@@ -205,7 +211,7 @@ Batch = tuple[Int[Tensor, "image"], Float[Tensor, "image 3 height width"], list[
 
 def batches(images: Images, size: int, workers: int = 0) -> Iterator[Batch]:
     """Batches in order; with `workers` > 0 they are decoded in as many processes."""
-    return iter(DataLoader(images, batch_size=size, num_workers=workers, collate_fn=collate))
+    return iter(DataLoader(cast(Dataset, images), batch_size=size, num_workers=workers, collate_fn=collate))
 
 
 def collate(items: list[tuple[int, Tensor | str]]) -> Batch:

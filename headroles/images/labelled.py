@@ -103,9 +103,9 @@ def _labelled(name: str, files: ImageFiles, rows: Sequence[dict[str, str]], temp
     if not concepts:
         raise InputError(f"images: {name} has no concept with two values; label images with different values")
     codes = np.full((len(rows), len(concepts)), ABSENT)
-    for column, concept in enumerate(concepts):
-        number = {value: code for code, value in enumerate(concept.values)}
-        codes[:, column] = [number.get(row.get(concept.name, ""), ABSENT) for row in rows]
+    for column, each in enumerate(concepts):
+        number = {value: code for code, value in enumerate(each.values)}
+        codes[:, column] = [number.get(row.get(each.name, ""), ABSENT) for row in rows]
     return LabelledImages(name, files, concepts, codes)
 
 
