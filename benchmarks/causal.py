@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 from headroles import ProbeBank, ScoreConfig, ShapesImages, load
 from headroles.causal.effects import HeadRecord, direct_effects, total_effects
 from headroles.causal.margins import ValueTexts
-from headroles.causal.validate import selectivities
+from headroles.causal.selectivity import selectivities
 from headroles.heads.reference import HeadReference
 from headroles.images.labelled import open_labelled
 from headroles.models.hooked_clip import HookedCLIP

@@ -10,6 +10,7 @@ import click
 
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.names import split_names
 from headroles.cli.options.settings import setting
 
 if TYPE_CHECKING:
@@ -110,11 +111,6 @@ def _job(options: dict[str, Any]) -> Job:
     lists = {name: split_names(options.pop(name)) for name in ("targets", "retention") if name in options}
     plain = {"shots": _parse_shots(options.pop("shots")), "seeds": _parse_seeds(options.pop("seeds"))}
     return Job(**options, **plain, **lists, dear=DearConfig(**dear), train=TrainConfig(**train))
-
-
-def split_names(text: str) -> tuple[str, ...]:
-    """Names between commas; "none" is none."""
-    return () if text.strip() == "none" else tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _parse_shots(text: str) -> int | None:

@@ -35,7 +35,7 @@ def command(
     from headroles.adapt.metrics import to_json, to_table
     from headroles.adapt.results.evaluate import evaluate_adapter
     from headroles.adapt.training.processes import is_main, join
-    from headroles.cli.adapt import split_names
+    from headroles.cli.options.names import split_names
 
     note_ablation(AdapterInfo.load(adapter).ablation)
     names = split_names(task) if task else ()

@@ -32,7 +32,7 @@ def command(
     """Say what is in images, files or folders, with an adapter; the classes may be ones that it never saw."""
     from headroles.adapt.adapter import AdapterInfo, load_adapter
     from headroles.adapt.results.predict import predict_images
-    from headroles.cli.adapt import split_names
+    from headroles.cli.options.names import split_names
 
     info = AdapterInfo.load(adapter)
     note_ablation(info.ablation)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.names import split_names
+from headroles.cli.options.output import check_new, output_options
+from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
 
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("role_map", type=click.Path(path_type=Path), default="headroles-output/role_map.json")
+@role_map_argument
 @click.option("--model", help="Name, folder, file or hub id; default: the role map's.")
 @click.option(
     "--images",
@@ -30,55 +33,36 @@ if TYPE_CHECKING:
 @click.option("--bootstraps", type=int, help="Resamples of image blocks; default: 1000.")
 @click.option("--seed", default=1, show_default=True, help="Of scenes, random sets and resamples.")
 @running_options
-@click.option("--output", type=click.Path(path_type=Path), help="Folder; default: that of the role map.")
-@click.option("--overwrite", is_flag=True, help="Replace a validation that is already in the output folder.")
+@output_options("Folder; default: that of the role map.", "a validation that is already in the output folder")
 @ablation_options
-def command(
-    role_map: Path,
-    model: str | None,
-    images: str | None,
-    count: int | None,
-    template: str | None,
-    device: str,
-    batch: int,
-    workers: int,
-    output: Path | None,
-    overwrite: bool,
-    **settings: object,
-) -> None:
+def command(role_map: Path, output: Path | None, overwrite: bool, concepts: str | None, **given: object) -> None:
     """Cut the heads of every concept: does it die with them, and it alone?
 
     Cuts the Attribute heads of each concept in ROLE_MAP, and every scored head alone, and measures on labelled images
     what each concept loses, beside matched random heads and Generalization heads. Writes validation.json and
     validation.csv.
     """
-    from headroles.causal.validate_run import FILES, open_run, write_validation
-    from headroles.cli.adapt import split_names
-    from headroles.jobs.output import check_free, results_folder
-    from headroles.roles.role_map import RoleMap
+    from headroles.causal.validate import validate
+    from headroles.causal.validate_run import FILES, write
+    from headroles.cli.options.reading_bar import ReadingBar
 
-    scored = RoleMap.load(role_map)
-    output = output or role_map.parent
-    if not overwrite:
-        check_free(*(output / name for name in FILES))
-    if settings["concepts"]:
-        settings["concepts"] = split_names(settings["concepts"])
-    given = {name: value for name, value in settings.items() if value is not None}
-    run = open_run(scored, model, images, count, given, template, device)
-    label = f"{run.images.name} -> {run.model.model_name}"
-    with results_folder(output), click.progressbar(length=len(run.images), label=label) as bar:
-        validation = run.validate(batch=batch, workers=workers, progress=lambda done, _: bar.update(done - bar.pos))
-        write_validation(validation, output)
-    _report(validation, output)
+    folder = output or role_map.parent
+    check_new(*(folder / name for name in FILES), overwrite=overwrite)
+    options = {name: value for name, value in given.items() if value is not None}
+    if concepts:
+        options["concepts"] = split_names(concepts)
+    with ReadingBar(str(options.get("images", "shapes"))) as bar:
+        validation = validate(role_map, **options, progress=bar)
+    write(validation, folder)
+    _report(validation, folder)
 
 
-def _report(validation: Validation, output: Path) -> None:
+def _report(validation: Validation, folder: Path) -> None:
     """The matrix, what stands against it, and what to type next."""
-    from headroles.causal.validation import to_table
+    from headroles.causal.table import to_table
+    from headroles.cli.options.broken import note_broken
 
-    if validation.images.broken:
-        names = ", ".join(validation.images.broken[:5]) + (" ..." if len(validation.images.broken) > 5 else "")
-        click.echo(f"left out {len(validation.images.broken)} broken image files: {names}", err=True)
+    note_broken(validation.images.broken)
     click.echo(to_table(validation))
-    click.echo(f"wrote {output}/validation.json, validation.csv")
-    click.echo(f"next: headroles plot {output}/validation.json")
+    click.echo(f"wrote {folder}/validation.json, validation.csv")
+    click.echo(f"next: headroles plot {folder}/validation.json")

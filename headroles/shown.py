@@ -1,8 +1,9 @@
-"""Results that know their own pictures, though figures live floors above them."""
+"""Results as a notebook shows them: pictures, though figures live floors above results, and short tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import html
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,3 +33,16 @@ class Shown:
             raise InputError(f"kind must be one of {', '.join(self.figures)}, got {kind!r}")
         module, _, function = self.figures[kind].partition(":")
         return getattr(import_module(module), function)(self, **options)
+
+
+def html_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]], most: int = 50) -> str:
+    """A table for `_repr_html_`: every text escaped, at most `most` rows and how many more there are."""
+
+    def line(tag: str, cells: Sequence[object]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(line("td", row) for row in rows[:most])
+    if len(rows) > most:
+        body += f'<tr><td colspan="{len(columns)}">and {len(rows) - most} more; to_frame() has all</td></tr>'
+    head = f"<caption>{html.escape(caption)}</caption><thead>{line('th', columns)}</thead>"
+    return f"<table>{head}<tbody>{body}</tbody></table>"

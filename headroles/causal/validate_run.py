@@ -1,70 +1,164 @@
-"""A validation from plain names: opens the role map, the model and the labelled images that a command speaks of."""
+"""ValidateRun: one validation in four steps. Open what it speaks of, fold the images in, explain the sums, write."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from headroles.causal.validate import ValidateConfig, check_fit, choose_concepts, validate
+from headroles.causal.block_costs import BlockCosts
+from headroles.causal.concept_tests import concept_tests, joint_p_value
+from headroles.causal.config import ValidateConfig
+from headroles.causal.costs import IntactConcept
+from headroles.causal.effects import EffectSums, HeadRecord, Progress, direct_effects, total_effects
+from headroles.causal.estimates import short
+from headroles.causal.fit import check_labels, check_weights, choose_concepts
+from headroles.causal.head_sets import HeadSets
+from headroles.causal.margins import ValueTexts
+from headroles.causal.selectivity import correlate, head_effects
 from headroles.causal.validation import Validation
 from headroles.errors import InputError
+from headroles.heads.ablation import record_ablation
+from headroles.heads.reference import HeadReference
 from headroles.images.labelled import TEMPLATE, LabelledImages, open_labelled
 from headroles.models.hooked_clip import HookedCLIP
-from headroles.models.load import load
-from headroles.roles.role_map import RoleMap
+from headroles.roles.own_model import load_model, preprocess_of
+from headroles.roles.role_map import ImagesInfo, ModelInfo, RoleMap
 
 FILES = ("validation.json", "validation.csv")
+_POOL = 64
+"""Images that resampling draws from, for the total effect."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """All that is kept of the images."""
+
+    sets: HeadSets
+    """The sets of heads that were cut."""
+    sums: EffectSums
+    """What was left of the margins, set by set."""
+    images: ImagesInfo
+    """Which images were read."""
 
 
 @dataclass(frozen=True)
 class ValidateRun:
-    """A model, its role map, labelled images and settings, ready to validate."""
+    """A role map, its model, labelled images and settings that fit each other."""
 
-    model: HookedCLIP
     role_map: RoleMap
+    """What is tested."""
+    model: HookedCLIP
+    """The model that it describes."""
     images: LabelledImages
+    """Labelled with the concepts that are asked for, and no others."""
     config: ValidateConfig
+    """How."""
 
-    def validate(self, **options: Any) -> Validation:
-        """`headroles.causal.validate.validate` of this run; `options` as there."""
-        return validate(self.model, self.role_map, self.images, self.config, **options)
+    @classmethod
+    def open(
+        cls,
+        role_map: RoleMap | str | os.PathLike[str],
+        model: HookedCLIP | str | None,
+        images: LabelledImages | str | os.PathLike[str] | None,
+        config: ValidateConfig,
+        *,
+        count: int | None = None,
+        template: str | None = None,
+        device: str = "auto",
+    ) -> ValidateRun:
+        """Everything by name or as an object; what can be refused without the model is refused before it is loaded."""
+        scored = RoleMap.of(role_map)
+        labelled = choose_concepts(_open_images(images, model, scored, config, count, template), config.concepts)
+        check_labels(scored, labelled)
+        clip = load_model(scored, model, device)
+        check_weights(scored, clip)
+        ready = labelled if isinstance(images, LabelledImages) else labelled.with_preprocess(preprocess_of(clip))
+        return cls(scored, clip, ready, config)
+
+    def fold(self, batch: int = 64, workers: int = 0, progress: Progress | None = None) -> Folded:
+        """One pass for the direct effect, or one, and the forwards of every set, for the total effect."""
+        sets = HeadSets.draw(self.role_map, self.config, self.images.names)
+        texts = ValueTexts.embed(self.model, self.images.concepts)
+        measure = self._fold_direct if self.config.effect == "direct" else self._fold_total
+        return measure(sets, texts, batch, workers, progress)
+
+    def _fold_direct(
+        self, sets: HeadSets, texts: ValueTexts, batch: int, workers: int, progress: Progress | None
+    ) -> Folded:
+        layers, how = self.role_map.layers, self.config
+        record = HeadRecord.collect(self.model, self.images, layers, batch, workers, progress)
+        sums = direct_effects(self.model, self.images, record, texts, layers, sets.sets, how.mode, how.seed, how.blocks)
+        return Folded(sets, sums, ImagesInfo(self.images.name, len(record.index), record.broken))
+
+    def _fold_total(
+        self, sets: HeadSets, texts: ValueTexts, batch: int, workers: int, progress: Progress | None
+    ) -> Folded:
+        layers, how, tower = self.role_map.layers, self.config, self.model.visual
+        if tower.pooling and tower.layers in layers and how.mode != "zero":
+            raise InputError(
+                "mode: the total effect of a pooling head's heads is known for zero alone, or take effect direct"
+            )
+        pool = _POOL if how.mode == "resample" else 0
+        reference = HeadReference.collect(self.model, self.images.images, layers, pool, how.seed, batch, workers)
+        sums = total_effects(
+            self.model, self.images, texts, sets.sets, reference, how.mode, how.seed, how.blocks, batch, workers,
+            progress,
+        )  # fmt: skip
+        return Folded(sets, sums, ImagesInfo(self.images.name, reference.images, reference.broken))
+
+    def explain(self, folded: Folded) -> Validation:
+        """Costs, ratios, intervals and p-values, from the sums alone."""
+        costs = BlockCosts(folded.sets, self.images.names, folded.sums, self.config)
+        tower = self.model.visual
+        return Validation(
+            model=ModelInfo(self.model.model_name, self.role_map.model.weights_hash, tower.layers, tower.heads),
+            role_map=hashlib.sha256(self.role_map.to_json().encode()).hexdigest(),
+            images=folded.images,
+            settings=record_ablation(self.config.to_dict()),
+            concepts=self._intact(costs),
+            tests=concept_tests(costs),
+            heads=head_effects(costs),
+            p_value=joint_p_value(costs, self.config.draws),
+            correlation=correlate(costs, self.config.seed),
+        )
+
+    def _intact(self, costs: BlockCosts) -> tuple[IntactConcept, ...]:
+        """The labelled concepts before anything is cut."""
+        count, right = costs.counts(), costs.shares_right()[0]
+        margin = costs.margins()[0] / count
+        return tuple(
+            IntactConcept(
+                concept.name, len(concept.values), int(count[column]), short(margin[column]), short(right[column])
+            )
+            for column, concept in enumerate(self.images.concepts)
+        )
 
 
-def open_run(
-    role_map: RoleMap,
-    model: str | None = None,
-    images: str | None = None,
-    count: int | None = None,
-    settings: Mapping[str, Any] | None = None,
-    template: str | None = None,
-    device: str = "auto",
-) -> ValidateRun:
-    """Load the model of a role map (or the one given by name) and images as `open_labelled` takes them.
+def write(validation: Validation, folder: str | os.PathLike) -> None:
+    """validation.json and validation.csv; each appears in one step, the JSON last."""
+    for name in reversed(FILES):
+        validation.save(Path(folder) / name)
 
-    `images`: None for rendered scenes with the bundled model. `settings` are fields of ValidateConfig. Raises
-    InputError where scenes would be those that were scored.
-    """
-    config = ValidateConfig(**(settings or {}))
-    name = model or role_map.model.name
+
+def _open_images(
+    images: LabelledImages | str | os.PathLike[str] | None,
+    model: HookedCLIP | str | None,
+    scored: RoleMap,
+    config: ValidateConfig,
+    count: int | None,
+    template: str | None,
+) -> LabelledImages:
+    """The images by name, not yet as the model wants them; rendered scenes with the bundled model."""
+    if isinstance(images, LabelledImages):
+        if count is not None or template is not None:
+            raise InputError("count and template choose what images given by name are read as; these are open already")
+        return images
+    name = model if isinstance(model, str) else scored.model.name if model is None else model.model_name
     if images is None and name != "shapes":
         raise InputError(
             "images: this model needs labelled ones, a folder CONCEPT/VALUE/ or a CSV file with a column path and one "
             "column a concept; give --images"
         )
-    source = images or "shapes"
-    if source == role_map.images.source == "shapes" and config.seed == role_map.settings.get("seed"):
-        raise InputError(f"seed: {config.seed} is that of the scenes that were scored; give another --seed")
-    if source != "shapes" and not Path(source).exists():
-        open_labelled(source, None)  # A wrong place should say so before a large model is role_map.
-    clip = load(name, device)
-    labelled = open_labelled(source, clip.processor, count, config.seed, template or TEMPLATE)
-    check_fit(role_map, clip, choose_concepts(labelled, config.concepts))
-    return ValidateRun(clip, role_map, labelled, config)
-
-
-def write_validation(validation: Validation, folder: Path) -> None:
-    """validation.json and validation.csv; each appears in one step, the JSON last."""
-    for name in reversed(FILES):
-        validation.save(folder / name)
+    return open_labelled(str(images or "shapes"), None, count, config.seed, template or TEMPLATE)

@@ -7,23 +7,19 @@ from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
-import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy import ndarray
-from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.figures.role_map import GREY, INK, figure_style, shorten
-from headroles.images.images import Preprocess
-from headroles.roles.role_map import HeadRole
-from headroles.uses.attend import ImageView
-
-QUANTITIES = ("contribution", "attention")
-"""What a sheet can show."""
+from headroles.figures.fitting import shorten
+from headroles.figures.page import square
+from headroles.figures.style import GREY, INK, Drawing, figure_style
+from headroles.images.pictures import decode_picture
+from headroles.uses.attended import QUANTITIES, Attended, HeadView, ImageView
 
 _CELL, _GAP, _ABOVE, _BELOW, _MARGIN, _TOP, _BAR = 1.5, 0.18, 0.4, 0.22, 0.3, 0.75, 0.75
 """Inches: a picture, between pictures, its two title lines, its number, the page's edges, heading, colour bar."""
@@ -33,21 +29,19 @@ _LOOKS = {"contribution": "PuOr_r", "attention": "cividis"}
 """Purple to orange around white, and blue to yellow: both hold for every kind of colour vision."""
 
 
-def attend_figure(
-    found: Sequence[ImageView],
-    heads: Sequence[HeadRole],
-    texts: Sequence[str],
-    preprocess: Preprocess | None = None,
-    quantity: str = "contribution",
-    own_scales: bool = False,
-) -> Figure:
+def attention_figure(attended: Attended, own_scales: bool = False) -> Figure:
+    """`attend_figure` of the plain row of CLS."""
+    return attend_figure(attended, "attention", own_scales)
+
+
+def attend_figure(attended: Attended, quantity: str = "contribution", own_scales: bool = False) -> Figure:
     """Every image beside one heat map a head, all on one scale, or with `own_scales` every head on one of its own.
 
-    `quantity`: "contribution" (to the text, diverging around 0) or "attention" (the plain row of CLS). `preprocess` is
-    the model's, to show the picture as it was before.
+    `quantity`: "contribution" (to the text, diverging around 0) or "attention" (the plain row of CLS).
     """
     if quantity not in QUANTITIES:
         raise InputError(f"quantity must be one of {', '.join(QUANTITIES)}, got {quantity!r}")
+    found, heads = attended.images, attended.images[0].heads
     wide = min(len(heads), _WIDE)
     lines = math.ceil(len(heads) / wide)
     step = _CELL + _ABOVE + _BELOW
@@ -55,40 +49,29 @@ def attend_figure(
     height = _TOP + len(found) * lines * step + _BAR
     scales = _scales(found, quantity, own_scales)
     with figure_style():
-        figure = Figure(figsize=(width, height))
+        figure = Drawing(figsize=(width, height))
         _head(figure, quantity)
         for number, view in enumerate(found):
-            picture = restore(view.pixels, preprocess)
+            picture = decode_picture(view.picture) / 255
             start = _TOP + number * lines * step + _ABOVE
-            axes = _axes(figure, _MARGIN, start)
+            axes = square(figure, _CELL, _MARGIN, start)
             axes.imshow(picture)
             axes.set_title(shorten(view.image, _CELL), loc="left", pad=3, color=INK)
-            for place, (head, text) in enumerate(zip(heads, texts, strict=True)):
+            for place, head in enumerate(view.heads):
                 row, column = divmod(place, wide)
-                axes = _axes(figure, _MARGIN + (column + 1) * (_CELL + _GAP), start + row * step)
-                _map(axes, picture, view, place, quantity, scales[place])
-                _name(axes, head, text, view, place, quantity)
+                axes = square(figure, _CELL, _MARGIN + (column + 1) * (_CELL + _GAP), start + row * step)
+                _map(axes, picture, head.grid(quantity), quantity, scales[place])
+                _name(axes, head, quantity)
         _bar(figure, scales, quantity, own_scales)
     return figure
 
 
 def _scales(found: Sequence[ImageView], quantity: str, own: bool) -> list[Normalize]:
     """Every head's scale over all images: from 0 for attention, around 0 for contributions."""
-    tops = [view.views.grid(quantity)[0].abs().amax((-1, -2)) for view in found]
-    top = torch.stack(tops).amax(0).clamp_min(1e-12)
-    top = top if own else top.max().expand(len(top))
+    tops = np.array([[np.abs(head.grid(quantity)).max() for head in view.heads] for view in found])
+    top = np.maximum(tops.max(0), 1e-12)
+    top = top if own else np.full(len(top), top.max())
     return [Normalize(-each if quantity == "contribution" else 0, each) for each in top.tolist()]
-
-
-def restore(pixels: Float[Tensor, "3 height width"], preprocess: Preprocess | None) -> Float[ndarray, "height width 3"]:
-    """Preprocessed pixels as a picture in [0, 1]: the processor's mean and deviation undone, or stretched."""
-    values = pixels.float().permute(1, 2, 0).numpy()
-    processor = getattr(preprocess, "processor", None)
-    if getattr(processor, "image_mean", None) is not None and getattr(processor, "do_normalize", True):
-        values = values * np.array(processor.image_std) + np.array(processor.image_mean)
-    elif values.min() < 0 or values.max() > 1:
-        values = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
-    return np.clip(values, 0, 1)
 
 
 def _head(figure: Figure, quantity: str) -> None:
@@ -105,22 +88,15 @@ def _head(figure: Figure, quantity: str) -> None:
     figure.text(_MARGIN / width, 1 - (_MARGIN + 0.23) / height, note, va="top", color=GREY)
 
 
-def _axes(figure: Figure, left: float, top: float) -> Axes:
-    """A square picture with its top left corner there, in inches."""
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((left / width, 1 - (top + _CELL) / height, _CELL / width, _CELL / height))
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set(color=GREY, linewidth=0.6)
-    return axes
-
-
 def _map(
-    axes: Axes, picture: Float[ndarray, "height width 3"], view: ImageView, place: int, quantity: str, scale: Normalize
+    axes: Axes,
+    picture: Float[ndarray, "height width 3"],
+    values: Float[ndarray, "row column"],
+    quantity: str,
+    scale: Normalize,
 ) -> None:
     """The map over a pale grey copy of the picture."""
     height, width, _ = picture.shape
-    values = view.views.grid(quantity)[0, place].numpy()
     grey = picture @ np.array([0.299, 0.587, 0.114])
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     axes.imshow(grey, cmap="gray", vmin=-0.9, vmax=1, extent=extent)
@@ -130,17 +106,16 @@ def _map(
     )
 
 
-def _name(axes: Axes, head: HeadRole, text: str, view: ImageView, place: int, quantity: str) -> None:
+def _name(axes: Axes, head: HeadView, quantity: str) -> None:
     """Head and concept, its text, and under the map the number."""
     whole = _CELL * 72
-    axes.annotate(head.name, (0, 1), (0, 15), "axes fraction", "offset points", weight="bold", color=INK)
+    axes.annotate(head.head, (0, 1), (0, 15), "axes fraction", "offset points", weight="bold", color=INK)
     axes.annotate(head.concept, (1, 1), (0, 15), "axes fraction", "offset points", ha="right", color=GREY)
     if quantity == "contribution":
-        axes.annotate(shorten(text, whole / 72), (0, 1), (0, 4), "axes fraction", "offset points", color=INK)
-        split = view.views.contribution[0, place]
-        note = f"sum {split.sum().item():+.3f}  (CLS {view.views.rest(quantity)[0, place].item():+.3f})"
+        axes.annotate(shorten(head.text, whole / 72), (0, 1), (0, 4), "axes fraction", "offset points", color=INK)
+        note = f"sum {head.contribution:+.3f}  (CLS {head.rest(quantity):+.3f})"
     else:
-        note = f"CLS {view.views.rest(quantity)[0, place].item():.2f}"
+        note = f"CLS {head.rest(quantity):.2f}"
     axes.annotate(note, (0, 0), (0, -10), "axes fraction", "offset points", color=GREY)
 
 

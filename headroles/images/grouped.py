@@ -6,7 +6,7 @@ A group is a class with a group value, such as "boat, sand". The training split 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from headroles.errors import InputError
 from headroles.files.tables import open_table
-from headroles.images.images import ImageFiles, Images, Preprocess
+from headroles.images.images import ImageFiles, Preprocess, undecided, with_preprocess
 
 if TYPE_CHECKING:
     from headroles.shapes.cues import CuePicture, CueTask
@@ -32,7 +32,7 @@ class GroupedImages:
     """Images, and every image's class, group value and split."""
 
     name: str
-    images: Images = field(repr=False)
+    images: ImageFiles | CueImages = field(repr=False)
     """index -> (index, pixels or an error text)."""
     classes: tuple[str, ...]
     values: tuple[str, ...]
@@ -48,6 +48,10 @@ class GroupedImages:
     def groups(self) -> Int[ndarray, "image"]:
         """Group number of every image: class times group values plus value."""
         return self.labels * len(self.values) + self.places
+
+    def with_preprocess(self, preprocess: Preprocess) -> GroupedImages:
+        """The same images as another model wants them: they can be opened before any model is loaded."""
+        return replace(self, images=with_preprocess(self.images, preprocess))
 
     def group_name(self, group: int) -> str:
         """Such as "boat, sand"."""
@@ -82,11 +86,12 @@ class CueImages(Dataset):
         return hashlib.sha256(f"cues {self.task.name} {self.seed}".encode()).hexdigest()
 
 
-def open_grouped(source: str | Path, preprocess: Preprocess, seed: int = 0) -> GroupedImages:
+def open_grouped(source: str | Path, preprocess: Preprocess | None, seed: int = 0) -> GroupedImages:
     """ "shapes" or "shapes:boat+grass,car+sand@hidden" (a planted cue, rendered), or a CSV file.
 
     The CSV file has columns `path` (relative to the file), `class`, `group` and, if some images are there to learn
-    from, `split` (train, val, test; without it all are test). Raises InputError where something is missing.
+    from, `split` (train, val, test; without it all are test).
+    `preprocess`: the model's; None where `with_preprocess` follows. Raises InputError where something is missing.
     """
     name, _, rest = str(source).partition(":")
     if name == "shapes":
@@ -101,7 +106,7 @@ def open_grouped(source: str | Path, preprocess: Preprocess, seed: int = 0) -> G
             raise InputError(f"task: {path} has the one {column} {found[0]!r}; a comparison needs at least two")
     return GroupedImages(
         path.name,
-        ImageFiles([path.parent / row["path"] for row in rows], preprocess, path.parent),
+        ImageFiles([path.parent / row["path"] for row in rows], preprocess or undecided, path.parent),
         classes,
         values,
         np.array([classes.index(row["class"]) for row in rows]),
@@ -110,13 +115,13 @@ def open_grouped(source: str | Path, preprocess: Preprocess, seed: int = 0) -> G
     )
 
 
-def _planted(text: str, preprocess: Preprocess, seed: int) -> GroupedImages:
+def _planted(text: str, preprocess: Preprocess | None, seed: int) -> GroupedImages:
     from headroles.shapes.cues import list_pictures, parse_cue
 
     task, pictures = parse_cue(text), list_pictures()
     return GroupedImages(
         f"shapes:{task.name}",
-        CueImages(preprocess, task, pictures, seed),
+        CueImages(preprocess or undecided, task, pictures, seed),
         task.items,
         task.backgrounds,
         np.array([each.label for each in pictures]),

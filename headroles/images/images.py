@@ -7,9 +7,10 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -170,14 +171,15 @@ class FolderImages(ImageFiles):
         return self.paths.names.digest()
 
 
-def open_files(places: Sequence[str | os.PathLike], preprocess: Preprocess) -> ImageFiles:
+def open_files(places: Sequence[str | os.PathLike[str]], preprocess: Preprocess | None) -> ImageFiles:
     """Files, and all images of folders, in the given order; named below the folder that holds them all."""
     paths: list[Path] = []
     for place in map(Path, places):
         if not place.exists():
             raise InputError(f"image: there is no {place}; give an image file or a folder of images")
         paths += find_images(place) if place.is_dir() else [place]
-    return ImageFiles(paths, preprocess, Path(os.path.commonpath([path.resolve().parent for path in paths])))
+    folder = Path(os.path.commonpath([path.resolve().parent for path in paths]))
+    return ImageFiles(paths, preprocess or undecided, folder)
 
 
 @dataclass
@@ -203,6 +205,16 @@ class ShapesImages(Dataset):
     def fingerprint(self) -> str:
         """Count and seed fix the scenes."""
         return hashlib.sha256(f"shapes {self.count} {self.seed}".encode()).hexdigest()
+
+
+Prepared = TypeVar("Prepared", bound=Images)
+
+
+def with_preprocess(images: Prepared, preprocess: Preprocess) -> Prepared:
+    """The same images as another model wants its pixels: a shallow copy, nothing is read."""
+    other = copy(images)
+    other.preprocess = preprocess  # type: ignore[attr-defined]  # All that come from files or are rendered have one.
+    return other
 
 
 Batch = tuple[Int[Tensor, "image"], Float[Tensor, "image 3 height width"], list[tuple[int, str]]]

@@ -6,7 +6,7 @@ An image has at most one value of each concept; -1 (`ABSENT`) where a concept do
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.files.tables import open_table
-from headroles.images.images import ImageFiles, Preprocess, ShapesImages, find_images
+from headroles.images.images import ImageFiles, Preprocess, ShapesImages, find_images, undecided, with_preprocess
 from headroles.images.prompts import write_prompts
 
 ABSENT = -1
@@ -53,16 +53,21 @@ class LabelledImages:
         """The concepts' names."""
         return tuple(concept.name for concept in self.concepts)
 
+    def with_preprocess(self, preprocess: Preprocess) -> LabelledImages:
+        """The same images as another model wants them: they can be opened before any model is loaded."""
+        return replace(self, images=with_preprocess(self.images, preprocess))
+
 
 def open_labelled(
-    source: str | Path, preprocess: Preprocess, count: int | None = None, seed: int = 0, template: str = TEMPLATE
+    source: str | Path, preprocess: Preprocess | None, count: int | None = None, seed: int = 0, template: str = TEMPLATE
 ) -> LabelledImages:
     """Labelled images: "shapes" (rendered scenes), a folder CONCEPT/VALUE/IMAGE or VALUE/IMAGE, or a CSV file.
 
     The CSV file has a column `path` (relative to the file) and one column a concept; an empty cell is `ABSENT`. The
     concept of a folder VALUE/IMAGE has the folder's name. `count`: rendered scenes (default 2000), or at most so many
     files, spread evenly. `seed` is that of the scenes. `template` holds {} for a value; scenes have texts of their own.
-    Raises InputError where there is nothing to read, or no concept has two values.
+    `preprocess`: the model's; None where `with_preprocess` follows. Raises InputError where there is nothing to read,
+    or no concept has two values.
     """
     if str(source) == "shapes":
         return _scenes(preprocess, count or 2000, seed)
@@ -75,11 +80,11 @@ def open_labelled(
         raise InputError(f"images: {source} is no folder and no file; give shapes, a folder CONCEPT/VALUE/, or a CSV")
     if count is not None and count < len(rows):
         rows = [rows[number * len(rows) // count] for number in range(count)]
-    files = ImageFiles([place for place, _ in rows], preprocess, path if path.is_dir() else path.parent)
+    files = ImageFiles([place for place, _ in rows], preprocess or undecided, path if path.is_dir() else path.parent)
     return _labelled(path.resolve().name, files, [values for _, values in rows], template)
 
 
-def _scenes(preprocess: Preprocess, count: int, seed: int) -> LabelledImages:
+def _scenes(preprocess: Preprocess | None, count: int, seed: int) -> LabelledImages:
     from headroles.shapes import CONCEPTS, sample_scene, value_texts
 
     concepts = tuple(
@@ -87,7 +92,7 @@ def _scenes(preprocess: Preprocess, count: int, seed: int) -> LabelledImages:
         for name, values in CONCEPTS.items()
     )
     codes = np.array([sample_scene(seed, index).labels for index in range(count)])
-    return LabelledImages("shapes", ShapesImages(preprocess, count, seed), concepts, codes)
+    return LabelledImages("shapes", ShapesImages(preprocess or undecided, count, seed), concepts, codes)
 
 
 def _labelled(name: str, files: ImageFiles, rows: Sequence[dict[str, str]], template: str) -> LabelledImages:

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from jaxtyping import Float
 from numpy import array, ndarray
 
 from headroles.errors import InputError
-from headroles.heads.names import head_list, parse_heads
+from headroles.heads.names import Head, head_list, head_name, parse_heads
 from headroles.roles.role_map import HeadRole, RoleMap
 
 if TYPE_CHECKING:
     from headroles.models.hooked_clip import HookedCLIP
 
 
+Heads: TypeAlias = "str | HeadRole | Head | Sequence[str | HeadRole | Head]"
+"""Heads by name ("L6.H3,L7.*"), as (layer, head), or as a role map holds them; one or several."""
+
+
 def choose_heads(
-    role_map: RoleMap, names: str | None = None, concept: str | None = None, any_role: bool = False
+    role_map: RoleMap, names: Heads | None = None, concept: str | None = None, any_role: bool = False
 ) -> tuple[HeadRole, ...]:
     """The heads that a list of names, or a concept, stands for; by layer, then head.
 
-    `names`: such as "L6.H3,L7.*". `concept`: the Attribute heads with that dominant concept; with `any_role` all heads
-    with it. Raises InputError where not exactly one of both is given, or a head was not scored, or there is none.
+    `names`: such as "L6.H3,L7.*", or `Heads` of another kind. `concept`: the Attribute heads with that dominant
+    concept; with `any_role` all heads with it. Raises InputError where not exactly one of both is given, or a head was
+    not scored, or there is none.
     """
     if (names is None) == (concept is None):
         raise InputError("heads: give either heads by name or a concept")
     if names is not None:
-        return _named_heads(role_map, names)
+        return _named_heads(role_map, _write_names(names))
     found = role_map.heads(role=None if any_role else "attribute", concept=concept)
     if not found:
         raise InputError(
@@ -51,6 +57,17 @@ def check_model(role_map: RoleMap, model: HookedCLIP) -> None:
             f"role map: it is of {role_map.model.name} with weights {role_map.model.weights_hash[:12]}, but "
             f"{model.model_name} has {own[:12]}; score this model, or name the other one with --model"
         )
+
+
+def _write_names(heads: Heads) -> str:
+    """Heads of any kind as the list that `parse_heads` reads."""
+    if isinstance(heads, str):
+        return heads
+    if isinstance(heads, HeadRole):
+        return heads.name
+    if len(heads) == 2 and all(isinstance(part, int) for part in heads):
+        return head_name((heads[0], heads[1]))
+    return ",".join(map(_write_names, heads))
 
 
 def _named_heads(role_map: RoleMap, names: str) -> tuple[HeadRole, ...]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import html
-import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.errors import InputError
-from headroles.files.whole import write_text
+from headroles.files.documents import Document
+from headroles.shown import Shown, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,8 +110,15 @@ class BankInfo:
 
 
 @dataclass(frozen=True)
-class RoleMap:
+class RoleMap(Document, Shown):
     """The roles of all scored heads and everything that they depend on."""
+
+    called, made_by, file_name = "role map", "headroles score", "role_map.json"
+    figures: ClassVar[Mapping[str, str]] = {
+        "entropy": "headroles.figures.entropy:entropy_figure",
+        "concepts": "headroles.figures.concepts:concepts_figure",
+        "texts": "headroles.figures.texts:texts_figure",
+    }
 
     model: ModelInfo
     images: ImagesInfo
@@ -157,12 +161,12 @@ class RoleMap:
     def __len__(self) -> int:
         return len(self.head_roles)
 
-    def __getitem__(self, name: str) -> HeadRole:
-        """A head by name, `role_map["L7.H3"]`."""
+    def __getitem__(self, place: str | tuple[int, int]) -> HeadRole:
+        """A head by name, `role_map["L7.H3"]`, or by layer and head, `role_map[7, 3]`."""
         for head in self.head_roles:
-            if head.name == name:
+            if place in (head.name, (head.layer, head.head)):
                 return head
-        raise KeyError(f"no head {name} in this role map; it scored layers {', '.join(map(str, self.layers))}")
+        raise KeyError(f"no head {place} in this role map; it scored layers {', '.join(map(str, self.layers))}")
 
     def heads(
         self, role: str | None = None, concept: str | None = None, layer: int | None = None
@@ -182,14 +186,6 @@ class RoleMap:
         ]
         return tuple(sorted(found, key=lambda head: (head.entropy, head.layer, head.head)))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain dicts and lists, as in the JSON file."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
-
-    def to_json(self) -> str:
-        """The JSON file's text: sorted keys, the same for the same result."""
-        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
     def to_frame(self) -> pd.DataFrame:
         """One row a head: scalars, one `p_<concept>` column a concept, texts joined by " | "."""
         import pandas as pd
@@ -207,60 +203,11 @@ class RoleMap:
             rows.append({"name": head.name, **row})
         return pd.DataFrame(rows)
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write `.json` (all) or `.csv` (one row a head); an existing file is replaced in one step."""
-        path = Path(path)
-        if path.suffix not in (".json", ".csv"):
-            raise InputError(f"role map file must end in .json or .csv, got {path.name}")
-        text = self.to_json() if path.suffix == ".json" else self.to_frame().to_csv(index=False)
-        write_text(path, text)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> RoleMap:
-        """Read a JSON file that `save` wrote."""
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"role map: no file {path}; make one with `headroles score`")
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"role map: {path} is not JSON ({error})") from error
-        return cls.from_dict(raw, str(path))
-
-    @classmethod
-    def from_dict(cls, raw: Any, source: str = "this") -> RoleMap:
-        """The opposite of `to_dict`; unknown or missing keys are refused."""
-        if not isinstance(raw, dict) or "schema_version" not in raw:
-            raise InputError(f"role map: {source} is no role map; expected the JSON that `headroles score` writes")
-        if raw["schema_version"] != SCHEMA_VERSION:
-            raise InputError(
-                f"role map: {source} has schema_version {raw['schema_version']}, this headroles reads "
-                f"{SCHEMA_VERSION}; score again"
-            )
-        try:
-            heads = tuple(
-                HeadRole(
-                    **{
-                        **head,
-                        "interval": tuple(head["interval"]),
-                        "texts": tuple(PickedText(**text) for text in head["texts"]),
-                    }
-                )
-                for head in raw["head_roles"]
-            )
-            images = ImagesInfo(**{**raw["images"], "broken": tuple(raw["images"]["broken"])})
-            parts = {"model": ModelInfo(**raw["model"]), "images": images, "bank": BankInfo(**raw["bank"])}
-            return cls(**{**raw, **parts, "layers": tuple(raw["layers"]), "head_roles": heads})
-        except (KeyError, TypeError) as error:
-            raise InputError(f"role map: {source} does not fit the schema: {error}") from error
-
     def _repr_html_(self) -> str:
         """A table for notebooks."""
         last = "first texts" if self.probe_kind == "text" else "values set apart (share of variance)"
-        head = "".join(f"<th>{title}</th>" for title in ("head", "role", "concept", "entropy", "q", last))
-        rows = []
-        for role in self.head_roles:
-            cells = (
+        rows = [
+            (
                 role.name,
                 role.role,
                 f"{role.concept} ({role.concept_share:.0%})",
@@ -268,11 +215,10 @@ class RoleMap:
                 f"{role.q_value:.3f}",
                 "; ".join(self._brief(picked) for picked in role.texts[:3]),
             )
-            rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
-        caption = html.escape(f"{self.model.name}: {len(self)} heads, {self.images.count} images, {self.probes}")
-        return (
-            f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        )
+            for role in self.head_roles
+        ]
+        caption = f"{self.model.name}: {len(self)} heads, {self.images.count} images, {self.probes}"
+        return html_table(caption, ("head", "role", "concept", "entropy", "q", last), rows)
 
     def _brief(self, picked: PickedText) -> str:
         """A text as a table shows it; a value says little without the share that it explains."""

@@ -1,155 +1,107 @@
-"""Where a head looks: what every token of an image adds to the head's part of the embedding along a text.
-
-A head's output at CLS is z = sum_t a[t] v[t]: its attention to token t times that token's value. So its part of the
-unit embedding along a direction splits exactly over the tokens (TextSpan, arXiv 2310.05916, eq. 5):
-c[t] = a[t] v[t] @ B @ direction / (sigma |f|), and sum_t c[t] is the head's contribution along that direction.
-"""
+"""attend(): where do heads look on these images?"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.heads.names import Head
-from headroles.images.images import Images, batches
-from headroles.models.hooked_clip import HookedCLIP, recording
-from headroles.roles.role_map import HeadRole
-
-_SCALE = "visual.ln_final.hook_scale"
-
-
-@dataclass(frozen=True)
-class HeadViews:
-    """Where some heads look on a batch of images; tokens are CLS, registers if any, then patches row by row."""
-
-    heads: tuple[Head, ...]
-    """(layer, head)."""
-    contribution: Float[Tensor, "image head token"]
-    """c[t], in units of the cosine with the text."""
-    attention: Float[Tensor, "image head token"]
-    """The head's attention of CLS to each token; sums to 1."""
-    cosine: Float[Tensor, "image head"]
-    """Cosine of the whole embedding with the head's text."""
-
-    patches: int
-    """How many of the tokens, the last ones, are patches."""
-
-    def grid(self, quantity: str) -> Float[Tensor, "image head row column"]:
-        """ "contribution" or "attention" of the patches, as they lie on the picture."""
-        side = round(self.patches**0.5)
-        return getattr(self, quantity)[..., -self.patches :].unflatten(-1, (side, side))
-
-    def rest(self, quantity: str) -> Float[Tensor, "image head"]:
-        """The same of all tokens that are no patch: CLS, and registers."""
-        return getattr(self, quantity)[..., : -self.patches].sum(-1)
+from headroles.heads.ablation import current_ablation, record_ablation
+from headroles.heads.names import parse_heads
+from headroles.images.images import Images, batches, with_preprocess
+from headroles.images.pictures import Given, encode_pixels, is_open, open_given
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.own_model import open_model, preprocess_of
+from headroles.roles.role_heads import Heads, attribute_heads, choose_heads
+from headroles.roles.role_map import HeadRole, RoleMap
+from headroles.uses.attended import Attended, HeadView, ImageView
+from headroles.uses.head_views import HeadViews, texts_of, view_heads
 
 
-@torch.inference_mode()
 def attend(
-    model: HookedCLIP,
-    pixel_values: Float[Tensor, "image 3 height width"],
-    heads: Sequence[Head],
-    directions: Float[Tensor, "head embed"],
-) -> HeadViews:
-    """What every token adds to each head's part of the unit embedding along the head's own direction.
+    role_map: RoleMap | str | os.PathLike[str],
+    images: Given,
+    *,
+    heads: Heads | None = None,
+    concept: str | None = None,
+    any_role: bool = False,
+    every: bool = False,
+    text: str | None = None,
+    model: HookedCLIP | str | None = None,
+    device: str = "auto",
+    batch: int = 16,
+) -> Attended:
+    """What every patch of the images adds to each head's part of the embedding, along a text.
 
-    `directions` are unit text embeddings, one a head. One forward; only the layers of `heads` are hooked.
-    Raises InputError where there are no heads, or not one direction a head, or attention pools the embedding (SigLIP):
-    there no row is read, so what a head reads where is a question with one more sum in its answer.
+    `role_map`: the map, its file or its folder. `images`: image files and folders, PIL images, arrays, or images that
+    are open already. The heads are those by name ("L6.H3,L7.*"), the Attribute heads of a concept (`any_role`: all
+    heads of it), or every Attribute head. `text`: None for each head's own first text. `model`: None for the one that
+    the map names. Raises InputError where a file or a head lacks, an image cannot be read, a head is cut, or attention
+    pools the model's embedding.
     """
-    if model.visual.pooling:
-        raise InputError(f"model: attention pools the embedding of {model.model_name}; expected one read at CLS")
-    if not heads or len(directions) != len(heads):
-        raise InputError(f"heads: expected one text a head and at least one head, got {len(heads)}, {len(directions)}")
-    rows: dict[int, list[int]] = {}
-    for layer, head in heads:
-        rows.setdefault(layer, []).append(head)
-    names = {_SCALE: lambda scale: scale if scale.ndim == 2 else scale[:, 0]}
-    for layer, own in rows.items():
-        names[f"visual.blocks.{layer}.attn.hook_pattern"] = lambda pattern, own=own: pattern[:, own, 0].clone()
-        names[f"visual.blocks.{layer}.attn.hook_v"] = lambda value, own=own: value[:, :, own].clone()
-    with recording(model, names) as seen:
-        embedding = model(pixel_values.to(model.device, model.dtype))
-    length = embedding.norm(dim=-1, keepdim=True)
-    directions, bases = directions.to(embedding), model.visual.bases()
-    written, attention = [], []
-    for (layer, head), direction in zip(heads, directions, strict=True):
-        place = rows[layer].index(head)
-        looks = seen[f"visual.blocks.{layer}.attn.hook_pattern"][:, place]
-        values = seen[f"visual.blocks.{layer}.attn.hook_v"][:, :, place] @ (bases[layer, head] @ direction)
-        written.append(looks * values / (seen[_SCALE] * length))
-        attention.append(looks)
-    cosine = embedding / length @ directions.T
-    return HeadViews(tuple(heads), torch.stack(written, 1), torch.stack(attention, 1), cosine, model.patches)
+    scored = RoleMap.of(role_map)
+    chosen = _choose(scored, heads, concept, any_role, every)
+    texts = texts_of(chosen, text)
+    opened = open_given(images)
+    clip = open_model(scored, model, device)
+    ready = opened if is_open(images) else with_preprocess(opened, preprocess_of(clip))
+    views = view_images(clip, ready, chosen, texts, clip.embed_texts(texts), batch)
+    return Attended(scored.model, record_ablation({}), views)
 
 
-@dataclass(frozen=True)
-class ImageView:
-    """One image of `attend_images`."""
-
-    image: str
-    """Its name."""
-    pixels: Float[Tensor, "3 height width"]
-    """What the model saw, preprocessed."""
-    views: HeadViews
-    """Of this image alone: a batch of one."""
-
-
-def directions_of(
-    model: HookedCLIP, heads: Sequence[HeadRole], text: str | None = None
-) -> tuple[tuple[str, ...], Float[Tensor, "head embed"]]:
-    """One text a head and its unit embedding: `text`, or each head's own first picked text."""
-    bare = [head.name for head in heads if not head.texts]
-    if text is None and bare:
-        raise InputError(f"text: {bare[0]} has no text of its own; give --text")
-    texts = tuple(text if text is not None else head.texts[0].text for head in heads)
-    return texts, model.embed_texts(texts)
+def _choose(
+    role_map: RoleMap, heads: Heads | None, concept: str | None, any_role: bool, every: bool
+) -> tuple[HeadRole, ...]:
+    """The heads that are asked for, none of them cut."""
+    if every and (heads is not None or concept is not None):
+        raise InputError("--all draws every Attribute head; leave out --heads and --concept")
+    chosen = attribute_heads(role_map) if every else choose_heads(role_map, heads, concept, any_role)
+    cut = current_ablation()
+    gone = parse_heads(cut["heads"], role_map.model.layers, role_map.model.heads) if cut else ()
+    if {(head.layer, head.head) for head in chosen} & set(gone):
+        raise InputError("a head that --ablate cuts looks nowhere; choose others")
+    return chosen
 
 
-def attend_images(
+def view_images(
     model: HookedCLIP,
     images: Images,
     heads: Sequence[HeadRole],
+    texts: Sequence[str],
     directions: Float[Tensor, "head embed"],
     batch: int = 16,
-) -> list[ImageView]:
-    """`attend` on every image, in order; raises InputError for one that cannot be read."""
+) -> tuple[ImageView, ...]:
+    """`view_heads` on every image, in order; raises InputError for one that cannot be read."""
     places, found = [(head.layer, head.head) for head in heads], []
     for index, pixels, broken in batches(images, batch):
         for number, error in broken:
             raise InputError(f"image: {images.name(number)} cannot be read ({error}); mend or leave it out")
-        views = attend(model, pixels, places, directions)
+        views = view_heads(model, pixels, places, directions)
         for row, number in enumerate(index.tolist()):
-            parts = (getattr(views, name)[row : row + 1].cpu() for name in ("contribution", "attention", "cosine"))
-            found.append(ImageView(images.name(number), pixels[row], HeadViews(views.heads, *parts, views.patches)))
-    return found
+            own = tuple(_view(views, row, place, head, texts[place]) for place, head in enumerate(heads))
+            found.append(ImageView(images.name(number), encode_pixels(pixels[row], model.processor), own))
+    return tuple(found)
 
 
-def describe(found: Sequence[ImageView], heads: Sequence[HeadRole], texts: Sequence[str]) -> list[dict[str, Any]]:
-    """Plain numbers of every image and head, for JSON; grids are rows of patches, top to bottom."""
-    rows = []
-    for view in found:
-        for number, (head, text) in enumerate(zip(heads, texts, strict=True)):
-            split, looks = view.views.contribution[0, number], view.views.attention[0, number]
-            rows.append(
-                {
-                    "image": view.image,
-                    "head": head.name,
-                    "role": head.role,
-                    "concept": head.concept,
-                    "text": text,
-                    "contribution": split.sum().item(),
-                    "contribution_of_cls": split[0].item(),
-                    "contribution_of_patches": view.views.grid("contribution")[0, number].tolist(),
-                    "attention_to_cls": looks[0].item(),
-                    "attention_to_patches": view.views.grid("attention")[0, number].tolist(),
-                    "cosine": view.views.cosine[0, number].item(),
-                }
-            )
-    return rows
+def _view(views: HeadViews, row: int, place: int, head: HeadRole, text: str) -> HeadView:
+    """Plain numbers of one image and head."""
+    split, looks = views.contribution[row, place], views.attention[row, place]
+    return HeadView(
+        head=head.name,
+        role=head.role,
+        concept=head.concept,
+        text=text,
+        contribution=split.sum().item(),
+        contribution_of_cls=split[0].item(),
+        contribution_of_patches=_rows(views.grid("contribution")[row, place]),
+        attention_to_cls=looks[0].item(),
+        attention_to_patches=_rows(views.grid("attention")[row, place]),
+        cosine=views.cosine[row, place].item(),
+    )
+
+
+def _rows(grid: Float[Tensor, "row column"]) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, grid.tolist()))

@@ -11,11 +11,15 @@ import torch
 from PIL import Image
 
 from headroles import InputError
+from headroles.causal.config import ValidateConfig
+from headroles.causal.costs import Estimate
 from headroles.causal.effects import HeadRecord
 from headroles.causal.margins import ValueTexts
-from headroles.causal.validate import ValidateConfig, selectivities, validate
-from headroles.causal.validation import Estimate, Validation, to_table
-from headroles.figures.validation import plot_validation
+from headroles.causal.selectivity import selectivities
+from headroles.causal.table import to_table
+from headroles.causal.validate import validate
+from headroles.causal.validation import Validation
+from headroles.figures.files import save_plots
 from headroles.images.labelled import Concept, LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
@@ -83,7 +87,7 @@ def planted(make_clip, tokenizer):
 @pytest.fixture(scope="module")
 def found(planted):
     model, images = planted
-    return validate(model, role_map(model), images, ValidateConfig(draws=30, bootstraps=50), batch=200)
+    return validate(role_map(model), model, images, draws=30, bootstraps=50, batch=200)
 
 
 def test_a_planted_concept_dies_with_its_heads_and_they_with_it_alone(found):
@@ -105,7 +109,7 @@ def test_a_planted_concept_dies_with_its_heads_and_they_with_it_alone(found):
 def test_the_total_effect_finds_the_same(planted, found):
     model, images = planted
     config = ValidateConfig("total", draws=20, bootstraps=20)
-    total = validate(model, role_map(model), images, config, batch=200)
+    total = validate(role_map(model), model, images, config=config, batch=200)
     for concept in ("color", "shape"):
         assert total[concept].costs[concept].margin.low > 0
         assert total[concept].costs[concept].margin != found[concept].costs[concept].margin
@@ -115,7 +119,7 @@ def test_the_total_effect_finds_the_same(planted, found):
 
 def test_the_same_seed_gives_the_same_bytes_that_fit_the_schema_and_come_back(planted, found, tmp_path):
     model, images = planted
-    again = validate(model, role_map(model), images, ValidateConfig(draws=30, bootstraps=50), batch=200)
+    again = validate(role_map(model), model, images, draws=30, bootstraps=50, batch=200)
     assert again.to_json() == found.to_json()
     schema = json.loads((resources.files("headroles.causal") / "validation.schema.json").read_text())
     jsonschema.validate(json.loads(found.to_json()), schema)
@@ -129,18 +133,18 @@ def test_the_same_seed_gives_the_same_bytes_that_fit_the_schema_and_come_back(pl
 def test_the_table_and_the_figures_show_the_matrix(found, tmp_path):
     text = to_table(found)
     assert "L1.H2,L2.H3" in text and "Spearman" in text
-    paths = plot_validation(found, "all", tmp_path / "v.svg")
+    paths = save_plots(found, "all", tmp_path / "v.svg")
     assert [path.name for path in paths] == ["v-matrix.svg", "v-selectivity.svg"]
     first = paths[0].read_bytes()
-    assert plot_validation(found, "matrix", tmp_path / "v-matrix.svg")[0].read_bytes() == first
+    assert save_plots(found, "matrix", tmp_path / "v-matrix.svg")[0].read_bytes() == first
     with pytest.raises(InputError, match="kind must be one of matrix"):
-        plot_validation(found, "texts", tmp_path / "v.svg")
+        save_plots(found, "texts", tmp_path / "v.svg")
 
 
 def test_concepts_can_be_chosen_and_one_alone_has_no_others(planted):
     model, images = planted
     config = ValidateConfig(draws=20, bootstraps=20, concepts=("shape",))
-    found = validate(model, role_map(model), images, config, batch=200)
+    found = validate(role_map(model), model, images, config=config, batch=200)
     (test,) = found.tests
     assert test.concept == "shape" and list(test.costs) == ["shape"]
     assert test.against_others is None and found.correlation is None and found.heads[0].selectivity is None
@@ -167,13 +171,13 @@ def test_what_does_not_fit_is_refused(planted, make_clip, tokenizer):
     model, images = planted
     other = HookedCLIP(make_clip(seed=3), "other", tokenizer)
     with pytest.raises(InputError, match="not those of model other"):
-        validate(other, role_map(model), images)
+        validate(role_map(model), other, images)
     with pytest.raises(InputError, match="no Attribute head"):
-        validate(model, role_map(model, {}), images)
+        validate(role_map(model, {}), model, images)
     with pytest.raises(InputError, match="no such concept has Attribute heads; these have: count"):
-        validate(model, role_map(model, {"count": [(1, 0)]}), images)
+        validate(role_map(model, {"count": [(1, 0)]}), model, images)
     with pytest.raises(InputError, match="not labelled with 'size'"):
-        validate(model, role_map(model), images, ValidateConfig(concepts=("size",)))
+        validate(role_map(model), model, images, concepts=("size",))
     for wrong in ({"effect": "half"}, {"mode": "cut"}, {"draws": 5}, {"bootstraps": 1}, {"seed": -1}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             ValidateConfig(**wrong)

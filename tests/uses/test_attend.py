@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions, load
-from headroles.figures.attend import restore
+from headroles.images.pictures import restore
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.score_texts import score_texts
-from headroles.uses.attend import attend
+from headroles.uses.head_views import view_heads
 
 HEADS = [(0, 1), (2, 3), (2, 0)]
 
@@ -31,7 +31,7 @@ def unit(model, count):
 def test_tokens_sum_to_the_heads_contribution(make_clip, tokenizer, dtype, bound, bundled):
     model = load("shapes", "cpu", dtype) if bundled else HookedCLIP(make_clip().to(dtype), "tiny", tokenizer)
     pixels, directions = draw(model), unit(model, 3)
-    found = attend(model, pixels, HEADS, directions)
+    found = view_heads(model, pixels, HEADS, directions)
     parts = image_contributions(model, pixels)
     length = parts.total().norm(dim=-1, keepdim=True)
     layer, head = zip(*HEADS, strict=True)
@@ -46,7 +46,7 @@ def test_tokens_sum_to_the_heads_contribution(make_clip, tokenizer, dtype, bound
 def test_tokens_sum_to_the_heads_contribution_in_other_families_and_registers_are_no_patches(make_vision, family):
     model = HookedCLIP(make_vision(family).double(), family)
     pixels, directions = draw(model), unit(model, 3)
-    found = attend(model, pixels, HEADS, directions)
+    found = view_heads(model, pixels, HEADS, directions)
     parts = image_contributions(model, pixels)
     layer, head = zip(*HEADS, strict=True)
     expected = torch.einsum("ihd,hd->ih", parts.heads[:, list(layer), list(head)], directions)
@@ -60,7 +60,7 @@ def test_tokens_sum_to_the_heads_contribution_in_other_families_and_registers_ar
 def test_a_model_that_pools_is_refused(make_siglip, tokenizer):
     model = HookedCLIP(make_siglip(), "tiny siglip", tokenizer)
     with pytest.raises(InputError, match="attention pools the embedding of tiny siglip"):
-        attend(model, draw(model), HEADS, unit(model, 3))
+        view_heads(model, draw(model), HEADS, unit(model, 3))
 
 
 def test_only_the_asked_layers_are_hooked_and_no_hook_stays(model):
@@ -71,7 +71,7 @@ def test_only_the_asked_layers_are_hooked_and_no_hook_stays(model):
         hooked.update(name for name, point in points.items() if point.has_hooks())
 
     handle = model.clip.vision_model.encoder.layers[0].register_forward_hook(look)
-    attend(model, draw(model), [(2, 1)], unit(model, 1))
+    view_heads(model, draw(model), [(2, 1)], unit(model, 1))
     handle.remove()
     assert hooked == {"visual.blocks.2.attn.hook_pattern", "visual.blocks.2.attn.hook_v"}
     assert not any(point.has_hooks() for point in model.hook_dict.values())
@@ -79,7 +79,7 @@ def test_only_the_asked_layers_are_hooked_and_no_hook_stays(model):
 
 def test_an_edit_of_a_value_acts_where_the_head_attends(model):
     pixels = draw(model)
-    plain = attend(model, pixels, [(2, 1)], unit(model, 1))
+    plain = view_heads(model, pixels, [(2, 1)], unit(model, 1))
 
     def silence(value, hook):
         value = value.clone()
@@ -87,7 +87,7 @@ def test_an_edit_of_a_value_acts_where_the_head_attends(model):
         return value
 
     with model.hooks(fwd_hooks=[("visual.blocks.2.attn.hook_v", silence)]):
-        edited = attend(model, pixels, [(2, 1)], unit(model, 1))
+        edited = view_heads(model, pixels, [(2, 1)], unit(model, 1))
     assert (edited.contribution[:, 0, 5] == 0).all() and (plain.contribution[:, 0, 5] != 0).all()
     torch.testing.assert_close(edited.attention, plain.attention)
     assert not torch.allclose(edited.cosine, plain.cosine)
@@ -95,9 +95,9 @@ def test_an_edit_of_a_value_acts_where_the_head_attends(model):
 
 def test_one_direction_a_head_is_asked_for(model):
     with pytest.raises(InputError, match="one text a head"):
-        attend(model, draw(model), [(0, 0)], unit(model, 2))
+        view_heads(model, draw(model), [(0, 0)], unit(model, 2))
     with pytest.raises(InputError, match="at least one head"):
-        attend(model, draw(model), [], unit(model, 0))
+        view_heads(model, draw(model), [], unit(model, 0))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,38 @@
+"""ValidateConfig: how a validation cuts, what it draws, and what it compares."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from headroles.checks import check_choices, check_least
+from headroles.heads.ablate import EFFECTS, MODES
+
+
+@dataclass(frozen=True)
+class ValidateConfig:
+    """All settings of a validation; written into it."""
+
+    effect: str = "direct"
+    """"direct": only the heads' own part of the embedding; "total": also what later layers make of it."""
+    mode: str = "mean"
+    """What stands in for a cut head: "mean" over the labelled images, "zero", or "resample" (another image's)."""
+    draws: int = 100
+    """Matched random sets a concept; at least 20."""
+    blocks: int = 32
+    """Blocks of images that the bootstrap draws from."""
+    bootstraps: int = 1000
+    """Resamples of the blocks."""
+    seed: int = 1
+    """Seed of rendered scenes, random sets and resamples."""
+    concepts: tuple[str, ...] | None = None
+    """Labelled concepts to use; None: all."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, effect=EFFECTS, mode=MODES)
+        check_least(self, draws=20, blocks=2, bootstraps=20, seed=0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Values as JSON keeps them."""
+        return {**dataclasses.asdict(self), "concepts": None if self.concepts is None else list(self.concepts)}

@@ -1,0 +1,118 @@
+"""What cutting heads costs: the parts of a Validation. Needs no torch to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95% bootstrap interval, over blocks of images."""
+
+    value: float | None
+    """None for a ratio to what is not above zero."""
+    low: float | None
+    """The same holds for either end."""
+    high: float | None
+    """Upper end."""
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "-" if self.low is None else f"above {self.low:.3g}"
+        low, high = ("inf" if each is None else f"{each:.3g}" for each in (self.low, self.high))
+        return f"{self.value:.3g} [{low}, {high}]"
+
+
+@dataclass(frozen=True)
+class IntactConcept:
+    """A concept that images are labelled with, before anything is cut."""
+
+    name: str
+    """The concept."""
+    values: int
+    """How many values it has."""
+    images: int
+    """How many images have one."""
+    margin: float
+    """Mean margin of the right value: log odds among the concept's values, in nats."""
+    accuracy: float
+    """Share of images whose right value is the likeliest, zero-shot."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What cutting some heads does to one concept."""
+
+    margin: Estimate
+    """Mean margin lost, in nats; negative where cutting helps."""
+    times: Estimate
+    """Margin lost a head, over what one matched random head costs this concept (mean over the draws of all tests)."""
+    accuracy: float
+    """Zero-shot accuracy lost."""
+    random: float | None
+    """Mean margin lost to the matched random sets."""
+    general: float | None
+    """Mean margin lost to as many Generalization heads."""
+
+
+@dataclass(frozen=True)
+class ConceptTest:
+    """The Attribute heads of one concept, cut together."""
+
+    concept: str
+    """Whose heads they are, by the role map."""
+    heads: tuple[str, ...]
+    """Their names."""
+    draws: int
+    """Matched random sets drawn: of the same layers, as many, of similar variance."""
+    distinct: int
+    """Different ones among them."""
+    variance_ratio: float | None
+    """Variance of the heads' parts of the embedding, over the mean of the matched sets'."""
+    costs: Mapping[str, Cost]
+    """Labelled concept -> what it lost."""
+    against_random: Estimate | None
+    """Own concept: margin lost over that lost to the matched sets."""
+    against_general: Estimate | None
+    """Own concept: margin lost over that lost to as many Generalization heads."""
+    against_others: Estimate | None
+    """`times` of the own concept over the mean of the other concepts'."""
+    p_value: float | None
+    """(1 + matched sets, each once, that cost the own concept as much) / (1 + all of them)."""
+
+
+@dataclass(frozen=True)
+class HeadEffect:
+    """One scored head, cut alone."""
+
+    name: str
+    """Such as L7.H3."""
+    role: str
+    """By the role map."""
+    concept: str
+    """Dominant concept by the role map."""
+    entropy: float
+    """Concept Entropy by the role map, in [0, 1]."""
+    strongest: str | None
+    """The labelled concept with the largest `times`; None where no concept loses."""
+    selectivity: float | None
+    """1 - normalised entropy of `times` over concepts (losses only): 1 where one concept alone loses."""
+    costs: Mapping[str, float]
+    """Labelled concept -> mean margin lost, in nats."""
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's rank correlation of Concept Entropy and causal selectivity over the scored heads."""
+
+    rho: float
+    """Negative where heads of low entropy are selective."""
+    low: float
+    """Of the 95% bootstrap interval, over heads and blocks of images."""
+    high: float
+    """The same."""
+    p_value: float
+    """Two-sided, against no correlation."""
+    heads: int
+    """How many heads."""

@@ -1,0 +1,121 @@
+"""Attended: where some heads look on some images, as plain numbers and as pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from headroles.errors import InputError
+from headroles.files.documents import Document
+from headroles.roles.role_map import ModelInfo
+from headroles.shown import Shown, html_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUANTITIES = ("contribution", "attention")
+"""What is known of every patch."""
+
+Grid = tuple[tuple[float, ...], ...]
+"""Rows of patches, top to bottom."""
+
+
+@dataclass(frozen=True)
+class HeadView:
+    """Where one head looks on one image."""
+
+    head: str
+    """Such as L7.H3."""
+    role: str
+    """By the role map."""
+    concept: str
+    """Dominant concept by the role map."""
+    text: str
+    """The text along which contributions are measured."""
+    contribution: float
+    """The head's part of the cosine of image and text: the sum over all tokens."""
+    contribution_of_cls: float
+    """What of it CLS's own value adds."""
+    contribution_of_patches: Grid
+    """What every patch adds. Registers, where a model has them, have the rest."""
+    attention_to_cls: float
+    """Softmax weight of CLS's query on CLS itself."""
+    attention_to_patches: Grid
+    """The same on every patch."""
+    cosine: float
+    """Cosine of the whole embedding with the text."""
+
+    def grid(self, quantity: str) -> Float[ndarray, "row column"]:
+        """ "contribution" or "attention" of the patches, as they lie on the picture."""
+        if quantity not in QUANTITIES:
+            raise InputError(f"quantity must be one of {', '.join(QUANTITIES)}, got {quantity!r}")
+        return np.array(self.contribution_of_patches if quantity == "contribution" else self.attention_to_patches)
+
+    def rest(self, quantity: str) -> float:
+        """The same of all tokens that are no patch: CLS, and registers."""
+        whole = self.contribution if quantity == "contribution" else 1.0
+        return whole - float(self.grid(quantity).sum())
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """One image, and where every head looks on it."""
+
+    image: str
+    """Its name."""
+    picture: str
+    """What the model saw, as PNG in base64 (`headroles.images.pictures`)."""
+    heads: tuple[HeadView, ...]
+    """In the order that was asked for."""
+
+
+@dataclass(frozen=True)
+class Attended(Document, Shown):
+    """Where heads look: exact parts of their contributions, patch by patch (TextSpan, arXiv 2310.05916, eq. 5)."""
+
+    called, made_by = "attended", "headroles attend"
+    figures: ClassVar[Mapping[str, str]] = {
+        "contribution": "headroles.figures.attend:attend_figure",
+        "attention": "headroles.figures.attend:attention_figure",
+    }
+
+    model: ModelInfo
+    """The model."""
+    settings: Mapping[str, Any]
+    """The ablation, where heads were cut."""
+    images: tuple[ImageView, ...]
+    """In the order that was asked for."""
+    format: str = "headroles.attended"
+    """Marks the file."""
+    schema_version: int = 1
+    """Version of the file's layout."""
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """One dict an image and head, grids included, as `headroles attend --json` prints them."""
+        return [{"image": view.image, **dataclasses.asdict(head)} for view in self.images for head in view.heads]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an image and head: all but the grids."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_rows()).drop(columns=["contribution_of_patches", "attention_to_patches"])
+
+    def __repr__(self) -> str:
+        """One line: grids would drown a console."""
+        heads = ", ".join(head.head for head in self.images[0].heads) if self.images else "no head"
+        return f"Attended({self.model.name}, {len(self.images)} images: {heads})"
+
+    def _repr_html_(self) -> str:
+        columns = ("image", "head", "concept", "text", "contribution", "cosine")
+        rows = [
+            (view.image, head.head, head.concept, head.text, f"{head.contribution:+.4f}", f"{head.cosine:+.4f}")
+            for view in self.images
+            for head in view.heads
+        ]
+        return html_table(f"{self.model.name}: what heads add to the cosine with a text", columns, rows)
