@@ -21,6 +21,9 @@ quick: lint  ## The inner loop, under a minute: style, types, and all tests that
 
 lint: $(VENV)/.tested  ## Style and types.
 	$(BIN)/ruff check .
+	rm -rf build/typed && mkdir -p build/typed/headroles
+	ln -s $(CURDIR)/headroles/* $(CURDIR)/adapt $(CURDIR)/cli build/typed/headroles  # As they are installed.
+	$(BIN)/mypy
 
 docs: $(VENV)/.tested  ## The docs as a site in site/, built strictly and without a network.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir site

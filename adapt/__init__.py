@@ -3,37 +3,46 @@
 Public names are loaded on first use: `import headroles.adapt` alone does not load torch.
 """
 
-from importlib import import_module
+from typing import TYPE_CHECKING
+
+from headroles import open_face
+
+if TYPE_CHECKING:  # For editors and type checkers; the table below says the same, and a test compares the two.
+    from headroles.adapt.adapter import load_adapter as load_adapter
+    from headroles.adapt.adapter import save_adapter as save_adapter
+    from headroles.adapt.config import DearConfig as DearConfig
+    from headroles.adapt.config import TrainConfig as TrainConfig
+    from headroles.adapt.data.task import Task as Task
+    from headroles.adapt.data.tasks import SHIFTS as SHIFTS
+    from headroles.adapt.data.tasks import TASKS as TASKS
+    from headroles.adapt.data.tasks import open_task as open_task
+    from headroles.adapt.jobs.run import Job as Job
+    from headroles.adapt.jobs.run import adapt as adapt
+    from headroles.adapt.methods.dear import Dear as Dear
+    from headroles.adapt.methods.dear import ImageFeatures as ImageFeatures
+    from headroles.adapt.methods.dear import TextTrunk as TextTrunk
+    from headroles.adapt.methods.masks import build_masks as build_masks
+    from headroles.adapt.metrics import to_table as to_table
+    from headroles.adapt.results.evaluate import retention as retention
+    from headroles.adapt.results.predict import predict_images as predict_images
+    from headroles.adapt.training.train import fit as fit
 
 _HOMES = {
-    "Dear": "methods.dear",
-    "DearConfig": "config",
-    "ImageFeatures": "methods.dear",
-    "Job": "jobs.run",
-    "SHIFTS": "data.tasks",
-    "TASKS": "data.tasks",
-    "Task": "data.task",
-    "TextTrunk": "methods.dear",
-    "TrainConfig": "config",
-    "adapt": "jobs.run",
-    "build_masks": "methods.masks",
-    "fit": "training.train",
-    "load_adapter": "adapter",
-    "open_task": "data.tasks",
-    "predict_images": "results.predict",
-    "retention": "results.evaluate",
-    "save_adapter": "adapter",
-    "to_table": "metrics",
+    "adapter": ("load_adapter", "save_adapter"),
+    "config": ("DearConfig", "TrainConfig"),
+    "data.task": ("Task",),
+    "data.tasks": ("SHIFTS", "TASKS", "open_task"),
+    "jobs.run": ("Job", "adapt"),
+    "methods.dear": ("Dear", "ImageFeatures", "TextTrunk"),
+    "methods.masks": ("build_masks",),
+    "metrics": ("to_table",),
+    "results.evaluate": ("retention",),
+    "results.predict": ("predict_images",),
+    "training.train": ("fit",),
 }
 
-__all__ = sorted(_HOMES)
+if not TYPE_CHECKING:
+    __getattr__, __all__ = open_face(__name__, _HOMES)
 
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'headroles.adapt' has no attribute {name!r}")
-    return getattr(import_module(f"headroles.adapt.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+    def __dir__() -> list[str]:
+        return __all__
