@@ -156,9 +156,13 @@ def _shared_values(
 def _examples(
     model: HookedCLIP, role_map: RoleMap, index: ImageIndex, album: _Album, batch: int
 ) -> dict[str, tuple[Example, ...]]:
-    """For every head, the images on which it adds most to its first text, and which patches do."""
+    """For every head, the images on which it adds most to its first text, and which patches do.
+
+    None with a model that reads no texts, or whose attention pools the embedding: `attend` says why.
+    """
     heads = [head for head in role_map.heads() if head.texts]
-    if not heads:
+    can_show = model.text is not None and model.tokenizer is not None and not model.visual.pooling
+    if not heads or not can_show:
         return {}
     _, directions = directions_of(model, heads)
     best: dict[str, list[int]] = {}

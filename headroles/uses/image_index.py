@@ -180,7 +180,7 @@ def _fill(
         {name: old.broken[name] for name in names if old and name in kept and name in old.broken},
     )
     readable -= set(broken)
-    shape = (len(layers), model.visual.heads, model.visual.head_width)
+    shape = (len(layers), *_bases(model, layers).shape[1:3])  # Heads of a pooling tower write in the embedding's width.
     heads = np.lib.format.open_memmap(folder / "all_heads.npy", "w+", precision, (len(names), *shape))
     embeddings = np.lib.format.open_memmap(folder / "all_rows.npy", "w+", precision, (len(names), model.visual.embed))
     done = len(names) - len(fresh)
