@@ -18,7 +18,7 @@ from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFac
 from headroles.errors import InputError
 from headroles.heads.contributions import Contributions, image_contributions, text_contributions
 from headroles.heads.moments import HeadMoments, observe
-from headroles.images.images import collate
+from headroles.images.images import Preprocess, collate
 from headroles.images.sources.find import Source, find_source
 from headroles.images.sources.stream import StreamedImages
 from headroles.models.families.family import side_of
@@ -83,7 +83,7 @@ def _examine(model: HookedCLIP, origin: Origin, source: Source, batch: int) -> D
         patch_size=side_of(vision_config.patch_size),
         context=None if text_config is None else model.context,
         vision=_describe(model.visual, vision_config),
-        text=None if text_config is None else _describe(model.text, text_config),
+        text=None if model.text is None or text_config is None else _describe(model.text, text_config),
         exactness=checks,
         cost=_measure_cost(model, batch),
         commands=_check_commands(model, all(check.passed for check in checks)),
@@ -107,7 +107,7 @@ def _check_exactness(model: HookedCLIP, source: Source) -> Iterator[Exactness]:
     pictures = {"random pixels": _random_pixels(model, INPUTS)}
     if model.processor is not None:
         read = "rendered scenes" if source.name == "shapes" else f"images of {source.name}"
-        pictures[read] = _read_images(model, source)
+        pictures[read] = _read_images(source, model.processor)
     # Apple's GPUs have no float64; a smaller type than its own would change the model.
     dtypes = (
         [torch.float32] if model.device.type == "mps" else [each for each in BOUNDS if each.itemsize >= own.itemsize]
@@ -149,7 +149,7 @@ def _embed_texts(model: HookedCLIP, texts: list[str]) -> Float[Tensor, "text emb
 @contextmanager
 def _random_texts(model: HookedCLIP) -> Iterator[None]:
     """While open, every text is random tokens with an end at a random place: needs no tokenizer."""
-    _, config = _configs(model)
+    config = model.clip.config.text_config
     vocabulary, context = config.vocab_size, config.max_position_embeddings
     end = config.eos_token_id
     if end in (None, _LARGEST_ID) or end >= vocabulary:
@@ -172,10 +172,13 @@ def _random_pixels(model: HookedCLIP, count: int) -> Float[Tensor, "image 3 heig
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(_SEED))
 
 
-def _read_images(model: HookedCLIP, source: Source) -> Float[Tensor, "image 3 height width"]:
-    images = source.open(model.processor)
-    items = images.items() if isinstance(images, StreamedImages) else range(len(images))
-    _, pixels, broken = collate([images[item] for item in items])
+def _read_images(source: Source, preprocess: Preprocess) -> Float[Tensor, "image 3 height width"]:
+    images = source.open(preprocess)
+    if isinstance(images, StreamedImages):
+        read = [images[item] for item in images.items()]
+    else:
+        read = [images[number] for number in range(len(images))]
+    _, pixels, broken = collate(read)
     if not len(pixels):
         reason = f"{len(broken)} read, the first: {broken[0][1]}" if broken else "it is empty"
         raise InputError(f"images: no image of {source.name} can be read ({reason}); mend or remove them")
