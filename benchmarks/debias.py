@@ -18,7 +18,7 @@ from headroles.heads.weights import LearnConfig
 from headroles.images.grouped import open_grouped
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_heads import choose_heads
-from headroles.roles.score import score
+from headroles.roles.score_texts import score_texts
 from headroles.shapes.compositions import ITEMS
 from headroles.shapes.cues import CueTask
 from headroles.shapes.world import CONCEPTS
@@ -77,7 +77,7 @@ def show(values: np.ndarray, sign: str = "") -> str:
 def main(tasks: int, looks: str, draws: int, seed: int, role_map: Path | None) -> None:
     model = load("shapes", "cpu")
     if role_map is None:
-        scored, _ = score(
+        scored, _ = score_texts(
             model, ShapesImages(model.processor, 2000), ProbeBank.load("shapes"), ScoreConfig(), source="shapes"
         )
     else:

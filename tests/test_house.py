@@ -100,7 +100,7 @@ def test_every_arrow_points_down(sources):
 
 def test_an_arrow_that_points_up_is_found(sources):
     for module, name in (
-        ("headroles.heads.moments", "headroles.roles.score"),
+        ("headroles.heads.moments", "headroles.roles.score_texts"),
         ("headroles.models.load", "headroles.adapt.adapter"),
         ("headroles.causal.validate", "headroles.uses.retrieve"),
         ("headroles.files.whole", "cli.main"),

@@ -23,11 +23,10 @@ from headroles.errors import InputError
 from headroles.files.whole import write_text
 from headroles.heads.ablation import current_ablation, intact
 from headroles.jobs.output import check_writable
-from headroles.jobs.score_run import open_run
+from headroles.jobs.score import score
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import first_deep_layer
 from headroles.models.load import load
-from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import RoleMap
 from headroles.shapes.tasks import RETENTION
 
@@ -195,11 +194,8 @@ def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tup
 
 
 def _score(clip: HookedCLIP, first: int) -> RoleMap:
-    settings = {"layers": f"{first}-{clip.visual.layers - 1}"}
     with intact():
-        run = open_run("shapes", "shapes", settings=settings, device=str(clip.device))
-        role_map, _ = run.score(ProbeBank.load("shapes"))
-    return role_map
+        return score(clip, "shapes", "shapes", layers=f"{first}-{clip.visual.layers - 1}")
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ class RoleMap(Document, Shown):
     images: ImagesInfo
     bank: BankInfo
     settings: Mapping[str, Any]
-    """Every setting of `headroles.roles.score.ScoreConfig`, or of `headroles.roles.score_images.ImageScoreConfig`."""
+    """Every setting of `headroles.roles.config.ScoreConfig`, or of `headroles.roles.config.ImageScoreConfig`."""
     layers: tuple[int, ...]
     """The scored layers."""
     head_roles: tuple[HeadRole, ...]

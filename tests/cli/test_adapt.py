@@ -22,12 +22,11 @@ QUICK = ("--epochs", "3", "--batch", "8", "--lr", "0.005")
 @pytest.fixture(scope="module")
 def role_map(clip_folder, tmp_path_factory):
     """What `headroles score` makes of the tiny model."""
-    from headroles.jobs.score_run import open_run
-    from headroles.roles.probes import ProbeBank
+    from headroles.jobs.score import score
 
     path = tmp_path_factory.mktemp("map") / "role_map.json"
-    scoring = open_run(str(clip_folder), "shapes", 64, {"permutations": 20, "bootstraps": 2, "texts_per_head": 4})
-    scoring.score(ProbeBank.load("shapes"))[0].save(path)
+    quick = {"permutations": 20, "bootstraps": 2, "texts_per_head": 4}
+    score(str(clip_folder), "shapes", "shapes", count=64, **quick).save(path)
     return path
 
 

@@ -14,7 +14,7 @@ from headroles import InputError, ProbeBank, RoleMap, ScoreConfig
 from headroles.models.load import load
 from headroles.reports.illustrations import illustrate, open_images
 from headroles.roles.role_heads import choose_heads
-from headroles.roles.score import score
+from headroles.roles.score_texts import score_texts
 from headroles.uses.head_views import directions_of, view_heads
 from headroles.uses.image_index import index_in_memory
 from headroles.uses.precision_at_k import hits
@@ -37,7 +37,7 @@ def images(tiny, color_folder):
 @pytest.fixture(scope="module")
 def role_map(tiny, images) -> RoleMap:
     config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9, roles_by="quantile", low=0.5, high=0.7)
-    role_map, _ = score(tiny, images.images, ProbeBank.load("shapes"), config)
+    role_map, _ = score_texts(tiny, images.images, ProbeBank.load("shapes"), config)
     heads = [dataclasses.replace(head, concept="color", role="attribute") for head in role_map.head_roles[:2]]
     return dataclasses.replace(role_map, head_roles=(*heads, *role_map.head_roles[2:]))
 

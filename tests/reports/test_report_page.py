@@ -28,7 +28,11 @@ HOSTILE = (
     "a striped thing",
 )
 
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
+pytestmark = [
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver"),
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser"),  # One browser for all.
+]
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ from headroles.figures.texts import texts_figure
 from headroles.heads.value_moments import ValueMoments
 from headroles.images.labelled import open_labelled
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.config import ImageScoreConfig
 from headroles.roles.role_map import ImagesInfo, ModelInfo
-from headroles.roles.score_images import ImageScoreConfig, distribution, explain_values, score_images
+from headroles.roles.score_images import distribution, explain_values, score_images
 
 QUICK = ImageScoreConfig(layers="all", bootstraps=5)
 INFO = ModelInfo("built", "0" * 64, 1, 3)

@@ -13,7 +13,7 @@ from headroles.heads.moments import observe_with_embedding
 from headroles.heads.reference import HeadReference
 from headroles.heads.weights import HeadWeights, LearnConfig, learn_factors
 from headroles.images.grouped import open_grouped
-from headroles.roles.score import score
+from headroles.roles.score_texts import score_texts
 from headroles.shapes import cues
 from headroles.shapes.cues import CueTask, list_pictures, parse_cue, render_cue
 from headroles.uses.cue_bench import CueBench, DebiasConfig
@@ -24,7 +24,7 @@ from headroles.uses.debias import debias, debias_by_weights, draw_other_heads, w
 def bundled() -> tuple[HookedCLIP, RoleMap]:
     model = load("shapes", "cpu")
     config = ScoreConfig(bootstraps=2, permutations=9)
-    return model, score(model, ShapesImages(model.processor, 200), ProbeBank.load("shapes"), config)[0]
+    return model, score_texts(model, ShapesImages(model.processor, 200), ProbeBank.load("shapes"), config)[0]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def role_map(clip_folder, color_folder, tmp_path_factory):
     tiny = load(str(clip_folder), "cpu")
     config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9)
     path = tmp_path_factory.mktemp("map") / "role_map.json"
-    score(tiny, FolderImages(color_folder, tiny.processor), ProbeBank.load("shapes"), config)[0].save(path)
+    score_texts(tiny, FolderImages(color_folder, tiny.processor), ProbeBank.load("shapes"), config)[0].save(path)
     return path
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from headroles import HookedCLIP, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions
 from headroles.images.images import FolderImages, ImageFiles
 from headroles.models.load import load
-from headroles.roles.score import score
+from headroles.roles.score_texts import score_texts
 from headroles.shapes import NAMES
 from headroles.uses import image_index as index_module
 from headroles.uses import retrieve as retrieve_module
@@ -46,7 +46,7 @@ def role_map(tiny, tmp_path_factory, color_folder) -> Path:
     images = FolderImages(color_folder, tiny.processor)
     config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9, roles_by="quantile", low=0.5, high=0.7)
     path = tmp_path_factory.mktemp("map") / "role_map.json"
-    score(tiny, images, ProbeBank.load("shapes"), config)[0].save(path)
+    score_texts(tiny, images, ProbeBank.load("shapes"), config)[0].save(path)
     return path
 
 
