@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from headroles.shown import Shown
 
 _RESULTS = {
+    "roles": "headroles.roles.role_map:RoleMap",
     "validation": "headroles.causal.validation:Validation",
     "diff": "headroles.roles.diff:RoleMapDiff",
-    "roles": "headroles.roles.role_map:RoleMap",
 }
-"""Stem of the pictures' files -> the result that they show."""
+"""Stem of the pictures' files -> the result that they show; in a folder with several, the first."""
 
 
 @click.command()
@@ -57,15 +57,16 @@ def _open(place: Path) -> tuple[Shown, Path]:
     """The result there, and the picture beside it."""
     from headroles.errors import InputError
 
-    if (place / "role_map.json").is_file() and not (place / "adapter_config.json").is_file():
-        place = place / "role_map.json"
+    kinds = {stem: _load(home) for stem, home in _RESULTS.items()}
+    if place.is_dir() and not (place / "adapter_config.json").is_file():
+        files = (place / kind.file_name for kind in kinds.values())
+        place = next((file for file in files if file.is_file()), place)
     if not place.exists():
         raise InputError(f"result: there is no file {place}; headroles score, validate and adapt make what is drawn")
     if place.is_dir():
         from headroles.adapt.results.plot import read_runs
 
         return read_runs(place), place / "adapter.png"
-    kinds = {stem: _load(home) for stem, home in _RESULTS.items()}
     stem = next((stem for stem, kind in kinds.items() if kind.is_at(place)), "roles")
     return kinds[stem].load(place), place.with_name(f"{stem}.png")
 
