@@ -23,10 +23,13 @@ from headroles.reports.evidence import Example, Illustrations, Match, Search, Sh
 from headroles.roles.own_model import preprocess_of
 from headroles.roles.role_heads import check_model, choose_heads
 from headroles.roles.role_map import HeadRole, RoleMap
+from headroles.uses.head_space import head_weights
 from headroles.uses.head_views import directions_of, view_heads
-from headroles.uses.image_index import ImageIndex, index_in_memory
+from headroles.uses.image_index import ImageIndex
+from headroles.uses.index_build import index_in_memory
 from headroles.uses.precision_at_k import chance, hits, summarize
-from headroles.uses.retrieve import Query, head_weights, retrieve
+from headroles.uses.query import Query
+from headroles.uses.search import search_index
 
 _EXAMPLES, _QUERIES, _TOP, _NEAREST = 3, 4, 6, 10
 """Images of a head; queries; neighbours that are shown; neighbours that the precision counts."""
@@ -126,7 +129,7 @@ def _search(
         return labels[0][labels[1][place]] if labels and labels[1][place] != ABSENT else None
 
     places = {name: place for place, name in enumerate(index.names)}
-    found = retrieve(index, Query(index.names[row], index.heads[row], index.embeddings[row], row), weights, _TOP)
+    found = search_index(index, Query(index.names[row], index.heads[row], index.embeddings[row], row), weights, _TOP)
     ours, whole = (
         tuple(Match(album.add(places[each.name]), each.score, value(places[each.name])) for each in side)
         for side in (found.by_heads, found.by_embedding)

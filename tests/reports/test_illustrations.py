@@ -15,10 +15,12 @@ from headroles.models.load import load
 from headroles.reports.illustrations import illustrate, open_images
 from headroles.roles.role_heads import choose_heads
 from headroles.roles.score_texts import score_texts
+from headroles.uses.head_space import head_weights
 from headroles.uses.head_views import directions_of, view_heads
-from headroles.uses.image_index import index_in_memory
+from headroles.uses.index_build import index_in_memory
 from headroles.uses.precision_at_k import hits
-from headroles.uses.retrieve import Query, head_weights, retrieve
+from headroles.uses.query import Query
+from headroles.uses.search import search_index
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_searches_are_those_of_retrieve(tiny, role_map, images, found):
     for search in own:
         row = int(search.query)
         query = Query(index.names[row], index.heads[row], index.embeddings[row], row)
-        wanted = retrieve(index, query, weights, 6)
+        wanted = search_index(index, query, weights, 6)
         for shown, neighbours in ((search.by_heads, wanted.by_heads), (search.by_embedding, wanted.by_embedding)):
             assert [found.names[each.picture] for each in shown] == [each.name for each in neighbours]
             assert [each.score for each in shown] == [each.score for each in neighbours]
