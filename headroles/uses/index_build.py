@@ -114,7 +114,7 @@ class _Building:
     ) -> _Building:
         """Arrays for all files, those that an older index of this model and these layers knows filled in."""
         names = [images.name(number) for number in range(len(images))]
-        shape = (len(names), *_bases(model, layers).shape[:3])  # A pooling tower's heads write in the embedding's width.
+        shape = (len(names), *_bases(model, layers).shape[:3])  # Pooled heads are as wide as the embedding.
         heads = np.lib.format.open_memmap(folder / "all_heads.npy", "w+", np.dtype(precision), shape)
         rows = (len(names), model.visual.embed)
         embeddings = np.lib.format.open_memmap(folder / "all_rows.npy", "w+", np.dtype(precision), rows)

@@ -1,7 +1,11 @@
 """`headroles plot` draws whatever result it is given: its file, or the folder that holds it."""
 
+from dataclasses import fields
+
 import pytest
 
+from headroles.cli import plot
+from headroles.files.documents import Document
 from headroles.roles.diff import diff
 
 
@@ -31,6 +35,13 @@ def test_every_result_is_drawn_beside_itself(results, run, name, file, kinds):
         assert text.splitlines() == [f"wrote {folder / f'{name}-{kind}.png'}" for kind in kinds]
     code, text, errors = run("plot", folder, "--kind", kinds[-1], "--output", results / "new" / "one.svg")
     assert code == 0 and text == f"wrote {results / 'new' / 'one.svg'}\n", errors
+
+
+def test_every_kind_of_result_is_told_by_its_mark():
+    kinds = {stem: plot._load(home) for stem, home in plot._RESULTS.items()}
+    marks = [{field.name: field.default for field in fields(kind)}.get("format") for kind in kinds.values()]
+    assert all(issubclass(kind, Document) and kind.figures for kind in kinds.values())
+    assert marks[0] is None and len(set(marks)) == len(kinds)
 
 
 def test_mistakes_are_one_line(results, run):
