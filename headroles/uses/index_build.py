@@ -114,12 +114,10 @@ class _Building:
     ) -> _Building:
         """Arrays for all files, those that an older index of this model and these layers knows filled in."""
         names = [images.name(number) for number in range(len(images))]
-        tower = model.visual
-        shape = (len(names), len(layers), tower.heads, tower.head_width)
+        shape = (len(names), *_bases(model, layers).shape[:3])  # Pooled heads are as wide as the embedding.
         heads = np.lib.format.open_memmap(folder / "all_heads.npy", "w+", np.dtype(precision), shape)
-        embeddings = np.lib.format.open_memmap(
-            folder / "all_rows.npy", "w+", np.dtype(precision), (len(names), tower.embed)
-        )
+        rows = (len(names), model.visual.embed)
+        embeddings = np.lib.format.open_memmap(folder / "all_rows.npy", "w+", np.dtype(precision), rows)
         building = cls(folder, model, images, layers, names, stamp_files(images), heads, embeddings)
         if old is not None and old.weights_hash == model.weights_hash() and old.layers == layers:
             building._keep(old)
