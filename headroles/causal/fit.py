@@ -34,10 +34,9 @@ def check_labels(role_map: RoleMap, images: LabelledImages) -> None:
             f"images: they are labelled with {', '.join(images.names)}, and no such concept has Attribute heads; "
             f"these have: {', '.join(sorted(tested))}"
         )
-    scenes = images.images
-    same_world = isinstance(scenes, ShapesImages) and role_map.images.source == "shapes"
-    if same_world and role_map.settings.get("seed") == scenes.seed:
-        raise InputError(f"seed: {scenes.seed} is that of the scenes that were scored; give another --seed")
+    seed = images.images.seed if isinstance(images.images, ShapesImages) else None
+    if seed is not None and role_map.images.source == "shapes" and role_map.settings.get("seed") == seed:
+        raise InputError(f"seed: {seed} is that of the scenes that were scored; give another --seed")
 
 
 def check_weights(role_map: RoleMap, model: HookedCLIP) -> None:

@@ -5,6 +5,7 @@ A group is a class with a group value, such as "boat, sand". The training split 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -75,6 +76,10 @@ class CueImages(Dataset):
     def name(self, index: int) -> str:
         """Split and number."""
         return f"{self.pictures[index].split} {index}"
+
+    def fingerprint(self) -> str:
+        """Task and seed fix the pictures."""
+        return hashlib.sha256(f"{self.task} {len(self)} {self.seed}".encode()).hexdigest()
 
 
 def open_grouped(source: str | Path, preprocess: Preprocess | None, seed: int = 0) -> GroupedImages:

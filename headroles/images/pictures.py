@@ -87,8 +87,9 @@ def restore(pixels: Float[Tensor, "3 height width"], preprocess: Preprocess | No
     """Preprocessed pixels as a picture in [0, 1]: the processor's mean and deviation undone, or stretched."""
     values = pixels.float().permute(1, 2, 0).numpy()
     processor = getattr(preprocess, "processor", None)
-    if getattr(processor, "image_mean", None) is not None and getattr(processor, "do_normalize", True):
-        values = values * np.array(processor.image_std) + np.array(processor.image_mean)
+    mean, deviation = (getattr(processor, name, None) for name in ("image_mean", "image_std"))
+    if mean is not None and getattr(processor, "do_normalize", True):
+        values = values * np.array(deviation) + np.array(mean)
     elif values.min() < 0 or values.max() > 1:
         values = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
     return np.clip(values, 0, 1)

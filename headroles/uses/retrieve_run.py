@@ -57,7 +57,7 @@ class StoredIndex:
         """Compare what is there with the files, reading none; InputError for a stale one without `rebuild`."""
         files = ImageFiles(find_images(images), None, images)
         old = ImageIndex.load(folder) if is_index(folder) else None
-        stale = "there is none yet"
+        stale: str | None = "there is none yet"
         if old is not None:
             stale = old.staleness(role_map.model.weights_hash, role_map.layers, stamp_files(files))
         if old is not None and stale and not rebuild:
