@@ -60,12 +60,14 @@ def _search(
     from headroles.uses.retrieve import retrieve
 
     if output:
-        from headroles.figures.role_map import check_suffix, write_figure
+        from headroles.figures.files import check_suffix
 
         check_suffix(output)
         check_new(output, overwrite=overwrite)
     found = retrieve(role_map, **given, rebuild=not no_rebuild, say=lambda line: click.echo(line, err=True))
     if output:
+        from headroles.figures.files import write_figure
+
         write_figure(found.plot(), output)
     if as_json:
         answer = {name: found.to_dict()[name] for name in ("by", "query", "by_heads", "by_embedding")}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headroles.errors import InputError
 
-Settings = TypeVar("Settings")
-"""A frozen dataclass of settings."""
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Config = TypeVar("Config", bound=DataclassInstance)
 
 
 def check_choices(settings: Any, where: str = "", **choices: Sequence[str]) -> None:
@@ -33,20 +35,16 @@ def check_bounds(settings: Any) -> None:
         raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {settings.low} and {settings.high}")
 
 
-def make_settings(kind: type[Settings], given: Settings | None, named: Mapping[str, Any], what: str) -> Settings:
-    """The settings as an object, or made from single ones by name, those left out at their defaults.
-
-    `what` says what they are settings of. Raises InputError where both are given, or a name is none of `kind`'s.
-    """
-    if given is not None and named:
-        first = next(iter(named))
-        raise InputError(f"{first}: give the settings of {what} by name or as one {kind.__name__}, not both")
-    if given is not None and not isinstance(given, kind):
-        raise InputError(f"config: {what} takes {kind.__name__}, got {type(given).__name__}")
+def make_config(kind: type[Config], config: Config | None, settings: Mapping[str, Any]) -> Config:
+    """The config that is given, or one of these settings; an unknown setting is refused, with the near one."""
     known = [field.name for field in dataclasses.fields(kind)]
-    for name in named:
+    for name in settings:
         if name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"these are: {', '.join(known)}"
-            raise InputError(f"{name} is no setting of {what}; {hint}")
-    return kind(**named) if given is None else given
+            advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise InputError(f"{name} is no setting of {kind.__name__}; {advice}")
+    if config is not None and settings:
+        raise InputError(f"config: give either config or {', '.join(settings)} beside it, not both")
+    if config is not None and not isinstance(config, kind):
+        raise InputError(f"config: expected {kind.__name__}, got {type(config).__name__}")
+    return kind(**settings) if config is None else config

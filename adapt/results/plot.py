@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import seaborn as sns
@@ -19,11 +19,9 @@ from matplotlib.ticker import MaxNLocator
 from headroles.adapt.adapter import CONFIG, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.methods.masks import build_masks, masked_kinds
 from headroles.errors import InputError
-from headroles.figures.role_map import COLORS, GREY, INK, check_suffix, figure_style, write_kinds
+from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
 from headroles.roles.role_map import RoleMap
-
-KINDS = ("curves", "mask", "fusion")
-"""The figures that `plot_adapter` can write."""
+from headroles.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -43,14 +41,24 @@ class Run:
         return ("cls", *self.info.attributes)
 
 
-def read_runs(folder: str | os.PathLike) -> list[Run]:
-    """The adapter in a folder, or those of its seed-N folders."""
+class Runs(tuple[Run, ...], Shown):
+    """The adapters of one job, by seed."""
+
+    figures: ClassVar[Mapping[str, str]] = {
+        "curves": "headroles.adapt.results.plot:curves_figure",
+        "mask": "headroles.adapt.results.plot:mask_figure",
+        "fusion": "headroles.adapt.results.plot:fusion_figure",
+    }
+
+
+def read_runs(folder: str | os.PathLike[str]) -> Runs:
+    """The adapter in a folder, or those of its seed-N folders. InputError where there is none."""
     folder = Path(folder)
     folders = [folder] if (folder / CONFIG).is_file() else [path.parent for path in folder.glob(f"seed-*/{CONFIG}")]
     if not folders:
         raise InputError(f"adapter: {folder} is no adapter folder (no {CONFIG}); make one: headroles adapt")
     runs = [Run(each, AdapterInfo.load(each), _read_history(each / METRICS)) for each in folders]
-    return sorted(runs, key=lambda run: run.info.seed)
+    return Runs(sorted(runs, key=lambda run: run.info.seed))
 
 
 def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
@@ -109,33 +117,19 @@ def mask_figure(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def fusion_figure(runs: Sequence[Run]) -> Figure:
-    """The learned fusion weights: bars are means over seeds, dots are seeds."""
+def fusion_figure(runs: Sequence[Run], ax: Axes | None = None) -> Figure:
+    """The learned fusion weights: bars are means over seeds, dots are seeds. With `ax` drawn into that."""
     names = runs[0].parts
     weights = np.array([[run.history[-1]["alpha"][name] for name in names] for run in runs])
     with figure_style():
-        figure = _page(runs, "Weights of CLS and attributes in the logits", (1.5 + 0.7 * len(names), 3.0))
-        axes = figure.subplots()
+        heading = "Weights of CLS and attributes in the logits"
+        axes = _page(runs, heading, (1.5 + 0.7 * len(names), 3.0)).subplots() if ax is None else ax
         axes.bar(names, weights.mean(0), color=[GREY, *_colors(names[1:])], width=0.7)
         if len(runs) > 1:
             axes.plot(np.tile(np.arange(len(names)), len(runs)), weights.ravel(), ".", color=INK)
         axes.set(ylabel="alpha", ylim=(0, 1))
-        sns.despine(figure)
-    return figure
-
-
-def plot_adapter(folder: str | os.PathLike, kind: str, path: str | os.PathLike) -> list[Path]:
-    """Write the figure of `kind`, one of `KINDS`, to `path` (.png, .svg or .pdf), or all, with the kind in the name.
-
-    Returns the files written. Raises InputError for another kind or suffix, or where there is no adapter.
-    """
-    path = Path(path)
-    if kind not in (*KINDS, "all"):
-        raise InputError(f"kind must be one of {', '.join(KINDS)}, all for an adapter, got {kind!r}")
-    check_suffix(path)
-    runs = read_runs(folder)
-    draw = {"curves": curves_figure, "mask": mask_figure, "fusion": fusion_figure}
-    return write_kinds(draw, runs, kind, path)
+        sns.despine(ax=axes)
+    return figure_of(axes)
 
 
 def _page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figure:
@@ -143,7 +137,7 @@ def _page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figur
     info = runs[0].info
     seeds = "seed " if len(runs) == 1 else "seeds "
     facts = f"{info.base_model_name_or_path}, {info.task}, {seeds}{', '.join(str(run.info.seed) for run in runs)}"
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Drawing(figsize=size, layout="constrained")
     figure.suptitle(f"{heading}\n{facts}", size=9)
     return figure
 

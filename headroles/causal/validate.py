@@ -9,7 +9,7 @@ from headroles.causal.config import ValidateConfig
 from headroles.causal.effects import Progress
 from headroles.causal.validate_run import ValidateRun
 from headroles.causal.validation import Validation
-from headroles.checks import make_settings
+from headroles.checks import make_config
 from headroles.images.labelled import LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
@@ -40,7 +40,7 @@ def validate(
     ValidateConfig, in place of a `config`. Raises InputError where the role map is another model's, has no Attribute
     head, shares no concept with the labels, or was made of the same scenes.
     """
-    how = make_settings(ValidateConfig, config, settings, "a validation")
+    how = make_config(ValidateConfig, config, settings)
     run = ValidateRun.open(role_map, model, images, how, count=count, template=template, device=device)
     folded = run.fold(batch, workers, progress)
     return run.explain(folded)

@@ -7,7 +7,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from headroles.figures.role_map import GREY, INK, figure_style
+from headroles.figures.style import GREY, INK, figure_style
 from headroles.uses.debiased import Debiased
 
 

@@ -8,7 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from headroles.figures.role_map import GREY, INK, figure_style, shorten
+from headroles.figures.fitting import shorten
+from headroles.figures.page import square
+from headroles.figures.style import GREY, INK, Drawing, figure_style
 from headroles.images.images import UNREADABLE, open_image
 from headroles.images.pictures import decode_picture
 from headroles.uses.retrieved import Retrieved
@@ -25,33 +27,24 @@ def contact_sheet(found: Retrieved) -> Figure:
     width = max(2 * _MARGIN + across * _CELL + (across - 1) * _GAP + 0.3, 5.6)
     height = _TOP + len(rows) * _ROW + 0.1
     with figure_style():
-        figure = Figure(figsize=(width, height))
+        figure = Drawing(figsize=(width, height))
         figure.text(_MARGIN / width, 1 - _MARGIN / height, "Images that these heads find alike", va="top", size=11,
                     weight="bold")  # fmt: skip
         note = "Below each picture: cosine with the query. Heads: of their summed parts, the index's mean taken off."
         figure.text(_MARGIN / width, 1 - (_MARGIN + 0.23) / height, note, va="top", color=GREY)
         picture = _look(found, found.query) if found.query_picture is None else _decode(found.query_picture)
-        _picture(_axes(figure, _MARGIN, _TOP + 0.25), picture, found.query, "query")
+        _picture(square(figure, _CELL, _MARGIN, _TOP + 0.25), picture, found.query, "query")
         for line, (label, neighbours) in enumerate(rows):
             top, left = _TOP + line * _ROW, _MARGIN + _CELL + _GAP + 0.3
             figure.text(left / width, 1 - top / height, f"by {label}", va="top", weight="bold", color=INK)
             for place, each in enumerate(neighbours):
-                axes = _axes(figure, left + place * (_CELL + _GAP), top + 0.25)
+                axes = square(figure, _CELL, left + place * (_CELL + _GAP), top + 0.25)
                 _picture(axes, _look(found, each.name), each.name, _score(each))
     return figure
 
 
 def _score(neighbour: Neighbour) -> str:
     return f"{neighbour.score:.3f}"
-
-
-def _axes(figure: Figure, left: float, top: float) -> Axes:
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((left / width, 1 - (top + _CELL) / height, _CELL / width, _CELL / height))
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set(color=GREY, linewidth=0.6)
-    return axes
 
 
 def _look(found: Retrieved, name: str) -> Image.Image | None:

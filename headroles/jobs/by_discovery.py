@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headroles.checks import make_settings
+from headroles.checks import make_config
 from headroles.heads.moments import HeadMoments
 from headroles.jobs.output import write_results
 from headroles.jobs.score_job import ScoreJob
@@ -36,8 +36,8 @@ class ByDiscovery:
     @classmethod
     def open(cls, job: ScoreJob, device: str, read: bool = True) -> ByDiscovery:
         """Read the texts, load encoder and model, find the images; unless `read`, the images are left alone."""
-        config = make_settings(ScoreConfig, None, job.settings, "scoring by texts")
-        discovery = make_settings(DiscoveryConfig, None, job.discovery, "discovery")
+        config = make_config(ScoreConfig, None, job.settings)
+        discovery = make_config(DiscoveryConfig, None, job.discovery)
         name, texts = (job.bank.name, job.bank.texts) if isinstance(job.bank, ProbeBank) else load_texts(job.bank)
         encoder = job.encoder if job.encoder is not None else load_encoder(discovery.encoder)
         return cls(open_subject(job, config, device, read), config, name, texts, encoder, discovery)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headroles.checks import make_settings
+from headroles.checks import make_config
 from headroles.heads.value_moments import ValueMoments
 from headroles.images.labelled import LabelledImages
 from headroles.jobs.output import write_results
@@ -32,7 +32,7 @@ class ByImages:
     @classmethod
     def open(cls, job: ScoreJob, device: str, read: bool = True) -> ByImages:
         """Find the labelled images, load the model; unless `read`, the images are left alone."""
-        config = make_settings(ImageScoreConfig, None, job.settings, "scoring by images")
+        config = make_config(ImageScoreConfig, None, job.settings)
         if not read:
             return cls(Subject(open_model(job, config, device), None, str(job.source)), config, None)
         labelled = open_labels(job, config.seed)

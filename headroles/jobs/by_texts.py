@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headroles.checks import make_settings
+from headroles.checks import make_config
 from headroles.heads.moments import HeadMoments
 from headroles.jobs.output import write_results
 from headroles.jobs.score_job import ScoreJob
@@ -30,7 +30,7 @@ class ByTexts:
     @classmethod
     def open(cls, job: ScoreJob, device: str, read: bool = True) -> ByTexts:
         """Read the bank, find the images, load the model; unless `read`, the images are left alone."""
-        config = make_settings(ScoreConfig, None, job.settings, "scoring by texts")
+        config = make_config(ScoreConfig, None, job.settings)
         bank = job.bank if isinstance(job.bank, ProbeBank) else ProbeBank.load(job.bank)
         return cls(open_subject(job, config, device, read), config, bank)
 

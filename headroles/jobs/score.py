@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from headroles.checks import make_settings
+from headroles.checks import make_config
 from headroles.images.images import Images
 from headroles.images.labelled import LabelledImages
 from headroles.jobs.score_job import ScoreJob
@@ -54,7 +54,7 @@ def score(
     Raises InputError for whatever does not fit, before a large model is loaded where that can be told.
     """
     kind = ImageScoreConfig if by == "images" else ScoreConfig
-    chosen = make_settings(kind, config, settings, f"scoring by {by}")
+    chosen = make_config(kind, config, settings)
     job = ScoreJob(
         model=model,
         images=images,

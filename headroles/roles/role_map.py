@@ -115,9 +115,9 @@ class RoleMap(Document, Shown):
 
     called, made_by, file_name = "role map", "headroles score", "role_map.json"
     figures: ClassVar[Mapping[str, str]] = {
-        "entropy": "headroles.figures.role_map:entropy_figure",
-        "concepts": "headroles.figures.role_map:concepts_figure",
-        "texts": "headroles.figures.role_map:texts_figure",
+        "entropy": "headroles.figures.entropy:entropy_figure",
+        "concepts": "headroles.figures.concepts:concepts_figure",
+        "texts": "headroles.figures.texts:texts_figure",
     }
 
     model: ModelInfo

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from headroles.checks import make_settings
+from headroles.checks import make_config
 from headroles.heads.weights import HeadWeights, LearnConfig
 from headroles.images.grouped import GroupedImages
 from headroles.models.hooked_clip import HookedCLIP
@@ -42,7 +42,7 @@ def debias(
     `weights` if it is named (`overwrite`: also where there is one). `settings` are fields of DebiasConfig, in place of
     a `config`. `model`: None for the one that the map names. Raises InputError where something lacks or does not fit.
     """
-    how = make_settings(DebiasConfig, config, settings, "debiasing")
+    how = make_config(DebiasConfig, config, settings)
     run = DebiasRun.open(
         role_map, task, how, heads=heads, concept=concept, any_role=any_role, weights=weights, learn=learn,
         overwrite=overwrite, model=model, device=device,

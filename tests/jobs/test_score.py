@@ -49,13 +49,13 @@ def test_mistakes_are_said_before_anything_is_computed(clip_folder, photos):
     model = load(str(clip_folder))
     images = FolderImages(photos, model.processor)
     mistakes = (
-        ({"layer": "all"}, "layer is no setting of scoring by texts; did you mean layers"),
+        ({"layer": "all"}, "layer is no setting of ScoreConfig; did you mean layers"),
         ({"layers": "9"}, "not within this model's layers"),
         ({"by": "smell"}, "by must be one of texts, images"),
         ({"by": "images", "concepts": "discover"}, "leave it out with by images"),
         ({"by": "images", "images": images}, "scoring by images needs labels, got FolderImages"),
-        ({"config": ScoreConfig(), "seed": 1}, "by name or as one ScoreConfig, not both"),
-        ({"config": ScoreConfig(), "by": "images"}, "scoring by images takes ImageScoreConfig, got ScoreConfig"),
+        ({"config": ScoreConfig(), "seed": 1}, "give either config or seed"),
+        ({"config": ScoreConfig(), "by": "images"}, "expected ImageScoreConfig, got ScoreConfig"),
         ({"count": 3}, "count: the images are opened already"),
         ({"probes": "no-such-bank"}, "no bank named no-such-bank"),
     )

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from headroles import InputError, RoleMap
-from headroles.figures.role_map import concepts_figure, entropy_figure, texts_figure
+from headroles.figures.concepts import concepts_figure
+from headroles.figures.entropy import entropy_figure
+from headroles.figures.texts import texts_figure
 from headroles.heads.value_moments import ValueMoments
 from headroles.images.labelled import open_labelled
 from headroles.models.hooked_clip import HookedCLIP
