@@ -54,8 +54,8 @@ def check_model(role_map: RoleMap, model: HookedCLIP) -> None:
     own = model.weights_hash()
     if role_map.model.weights_hash != own:
         raise InputError(
-            f"role map: it is of {role_map.model.name} with weights {role_map.model.weights_hash[:12]}, but "
-            f"{model.model_name} has {own[:12]}; score this model, or name the other one with --model"
+            f"role map: it is of {role_map.model.name} with weights {role_map.model.weights_hash[:12]}, not those of "
+            f"model {model.model_name} ({own[:12]}); score this model, or name the other one with --model"
         )
 
 
