@@ -11,9 +11,10 @@ from headroles.causal.block_costs import BlockCosts
 from headroles.causal.concept_tests import concept_tests, joint_p_value
 from headroles.causal.config import ValidateConfig
 from headroles.causal.costs import IntactConcept
-from headroles.causal.effects import EffectSums, HeadRecord, Progress, direct_effects, total_effects
+from headroles.causal.effects import EffectSums, direct_effects, total_effects
 from headroles.causal.estimates import short
 from headroles.causal.fit import check_labels, choose_concepts
+from headroles.causal.head_record import HeadRecord, Progress
 from headroles.causal.head_sets import HeadSets
 from headroles.causal.margins import ValueTexts
 from headroles.causal.selectivity import correlate, head_effects

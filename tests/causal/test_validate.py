@@ -13,7 +13,7 @@ from PIL import Image
 from headroles import InputError
 from headroles.causal.config import ValidateConfig
 from headroles.causal.costs import Estimate
-from headroles.causal.effects import HeadRecord
+from headroles.causal.head_record import HeadRecord
 from headroles.causal.margins import ValueTexts
 from headroles.causal.selectivity import selectivities
 from headroles.causal.table import to_table
