@@ -129,4 +129,6 @@ def _bar(figure: Figure, scales: Sequence[Normalize], quantity: str, own: bool) 
     axes.set_xlabel(label, loc="left")
     low, high = scales[0].vmin or 0.0, scales[0].vmax or 0.0
     ends = ("smallest", "largest") if own else (f"{low:.3f}", f"{high:.3f}")
-    bar.set_ticks([low, 0, high] if low else [0, high], labels=[ends[0], "0", ends[1]] if low else ["0", ends[1]])
+    ticks = [low, 0, high] if low else [0, high]
+    labels = [ends[0], "0", ends[1]] if low else ["0", ends[1]]
+    bar.set_ticks(ticks, labels=labels)

@@ -20,7 +20,8 @@ def groups_figure(found: Debiased, ax: Axes | None = None) -> Figure:
     places = np.arange(len(names))
     before, after = (np.array([100 * each.groups[name] for name in names]) for each in (found.before, found.after))
     with figure_style():
-        axes = Drawing(figsize=(5.6, 1.6 + 0.32 * len(names)), layout="constrained").subplots() if ax is None else ax
+        size = (5.6, 1.6 + 0.32 * len(names))
+        axes = Drawing(figsize=size, layout="constrained").subplots() if ax is None else ax
         low, high = (100 * (found.before.worst + end) for end in found.random.interval)
         axes.axvspan(low, high, color=GREY, alpha=0.25, linewidth=0, label="worst group, other heads (95%)")
         axes.hlines(places, before, after, color=INK, linewidth=1)

@@ -69,10 +69,10 @@ def index_in_memory(
     rows: list[tuple[ndarray, ndarray]] = []
     numbers: list[int] = []
     broken: dict[str, Stamp] = {}
-    for index, pixels, errors in batches(images, batch, workers):
+    for seen, pixels, errors in batches(images, batch, workers):
         broken |= {images.name(number): (0, 0) for number, _ in errors}
-        if len(index):
-            numbers += index.tolist()
+        if len(seen):
+            numbers += seen.tolist()
             rows.append(_observe(model, pixels, layers))
     if not rows:
         raise InputError(f"images: none of {len(images)} can be read")
