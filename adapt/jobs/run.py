@@ -13,7 +13,8 @@ from typing import Any
 from headroles.adapt.adapter import CONFIG, FILES, METRICS, TABLE, AdapterInfo, save_adapter
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.data.tasks import Task, open_task
-from headroles.adapt.methods.dear import Dear, check_adaptable
+from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.entry import check_adaptable
 from headroles.adapt.metrics import Measure, read_measures, to_csv, to_json
 from headroles.adapt.results.evaluate import PROTOCOLS, WITH_TARGETS, default_targets, evaluate, retention
 from headroles.adapt.training.checkpoint import Checkpoint, difference

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader
 
 from headroles.adapt.config import TrainConfig
 from headroles.adapt.data.tasks import Task, TaskImages
-from headroles.adapt.methods.dear import Dear, TextTrunk
+from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.training.processes import share
 from headroles.files.tensors import write_tensors
 
