@@ -10,10 +10,13 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MASKS = ("role", "open", "layer", "random", "inverted")
 """How head roles become attention masks; see `headroles.adapt.methods.masks.vary_kinds`."""
@@ -25,11 +28,12 @@ ISOLATED, OPEN = "isolated", "open"
 """The kinds of heads that are no core concept's; see `headroles.adapt.methods.masks.head_kinds`."""
 
 
+@dataclass(frozen=True)
 class _Settings:
     """Checks and conversions that all settings share."""
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]):
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
         """The opposite of `to_dict`: settings left out take their default, unknown ones are an InputError."""
         known = [field.name for field in dataclasses.fields(cls)]
         if not isinstance(raw, Mapping):

@@ -77,8 +77,8 @@ def with_mean(measures: list[Measure]) -> list[Measure]:
     if len(measures) < 2:
         return measures
     first, images = measures[0], sum(measure.images for measure in measures)
-    means = [float(np.mean([getattr(row, name) for row in measures])) for name in ("zero_shot", "adapted")]
-    return [*measures, Measure(first.seed, first.protocol, MEAN, first.part, images, *means)]
+    zero_shot, adapted = (float(np.mean([getattr(row, name) for row in measures])) for name in ("zero_shot", "adapted"))
+    return [*measures, Measure(first.seed, first.protocol, MEAN, first.part, images, zero_shot, adapted)]
 
 
 def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:

@@ -21,6 +21,7 @@ from headroles.adapt.methods.features import ImageFeatures, TextTrunk, at_least_
 from headroles.adapt.methods.masks import build_masks, check_role_map, masked_kinds
 from headroles.adapt.methods.tokens import LearnedTokens
 from headroles.errors import InputError
+from headroles.images.images import Preprocess
 from headroles.models.hooked_clip import HookedCLIP, Tower
 from headroles.roles.role_map import RoleMap
 
@@ -104,6 +105,13 @@ class Dear(nn.Module):
     def device(self) -> torch.device:
         """Where CLIP's weights, and so images and features, are."""
         return self.model.device
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """From a PIL image to what `image_trunk` takes, one image's pixels."""
+        if self.model.processor is None:
+            raise InputError(f"model: {self.model.model_name} has no image preprocessing; set its `processor`")
+        return self.model.processor
 
     @property
     def alpha(self) -> Float[Tensor, "feature"]:

@@ -19,7 +19,8 @@ from headroles.adapt.methods.dear import Dear
 from headroles.adapt.metrics import Measure, read_measures
 from headroles.adapt.results.predict import predict_images
 from headroles.adapt.training.checkpoint import FOLDER
-from headroles.adapt.training.train import digest, fit
+from headroles.adapt.training.fingerprint import digest
+from headroles.adapt.training.train import fit
 from headroles.errors import InputError
 
 MEASURES = [Measure(3, "few-shot", "colors", "all", 12, 0.25, 0.75, {"adapted": {"red": 1.0}})]
