@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from headroles.adapt.adapter import METRICS, ROLE_MAP
+from headroles.adapt.adapter.info import METRICS, ROLE_MAP
 from headroles.adapt.metrics import read_measures, summarize
 from headroles.adapt.results.plot import read_runs
 from headroles.errors import InputError

@@ -22,12 +22,13 @@ QUICK = ("--epochs", "3", "--batch", "8", "--lr", "0.005")
 @pytest.fixture(scope="module")
 def role_map(clip_folder, tmp_path_factory):
     """What `headroles score` makes of the tiny model."""
-    from headroles.jobs.score_run import open_run
-    from headroles.roles.probes import ProbeBank
+    from headroles import ProbeBank, ScoreConfig, ShapesImages, load
+    from headroles.roles.score import score
 
     path = tmp_path_factory.mktemp("map") / "role_map.json"
-    scoring = open_run(str(clip_folder), "shapes", 64, {"permutations": 20, "bootstraps": 2, "texts_per_head": 4})
-    scoring.score(ProbeBank.load("shapes"))[0].save(path)
+    model, config = load(str(clip_folder)), ScoreConfig(permutations=20, bootstraps=2, texts_per_head=4)
+    images = ShapesImages(model.processor, 64)
+    score(model, images, ProbeBank.load("shapes"), config, source="shapes")[0].save(path)
     return path
 
 
@@ -139,7 +140,7 @@ def test_several_seeds_have_a_folder_each_and_an_interval(run, job, adapter, tmp
 
 def test_the_bundled_model_makes_its_own_role_map(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("headroles.images.sources.find.SCENES", 64)
+    monkeypatch.setattr("headroles.adapt.jobs.role_map.SCENES", 64)
     small = ("--task", "shapes:brightness", "--shots", "2", "--epochs", "2", "--retention", "shapes:texture")
     code, text, errors = run("adapt", *small)
     assert code == 0, errors
@@ -284,9 +285,9 @@ def test_mistakes_are_one_line_and_exit_2(run, clip_folder, color_folder, role_m
 
 def test_help_and_lists(run):
     from headroles.adapt.data.tasks import SHIFTS, TASKS
-    from headroles.adapt.jobs.run import Job
+    from headroles.adapt.jobs.job import TASK
 
-    assert f"[default: {Job().task}]" in run("adapt", "--help")[1]
+    assert f"[default: {TASK}]" in run("adapt", "--help")[1]
     code, text, _ = run("adapt", "--list-tasks")
     assert code == 0 and all(f"  {name} " in text for name in (*TASKS, *SHIFTS))
 

@@ -10,7 +10,8 @@ from headroles.adapt.config import DearConfig
 from headroles.adapt.data.tasks import TASKS, open_task
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.metrics import harmonic_mean
-from headroles.adapt.results.evaluate import PROTOCOLS, choose_protocol, compare, default_targets, evaluate, retention
+from headroles.adapt.results.measuring import compare, measure, measure_retention
+from headroles.adapt.results.protocols import PROTOCOLS, choose_protocol, default_targets
 from headroles.errors import InputError
 
 
@@ -61,7 +62,7 @@ def test_counts_are_those_of_single_images(dear, task, batch):
 
 
 def test_base_to_novel_tests_each_half_among_its_own_classes(dear, task):
-    base, novel, hm = evaluate(dear, task, "base-to-novel", 7)
+    base, novel, hm = measure(dear, task, "base-to-novel", 7)
     assert [row.part for row in (base, novel, hm)] == ["base", "novel", "hm"]
     assert {(row.seed, row.protocol, row.task) for row in (base, novel, hm)} == {(7, "base-to-novel", task.name)}
     for row, half in zip((base, novel), task.halves(), strict=True):
@@ -73,19 +74,19 @@ def test_base_to_novel_tests_each_half_among_its_own_classes(dear, task):
 
 
 def test_few_shot_tests_all_classes(dear, task):
-    (row,) = evaluate(dear, task, "few-shot", 1)
+    (row,) = measure(dear, task, "few-shot", 1)
     assert (row.part, row.images, row.adapted) == ("all", 12, sum(count(dear, task, task.test, False)) / 12)
 
 
 def test_other_tasks_come_with_their_mean(dear, task):
     halves = task.halves()
-    first, second, mean = evaluate(dear, task, "cross-dataset", 1, halves)
+    first, second, mean = measure(dear, task, "cross-dataset", 1, halves)
     assert (first.task, second.task, mean.task) == (halves[0].name, halves[1].name, "mean")
     assert mean.adapted == pytest.approx((first.adapted + second.adapted) / 2)
-    shifted = evaluate(dear, task, "domain-shift", 1, halves)
+    shifted = measure(dear, task, "domain-shift", 1, halves)
     assert [row.task for row in shifted] == [task.name, halves[0].name, halves[1].name, "mean"]
-    assert {row.protocol for row in retention(dear, halves, 1)} == {"retention"}
-    assert retention(dear, [], 1) == []
+    assert {row.protocol for row in measure_retention(dear, halves, 1)} == {"retention"}
+    assert measure_retention(dear, [], 1) == []
 
 
 def test_built_in_tasks_have_targets():
@@ -108,8 +109,8 @@ def test_tasks_that_are_given_choose_the_protocol():
 
 def test_mistakes_name_what_is_wrong(dear, task):
     with pytest.raises(InputError, match="protocol must be one of base-to-novel"):
-        evaluate(dear, task, "zero-shot", 1)
+        measure(dear, task, "zero-shot", 1)
     for protocol in ("cross-dataset", "domain-shift"):
         assert protocol in PROTOCOLS
         with pytest.raises(InputError, match=f"targets: {protocol} of .* needs tasks"):
-            evaluate(dear, task, protocol, 1)
+            measure(dear, task, protocol, 1)
