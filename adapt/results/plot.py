@@ -75,7 +75,9 @@ def list_runs(given: Given) -> Sequence[Run]:
 def _in_memory(adapter: Adapter) -> Run:
     if not adapter.history:
         raise InputError(f"adapter: {adapter.info.task} has no history of a training; give the one that fit returned")
-    return Run(Path(), adapter.info, tuple(map(dataclasses.asdict, adapter.history)), adapter.role_map)
+    # In the order of the file, so that the same adapter has the same picture.
+    history = json.loads(json.dumps([dataclasses.asdict(record) for record in adapter.history], sort_keys=True))
+    return Run(Path(), adapter.info, tuple(history), adapter.role_map)
 
 
 def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
