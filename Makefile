@@ -2,18 +2,24 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 OUTPUT ?= headroles-output
+# Processes that share the tests: two where there are two cores; more want more memory, as in `make test JOBS=8`.
+CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+JOBS ?= $(if $(filter 1,$(CORES)),1,2)
+PYTEST = $(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadgroup)
 
-.PHONY: demo test lint clean
+.PHONY: demo test quick lint wheel clean
 
 demo: $(VENV)/.installed  ## Install, score the bundled model, draw its role map.
 	test -f $(OUTPUT)/role_map.json || $(BIN)/headroles score --output $(OUTPUT)
 	$(BIN)/headroles plot $(OUTPUT)/role_map.json --kind all
 
-test: $(VENV)/.tested  ## Install with the test extras, check the style, run all tests.
-	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+test: lint  ## Install with the test extras, check style and types, run all tests.
+	$(PYTEST)
 
-lint: $(VENV)/.tested
+quick: lint  ## The inner loop, under a minute: style, types, and all tests that are not marked slow.
+	$(PYTEST) -m "not slow"
+
+lint: $(VENV)/.tested  ## Style and types.
 	$(BIN)/ruff check .
 
 $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt

@@ -29,7 +29,7 @@ from headroles.adapt import Dear, DearConfig, Task, TrainConfig, fit, open_task
 from headroles.adapt.config import MASKS
 from headroles.adapt.data.tasks import Example, TaskImages
 from headroles.adapt.metrics import harmonic_mean, interval
-from headroles.roles.score import score
+from headroles.roles.score_texts import score_texts
 from headroles.shapes import CONCEPTS
 from headroles.shapes.tasks import RETENTION
 from headroles.shapes.tasks import TASKS as SHAPES_TASKS
@@ -76,7 +76,7 @@ class Bench:
         path = self.output / "role_map.json"
         if not path.is_file():
             images = ShapesImages(self.model.processor, 2000)
-            score(self.model, images, ProbeBank.load("shapes"), ScoreConfig(), source="shapes")[0].save(path)
+            score_texts(self.model, images, ProbeBank.load("shapes"), ScoreConfig(), source="shapes")[0].save(path)
         return RoleMap.load(path)
 
     @torch.inference_mode()

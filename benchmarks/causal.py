@@ -28,7 +28,7 @@ from headroles.images.labelled import open_labelled
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import resolve_layers
 from headroles.roles.role_map import ROLES, ImagesInfo, RoleMap
-from headroles.roles.score import collect_moments, explain
+from headroles.roles.score_texts import collect_moments, explain
 
 _SEED = 77
 """Of the labelled scenes; scoring uses seed 0."""

@@ -18,12 +18,12 @@ from headroles.heads.weights import LearnConfig
 from headroles.images.grouped import open_grouped
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_heads import choose_heads
-from headroles.roles.score import score
+from headroles.roles.score_texts import score_texts
 from headroles.shapes.compositions import ITEMS
 from headroles.shapes.cues import CueTask
 from headroles.shapes.world import CONCEPTS
 from headroles.uses.cue_bench import CueBench, DebiasConfig
-from headroles.uses.debias import debias, debias_by_weights
+from headroles.uses.worst_group import measure_debias, measure_weights
 
 ZERO_SHOT = ("zero-shot", "zero-shot concept")
 WAYS = (*ZERO_SHOT, "before", "attribute", "random for attribute", "concept", "random for concept", "learned")
@@ -48,15 +48,15 @@ def measure(
     bench = CueBench(model, role_map, grouped, DebiasConfig(draws=draws, resamples=2, seed=seed))
     prompts = bench.with_config(DebiasConfig("prompts", draws=1, resamples=2, seed=seed))
     concept = [(head.layer, head.head) for head in choose_heads(role_map, None, "background", any_role=True)]
-    zero_shot = debias(prompts, concept)
+    zero_shot = measure_debias(prompts, concept)
     found = {"zero-shot": zero_shot.before, "zero-shot concept": zero_shot.after}
     rows = {}
     for name, any_role in (("attribute", False), ("concept", True)):
         heads = [(head.layer, head.head) for head in choose_heads(role_map, None, "background", any_role)]
-        result = debias(bench, heads)
+        result = measure_debias(bench, heads)
         found |= {"before": result.before, name: result.after}
         rows[f"random for {name}"] = (result.before.worst + result.random.mean, float("nan"))
-    found["learned"] = debias_by_weights(bench, bench.learn(LearnConfig()), "learned").after
+    found["learned"] = measure_weights(bench, bench.learn(LearnConfig()), "learned").after
     return rows | {name: (each.worst, each.mean) for name, each in found.items()}
 
 
@@ -77,7 +77,7 @@ def show(values: np.ndarray, sign: str = "") -> str:
 def main(tasks: int, looks: str, draws: int, seed: int, role_map: Path | None) -> None:
     model = load("shapes", "cpu")
     if role_map is None:
-        scored, _ = score(
+        scored, _ = score_texts(
             model, ShapesImages(model.processor, 2000), ProbeBank.load("shapes"), ScoreConfig(), source="shapes"
         )
     else:

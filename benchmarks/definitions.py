@@ -23,10 +23,11 @@ from headroles import ProbeBank, ScoreConfig, ShapesImages, load
 from headroles.images.labelled import open_labelled
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.concepts import concept_entropy
+from headroles.roles.config import ImageScoreConfig
 from headroles.roles.explained import Sums, effects
 from headroles.roles.role_map import ROLES, ImagesInfo, RoleMap
-from headroles.roles.score import collect_moments, explain
-from headroles.roles.score_images import ImageScoreConfig, collect_values
+from headroles.roles.score_images import collect_values
+from headroles.roles.score_texts import collect_moments, explain
 from headroles.shapes import NAMES
 
 _SEED = 77

@@ -103,7 +103,7 @@ def measure_scoring(name: str, images: int, batch: int, layers: str, threads: in
     from headroles import HeadMoments, ProbeBank, ScoreConfig
     from headroles.heads.moments import observe
     from headroles.models.layers import resolve_layers
-    from headroles.roles.score import pick_texts
+    from headroles.roles.picks import pick_texts
 
     torch.set_num_threads(threads)
     model, config = build_model(name), ScoreConfig(layers=layers)

@@ -15,8 +15,9 @@ import click
 from headroles import load
 from headroles.bundled.specialists import SPECIALISTS
 from headroles.images.labelled import open_labelled
+from headroles.roles.config import ImageScoreConfig
 from headroles.roles.role_map import ImagesInfo, ModelInfo, RoleMap
-from headroles.roles.score_images import ImageScoreConfig, collect_values, explain_values
+from headroles.roles.score_images import collect_values, explain_values
 
 _LOWS = (0.2, 0.3, 0.4, 0.5, 0.6)
 

@@ -66,13 +66,13 @@ def peak_memory(source: str) -> list[int]:
     """Peak resident bytes of this process after the pass over a source."""
     import torch
 
-    from headroles import ScoreConfig
-    from headroles.jobs.score_run import open_run
-    from headroles.roles.score import collect_moments
+    from headroles import ScoreConfig, load
+    from headroles.images.sources import find_source
+    from headroles.roles.score_texts import collect_moments
 
     torch.set_num_threads(1)
-    run = open_run("shapes", source)
-    collect_moments(run.model, run.images, ScoreConfig())
+    model = load("shapes")
+    collect_moments(model, find_source(source).open(model.processor), ScoreConfig())
     return [resident_peak()]
 
 
@@ -113,7 +113,7 @@ def measure_throughput(images: int, batch: int, repeats: int, threads: int) -> N
     import torch
 
     from headroles import FolderImages, ScoreConfig
-    from headroles.roles.score import collect_moments
+    from headroles.roles.score_texts import collect_moments
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)

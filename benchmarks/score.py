@@ -92,7 +92,7 @@ def measure_textspan(repeats: int, threads: int) -> None:
     torch.manual_seed(0)
     texts, bases = normalize(torch.randn(TEXTS, EMBED), dim=-1), torch.randn(HEADS, WIDTH, EMBED)
     covariance = torch.stack([torch.randn(WIDTH, 1000, dtype=torch.float64).cov() for _ in range(HEADS)])[None]
-    # As in `headroles.roles.score.pick_texts`: texts in float32, R and the covariance in float64.
+    # As in `headroles.roles.picks.pick_texts`: texts in float32, R and the covariance in float64.
     projected, factor = project_texts(texts, bases, center=True)
     steps = {
         "project": partial(project_texts, texts, bases, center=True),
@@ -132,7 +132,7 @@ def peak_memory(size: str, count: int, threads: int) -> list[int]:
 
     from headroles import ProbeBank, ScoreConfig, ShapesImages
     from headroles.roles.role_map import ImagesInfo
-    from headroles.roles.score import collect_moments, explain
+    from headroles.roles.score_texts import collect_moments, explain
 
     torch.set_num_threads(threads)
     model, config, peaks = open_model(size), ScoreConfig(), []

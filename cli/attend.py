@@ -44,7 +44,7 @@ def command(
 
     The parts are exact: with CLS's own they sum to the head's contribution.
     """
-    from headroles.figures.role_map import check_suffix, write_figure
+    from headroles.figures.files import check_suffix, write_figure
     from headroles.uses.attend import attend
 
     path = output or (None if as_json else role_map.with_name("attend.png"))

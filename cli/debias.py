@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.heads import head_options
+from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
 
 
 @click.command()
-@click.argument("role_map", type=click.Path(path_type=Path), default="headroles-output/role_map.json")
-@click.option("--concept", help="Damp the Attribute heads of this concept.")
-@click.option("--any-role", is_flag=True, help="With --concept: Mixed and Generalization heads too.")
-@click.option("--heads", help="Damp these heads, such as L6.H3,L7.*.")
+@role_map_argument
+@head_options("Damp")
 @click.option("--head-weights", type=click.Path(path_type=Path), help="Apply learned factors of this file instead.")
 @click.option("--learn", type=click.Path(path_type=Path), help="Learn one factor a head, write them here (.json).")
 @click.option(
@@ -38,68 +39,32 @@ from headroles.cli.options.running import running_options
 @ablation_options
 def command(
     role_map: Path,
-    concept: str | None,
-    any_role: bool,
-    heads: str | None,
     head_weights: Path | None,
     learn: Path | None,
-    task: str,
     steps: int,
     lr: float,
     decay: float,
     unbalanced: bool,
     as_json: bool,
-    overwrite: bool,
-    model: str | None,
-    device: str,
-    batch: int,
-    workers: int,
-    **settings: object,
+    **given: object,
 ) -> None:
     """Damp the heads of a spurious concept and measure the worst group of classes and cue values.
 
     Class vectors come from the training images, which may be biased, or from prompts. The same is done with matched
     random heads. With --learn the heads' factors are learned on the val images instead, groups balanced.
     """
-    from headroles.heads.weights import HeadWeights, LearnConfig
-    from headroles.images.grouped import open_grouped
-    from headroles.jobs.output import check_free, check_writable
-    from headroles.models.load import load
-    from headroles.roles.role_heads import check_model, choose_heads
-    from headroles.roles.role_map import RoleMap
-    from headroles.uses.cue_bench import CueBench, DebiasConfig
-    from headroles.uses.debias import debias, debias_by_weights, to_text
+    from headroles.heads.weights import LearnConfig
+    from headroles.uses.debias import debias
+    from headroles.uses.debiased import MEASURED
 
-    if sum(map(bool, (concept or heads, head_weights, learn))) != 1:
+    if sum(map(bool, (given["concept"] or given["heads"], head_weights, learn))) != 1:
         raise click.UsageError("give one of --concept or --heads, --head-weights, --learn")
-    config = DebiasConfig(**settings)
-    learning = LearnConfig(steps, lr, decay, not unbalanced)
-    scored = RoleMap.load(role_map)
-    chosen = choose_heads(scored, heads, concept, any_role) if concept or heads else ()
-    if learn and learn.suffix != ".json":
-        raise click.UsageError(f"learn: the file must end in .json, got {learn.name}")
-    if learn and not overwrite:
-        check_free(learn)
-    if learn:
-        check_writable(learn.parent)
-    weights = HeadWeights.load(head_weights) if head_weights else None
-    clip = load(model or scored.model.name, device)
-    check_model(scored, clip)
-    bench = CueBench(clip, scored, open_grouped(task, clip.processor, config.seed), config, batch, workers)
-    if learn:
-        weights = bench.learn(learning)
-    if weights:
-        found = debias_by_weights(bench, weights, str(learn or head_weights))
-    else:
-        found = debias(bench, [(head.layer, head.head) for head in chosen])
-    if learn:
-        weights.save(learn)
+    learning = LearnConfig(steps, lr, decay, not unbalanced) if learn else None
+    found = debias(role_map, weights=learn or head_weights, learn=learning, **given)
     if as_json:
-        import dataclasses
-        import json
-
-        click.echo(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
+        facts = found.to_dict()
+        click.echo(json.dumps({name: facts[name] for name in MEASURED}, indent=2, ensure_ascii=False))
         return
-    click.echo(to_text(found))
+    click.echo(found.to_text())
     if learn:
         click.echo(f"wrote {learn}")

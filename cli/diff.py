@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from headroles.cli.options.output import check_new, output_options
+
 if TYPE_CHECKING:
     from headroles.roles.diff import RoleMapDiff
 
@@ -14,8 +16,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), help="Picture to write: .png, .svg or .pdf; default: none.")
-@click.option("--overwrite", is_flag=True, help="Replace the picture if it exists already.")
+@output_options("Picture to write: .png, .svg or .pdf; default: none.", "the picture if it exists already")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead.")
 @click.option(
     "--bootstraps", type=click.IntRange(min=1), default=2000, show_default=True, help="Resamples of heads, intervals."
@@ -27,24 +28,18 @@ def command(a: Path, b: Path, output: Path | None, overwrite: bool, as_json: boo
     A and B are role maps, or folders of `headroles score`, of models with as many layers and heads: two checkpoints,
     two banks, two seeds, or text and image probes of one model. Intervals are 95%, from resampling heads.
     """
-    from headroles.jobs.output import check_free
-    from headroles.roles.diff import compare
-    from headroles.roles.role_map import RoleMap
+    from headroles.roles.diff import diff
 
     if output:
-        from headroles.figures.role_map import check_suffix
+        from headroles.figures.files import check_suffix, save_plots
 
         check_suffix(output)
-        if not overwrite:
-            check_free(output)
-    maps = [RoleMap.load(path / "role_map.json" if path.is_dir() else path) for path in (a, b)]
-    found = compare(*maps, bootstraps, seed)
+        check_new(output, overwrite=overwrite)
+    found = diff(a, b, bootstraps=bootstraps, seed=seed)
     if output:
-        from headroles.figures.diff import plot_diff
-
-        plot_diff(found, output)
+        save_plots(found, "map", output)
     if as_json:
-        click.echo(found.to_json())
+        click.echo(found.to_json(), nl=False)
         return
     _report(found)
     if output:

@@ -15,15 +15,16 @@ import click
 )
 @click.option("--model", help="Where the model is on this machine.  [default: the one that was scored]")
 @click.option("--probes", help="Where the bank is on this machine.  [default: the one that was asked for]")
+@click.option("--encoder", help="Where the sentence encoder is on this machine.  [default: the one that was asked for]")
 @click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda, cuda:1 ...")
 @click.option("--overwrite", is_flag=True, help="Replace a role map that is already in the output folder.")
 def command(shards: tuple[Path, ...], output: Path, **given: object) -> None:
     """Put shards of `headroles score --shard i/n` together to the role map of the whole run.
 
     SHARDS are the files, or the folders they are in. All n must be there, of one model, one set of images and the same
-    settings; the role map equals that of one run over all images.
+    settings; the role map equals that of one run over all images, by texts, by images or under discovered concepts.
     """
     from headroles.cli.score import report
-    from headroles.jobs.score_job import merge_job
+    from headroles.jobs.merge import merge_job
 
     report(merge_job(shards, output, **given), output)

@@ -1,8 +1,25 @@
 """`headroles plot`."""
 
+from __future__ import annotations
+
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from headroles.cli.options.names import split_names
+from headroles.cli.options.output import check_new
+
+if TYPE_CHECKING:
+    from headroles.shown import Shown
+
+_RESULTS = {
+    "validation": "headroles.causal.validation:Validation",
+    "diff": "headroles.roles.diff:RoleMapDiff",
+    "roles": "headroles.roles.role_map:RoleMap",
+}
+"""Stem of the pictures' files -> the result that they show."""
 
 
 @click.command()
@@ -11,7 +28,8 @@ import click
     "--kind",
     default="all",
     show_default=True,
-    help="Role map: entropy, concepts, texts; adapter: curves, mask, fusion; validation: matrix, selectivity.",
+    help="Role map: entropy, concepts, texts; adapter: curves, mask, fusion; validation: matrix, selectivity; diff: "
+    "map.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")
@@ -19,43 +37,40 @@ import click
 def command(result: Path, kind: str, heads: str | None, output: Path | None, overwrite: bool) -> None:
     """Draw a role map (entropy of layers x heads, concept shares of every head, texts of chosen heads) or an adapter.
 
-    RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights), or the
-    validation.json of a role map (what cutting heads costs, concept by concept).
+    RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights), the
+    validation.json of a role map (what cutting heads costs, concept by concept), or what `headroles diff --json` gave.
     """
-    from headroles.causal.validation import Validation
-    from headroles.errors import InputError
-    from headroles.jobs.output import check_free
+    from headroles.figures.files import name_plots, save_plots
 
-    if (result / "role_map.json").is_file() and not (result / "adapter_config.json").is_file():
-        result = result / "role_map.json"
-    if not result.exists():
-        raise InputError(f"result: there is no file {result}; headroles score, validate and adapt make what is drawn")
-    is_adapter = result.is_dir()
-    is_validated = not is_adapter and Validation.is_at(result)
-    if heads and (is_adapter or is_validated):
+    shown, default = _open(result)
+    if heads and "texts" not in shown.figures:
         raise click.UsageError("--heads chooses heads of a role map's texts; this is none")
-    if is_adapter:
-        from headroles.adapt.results.plot import KINDS, plot_adapter
-
-        default = result / "adapter.png"
-    elif is_validated:
-        from headroles.figures.validation import KINDS, plot_validation
-
-        default = result.with_name("validation.png")
-    else:
-        from headroles.figures.role_map import KINDS, plot
-        from headroles.roles.role_map import RoleMap
-
-        default = result.with_name("roles.png")
     path = output or (default if kind == "all" else default.with_stem(f"{default.stem}-{kind}"))
-    if output and not overwrite:
-        check_free(*([path.with_stem(f"{path.stem}-{each}") for each in KINDS] if kind == "all" else [path]))
-    if is_adapter:
-        paths = plot_adapter(result, kind, path)
-    elif is_validated:
-        paths = plot_validation(Validation.load(result), kind, path)
-    else:
-        chosen = [name.strip() for name in heads.split(",")] if heads else None
-        paths = plot(RoleMap.load(result), kind, path, chosen)
-    for written in paths:
+    if output:
+        check_new(*name_plots(shown, kind, path), overwrite=overwrite)
+    options = {"texts": {"heads": split_names(heads)}} if heads else {}
+    for written in save_plots(shown, kind, path, **options):
         click.echo(f"wrote {written}")
+
+
+def _open(place: Path) -> tuple[Shown, Path]:
+    """The result there, and the picture beside it."""
+    from headroles.errors import InputError
+
+    if (place / "role_map.json").is_file() and not (place / "adapter_config.json").is_file():
+        place = place / "role_map.json"
+    if not place.exists():
+        raise InputError(f"result: there is no file {place}; headroles score, validate and adapt make what is drawn")
+    if place.is_dir():
+        from headroles.adapt.results.plot import read_runs
+
+        return read_runs(place), place / "adapter.png"
+    kinds = {stem: _load(home) for stem, home in _RESULTS.items()}
+    stem = next((stem for stem, kind in kinds.items() if kind.is_at(place)), "roles")
+    return kinds[stem].load(place), place.with_name(f"{stem}.png")
+
+
+def _load(home: str) -> Any:
+    """The class of "module:class"."""
+    module, _, name = home.partition(":")
+    return getattr(import_module(module), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +12,20 @@ import click
 
 if TYPE_CHECKING:
     from headroles.causal.validation import Validation
-    from headroles.reports.report import Adaptation
+    from headroles.reports.adaptation import Adaptation
+    from headroles.reports.report import Report
     from headroles.roles.role_map import RoleMap
 
 
-def command_lines(
-    role_map: RoleMap, path: Path, validation: Validation | None, adaptations: Iterable[Adaptation]
-) -> tuple[str, ...]:
-    """score, validate, adapt for every adapter, and the command that runs now; folders of images by name alone."""
+def command_lines(report: Report, path: Path) -> tuple[str, ...]:
+    """score, validate, adapt for every adapter, and the command that runs now; folders of images by name alone.
+
+    `path` is the file of the report's role map.
+    """
     return (
-        score_line(role_map),
-        *validate_lines(validation, path),
-        *(adapt_line(run) for run in adaptations),
+        score_line(report.role_map),
+        *validate_lines(report.validation, path),
+        *(adapt_line(run) for run in report.adaptations),
         shlex.join(["headroles", *sys.argv[1:]]),
     )
 

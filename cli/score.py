@@ -158,7 +158,8 @@ def command(output: Path, device: str, resume: bool, overwrite: bool, **given: o
     """
     from headroles.cli.options.reading_bar import ReadingBar
     from headroles.cli.options.score_kinds import check_placed
-    from headroles.jobs.score_job import ScoreJob, run_job
+    from headroles.jobs.run_score import run_job
+    from headroles.jobs.score_job import ScoreJob
     from headroles.models.checkpoints.checkpoint import join_activation
 
     check_placed(given)
@@ -173,9 +174,8 @@ def _split(given: dict[str, object]) -> dict[str, object]:
     """The options as fields of ScoreJob: those that are settings of the role map go into its `settings`."""
     from dataclasses import fields
 
+    from headroles.roles.config import ImageScoreConfig, ScoreConfig
     from headroles.roles.discovery import DiscoveryConfig
-    from headroles.roles.score import ScoreConfig
-    from headroles.roles.score_images import ImageScoreConfig
 
     kinds = {"settings": (ScoreConfig, ImageScoreConfig), "discovery": (DiscoveryConfig,)}
     names = {kind: {field.name for each in configs for field in fields(each)} for kind, configs in kinds.items()}

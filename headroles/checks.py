@@ -45,4 +45,6 @@ def make_config(kind: type[Config], config: Config | None, settings: Mapping[str
             raise InputError(f"{name} is no setting of {kind.__name__}; {advice}")
     if config is not None and settings:
         raise InputError(f"config: give either config or {', '.join(settings)} beside it, not both")
+    if config is not None and not isinstance(config, kind):
+        raise InputError(f"config: expected {kind.__name__}, got {type(config).__name__}")
     return kind(**settings) if config is None else config

@@ -31,6 +31,20 @@ from headroles.cli import main as cli
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: one thread each, and one for each process that a test starts.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)  # Before pytest-xdist reads the groups.
+def pytest_collection_modifyitems(items):
+    """Tests of the command line in processes are slow, and run one by one: side by side they would time out."""
+    for item in items:
+        if "start" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.xdist_group("processes"))
+
 
 @pytest.fixture(scope="session")
 def tokenizer():
@@ -278,7 +292,7 @@ def start(tmp_path_factory):
 
         def finish() -> list[tuple[int, str, str]]:
             for process in group:
-                process.wait(60)
+                process.wait(300)
             texts = [[(folder / f"{rank}.{end}").read_text() for end in ("out", "err")] for rank in range(ranks)]
             return [(process.returncode, *text) for process, text in zip(group, texts, strict=True)]
 

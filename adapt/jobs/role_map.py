@@ -9,14 +9,11 @@ from headroles.adapt.jobs.job import MODEL, Job
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.errors import InputError
 from headroles.heads.ablation import intact
-from headroles.images.images import ShapesImages
-from headroles.images.sources.find import SCENES
+from headroles.jobs.score import score
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import first_deep_layer
 from headroles.models.load import load
-from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import RoleMap
-from headroles.roles.score import ScoreConfig, score
 
 LEFT = Path("headroles-output/role_map.json")
 """Where `headroles score` leaves its role map."""
@@ -75,8 +72,4 @@ def score_scenes(clip: HookedCLIP, first: int) -> RoleMap:
     """The bundled model's role map from layer `first` on, over rendered scenes, with all heads whole."""
     with intact():
         whole = load(MODEL, str(clip.device), clip.dtype)
-        config = ScoreConfig(layers=f"{first}-{clip.visual.layers - 1}")
-        assert whole.processor is not None  # It comes with the bundled model.
-        images = ShapesImages(whole.processor, SCENES, config.seed)
-        role_map, _ = score(whole, images, ProbeBank.load("shapes"), config, source="shapes")
-    return role_map
+        return score(whole, "shapes", "shapes", layers=f"{first}-{clip.visual.layers - 1}")

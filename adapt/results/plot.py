@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import seaborn as sns
@@ -17,15 +17,13 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from headroles.adapt.adapter.adapter import Adapter
+from headroles.adapt.adapter.adapter import FIGURES, Adapter
 from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.methods.masks import build_masks, masked_kinds
 from headroles.errors import InputError
-from headroles.figures.role_map import COLORS, GREY, INK, check_suffix, figure_style, write_kinds
+from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
 from headroles.roles.role_map import RoleMap
-
-KINDS = ("curves", "mask", "fusion")
-"""The figures that `plot_adapter` can write."""
+from headroles.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -56,14 +54,20 @@ Given: TypeAlias = "Sequence[Run] | Sequence[Adapter] | Adapter"
 """What the figures take."""
 
 
-def read_runs(folder: str | os.PathLike[str]) -> list[Run]:
-    """The adapter in a folder, or those of its seed-N folders."""
+class Runs(tuple[Run, ...], Shown):
+    """The adapters of one job, by seed."""
+
+    figures: ClassVar[Mapping[str, str]] = FIGURES
+
+
+def read_runs(folder: str | os.PathLike[str]) -> Runs:
+    """The adapter in a folder, or those of its seed-N folders. InputError where there is none."""
     folder = Path(folder)
     folders = [folder] if (folder / CONFIG).is_file() else [path.parent for path in folder.glob(f"seed-*/{CONFIG}")]
     if not folders:
         raise InputError(f"adapter: {folder} is no adapter folder (no {CONFIG}); make one: headroles adapt")
     runs = [Run(each, AdapterInfo.load(each), _read_history(each / METRICS)) for each in folders]
-    return sorted(runs, key=lambda run: run.info.seed)
+    return Runs(sorted(runs, key=lambda run: run.info.seed))
 
 
 def list_runs(given: Given) -> Sequence[Run]:
@@ -138,34 +142,20 @@ def mask_figure(runs: Given) -> Figure:
     return figure
 
 
-def fusion_figure(runs: Given) -> Figure:
-    """The learned fusion weights: bars are means over seeds, dots are seeds."""
+def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
+    """The learned fusion weights: bars are means over seeds, dots are seeds. With `ax` drawn into that."""
     runs = list_runs(runs)
     names = runs[0].parts
     weights = np.array([[run.history[-1]["alpha"][name] for name in names] for run in runs])
     with figure_style():
-        figure = _page(runs, "Weights of CLS and attributes in the logits", (1.5 + 0.7 * len(names), 3.0))
-        axes = figure.subplots()
+        heading = "Weights of CLS and attributes in the logits"
+        axes = _page(runs, heading, (1.5 + 0.7 * len(names), 3.0)).subplots() if ax is None else ax
         axes.bar(names, weights.mean(0), color=[GREY, *_colors(names[1:])], width=0.7)
         if len(runs) > 1:
             axes.plot(np.tile(np.arange(len(names)), len(runs)), weights.ravel(), ".", color=INK)
         axes.set(ylabel="alpha", ylim=(0, 1))
-        sns.despine(figure)
-    return figure
-
-
-def plot_adapter(folder: str | os.PathLike, kind: str, path: str | os.PathLike) -> list[Path]:
-    """Write the figure of `kind`, one of `KINDS`, to `path` (.png, .svg or .pdf), or all, with the kind in the name.
-
-    Returns the files written. Raises InputError for another kind or suffix, or where there is no adapter.
-    """
-    path = Path(path)
-    if kind not in (*KINDS, "all"):
-        raise InputError(f"kind must be one of {', '.join(KINDS)}, all for an adapter, got {kind!r}")
-    check_suffix(path)
-    runs = read_runs(folder)
-    draw = {"curves": curves_figure, "mask": mask_figure, "fusion": fusion_figure}
-    return write_kinds(draw, runs, kind, path)
+        sns.despine(ax=axes)
+    return figure_of(axes)
 
 
 def _page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figure:
@@ -173,7 +163,7 @@ def _page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figur
     info = runs[0].info
     seeds = "seed " if len(runs) == 1 else "seeds "
     facts = f"{info.base_model_name_or_path}, {info.task}, {seeds}{', '.join(str(run.info.seed) for run in runs)}"
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Drawing(figsize=size, layout="constrained")
     figure.suptitle(f"{heading}\n{facts}", size=9)
     return figure
 

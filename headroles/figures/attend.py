@@ -15,7 +15,9 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from headroles.errors import InputError
-from headroles.figures.role_map import GREY, INK, figure_style, shorten
+from headroles.figures.fitting import shorten
+from headroles.figures.page import square
+from headroles.figures.style import GREY, INK, Drawing, figure_style
 from headroles.images.pictures import decode_picture
 from headroles.uses.attended import QUANTITIES, Attended, HeadView, ImageView
 
@@ -47,17 +49,17 @@ def attend_figure(attended: Attended, quantity: str = "contribution", own_scales
     height = _TOP + len(found) * lines * step + _BAR
     scales = _scales(found, quantity, own_scales)
     with figure_style():
-        figure = Figure(figsize=(width, height))
+        figure = Drawing(figsize=(width, height))
         _head(figure, quantity)
         for number, view in enumerate(found):
             picture = decode_picture(view.picture) / 255
             start = _TOP + number * lines * step + _ABOVE
-            axes = _axes(figure, _MARGIN, start)
+            axes = square(figure, _CELL, _MARGIN, start)
             axes.imshow(picture)
             axes.set_title(shorten(view.image, _CELL), loc="left", pad=3, color=INK)
             for place, head in enumerate(view.heads):
                 row, column = divmod(place, wide)
-                axes = _axes(figure, _MARGIN + (column + 1) * (_CELL + _GAP), start + row * step)
+                axes = square(figure, _CELL, _MARGIN + (column + 1) * (_CELL + _GAP), start + row * step)
                 _map(axes, picture, head.grid(quantity), quantity, scales[place])
                 _name(axes, head, quantity)
         _bar(figure, scales, quantity, own_scales)
@@ -84,16 +86,6 @@ def _head(figure: Figure, quantity: str) -> None:
     width, height = figure.get_size_inches()
     figure.text(_MARGIN / width, 1 - _MARGIN / height, heading, va="top", size=11, weight="bold")
     figure.text(_MARGIN / width, 1 - (_MARGIN + 0.23) / height, note, va="top", color=GREY)
-
-
-def _axes(figure: Figure, left: float, top: float) -> Axes:
-    """A square picture with its top left corner there, in inches."""
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((left / width, 1 - (top + _CELL) / height, _CELL / width, _CELL / height))
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set(color=GREY, linewidth=0.6)
-    return axes
 
 
 def _map(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from headroles.figures.role_map import GREY, INK, check_suffix, figure_style, mark_roles, role_keys, write_figure
+from headroles.figures.marks import mark_roles, role_keys
+from headroles.figures.page import BARE
+from headroles.figures.style import GREY, INK, Drawing, figure_of, figure_style
 from headroles.roles.diff import RoleMapDiff
 
 _CELL, _MARGIN, _LINE, _LEAST, _FOOT = 0.52, 0.3, 0.19, 5.6, 1.25
@@ -24,16 +26,18 @@ class _Side:
     role: str
 
 
-def diff_figure(found: RoleMapDiff) -> Figure:
+def diff_figure(found: RoleMapDiff, ax: Axes | None = None) -> Figure:
     """A cell's colour is the change of entropy from A to B, its markers are the role in A (left) and in B (right).
 
-    Deepest layer on top; heads that were not scored in both are left empty.
+    Deepest layer on top; heads that were not scored in both are left empty. With `ax` the map is drawn into that.
     """
+    if ax is not None:
+        return _into(ax, found)
     layers, heads = sorted(found.layers, reverse=True), 1 + max(head.head for head in found.heads)
     width, top = max(_LEAST, heads * _CELL + 4 * _MARGIN), _MARGIN + 4.2 * _LINE
     height = top + len(layers) * _CELL + _FOOT
     with figure_style():
-        figure = Figure(figsize=(width, height))
+        figure = Drawing(figsize=(width, height))
 
         def axes(left: float, down: float, wide: float, tall: float) -> Axes:
             return figure.add_axes((left / width, 1 - (down + tall) / height, wide / width, tall / height))
@@ -51,37 +55,44 @@ def diff_figure(found: RoleMapDiff) -> Figure:
             heads,
         )
         place = (2 * _MARGIN + 2.7) / width, 1 - (foot + 0.5) / height
-        frame = Rectangle((0, 0), 1, 1, facecolor="none", edgecolor=INK, linewidth=1.8, label="role changed")
-        look = {"frameon": False, "borderpad": 0, "borderaxespad": 0, "loc": "upper left", "bbox_to_anchor": place}
-        figure.legend(handles=[*role_keys(), frame], ncols=2, **look)
+        figure.legend(handles=_keys(), ncols=2, loc="upper left", bbox_to_anchor=place, **BARE)
     return figure
+
+
+def _into(axes: Axes, found: RoleMapDiff) -> Figure:
+    """The map in one axes, with keys around it; the colour bar takes its space from them."""
+    layers, heads = sorted(found.layers, reverse=True), 1 + max(head.head for head in found.heads)
+    with figure_style():
+        _cells(axes, None, found, layers, heads)
+        axes.set_title(_heading(found), loc="left", weight="bold")
+        axes.legend(handles=_keys(), ncols=2, loc="upper left", bbox_to_anchor=(0, -0.15), **BARE)
+    return figure_of(axes)
+
+
+def _keys() -> list[Artist]:
+    frame = Rectangle((0, 0), 1, 1, facecolor="none", edgecolor=INK, linewidth=1.8, label="role changed")
+    return [*role_keys(), frame]
 
 
 def _heading(found: RoleMapDiff) -> str:
     return f"{len(found.changed)} of {len(found.heads)} heads change their role; kappa {found.kappa}"
 
 
-def _cells(axes: Axes, bar: Axes, found: RoleMapDiff, layers: list[int], heads: int) -> None:
+def _cells(axes: Axes, bar: Axes | None, found: RoleMapDiff, layers: list[int], heads: int) -> None:
+    """Changes of entropy, both markers of every head, frames, and the colour bar, in `bar` or beside the cells."""
     row = np.array([layers.index(head.layer) for head in found.heads])
     column = np.array([head.head for head in found.heads])
     change = np.full((len(layers), heads), np.nan)
     change[row, column] = [head.entropies[1] - head.entropies[0] for head in found.heads]
-    scale = {"orientation": "horizontal", "ticks": [-1, 0, 1], "label": "entropy in B less that in A"}
-    cells = {"cmap": "vlag", "linewidths": 1.2, "xticklabels": range(heads), "yticklabels": layers}
+    scale: dict[str, Any] = {"ticks": [-1, 0, 1], "label": "entropy in B less that in A"}
+    scale["orientation"] = "horizontal" if bar else "vertical"
+    cells: dict[str, Any] = {"cmap": "vlag", "linewidths": 1.2, "xticklabels": range(heads), "yticklabels": layers}
     sns.heatmap(change, vmin=-1, vmax=1, ax=axes, cbar_ax=bar, cbar_kws=scale, **cells)
     for side, across in enumerate((0.3, 0.7)):
         mark_roles(axes, [_Side(head.roles[side]) for head in found.heads], column + across, row + 0.5)
     for x, y, head in zip(column, row, found.heads, strict=True):
         if head.changed:
-            look = {"fill": False, "edgecolor": INK, "linewidth": 1.8, "zorder": 4, "clip_on": False}
-            axes.add_patch(Rectangle((x + 0.04, y + 0.04), 0.92, 0.92, **look))
+            place, look = (x + 0.04, y + 0.04), {"edgecolor": INK, "linewidth": 1.8}
+            axes.add_patch(Rectangle(place, 0.92, 0.92, fill=False, zorder=4, clip_on=False, **look))
     axes.set(xlabel="head", ylabel="layer")
     axes.tick_params(rotation=0)
-
-
-def plot_diff(found: RoleMapDiff, path: str | os.PathLike) -> Path:
-    """Write the figure to `path` (.png, .svg or .pdf); the same maps give the same bytes."""
-    path = Path(path)
-    check_suffix(path)
-    write_figure(diff_figure(found), path)
-    return path

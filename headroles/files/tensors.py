@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from headroles.errors import InputError
 from headroles.files.whole import write_bytes
 
 
@@ -19,3 +22,20 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Map
     header = json.dumps(json.loads(whole[8:end]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)  # Tensors begin at a multiple of 8 bytes.
     write_bytes(path, len(header).to_bytes(8, "little") + header + whole[end:])
+
+
+def read_tensors(
+    path: str | os.PathLike, names: Sequence[str], file_format: str, what: str
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The named tensors, and the metadata, of a file whose metadata say that it is of `file_format`.
+
+    Raises InputError for anything else; `what` says what the file should hold, and who writes it.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != file_format:
+                raise InputError(f"{path} holds no {what}")
+            return {name: file.get_tensor(name) for name in names}, metadata
+    except SafetensorError as error:
+        raise InputError(f"{path} is not a whole safetensors file ({error}); score again") from error

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files.tensors import write_tensors
+from headroles.files.tensors import read_tensors, write_tensors
 from headroles.heads.pooling import pooled_parts
 from headroles.models.hooked_clip import HookedCLIP, recording
 from headroles.models.precision import half_precision
@@ -165,14 +164,9 @@ class HeadMoments:
     @classmethod
     def load(cls, path: str | os.PathLike) -> HeadMoments:
         """Read what `save` wrote."""
-        try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise InputError(f"{path} holds no head moments; expected a file that `headroles score` wrote")
-                count, first, half = (file.get_tensor(name) for name in ("count", "first", "second"))
-        except SafetensorError as error:
-            raise InputError(f"{path} is not a whole safetensors file ({error}); score again") from error
+        what = "head moments; expected a file that `headroles score` wrote"
+        sums, metadata = read_tensors(path, ("count", "first", "second"), FORMAT, what)
+        count, first, half = sums.values()
         width = first.shape[-1]
         rows, columns = torch.triu_indices(width, width)
         second = first.new_zeros(*first.shape, width)

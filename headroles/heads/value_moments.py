@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files.tensors import write_tensors
+from headroles.files.tensors import read_tensors, write_tensors
 from headroles.models.hooked_clip import HookedCLIP
 
 FORMAT = "headroles.value_moments.1"
@@ -81,6 +80,11 @@ class ValueMoments:
         sums = {name: torch.zeros(shape, dtype=torch.float64, device=model.device) for name, shape in shapes.items()}
         return cls(tuple(layers), model.weights_hash(), concepts, **sums)
 
+    def to(self, device: torch.device) -> ValueMoments:
+        """The same sums on another device."""
+        sums = {name: tensor.to(device) for name, tensor in self.sums().items()}
+        return ValueMoments(self.layers, self.weights_hash, self.concepts, **sums)
+
     @property
     def images(self) -> int:
         """How many images went in."""
@@ -137,23 +141,18 @@ class ValueMoments:
         sums = {name: getattr(self, name) + getattr(other, name).to(self.count.device) for name in _SUMS}
         return ValueMoments(self.layers, self.weights_hash, self.concepts, **sums)
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write a safetensors file."""
+    def save(self, path: str | os.PathLike, more: Mapping[str, str] | None = None) -> None:
+        """Write a safetensors file, with `more` metadata."""
         facts = {"format": FORMAT, "weights_hash": self.weights_hash}
         facts |= {"layers": ",".join(map(str, self.layers)), "concepts": json.dumps(self.concepts)}
+        facts |= more or {}
         write_tensors(path, self.sums(), facts)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ValueMoments:
         """Read what `save` wrote."""
-        try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise InputError(f"{path} holds no value moments; expected a file of `headroles score --by images`")
-                sums = {name: file.get_tensor(name) for name in _SUMS}
-        except SafetensorError as error:
-            raise InputError(f"{path} is not a whole safetensors file ({error}); score again") from error
+        what = "value moments; expected a file of `headroles score --by images`"
+        sums, metadata = read_tensors(path, _SUMS, FORMAT, what)
         concepts = tuple((name, tuple(values)) for name, values in json.loads(metadata["concepts"]))
         layers = tuple(int(layer) for layer in metadata["layers"].split(","))
         return cls(layers, metadata["weights_hash"], concepts, **sums)

@@ -13,19 +13,26 @@ from safetensors import SafetensorError, safe_open
 
 from headroles.errors import InputError
 from headroles.heads.moments import HeadMoments
+from headroles.heads.value_moments import ValueMoments
 from headroles.passes.state import Seen
 
-FORMAT = "headroles.shard.1"
+FORMAT = "headroles.shard.2"
+SUMS = {"texts": HeadMoments, "images": ValueMoments}
+"""What a shard is a file of, by what heads are described with."""
 
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """What a shard holds beside its moments; all but `shard` and `seen` are the same in all shards of a run."""
+    """What a shard holds beside its sums; all but `shard` and `seen` are the same in all shards of a run."""
 
     shard: int
     """From 1."""
     shards: int
     """How many there are."""
+    by: str
+    """What heads are described by: texts or images."""
+    concepts: str
+    """Where concepts come from: bank or discover."""
     model: str
     """As given to `headroles.load`."""
     weights: str
@@ -38,10 +45,12 @@ class ShardInfo:
     """Images of a unit, which fixes whose an image is."""
     probes: str
     """The bank, as given to `ProbeBank.load`."""
-    bank: str
-    """Its hash."""
+    identity: Mapping[str, str]
+    """Hashes of what else must be the same: the bank, or the labels."""
     settings: Mapping[str, Any]
-    """The fields of ScoreConfig."""
+    """The fields of ScoreConfig or ImageScoreConfig."""
+    discovery: Mapping[str, Any]
+    """The fields of DiscoveryConfig, where concepts are discovered."""
     seen: Seen
     """What went in."""
 
@@ -59,15 +68,15 @@ def shard_name(shard: int, shards: int) -> str:
     return f"shard-{shard}-of-{shards}"
 
 
-def save_shard(info: ShardInfo, moments: HeadMoments, folder: Path) -> Path:
-    """Write a file of the shard, which is a file of moments too, and say where."""
+def save_shard(info: ShardInfo, sums: HeadMoments | ValueMoments, folder: Path) -> Path:
+    """Write a file of the shard, which is a file of its sums too, and say where."""
     path = folder / f"{shard_name(info.shard, info.shards)}.safetensors"
-    moments.save(path, {"shard_format": FORMAT, "shard": json.dumps(dataclasses.asdict(info))})
+    sums.save(path, {"shard_format": FORMAT, "shard": json.dumps(dataclasses.asdict(info))})
     return path
 
 
 def read_shard(path: Path) -> ShardInfo:
-    """What `save_shard` wrote, without the moments: these are read by `HeadMoments.load`."""
+    """What `save_shard` wrote, without the sums: `SUMS` says what reads these."""
     try:
         with safe_open(path, "pt") as file:
             note = file.metadata() or {}
@@ -92,8 +101,8 @@ def find_shards(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def merge_shards(paths: Sequence[Path]) -> tuple[ShardInfo, HeadMoments]:
-    """All shards of one run together: the first one's info with what all have seen, and the moments of the whole run.
+def merge_shards(paths: Sequence[Path]) -> tuple[ShardInfo, HeadMoments | ValueMoments]:
+    """All shards of one run together: the first one's info with what all have seen, and the sums of the whole run.
 
     One shard at a time is in memory beside the sum. Raises InputError where shards overlap, are missing, or differ in
     weights, images or settings.
@@ -102,10 +111,11 @@ def merge_shards(paths: Sequence[Path]) -> tuple[ShardInfo, HeadMoments]:
     for info, path in infos[1:]:
         _check_alike(infos[0], (info, path))
     _check_whole(infos)
-    moments = HeadMoments.load(infos[0][1])
+    kind = SUMS[infos[0][0].by]
+    sums = kind.load(infos[0][1])
     for _, path in infos[1:]:
-        moments = moments.merge(HeadMoments.load(path))
-    return dataclasses.replace(infos[0][0], seen=Seen.merge([info.seen for info, _ in infos])), moments
+        sums = sums.merge(kind.load(path))
+    return dataclasses.replace(infos[0][0], seen=Seen.merge([info.seen for info, _ in infos])), sums
 
 
 def _check_alike(one: tuple[ShardInfo, Path], other: tuple[ShardInfo, Path]) -> None:
@@ -119,15 +129,18 @@ def _check_alike(one: tuple[ShardInfo, Path], other: tuple[ShardInfo, Path]) -> 
 
 
 def _shared(info: ShardInfo) -> dict[str, Any]:
-    """What must be the same in all shards; the model's and the bank's names may be other paths on other machines."""
+    """What must be the same in all shards; names of model, bank and encoder may be other paths on other machines."""
     return {
+        "what heads are described by": info.by,
+        "where concepts come from": info.concepts,
         "the model's weights": info.weights,
         "the number of shards": info.shards,
         "the images": info.images,
         "the number of images": info.seen.total,
         "batch": info.batch,
-        "the bank": info.bank,
+        **info.identity,
         **info.settings,
+        **{f"{name} of the discovery": value for name, value in info.discovery.items() if name != "encoder"},
     }
 
 

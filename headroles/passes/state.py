@@ -58,6 +58,13 @@ class Seen:
         )
 
 
+def check_enough(seen: Seen) -> None:
+    """InputError where too few images were readable."""
+    if seen.read < 2:
+        broken = f" ({seen.broken_names[0]} and {len(seen.broken) - 1} more are broken)" if seen.broken else ""
+        raise InputError(f"images: {seen.read} readable of {seen.total}{broken}; a covariance needs at least two")
+
+
 class PassState:
     """The file of one process's part of a pass. It appears whole: a kill leaves the old one or the new one."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,94 +17,21 @@ from headroles.errors import InputError
 from headroles.images.images import FolderImages, ImageFiles, ShapesImages
 from headroles.images.labelled import ABSENT, LabelledImages, open_labelled
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.reports.evidence import Example, Illustrations, Match, Search, SharedValues
 from headroles.roles.role_heads import check_model, choose_heads
 from headroles.roles.role_map import HeadRole, RoleMap
+from headroles.uses.head_space import head_weights
 from headroles.uses.head_views import directions_of, view_heads
-from headroles.uses.image_index import ImageIndex, index_in_memory
+from headroles.uses.image_index import ImageIndex
+from headroles.uses.index_build import index_in_memory
 from headroles.uses.precision_at_k import chance, hits, summarize
-from headroles.uses.retrieve import Query, head_weights, retrieve
+from headroles.uses.query import Query
+from headroles.uses.search import search_index
 
 _EXAMPLES, _QUERIES, _TOP, _NEAREST = 3, 4, 6, 10
 """Images of a head; queries; neighbours that are shown; neighbours that the precision counts."""
 _PICTURES, _SIDE = 700, 80
 """Most pictures, and pixels of their longer side: some 2 MB in all."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """An image on which a head adds much to its own first text."""
-
-    picture: str
-    """Key in `Illustrations.pictures`."""
-    contribution: float
-    """The head's part of the cosine of image and text."""
-    patches: tuple[float, ...]
-    """What each patch adds to it, row by row; with CLS's own part they sum to `contribution`."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A neighbour."""
-
-    picture: str
-    """Key in `Illustrations.pictures`."""
-    score: float
-    """Cosine with the query."""
-    value: str | None
-    """Its value of the concept that was searched by; None where it is not labelled."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """The neighbours of one query by one concept's heads, beside those by the whole embedding."""
-
-    query: str
-    """Key in `Illustrations.pictures`."""
-    concept: str
-    """Whose Attribute heads search."""
-    value: str | None
-    """The query's value of it; None where it is not labelled."""
-    by_heads: tuple[Shown, ...]
-    by_embedding: tuple[Shown, ...]
-
-
-@dataclass(frozen=True)
-class SharedValues:
-    """Share of the first 10 neighbours with the query's value of a concept, mean over images, with 95% intervals."""
-
-    concept: str
-    heads: tuple[str, ...]
-    """Its Attribute heads."""
-    by_heads: float
-    by_heads_interval: tuple[float, float]
-    by_embedding: float
-    by_embedding_interval: tuple[float, float]
-    chance: float
-    """Of neighbours drawn at random."""
-    images: int
-    """Labelled images, each a query once."""
-
-
-@dataclass(frozen=True)
-class Illustrations:
-    """Pictures, and what is to be seen on them."""
-
-    source: str
-    """The images' name."""
-    count: int
-    """Images looked through."""
-    names: Mapping[str, str]
-    """Key of a picture -> the image's name."""
-    pictures: Mapping[str, str]
-    """Key -> JPEG in base64, as the model saw it."""
-    side: int
-    """Patches a side of a picture."""
-    examples: Mapping[str, tuple[Example, ...]]
-    """Head -> images on which it adds most to its first text."""
-    searches: tuple[Search, ...]
-    """Query by query, concept by concept."""
-    precision: tuple[SharedValues, ...]
-    """One for every labelled concept with Attribute heads."""
 
 
 def open_images(source: str, model: HookedCLIP, count: int, seed: int) -> LabelledImages:
@@ -200,9 +126,9 @@ def _search(
         return labels[0][labels[1][place]] if labels and labels[1][place] != ABSENT else None
 
     places = {name: place for place, name in enumerate(index.names)}
-    found = retrieve(index, Query(index.names[row], index.heads[row], index.embeddings[row], row), weights, _TOP)
+    found = search_index(index, Query(index.names[row], index.heads[row], index.embeddings[row], row), weights, _TOP)
     ours, whole = (
-        tuple(Shown(album.add(places[each.name]), each.score, value(places[each.name])) for each in side)
+        tuple(Match(album.add(places[each.name]), each.score, value(places[each.name])) for each in side)
         for side in (found.by_heads, found.by_embedding)
     )
     return Search(album.add(row), concept, value(row), ours, whole)

@@ -1,8 +1,8 @@
 """One HTML page about a role map and what was made of it: to point at, to filter, to print; needs no network.
 
-The page carries its numbers as JSON, unrounded, and draws them with its own script (the files in report_page/). Texts
-of banks and names of files are other people's words: they stand in the JSON with <, > and & escaped, the script sets
-them as text, never as markup, and the page's content security policy runs no script but that one.
+The page carries its numbers as JSON, unrounded, and draws them with its own script (the files in page/). Texts of banks
+and names of files are other people's words: they stand in the JSON with <, > and & escaped, the script sets them as
+text, never as markup, and the page's content security policy runs no script but that one.
 """
 
 from __future__ import annotations
@@ -10,58 +10,34 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import html
-import json
 import os
-from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
-from matplotlib.colors import to_hex
-
 import headroles
 from headroles.causal.validation import Validation
 from headroles.errors import InputError
-from headroles.figures.role_map import COLORS, concept_codes
+from headroles.files.plain import from_plain
 from headroles.files.whole import write_text
 from headroles.jobs.output import check_free
+from headroles.reports.adaptation import Adaptation, read_adaptation
+from headroles.reports.evidence import Illustrations
+from headroles.reports.render import SCRIPTS, asset, embed_json, extract_json, hash_source, looks_of
 from headroles.roles.role_map import RoleMap
 
 if TYPE_CHECKING:
-    from headroles.reports.illustrations import Illustrations
+    import pandas as pd
+
+    from headroles.images.labelled import LabelledImages
+    from headroles.models.hooked_clip import HookedCLIP
 
 LIMIT = 5_000_000
 """Bytes of the largest page: what a mail or a code review still takes."""
-SCRIPTS = ("dom", "heads", "summary", "validation", "retrieval", "adaptation", "settings", "page")
-"""The parts of the page's script, in the order in which they build on each other."""
-_LINES = ("#888888", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Grey, then Okabe and Ito's colours: lines that every kind of colour vision tells apart on light and dark."""
-
-
-@dataclass(frozen=True)
-class Adaptation:
-    """What an adapter's training and tests left, over all its seeds, as in its files."""
-
-    name: str
-    """What to call it: its folder's name."""
-    role_map: str
-    """File of the role map that masked it."""
-    seeds: tuple[int, ...]
-    """Seeds, ascending."""
-    settings: Mapping[str, Any]
-    """adapter_config.json of the first seed."""
-    trainable: str
-    """Trained and frozen parameters."""
-    rows: tuple[Mapping[str, Any], ...]
-    """One a seed, protocol, task and part, as in metrics.json, without accuracies per class."""
-    summary: tuple[Mapping[str, Any], ...]
-    """Mean and 95% interval over seeds, as in metrics.json."""
-    histories: tuple[Mapping[str, Any], ...]
-    """"seed", and "epochs" as in metrics.json; one a seed."""
+NO_IMAGES = "none"
+"""What `report` takes for a page without images."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +45,7 @@ class Report:
     """A role map and what else the page shows."""
 
     role_map: RoleMap
+    """Whose heads it is about."""
     validation: Validation | None = None
     """What cutting its heads did."""
     illustrations: Illustrations | None = None
@@ -90,35 +67,113 @@ class Report:
                     f"run: {run.name} adapts other weights than the role map's; give one of the same model"
                 )
 
+    def __repr__(self) -> str:
+        """One line."""
+        images = f"{self.illustrations.count} images" if self.illustrations else "no images"
+        validated = "validated" if self.validation else "not validated"
+        return f"Report({self.role_map!r}; {validated}, {images}, {len(self.adaptations)} adapters)"
+
     def to_dict(self) -> dict[str, Any]:
         """All that the page carries: plain dicts and lists, no number rounded."""
         return {
             "version": headroles.__version__,
             "commands": list(self.commands),
             "role_map": self.role_map.to_dict(),
-            "validation": json.loads(self.validation.to_json()) if self.validation else None,
+            "validation": self.validation.to_dict() if self.validation else None,
             "illustrations": dataclasses.asdict(self.illustrations) if self.illustrations else None,
             "adaptations": [vars(run) for run in self.adaptations],
-            "looks": _looks(self.role_map),
+            "looks": looks_of(self.role_map),
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """That of the role map: one row a head."""
+        return self.role_map.to_frame()
 
     def to_html(self) -> str:
         """The page. The same report gives the same bytes. InputError where it would be larger than `LIMIT`."""
-        style, script = _asset("style.css"), "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
-        policy = f"default-src 'none'; img-src data:; style-src {_source(style)}; script-src {_source(script)}"
+        style, script = asset("style.css"), "\n".join(asset(f"{name}.js") for name in SCRIPTS)
+        policy = f"default-src 'none'; img-src data:; style-src {hash_source(style)}; script-src {hash_source(script)}"
         title = html.escape(f"Head roles of {self.role_map.model.name}")
         parts = {"style": style, "script": script, "data": embed_json(self.to_dict())}
-        page = Template(_asset("page.html")).substitute(parts, title=title, policy=policy)
+        page = Template(asset("page.html")).substitute(parts, title=title, policy=policy)
         if len(page.encode()) > LIMIT:
             size, most = len(page.encode()) / 1e6, LIMIT / 1e6
             raise InputError(f"report: {size:.1f} MB, a page may have {most:.0f}; give fewer runs, or --images none")
         return page
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page; an existing file is replaced in one step; missing folders are made."""
         path = Path(path)
         check_page(path, overwrite=True)
         write_text(path, self.to_html())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Report:
+        """Read a page that `save` wrote. InputError where it is none, or one of another version."""
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"report: no file {path}; make one with `headroles report`")
+        try:
+            raw = extract_json(path.read_text(encoding="utf-8"))
+            return from_plain(cls, {name: value for name, value in raw.items() if name not in ("version", "looks")})
+        except (ValueError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"report: {path} is no page of this headroles ({error}); write it again") from error
+
+    def _repr_html_(self) -> str:
+        """The page in a frame, which may run its own script and nothing else."""
+        page = html.escape(self.to_html())
+        return f'<iframe srcdoc="{page}" sandbox="allow-scripts" style="width:100%;height:700px;border:0"></iframe>'
+
+
+def report(
+    role_map: RoleMap | str | os.PathLike[str],
+    validation: Validation | str | os.PathLike[str] | None = None,
+    runs: Iterable[Adaptation | str | os.PathLike[str]] | str | os.PathLike[str] = (),
+    images: LabelledImages | str | os.PathLike[str] | None = None,
+    *,
+    model: HookedCLIP | str | None = None,
+    count: int = 500,
+    seed: int = 0,
+    device: str = "auto",
+    batch: int = 64,
+    workers: int = 0,
+) -> Report:
+    """Everything about a role map on one page: its heads, what cutting them did, adapters, images that show them.
+
+    Each part as an object or as the path of its file or folder. `runs`: folders of adapters. `images`: those to show
+    heads at work on, of which at most `count` are looked through: a folder, labelled (CONCEPT/VALUE/) or not, a CSV
+    file, "shapes" (scenes of `seed`), "none", or None for scenes with the bundled model and else none. `model`: None
+    for the one that the role map names; it is loaded only where images are shown. Raises InputError where the parts do
+    not belong together, or cannot be read.
+    """
+    scored = RoleMap.of(role_map)
+    tested = None if validation is None else Validation.of(validation)
+    folders = [runs] if isinstance(runs, (str, os.PathLike)) else runs
+    adaptations = tuple(run if isinstance(run, Adaptation) else read_adaptation(run) for run in folders)
+    found = Report(scored, tested, adaptations=adaptations)  # Refuses what does not fit before a model is loaded.
+    source = _choose_images(images, scored)
+    if source is None:
+        return found
+    from headroles.reports.illustrations import illustrate, open_images
+    from headroles.roles.own_model import open_model
+
+    clip = open_model(scored, model, device)
+    opened = open_images(source, clip, count, seed) if isinstance(source, str) else source
+    shown = illustrate(clip, scored, opened, seed=seed, batch=batch, workers=workers)
+    return dataclasses.replace(found, illustrations=shown)
+
+
+def _choose_images(
+    images: LabelledImages | str | os.PathLike[str] | None, role_map: RoleMap
+) -> LabelledImages | str | None:
+    """The images that are meant; None for none."""
+    if images is None:
+        return "shapes" if role_map.model.name == "shapes" else None
+    if not isinstance(images, (str, os.PathLike)):
+        return images
+    return None if str(images) == NO_IMAGES else str(images)
 
 
 def check_page(path: Path, overwrite: bool) -> None:
@@ -127,33 +182,3 @@ def check_page(path: Path, overwrite: bool) -> None:
         raise InputError(f"output: a report must end in .html, got {path.name}")
     if not overwrite:
         check_free(path)
-
-
-def embed_json(value: Any) -> str:
-    """JSON that can stand in a <script> element, whatever its texts hold; `json.loads` gives `value` back."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _asset(name: str) -> str:
-    return (resources.files("headroles.reports") / "page" / name).read_text(encoding="utf-8")
-
-
-def _source(text: str) -> str:
-    """The policy's name for exactly this inline text."""
-    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _looks(role_map: RoleMap) -> dict[str, Any]:
-    """Codes, colours and hatches as in `headroles.figures.role_map`, so that page and figures speak one language."""
-    codes = enumerate(concept_codes(role_map.concepts).items())
-    looks = [
-        {"name": name, "code": code, "color": COLORS[number % len(COLORS)], "hatch": number // len(COLORS) % 4}
-        for number, (name, code) in codes
-    ]
-    return {"concepts": looks, "entropy": _scale("cividis"), "diverging": _scale("PuOr_r"), "lines": _LINES}
-
-
-def _scale(name: str, steps: int = 11) -> list[str]:
-    """Evenly spaced colours of one of matplotlib's maps."""
-    return [to_hex(matplotlib.colormaps[name](step / (steps - 1))) for step in range(steps)]

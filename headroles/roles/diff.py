@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,8 +13,15 @@ from numpy import ndarray
 from scipy.stats import rankdata
 
 from headroles.errors import InputError
+from headroles.files.documents import Document
 from headroles.roles.role_map import ROLES, HeadRole, RoleMap
+from headroles.shown import Shown, html_table
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+FORMAT = "headroles.diff"
 BOOTSTRAPS = 2000
 """Resamples of heads."""
 
@@ -56,8 +63,11 @@ class HeadChange:
 
 
 @dataclass(frozen=True)
-class RoleMapDiff:
+class RoleMapDiff(Document, Shown):
     """How far two role maps agree on the heads that both scored."""
+
+    called, made_by, file_name = "diff", "headroles diff --json", "diff.json"
+    figures: ClassVar[Mapping[str, str]] = {"map": "headroles.figures.diff:diff_figure"}
 
     names: tuple[str, str]
     """What A and B are: model, images, probes."""
@@ -79,6 +89,10 @@ class RoleMapDiff:
     """Share of heads with the same dominant concept among `concepts`; None with fewer than two of these."""
     concept_kappa: Estimate | None
     """Cohen's kappa of these concepts."""
+    format: str = FORMAT
+    """Marks the file."""
+    schema_version: int = SCHEMA_VERSION
+    """Version of the file's layout."""
 
     @property
     def changed(self) -> tuple[HeadChange, ...]:
@@ -86,22 +100,72 @@ class RoleMapDiff:
         changed = [head for head in self.heads if head.changed]
         return tuple(sorted(changed, key=lambda head: -abs(head.entropies[1] - head.entropies[0])))
 
+    def __repr__(self) -> str:
+        """One line: hundreds of heads would drown a console."""
+        return (
+            f"RoleMapDiff({len(self.changed)} of {len(self.heads)} heads change their role; kappa {self.kappa}, "
+            f"entropy's rank correlation {self.entropy_correlation})"
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts and lists; undefined figures are None."""
-        heads = [{**dataclasses.asdict(head), "changed": head.changed} for head in self.heads]
-        return json.loads(json.dumps({**dataclasses.asdict(self), "heads": heads}))
+        """Plain dicts and lists; undefined figures are None; every head says whether it `changed`."""
+        raw = super().to_dict()
+        for head, row in zip(self.heads, raw["heads"], strict=True):
+            row["changed"] = head.changed
+        return raw
 
-    def to_json(self) -> str:
-        """`to_dict` as text with sorted keys."""
-        return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False)
+    @classmethod
+    def from_dict(cls, raw: Any, source: str = "this") -> RoleMapDiff:
+        """The opposite of `to_dict`."""
+        if isinstance(raw, dict) and isinstance(raw.get("heads"), list):
+            raw = {**raw, "heads": [_without_changed(row) for row in raw["heads"]]}
+        return super().from_dict(raw, source)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a head: role, dominant concept and entropy in A and in B, and whether the role differs."""
+        import pandas as pd
+
+        rows = []
+        for head in self.heads:
+            row: dict[str, Any] = {"name": head.name, "layer": head.layer, "head": head.head}
+            for side, letter in enumerate("ab"):
+                row[f"role_{letter}"], row[f"concept_{letter}"] = head.roles[side], head.concepts[side]
+                row[f"entropy_{letter}"] = head.entropies[side]
+            rows.append({**row, "changed": head.changed})
+        return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        """The heads that changed, for notebooks."""
+        rows = [
+            (head.name, *(" -> ".join(pair) for pair in (head.roles, head.concepts)), "{:.2f} -> {:.2f}".format(*ends))
+            for head in self.changed
+            for ends in (head.entropies,)
+        ]
+        caption = (
+            f"A: {self.names[0]}; B: {self.names[1]}; {len(self.changed)} of {len(self.heads)} heads change their "
+            f"role, kappa {self.kappa}, entropy's rank correlation {self.entropy_correlation}"
+        )
+        return html_table(caption, ("head", "role", "concept", "entropy"), rows)
 
 
-def compare(a: RoleMap, b: RoleMap, bootstraps: int = BOOTSTRAPS, seed: int = 0) -> RoleMapDiff:
-    """Compare two role maps. InputError where their models have other sizes, or no layer was scored in both.
+def _without_changed(row: Any) -> Any:
+    return {name: value for name, value in row.items() if name != "changed"} if isinstance(row, dict) else row
 
-    Intervals come from resampling heads; they say what other heads of the same kind would give, and heads of one model
-    are not independent, so take them as a lower bound of the doubt.
+
+def diff(
+    a: RoleMap | str | os.PathLike[str],
+    b: RoleMap | str | os.PathLike[str],
+    *,
+    bootstraps: int = BOOTSTRAPS,
+    seed: int = 0,
+) -> RoleMapDiff:
+    """Compare two role maps, or those in two files or folders, head by head.
+
+    Raises InputError where their models have other sizes, or no layer was scored in both. Intervals come from
+    resampling heads; they say what other heads of the same kind would give, and heads of one model are not independent,
+    so take them as a lower bound of the doubt.
     """
+    a, b = RoleMap.of(a), RoleMap.of(b)
     pairs = _pair(a, b)
     if bootstraps < 1 or seed < 0:
         raise InputError(f"bootstraps must be at least 1 and seed at least 0, got {bootstraps} and {seed}")
@@ -142,7 +206,7 @@ def spearman(values: Float[ndarray, "... head 2"]) -> Float[ndarray, "..."]:
     return np.where(scale > 0, ranks.prod(-1).sum(-1) / np.where(scale > 0, scale, 1), np.nan)
 
 
-def _estimate(values: ndarray, draws: Int[ndarray, "draw head"], measure: Any) -> Estimate:
+def _estimate(values: ndarray, draws: Int[ndarray, "draw head"], measure: Callable[[ndarray], Any]) -> Estimate:
     value, drawn = float(measure(values)), measure(values[draws])
     drawn = drawn[np.isfinite(drawn)]
     if not np.isfinite(value):

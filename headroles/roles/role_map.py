@@ -115,16 +115,16 @@ class RoleMap(Document, Shown):
 
     called, made_by, file_name = "role map", "headroles score", "role_map.json"
     figures: ClassVar[Mapping[str, str]] = {
-        "entropy": "headroles.figures.role_map:entropy_figure",
-        "concepts": "headroles.figures.role_map:concepts_figure",
-        "texts": "headroles.figures.role_map:texts_figure",
+        "entropy": "headroles.figures.entropy:entropy_figure",
+        "concepts": "headroles.figures.concepts:concepts_figure",
+        "texts": "headroles.figures.texts:texts_figure",
     }
 
     model: ModelInfo
     images: ImagesInfo
     bank: BankInfo
     settings: Mapping[str, Any]
-    """Every setting of `headroles.roles.score.ScoreConfig`, or of `headroles.roles.score_images.ImageScoreConfig`."""
+    """Every setting of `headroles.roles.config.ScoreConfig`, or of `headroles.roles.config.ImageScoreConfig`."""
     layers: tuple[int, ...]
     """The scored layers."""
     head_roles: tuple[HeadRole, ...]

@@ -9,10 +9,12 @@ from typing import Any
 from headroles.heads.moments import HeadMoments
 from headroles.images.images import Images
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.config import ScoreConfig
 from headroles.roles.discovery import Discovery, DiscoveryConfig, Encoder, discover
+from headroles.roles.picks import pick_texts
 from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import ImagesInfo, RoleMap
-from headroles.roles.score import ScoreConfig, collect_moments, explain, pick_texts
+from headroles.roles.score_texts import collect_moments, explain
 
 
 def score_discovered(
@@ -29,7 +31,7 @@ def score_discovered(
 ) -> tuple[RoleMap, HeadMoments, Discovery]:
     """The role map of a model over images in texts without concepts: those are clusters of the texts that heads pick.
 
-    `name` is that of the texts, `options` those of `headroles.roles.score.collect_moments`. The discovered bank gives
+    `name` is that of the texts, `options` those of `collect_moments`. The discovered bank gives
     the same role map again, apart from its settings.
     """
     model.check_text()

@@ -14,65 +14,25 @@ import dataclasses
 import hashlib
 import json
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from headroles.checks import check_bounds, check_choices, check_least
 from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
 from headroles.heads.value_moments import ValueMoments
 from headroles.images.labelled import LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
-from headroles.models.layers import resolve_layers
-from headroles.models.precision import PRECISIONS
 from headroles.passes.image_pass import PassOptions, Progress
 from headroles.passes.value_pass import fold_values
-from headroles.roles.concepts import concept_entropy, q_values
-from headroles.roles.explained import SHARES, Sums, effects, p_values, value_parts
-from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
+from headroles.roles.concepts import concept_entropy
+from headroles.roles.config import ImageScoreConfig
+from headroles.roles.explained import Sums, effects, p_values, value_parts
+from headroles.roles.head_roles import Description, build_head_roles, draw_blocks, round6
+from headroles.roles.role_map import BankInfo, ImagesInfo, ModelInfo, PickedText, RoleMap
 from headroles.roles.rules import assign_roles
-
-RULES = ("threshold", "quantile")
-
-
-@dataclass(frozen=True)
-class ImageScoreConfig:
-    """All settings of a role map by images; written into it."""
-
-    layers: str = "deep"
-    """"deep" (the last third), "all", or numbers and ranges such as "8-11" or "3,6-7"."""
-    shares: str = "marginal"
-    """What a concept is credited with: all that its values explain ("marginal"), or what no other does ("unique")."""
-    level: float = 0.05
-    """A concept counts where its F-test holds at this level over all heads and concepts together (Bonferroni)."""
-    values_per_head: int = 20
-    """Values that describe a head, at most."""
-    roles_by: str = "threshold"
-    """Rule of `headroles.roles.rules.assign_roles`: "threshold" or "quantile"."""
-    low: float = 0.4
-    """Attribute up to here (threshold: entropy; quantile: quantile). Not the default of text probes: the evidence for
-    it is in docs/results.md."""
-    high: float = 0.6
-    """Generalization from here on."""
-    bootstraps: int = 100
-    """Resamples of image blocks."""
-    blocks: int = 32
-    """Image blocks."""
-    seed: int = 0
-    """Seed of resamples and rendered scenes."""
-    precision: str = "no"
-    """Matrix products of the images' forward in fp32 ("no"), "bf16" or "fp16"; sums are float64 always."""
-
-    def __post_init__(self) -> None:
-        check_choices(self, " with image probes", shares=SHARES, roles_by=RULES, precision=PRECISIONS)
-        check_least(self, seed=0, values_per_head=0, bootstraps=1, blocks=2)
-        check_bounds(self)
-        if not 0 < self.level < 1:
-            raise InputError(f"level must be between 0 and 1, got {self.level}")
 
 
 def score_images(
@@ -98,7 +58,7 @@ def collect_values(
     """One pass over the images: sums for every value, and the names of the broken files."""
     check_concepts(labelled)
     options = PassOptions(unit=batch, workers=workers, strict=strict)
-    layers = resolve_layers(config.layers, model.visual.layers, model.visual.pooling)
+    layers = config.resolve_layers(model)
     moments, seen = fold_values(
         model, labelled, layers, config.blocks, options, precision=config.precision, progress=progress
     )
@@ -121,52 +81,40 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
     InputError where a concept has too few readable images to compare its values.
     """
     counts = _check_labels(moments)
-    names = [name for name, _ in moments.concepts]
-    p = p_values(moments, config.shares)
-    certain = p * p.size <= config.level
-    explained = effects(Sums.of(moments), config.shares).variances()
-    spread = distribution(explained, certain)
-    entropy = concept_entropy(spread) / math.log2(len(names))
-    drawn = resample(moments, certain, config)
-
-    def judge(values: Float[ndarray, "head"]) -> list[str]:
-        return assign_roles(values, np.empty((0, len(values))), config.roles_by, config.low, config.high)
-
-    roles = judge(entropy)
-    stability = (np.array([judge(row) for row in drawn]) == np.array(roles)).mean(0)
-    low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
-    blind = np.minimum(1, p.min(1) * len(names))
-    q = q_values(blind)
-    variance = whole_variance(moments)
-    share = np.divide(explained, variance[:, None], out=np.zeros_like(explained), where=explained > 0) * certain
-    texts = describe_values(moments, share, config.values_per_head)
     heads = [(layer, head) for layer in moments.layers for head in range(moments.first.shape[2])]
+
+    def judge(entropy: Float[ndarray, "head"]) -> list[str]:
+        return assign_roles(entropy, np.empty((0, len(entropy))), config.roles_by, config.low, config.high)
+
     return RoleMap(
         model=model,
         images=images,
         bank=BankInfo(images.source, _hash(moments), counts),
         settings=record_ablation(dataclasses.asdict(config)),
         layers=moments.layers,
-        head_roles=tuple(
-            HeadRole(
-                layer=layer,
-                head=head,
-                role=roles[row],
-                concept=names[int(spread[row].argmax())],
-                concept_share=_round(spread[row].max()),
-                entropy_bits=_round(entropy[row] * math.log2(len(names))),
-                entropy=_round(entropy[row]),
-                interval=(_round(low[row]), _round(high[row])),
-                p_value=_round(blind[row]),
-                q_value=_round(q[row]),
-                stability=_round(stability[row]),
-                variance=float(f"{max(0.0, variance[row]):.6g}"),
-                distribution={name: _round(value) for name, value in zip(names, spread[row], strict=True)},
-                texts=texts[row],
-            )
-            for row, (layer, head) in enumerate(heads)
-        ),
+        head_roles=build_head_roles(heads, _describe(moments, config), judge),
         probe_kind="image",
+    )
+
+
+def _describe(moments: ValueMoments, config: ImageScoreConfig) -> Description:
+    names = [name for name, _ in moments.concepts]
+    p = p_values(moments, config.shares)
+    certain = p * p.size <= config.level
+    explained = effects(Sums.of(moments), config.shares).variances()
+    spread = distribution(explained, certain)
+    entropy = concept_entropy(spread) / math.log2(len(names))
+    variance = whole_variance(moments)
+    share = np.divide(explained, variance[:, None], out=np.zeros_like(explained), where=explained > 0) * certain
+    return Description(
+        concepts=names,
+        spread=spread,
+        bits=entropy * math.log2(len(names)),
+        entropy=entropy,
+        drawn=resample(moments, certain, config),
+        p=np.minimum(1, p.min(1) * len(names)),
+        variance=np.maximum(0.0, variance),
+        texts=describe_values(moments, share, config.values_per_head),
     )
 
 
@@ -193,12 +141,8 @@ def resample(
     moments: ValueMoments, certain: Bool[ndarray, "head concept"], config: ImageScoreConfig
 ) -> Float[ndarray, "draw head"]:
     """Normalised entropies over resamples of the image blocks; which concepts are certain stays as it is."""
-    rng = np.random.default_rng([config.seed, 2])
-    filled = np.flatnonzero(moments.count.cpu().numpy())
     rows = []
-    for chosen in rng.multinomial(len(filled), np.full(len(filled), 1 / len(filled)), config.bootstraps):
-        draw = np.zeros(len(moments.count))
-        draw[filled] = chosen
+    for draw in draw_blocks(moments.count.cpu().numpy(), config.bootstraps, config.seed):
         explained = effects(Sums.of(moments, draw), config.shares).variances(resampled=True)
         rows.append(concept_entropy(distribution(explained, certain)) / math.log2(explained.shape[1]))
     return np.stack(rows)
@@ -218,7 +162,7 @@ def describe_values(
         labels += [(f"{name}: {value}", name) for value in values]
     return [
         tuple(
-            PickedText(*labels[value], min(1.0, _round(row[value])))
+            PickedText(*labels[value], min(1.0, round6(row[value])))
             for value in np.argsort(-row, kind="stable")[:most]
             if round(row[value], 6) > 0
         )
@@ -245,7 +189,3 @@ def _hash(moments: ValueMoments) -> str:
     """sha256 of the concepts, their values and how many images have each."""
     count = torch.einsum("bvv->v", moments.pairs).long().tolist()
     return hashlib.sha256(json.dumps([moments.concepts, count]).encode()).hexdigest()
-
-
-def _round(value: float) -> float:
-    return round(float(value), 6)

@@ -24,7 +24,7 @@ from headroles.images.images import batches
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
-from headroles.uses.image_index import index_in_memory
+from headroles.uses.index_build import index_in_memory
 
 CLASSIFIERS = ("images", "prompts")
 """Class vectors: the mean embedding of the training images of a class, or the embedding of its prompt (zero-shot)."""
@@ -73,7 +73,7 @@ class CueBench:
         self.splits = grouped.splits[self.numbers]
         self.labels, self.groups = grouped.labels[self.numbers], grouped.groups[self.numbers]
         self.read = replace(grouped, labels=self.labels, places=grouped.places[self.numbers], splits=self.splits)
-        check_splits(self.read, _needed(config))
+        check_splits(self.read, needed_splits(config))
         learned_from = self.splits == "train" if (self.splits == "train").any() else self.splits == "test"
         self.mean_heads = self.index.heads[learned_from].mean(0, dtype=np.float64).astype(np.float32)
         self._reference: HeadReference | None = None
@@ -83,7 +83,7 @@ class CueBench:
         """The same images, read already, under other settings."""
         other = copy.copy(self)
         other.config = config
-        check_splits(self.read, _needed(config))
+        check_splits(self.read, needed_splits(config))
         other.texts = other._embed_prompts()
         return other
 
@@ -185,7 +185,7 @@ class _Subset:
         return index, self.images[int(self.rows[index])][1]
 
 
-def _needed(config: DebiasConfig) -> dict[str, str]:
+def needed_splits(config: DebiasConfig) -> dict[str, str]:
     """Splits that must have images of every class, and what for."""
     if config.classifier == "prompts":
         return {"test": "to judge"}

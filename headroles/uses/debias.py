@@ -1,196 +1,53 @@
-"""Damp the heads of a spurious concept: does the worst group get better, and more so than with other heads?
-
-Zero-shot or from a few images, a CLIP classifies by the cosine of an embedding with one vector a class. Where the class
-vectors follow a cue (a background, say), images of a class without its cue are the worst group (Waterbirds: Sagawa et
-al., arXiv 1911.08731). The cue's heads are damped in the embedding, around their mean, so that their common part stays.
-"""
+"""debias(): does the worst group get better without a spurious concept's heads, and more so than without others?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from typing import Any
 
-import numpy as np
-import torch
-from jaxtyping import Int
-from numpy import ndarray
-
-from headroles.errors import InputError
-from headroles.heads.matched import draw_matched
-from headroles.heads.names import Head, head_list
-from headroles.heads.weights import HeadWeights
+from headroles.checks import make_config
+from headroles.heads.weights import HeadWeights, LearnConfig
+from headroles.images.grouped import GroupedImages
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.role_heads import Heads
 from headroles.roles.role_map import RoleMap
-from headroles.uses.cue_bench import CueBench
-
-_RANDOM = "matched random heads of other concepts"
-
-
-@dataclass(frozen=True)
-class Accuracies:
-    """Of one classifier on the test images."""
-
-    worst: float
-    worst_interval: tuple[float, float]
-    """95% bootstrap over images, within groups."""
-    mean: float
-    """Over all test images."""
-    mean_interval: tuple[float, float]
-    groups: dict[str, float]
-    """Group -> accuracy."""
+from headroles.uses.cue_bench import DebiasConfig
+from headroles.uses.debias_run import DebiasRun
+from headroles.uses.debiased import Debiased
 
 
-@dataclass(frozen=True)
-class RandomHeads:
-    """Gains of the worst group with matched random heads."""
-
-    mean: float
-    interval: tuple[float, float]
-    """Their 2.5% and 97.5% quantiles."""
-    draws: int
-    distinct: int
-    """How many different sets of heads there were."""
-    as_good: float
-    """Share of the draws that gained as much as the chosen heads or more."""
-
-
-@dataclass(frozen=True)
-class Debiased:
-    """What damping heads did."""
-
-    task: str
-    classifier: str
-    heads: str
-    """Names, or where the factors come from."""
-    scale: float | None
-    effect: str
-    before: Accuracies
-    after: Accuracies
-    gain: float
-    """Of the worst group."""
-    gain_interval: tuple[float, float]
-    """95%, the same resamples before and after."""
-    random: RandomHeads
-    broken: tuple[str, ...]
-    """Images that could not be read."""
-
-
-def debias(bench: CueBench, heads: Sequence[Head]) -> Debiased:
-    """Worst-group and mean accuracy before and after damping these heads, and with matched random heads instead."""
-    draws = draw_other_heads(bench.role_map, heads, bench.config.draws, bench.config.seed)
-    cache: dict[tuple[Head, ...], ndarray] = {}
-    for each in draws:
-        if each not in cache:
-            cache[each] = bench.correct(bench.dropped(each))
-    others = [cache[each] for each in draws]
-    return _compare(
-        bench, bench.correct(bench.dropped(heads)), others, len(cache), head_list(heads), bench.config.scale
-    )
-
-
-def draw_other_heads(role_map: RoleMap, heads: Sequence[Head], draws: int, seed: int) -> list[tuple[Head, ...]]:
-    """Draws of matched random heads (`headroles.heads.matched`) of other concepts.
-
-    A head that shares its dominant concept with one of `heads` is no random head. Raises InputError where a layer has
-    too few others.
-    """
-    concepts = {head.concept for head in role_map if (head.layer, head.head) in set(heads)}
-    variance = {(head.layer, head.head): head.variance for head in role_map}
-    other = {(head.layer, head.head) for head in role_map if head.concept not in concepts}
-    found = draw_matched(heads, variance, draws, np.random.default_rng([seed, 7]), other)
-    if not found:
-        raise InputError("heads: a layer has too few heads of other concepts to draw from; choose fewer")
-    return found
-
-
-def debias_by_weights(bench: CueBench, weights: HeadWeights, name: str) -> Debiased:
-    """The same for learned factors; the random ones are these factors, shuffled among the heads of each layer."""
-    if weights.weights_hash != bench.index.weights_hash or weights.layers != tuple(bench.role_map.layers):
-        raise InputError(f"head weights: {name} are of another model or of other layers than the role map's")
-    if bench.config.effect == "total":
-        raise InputError("effect: learned factors act on stored contributions, which is the direct effect")
-    factors = torch.tensor(weights.factors)
-    rng = np.random.default_rng([bench.config.seed, 8])
-    shuffled = [
-        torch.stack([row[torch.from_numpy(rng.permutation(len(row)))] for row in factors])
-        for _ in range(bench.config.draws)
-    ]
-    others = [bench.correct(bench.damped(each)) for each in shuffled]
-    return _compare(bench, bench.correct(bench.damped(factors)), others, len(others), name, None)
-
-
-def _compare(
-    bench: CueBench, after: ndarray, others: Sequence[ndarray], distinct: int, name: str, scale: float | None
+def debias(
+    role_map: RoleMap | str | os.PathLike[str],
+    task: GroupedImages | str | os.PathLike[str] = "shapes",
+    *,
+    heads: Heads | None = None,
+    concept: str | None = None,
+    any_role: bool = False,
+    weights: HeadWeights | str | os.PathLike[str] | None = None,
+    learn: LearnConfig | None = None,
+    overwrite: bool = False,
+    config: DebiasConfig | None = None,
+    model: HookedCLIP | str | None = None,
+    device: str = "auto",
+    batch: int = 64,
+    workers: int = 0,
+    **settings: Any,
 ) -> Debiased:
-    before = bench.correct(torch.from_numpy(np.array(bench.index.embeddings)))
-    groups = bench.groups[bench.splits == "test"]
-    rng = np.random.default_rng([bench.config.seed, 9])
-    places = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    rows = np.stack(
-        [np.concatenate([rng.choice(own, len(own)) for own in places]) for _ in range(bench.config.resamples)]
-    )
-    old, new = (_resampled_worst(correct, groups, rows) for correct in (before, after))
-    gain = worst_group(after, groups) - worst_group(before, groups)
-    gains = np.array([worst_group(each, groups) - worst_group(before, groups) for each in others])
-    return Debiased(
-        task=bench.grouped.name,
-        classifier=bench.config.classifier,
-        heads=name,
-        scale=scale,
-        effect=bench.config.effect,
-        before=_accuracies(bench, before, groups, rows, old),
-        after=_accuracies(bench, after, groups, rows, new),
-        gain=gain,
-        gain_interval=_interval(new - old),
-        random=RandomHeads(
-            float(gains.mean()), _interval(gains), len(gains), distinct, float((gains >= gain - 1e-12).mean())
-        ),
-        broken=tuple(sorted(bench.index.broken)),
-    )
+    """Damp heads around their mean and measure the worst group of classes and cue values, beside other heads.
 
-
-def _accuracies(bench: CueBench, correct: ndarray, groups: ndarray, rows: ndarray, worst: ndarray) -> Accuracies:
-    by_group = {
-        bench.grouped.group_name(int(group)): float(correct[groups == group].mean()) for group in np.unique(groups)
-    }
-    means = correct[rows].mean(1)
-    return Accuracies(min(by_group.values()), _interval(worst), float(correct.mean()), _interval(means), by_group)
-
-
-def worst_group(correct: ndarray, groups: Int[ndarray, "image"]) -> float:
-    """The lowest accuracy of a group."""
-    return float(min(correct[groups == group].mean() for group in np.unique(groups)))
-
-
-def _resampled_worst(correct: ndarray, groups: ndarray, rows: ndarray) -> ndarray:
-    """Worst-group accuracy of every resample."""
-    drawn = correct[rows]
-    return np.stack([drawn[:, groups[rows[0]] == group].mean(1) for group in np.unique(groups)]).min(0)
-
-
-def _interval(values: ndarray) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def to_text(found: Debiased) -> str:
-    """A few lines for people, accuracies in percent with 95% intervals."""
-
-    def show(value: float, interval: tuple[float, float], sign: str = "") -> str:
-        return f"{100 * value:{sign}.1f} [{100 * interval[0]:{sign}.1f}, {100 * interval[1]:{sign}.1f}]"
-
-    how = "learned factors" if found.scale is None else f"scale {found.scale:g}"
-    lines = [f"{found.task}, class vectors from {found.classifier}; {found.heads}: {how}, {found.effect} effect"]
-    lines.append(f"{'':<16}{'worst group':<24}{'mean':<24}" + "  ".join(found.before.groups))
-    for name, each in (("before", found.before), ("after", found.after)):
-        groups = "  ".join(f"{100 * value:>{len(group)}.1f}" for group, value in each.groups.items())
-        worst, mean = show(each.worst, each.worst_interval), show(each.mean, each.mean_interval)
-        lines.append(f"{name:<16}{worst:<24}{mean:<24}{groups}")
-    lines.append(f"worst group {show(found.gain, found.gain_interval, '+')} points")
-    other, what = found.random, "the same factors shuffled in each layer" if found.scale is None else _RANDOM
-    lines.append(
-        f"{what} {show(other.mean, other.interval, '+')} points over {other.draws} draws "
-        f"({other.distinct} distinct); {100 * other.as_good:.0f}% of them gain as much"
-    )
-    if found.broken:
-        lines.append(f"left out {len(found.broken)} broken image files: {', '.join(found.broken[:5])}")
-    return "\n".join(lines)
+    `role_map`: the map, its file or its folder. `task`: images with classes and groups, or as `open_grouped` takes
+    them: "shapes", "shapes:boat+grass,car+sand", or a CSV file with columns path, class, group, split. Damped are the
+    heads by name ("L6.H3,L7.*"), or the Attribute heads of a concept (`any_role`: all heads of it). Or factors are
+    applied, `weights` (their file will do); or with `learn` they are learned on the split val, and written to the file
+    `weights` if it is named (`overwrite`: also where there is one). `settings` are fields of DebiasConfig, in place of
+    a `config`. `model`: None for the one that the map names. Raises InputError where something lacks or does not fit.
+    """
+    how = make_config(DebiasConfig, config, settings)
+    run = DebiasRun.open(
+        role_map, task, how, heads=heads, concept=concept, any_role=any_role, weights=weights, learn=learn,
+        overwrite=overwrite, model=model, device=device,
+    )  # fmt: skip
+    bench = run.fold(batch, workers)
+    found = run.explain(bench)
+    run.write(found)
+    return found

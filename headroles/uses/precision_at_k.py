@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from headroles.errors import InputError
-from headroles.images.labelled import ABSENT, LabelledImages
+from headroles.heads.ablation import record_ablation
+from headroles.images.labelled import ABSENT, LabelledImages, open_labelled
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import concept_shares
 from headroles.roles.role_map import RoleMap
-from headroles.uses.image_index import ImageIndex, index_in_memory
-from headroles.uses.retrieve import HeadSpace, head_weights, top_rows
+from headroles.uses.head_space import HeadSpace, head_weights, top_rows
+from headroles.uses.image_index import ImageIndex
+from headroles.uses.index_build import index_in_memory
+from headroles.uses.precision import Precision, PrecisionAtK, PrecisionRow
 
 _QUERIES = 512
 """Queries searched at once."""
-
-
-@dataclass(frozen=True)
-class Precision:
-    """Share of the first k neighbours with the query's value, mean over queries, each with a 95% interval."""
-
-    mean: float
-    interval: tuple[float, float]
-    """95% bootstrap over queries."""
-    queries: int
 
 
 def hits(
@@ -79,48 +72,47 @@ def chance(codes: Int[ndarray, "image"]) -> float:
     return float((counts * (counts - 1)).sum() / (present.sum() * (len(codes) - 1)))
 
 
-@dataclass(frozen=True)
-class PrecisionRow:
-    """One concept's precision at k, by several ways to search."""
-
-    concept: str
-    heads: str
-    """Its Attribute heads, or none."""
-    chance: float
-    whole: Precision
-    """By the whole embedding."""
-    attribute: Precision | None
-    """By the concept's Attribute heads; None where it has none."""
-    any_role: Precision | None
-    """By all heads whose dominant concept it is; None where there is none."""
-    weighed: Precision
-    """By all scored heads, each times its P(concept)."""
-    gain: Precision | None
-    """`attribute` minus `whole`, paired by query; where there are no Attribute heads, `weighed` minus `whole`."""
-
-
-def precision_rows(
-    model: HookedCLIP,
-    role_map: RoleMap,
-    labelled: LabelledImages,
-    k: int = 10,
+def precision_at_k(
+    role_map: RoleMap | str | os.PathLike[str],
+    images: LabelledImages | str | os.PathLike[str],
     *,
+    k: int = 10,
+    count: int | None = None,
     seed: int = 0,
+    model: HookedCLIP | str | None = None,
+    device: str = "auto",
     batch: int = 64,
     workers: int = 0,
-) -> list[PrecisionRow]:
-    """Precision at k of every concept that both the role map and the labels know; InputError where there is none."""
+) -> PrecisionAtK:
+    """How many of the first `k` neighbours share the query's value, for every concept that map and labels both know.
+
+    `role_map`: the map, its file or its folder. `images`: labelled ones, or as `open_labelled` takes them with `count`
+    and `seed`, which is also that of the resamples. `model`: None for the one that the map names. Raises InputError
+    where map and labels share no concept, or there are no more than `k` readable images.
+    """
+    scored = RoleMap.of(role_map)
+    named = not isinstance(images, LabelledImages)
+    labelled = open_labelled(images, None, count, seed) if named else images
+    shared = _shared(scored, labelled)
+    clip = open_model(scored, model, device)
+    ready = labelled.with_preprocess(preprocess_of(clip)) if named else labelled
+    index, numbers = index_in_memory(clip, ready.images, scored.layers, batch, workers)
+    if len(index) <= k:
+        raise InputError(f"k must be below the number of readable images, {len(index)}, got {k}")
+    codes = ready.codes[numbers]
+    rows = (_row(scored, index, codes[:, ready.names.index(concept)], concept, k, seed) for concept in shared)
+    return PrecisionAtK(scored.model, record_ablation({"seed": seed}), ready.name, len(ready), k, tuple(rows))
+
+
+def _shared(role_map: RoleMap, labelled: LabelledImages) -> list[str]:
+    """Concepts that both know; InputError where there is none."""
     shared = [concept for concept in labelled.names if concept in role_map.concepts]
     if not shared:
         raise InputError(
             f"images: they are labelled with {', '.join(labelled.names)}, the role map speaks of "
             f"{', '.join(role_map.concepts)}; give images labelled with one of these"
         )
-    index, numbers = index_in_memory(model, labelled.images, role_map.layers, batch, workers)
-    if len(index) <= k:
-        raise InputError(f"k must be below the number of readable images, {len(index)}, got {k}")
-    codes = labelled.codes[numbers]
-    return [_row(role_map, index, codes[:, labelled.names.index(concept)], concept, k, seed) for concept in shared]
+    return shared
 
 
 def _row(
@@ -141,29 +133,3 @@ def _row(
         weighed=summarize(weighed, seed=seed),
         gain=summarize((weighed if by is None else by) - whole, seed=seed),
     )
-
-
-def to_table(rows: Sequence[PrecisionRow], k: int, source: str, count: int) -> str:
-    """A Markdown table, percent with 95% intervals."""
-
-    def show(value: Precision | None) -> str:
-        return (
-            "-"
-            if value is None
-            else f"{100 * value.mean:.1f} [{100 * value.interval[0]:.1f}, {100 * value.interval[1]:.1f}]"
-        )
-
-    lines = [
-        f"precision@{k} on {count:,} images ({source}), percent, 95% bootstrap over queries",
-        "",
-        "| concept | chance | whole embedding | Attribute heads | all heads of the concept | all heads by P | gain |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        name = f"{row.concept} ({row.heads or 'none'})"
-        cells = (show(each) for each in (row.whole, row.attribute, row.any_role, row.weighed, row.gain))
-        lines.append(f"| {name} | {100 * row.chance:.1f} | " + " | ".join(cells) + " |")
-    above = sum(row.gain.interval[0] > 0 for row in rows)
-    lines += ["", f"gain: Attribute heads (without any: all heads by P) minus whole embedding; above 0 for {above} of "
-              f"{len(rows)} concepts"]  # fmt: skip
-    return "\n".join(lines)

@@ -12,7 +12,7 @@ from headroles.bundled.clip import Architecture, to_pixels
 from headroles.bundled.evaluate import zero_shot
 from headroles.bundled.specialists import SPECIALISTS, explained_share
 from headroles.bundled.train import SceneStream, TrainConfig, Trainer, compatibility, contrastive_loss, train
-from headroles.roles.score import score
+from headroles.roles.score_texts import score_texts
 from headroles.shapes import CONCEPTS, NAMES, caption, render, sample_scene, value_texts
 from headroles.shapes.world import ABSENT, is_held_out
 
@@ -120,7 +120,7 @@ def test_the_preprocessor_does_to_scenes_what_training_did():
 def test_the_role_map_finds_specialists_that_training_made():
     model = load("shapes", "cpu")
     config = ScoreConfig(bootstraps=2, permutations=20)
-    role_map, _ = score(model, ShapesImages(model.processor, 600), ProbeBank.load("shapes"), config)
+    role_map, _ = score_texts(model, ShapesImages(model.processor, 600), ProbeBank.load("shapes"), config)
     attribute = {(head.layer, head.head): head.concept for head in role_map.heads(role="attribute")}
     found = set(attribute.items()) & set(SPECIALISTS.items())
     assert {"color", "location", "texture", "shape"} <= {concept for _, concept in found}

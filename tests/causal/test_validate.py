@@ -19,7 +19,7 @@ from headroles.causal.selectivity import selectivities
 from headroles.causal.table import to_table
 from headroles.causal.validate import validate
 from headroles.causal.validation import Validation
-from headroles.figures.validation import plot_validation
+from headroles.figures.files import save_plots
 from headroles.images.labelled import Concept, LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
@@ -133,12 +133,12 @@ def test_the_same_seed_gives_the_same_bytes_that_fit_the_schema_and_come_back(pl
 def test_the_table_and_the_figures_show_the_matrix(found, tmp_path):
     text = to_table(found)
     assert "L1.H2,L2.H3" in text and "Spearman" in text
-    paths = plot_validation(found, "all", tmp_path / "v.svg")
+    paths = save_plots(found, "all", tmp_path / "v.svg")
     assert [path.name for path in paths] == ["v-matrix.svg", "v-selectivity.svg"]
     first = paths[0].read_bytes()
-    assert plot_validation(found, "matrix", tmp_path / "v-matrix.svg")[0].read_bytes() == first
+    assert save_plots(found, "matrix", tmp_path / "v-matrix.svg")[0].read_bytes() == first
     with pytest.raises(InputError, match="kind must be one of matrix"):
-        plot_validation(found, "texts", tmp_path / "v.svg")
+        save_plots(found, "texts", tmp_path / "v.svg")
 
 
 def test_concepts_can_be_chosen_and_one_alone_has_no_others(planted):

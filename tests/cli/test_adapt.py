@@ -22,13 +22,11 @@ QUICK = ("--epochs", "3", "--batch", "8", "--lr", "0.005")
 @pytest.fixture(scope="module")
 def role_map(clip_folder, tmp_path_factory):
     """What `headroles score` makes of the tiny model."""
-    from headroles import ProbeBank, ScoreConfig, ShapesImages, load
-    from headroles.roles.score import score
+    from headroles.jobs.score import score
 
     path = tmp_path_factory.mktemp("map") / "role_map.json"
-    model, config = load(str(clip_folder)), ScoreConfig(permutations=20, bootstraps=2, texts_per_head=4)
-    images = ShapesImages(model.processor, 64)
-    score(model, images, ProbeBank.load("shapes"), config, source="shapes")[0].save(path)
+    quick = {"permutations": 20, "bootstraps": 2, "texts_per_head": 4}
+    score(str(clip_folder), "shapes", "shapes", count=64, **quick).save(path)
     return path
 
 
@@ -140,7 +138,7 @@ def test_several_seeds_have_a_folder_each_and_an_interval(run, job, adapter, tmp
 
 def test_the_bundled_model_makes_its_own_role_map(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("headroles.adapt.jobs.role_map.SCENES", 64)
+    monkeypatch.setattr("headroles.images.sources.find.SCENES", 64)
     small = ("--task", "shapes:brightness", "--shots", "2", "--epochs", "2", "--retention", "shapes:texture")
     code, text, errors = run("adapt", *small)
     assert code == 0, errors

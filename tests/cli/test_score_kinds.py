@@ -70,7 +70,7 @@ def test_discovered_concepts_make_a_bank_beside_the_map(run, clip_folder, labell
         def encode(self, sentences, **options):
             return np.array([[1.0 + text.count("e"), 3.0 * text.startswith("a"), 0.1] for text in sentences])
 
-    monkeypatch.setattr("headroles.jobs.probe_runs.load_encoder", lambda source: Letters())
+    monkeypatch.setattr("headroles.jobs.by_discovery.load_encoder", lambda source: Letters())
     texts = [f"{'a' if n % 2 else 'the'} thing number {n}" for n in range(60)]
     (tmp_path / "texts.csv").write_text("text\n" + "\n".join(texts) + "\n")
     own = ("score", "--model", clip_folder, "--images", labelled, "--permutations", "20", *QUICK)
@@ -128,7 +128,7 @@ def test_unreadable_encoders_and_too_few_texts_are_one_line(run, clip_folder, la
     assert code == 2 and "holds no sentence encoder" in errors and errors.count("\n") == 1
     code, _, errors = run(*finds, "--encoder", tmp_path / "nowhere", "--output", tmp_path / "o")
     assert code == 2 and "no folder" in errors and errors.count("\n") == 1
-    monkeypatch.setattr("headroles.jobs.probe_runs.load_encoder", lambda source: None)
+    monkeypatch.setattr("headroles.jobs.by_discovery.load_encoder", lambda source: None)
     code, _, errors = run(*finds, "--probes", tmp_path / "few.csv", "--output", tmp_path / "o")
     assert code == 2 and "discovery needs at least 10" in errors.splitlines()[-1]
     assert not (tmp_path / "o").exists()

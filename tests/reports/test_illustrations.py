@@ -14,11 +14,13 @@ from headroles import InputError, ProbeBank, RoleMap, ScoreConfig
 from headroles.models.load import load
 from headroles.reports.illustrations import illustrate, open_images
 from headroles.roles.role_heads import choose_heads
-from headroles.roles.score import score
+from headroles.roles.score_texts import score_texts
+from headroles.uses.head_space import head_weights
 from headroles.uses.head_views import directions_of, view_heads
-from headroles.uses.image_index import index_in_memory
+from headroles.uses.index_build import index_in_memory
 from headroles.uses.precision_at_k import hits
-from headroles.uses.retrieve import Query, head_weights, retrieve
+from headroles.uses.query import Query
+from headroles.uses.search import search_index
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def images(tiny, color_folder):
 @pytest.fixture(scope="module")
 def role_map(tiny, images) -> RoleMap:
     config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9, roles_by="quantile", low=0.5, high=0.7)
-    role_map, _ = score(tiny, images.images, ProbeBank.load("shapes"), config)
+    role_map, _ = score_texts(tiny, images.images, ProbeBank.load("shapes"), config)
     heads = [dataclasses.replace(head, concept="color", role="attribute") for head in role_map.head_roles[:2]]
     return dataclasses.replace(role_map, head_roles=(*heads, *role_map.head_roles[2:]))
 
@@ -69,7 +71,7 @@ def test_searches_are_those_of_retrieve(tiny, role_map, images, found):
     for search in own:
         row = int(search.query)
         query = Query(index.names[row], index.heads[row], index.embeddings[row], row)
-        wanted = retrieve(index, query, weights, 6)
+        wanted = search_index(index, query, weights, 6)
         for shown, neighbours in ((search.by_heads, wanted.by_heads), (search.by_embedding, wanted.by_embedding)):
             assert [found.names[each.picture] for each in shown] == [each.name for each in neighbours]
             assert [each.score for each in shown] == [each.score for each in neighbours]

@@ -12,9 +12,10 @@ import pytest
 from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.metrics import Measure, to_json
-from headroles.adapt.results.report import read_adaptation
 from headroles.errors import InputError
-from headroles.reports.report import LIMIT, SCRIPTS, Report, embed_json
+from headroles.reports.adaptation import read_adaptation
+from headroles.reports.render import SCRIPTS, embed_json
+from headroles.reports.report import LIMIT, Report, report
 from headroles.roles.role_map import RoleMap
 
 HOSTILE = (
@@ -124,6 +125,37 @@ def test_the_page_carries_the_validation_and_refuses_one_of_another_role_map(
         code, _, errors = run(*own, tmp_path / f"{name}.json", "--output", tmp_path / "new" / "page.html")
         assert code == 2 and message in errors and len(errors.strip().splitlines()) == 1, errors
     assert not (tmp_path / "new").exists()
+
+
+def test_a_report_is_made_of_paths_or_of_objects(role_map, random_validation, tmp_path):
+    validation = random_validation(role_map)
+    validation.save(tmp_path / "validation.json")
+    write_adapter(tmp_path / "job")
+    by_paths = report(tmp_path, tmp_path, tmp_path / "job")
+    assert report(role_map, validation, [read_adaptation(tmp_path / "job")], "none") == by_paths
+    assert by_paths.role_map == role_map and by_paths.validation == validation and by_paths.illustrations is None
+    assert by_paths.to_frame().equals(role_map.to_frame()) and "validated, no images, 1 adapters" in repr(by_paths)
+    with pytest.raises(InputError, match="no file"):
+        report(tmp_path, tmp_path / "none.json")
+
+
+def test_a_saved_page_is_read_again(role_map, random_validation, tmp_path):
+    write_adapter(tmp_path / "job")
+    page = tmp_path / "report.html"
+    found = dataclasses.replace(report(role_map, random_validation(role_map), tmp_path / "job"), commands=HOSTILE)
+    found.save(page)
+    assert Report.load(page).to_html() == found.to_html()
+    for text, message in (("<html>", "no numbers"), (page.read_text().replace('"head_roles"', '"heads"'), "head")):
+        (tmp_path / "other.html").write_text(text)
+        with pytest.raises(InputError, match=f"is no page of this headroles .*{message}"):
+            Report.load(tmp_path / "other.html")
+    with pytest.raises(InputError, match="no file"):
+        Report.load(tmp_path / "none.html")
+
+
+def test_a_notebook_frames_the_page_and_escapes_it(role_map):
+    text = Report(role_map, commands=HOSTILE)._repr_html_()
+    assert text.startswith('<iframe srcdoc="') and 'sandbox="allow-scripts"' in text and text.count("<") == 2
 
 
 def test_the_page_takes_nothing_from_outside(role_map):

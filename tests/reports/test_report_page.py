@@ -7,7 +7,7 @@ from base64 import b64encode
 import pytest
 from PIL import Image
 
-from headroles.reports.illustrations import Example, Illustrations, Search, SharedValues, Shown
+from headroles.reports.evidence import Example, Illustrations, Match, Search, SharedValues
 from headroles.reports.report import Report
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -28,7 +28,11 @@ HOSTILE = (
     "a striped thing",
 )
 
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
+pytestmark = [
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver"),
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser"),  # One browser for all.
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,7 @@ def illustrations(role_map):
     """One picture everywhere, black."""
     content = io.BytesIO()
     Image.new("RGB", (8, 8)).save(content, "JPEG")
-    shown = tuple(Shown("3", score, value) for score, value in ((0.75, "<b>red</b>"), (0.5, None)))
+    shown = tuple(Match("3", score, value) for score, value in ((0.75, "<b>red</b>"), (0.5, None)))
     return Illustrations(
         source="photos", count=2, side=2, names={"3": HOSTILE[1]},
         pictures={"3": b64encode(content.getvalue()).decode()},
@@ -260,3 +264,15 @@ def test_pointing_shows_a_head_until_one_is_pinned(page):
     press(page, Keys.ESCAPE)
     point("L1.H1")
     assert shown(page) == "L1.H1"
+
+
+def test_a_notebook_shows_the_page_in_a_frame(browser, role_map, tmp_path):
+    (tmp_path / "notebook.html").write_text("<!doctype html><main>" + Report(role_map)._repr_html_(), encoding="utf-8")
+    browser.get((tmp_path / "notebook.html").as_uri())
+    browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
+    assert browser.execute_script("return document.documentElement.dataset.ready") == "true"
+    browser.find_element(By.CSS_SELECTOR, '[data-head="L2.H1"]').click()
+    assert shown(browser) == "L2.H1"
+    browser.find_element(By.CSS_SELECTOR, "#sections a").click()
+    assert shown(browser) == "L2.H1", "a link to a section stays in the frame"
+    assert browser.get_log("browser") == []

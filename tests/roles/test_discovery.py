@@ -11,8 +11,8 @@ from headroles import InputError, ProbeBank, RoleMap, ScoreConfig
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.discovery import CORE_SEEDS, OTHER, DiscoveryConfig, discover, load_encoder
 from headroles.roles.probes import load_texts
-from headroles.roles.score import explain
 from headroles.roles.score_discovered import score_discovered
+from headroles.roles.score_texts import explain
 
 WORDS = {
     "color": ("red", "blue", "green", "yellow", "color", "colors", "purple"),

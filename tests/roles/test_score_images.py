@@ -10,12 +10,15 @@ import pytest
 import torch
 
 from headroles import InputError, RoleMap
-from headroles.figures.role_map import concepts_figure, entropy_figure, texts_figure
+from headroles.figures.concepts import concepts_figure
+from headroles.figures.entropy import entropy_figure
+from headroles.figures.texts import texts_figure
 from headroles.heads.value_moments import ValueMoments
 from headroles.images.labelled import open_labelled
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.config import ImageScoreConfig
 from headroles.roles.role_map import ImagesInfo, ModelInfo
-from headroles.roles.score_images import ImageScoreConfig, distribution, explain_values, score_images
+from headroles.roles.score_images import distribution, explain_values, score_images
 
 QUICK = ImageScoreConfig(layers="all", bootstraps=5)
 INFO = ModelInfo("built", "0" * 64, 1, 3)

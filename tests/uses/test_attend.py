@@ -10,7 +10,7 @@ from PIL import Image
 from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions, load
 from headroles.images.pictures import restore
 from headroles.models.hooked_clip import HookedCLIP
-from headroles.roles.score import score
+from headroles.roles.score_texts import score_texts
 from headroles.uses.head_views import view_heads
 
 HEADS = [(0, 1), (2, 3), (2, 0)]
@@ -106,7 +106,7 @@ def role_map(clip_folder, color_folder, tmp_path_factory):
     tiny = load(str(clip_folder), "cpu")
     config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9, low=1, high=1)
     path = tmp_path_factory.mktemp("map") / "role_map.json"
-    score(tiny, FolderImages(color_folder, tiny.processor), ProbeBank.load("shapes"), config)[0].save(path)
+    score_texts(tiny, FolderImages(color_folder, tiny.processor), ProbeBank.load("shapes"), config)[0].save(path)
     return path
 
 

@@ -13,18 +13,18 @@ from headroles.heads.moments import observe_with_embedding
 from headroles.heads.reference import HeadReference
 from headroles.heads.weights import HeadWeights, LearnConfig, learn_factors
 from headroles.images.grouped import open_grouped
-from headroles.roles.score import score
+from headroles.roles.score_texts import score_texts
 from headroles.shapes import cues
 from headroles.shapes.cues import CueTask, list_pictures, parse_cue, render_cue
 from headroles.uses.cue_bench import CueBench, DebiasConfig
-from headroles.uses.debias import debias, debias_by_weights, draw_other_heads, worst_group
+from headroles.uses.worst_group import draw_other_heads, measure_debias, measure_weights, worst_group
 
 
 @pytest.fixture(scope="module")
 def bundled() -> tuple[HookedCLIP, RoleMap]:
     model = load("shapes", "cpu")
     config = ScoreConfig(bootstraps=2, permutations=9)
-    return model, score(model, ShapesImages(model.processor, 200), ProbeBank.load("shapes"), config)[0]
+    return model, score_texts(model, ShapesImages(model.processor, 200), ProbeBank.load("shapes"), config)[0]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def role_map(clip_folder, color_folder, tmp_path_factory):
     tiny = load(str(clip_folder), "cpu")
     config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9)
     path = tmp_path_factory.mktemp("map") / "role_map.json"
-    score(tiny, FolderImages(color_folder, tiny.processor), ProbeBank.load("shapes"), config)[0].save(path)
+    score_texts(tiny, FolderImages(color_folder, tiny.processor), ProbeBank.load("shapes"), config)[0].save(path)
     return path
 
 
@@ -117,12 +117,12 @@ class Listed(list):
 
 
 def test_the_cues_heads_carry_the_cue_and_matched_heads_do_not(bench):
-    found = debias(bench, cue_heads(bench.role_map))
+    found = measure_debias(bench, cue_heads(bench.role_map))
     assert found.before.worst < 0.8 and found.gain > 0.1 and found.gain > found.random.interval[1]
     assert found.gain == pytest.approx(found.after.worst - found.before.worst)
     assert set(found.after.groups) == {"boat, grass", "boat, sand", "car, grass", "car, sand"}
     assert found.before.worst == min(found.before.groups.values())
-    assert found == debias(bench, cue_heads(bench.role_map))
+    assert found == measure_debias(bench, cue_heads(bench.role_map))
 
 
 def test_scale_one_changes_nothing_and_scales_between_come_between(bench):
@@ -177,7 +177,7 @@ def test_factors_learn_to_drop_a_head_that_misleads_and_every_group_counts_the_s
 
 def test_learned_factors_help_held_out_images_and_come_back_from_their_file(bench, tmp_path):
     weights = bench.learn(LearnConfig(steps=60))
-    found = debias_by_weights(bench, weights, "learned")
+    found = measure_weights(bench, weights, "learned")
     assert found.gain > 0.1 and found.random.draws == 20
     weights.save(tmp_path / "weights.json")
     assert HeadWeights.load(tmp_path / "weights.json") == weights
@@ -188,7 +188,7 @@ def test_learned_factors_help_held_out_images_and_come_back_from_their_file(benc
 def test_prompts_need_no_training_images(bundled, bench):
     zero_shot = bench.with_config(DebiasConfig(classifier="prompts", draws=2, resamples=5))
     assert zero_shot.class_vectors(torch.empty(0), np.empty(0)).shape == (2, 128)
-    assert debias(zero_shot, [(6, 3)]).before.mean > 0.9
+    assert measure_debias(zero_shot, [(6, 3)]).before.mean > 0.9
 
 
 def test_the_command_reads_a_table_learns_and_applies(run, role_map, table, tmp_path):

@@ -12,13 +12,16 @@ from PIL import Image
 from headroles import HookedCLIP, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions
 from headroles.images.images import FolderImages, ImageFiles
 from headroles.models.load import load
-from headroles.roles.score import score
+from headroles.roles.score_texts import score_texts
 from headroles.shapes import NAMES
-from headroles.uses import image_index as index_module
-from headroles.uses import retrieve as retrieve_module
-from headroles.uses.image_index import ImageIndex, build_index, index_in_memory
+from headroles.uses import head_space as space_module
+from headroles.uses import index_build as build_module
+from headroles.uses.head_space import HeadSpace, top_rows
+from headroles.uses.image_index import ImageIndex, stamp_files
+from headroles.uses.index_build import build_index, index_in_memory
 from headroles.uses.precision_at_k import chance, hits, summarize
-from headroles.uses.retrieve import HeadSpace, find_query, retrieve, top_rows
+from headroles.uses.query import find_query
+from headroles.uses.search import search_index
 
 LAYERS = (0, 1, 2)
 
@@ -46,7 +49,7 @@ def role_map(tiny, tmp_path_factory, color_folder) -> Path:
     images = FolderImages(color_folder, tiny.processor)
     config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9, roles_by="quantile", low=0.5, high=0.7)
     path = tmp_path_factory.mktemp("map") / "role_map.json"
-    score(tiny, images, ProbeBank.load("shapes"), config)[0].save(path)
+    score_texts(tiny, images, ProbeBank.load("shapes"), config)[0].save(path)
     return path
 
 
@@ -97,8 +100,8 @@ def test_neighbours_are_those_of_the_centred_contributions(tiny, folder, monkeyp
     rows = torch.nn.functional.normalize(rows - rows.mean(0), dim=-1)
     expected = rows @ rows[3]
     expected[3] = -2
-    monkeypatch.setattr(retrieve_module, "_CHUNK", 5)  # A search in chunks finds the same.
-    found = retrieve(index, find_query(index, folder / "03.png", folder, None), weights, 11)
+    monkeypatch.setattr(space_module, "_CHUNK", 5)  # A search in chunks finds the same.
+    found = search_index(index, find_query(index, folder / "03.png", folder, None), weights, 11)
     assert [each.name for each in found.by_heads] == [
         index.names[row] for row in expected.argsort(descending=True)[:11]
     ]
@@ -112,7 +115,7 @@ def test_the_second_query_reads_no_image_and_loads_no_model(run, role_map, folde
     arguments += ("--index", tmp_path / "index", "--json")
     code, first, note = run(*arguments)
     assert code == 0 and "there is none yet" in note and "broken.png" in note
-    for module in ("headroles.images.images", "headroles.uses.retrieve"):
+    for module in ("headroles.images.images", "headroles.uses.query"):
         monkeypatch.setattr(f"{module}.open_image", None)
     monkeypatch.setattr("headroles.models.load.load", None)
     code, second, note = run(*arguments)
@@ -129,8 +132,8 @@ def test_a_query_from_outside_is_read_and_an_index_reads_only_what_changed(
     arguments += ("--index", tmp_path / "index", "--query")
     assert run(*arguments, folder / "00.png")[0] == 0
     read = []
-    plain = index_module.batches
-    monkeypatch.setattr(index_module, "batches", lambda part, *rest: read.append(len(part)) or plain(part, *rest))
+    plain = build_module.batches
+    monkeypatch.setattr(build_module, "batches", lambda part, *rest: read.append(len(part)) or plain(part, *rest))
     outside.rename(folder / "05.png")
     os.utime(folder / "07.png", ns=(1, 1))
     code, _, note = run(*arguments, folder / "00.png")
@@ -150,14 +153,14 @@ def test_a_query_from_outside_is_read_and_an_index_reads_only_what_changed(
 def test_staleness_names_its_reason(tiny, folder):
     images = FolderImages(folder, tiny.processor)
     index = build_index(tiny, images, (1, 2), folder.parent / "index")
-    stamps = index_module.stamp_files(images)
+    stamps = stamp_files(images)
     own = tiny.weights_hash()
     assert index.staleness(own, (1, 2), stamps) is None
     assert "another model" in index.staleness("0" * 64, (1, 2), stamps)
     assert "layers 1, 2" in index.staleness(own, (2,), stamps)
     assert "1 of 12 files differ" in index.staleness(own, (1, 2), {n: s for n, s in stamps.items() if n != "03.png"})
     (folder / "03.png").write_bytes(b"other")
-    assert "such as 03.png" in index.staleness(own, (1, 2), index_module.stamp_files(images))
+    assert "such as 03.png" in index.staleness(own, (1, 2), stamp_files(images))
 
 
 @pytest.mark.parametrize(

@@ -65,20 +65,25 @@ function preview(name) {
   if (!pinned && shown !== name) show(name);
 }
 
+/** Say in the address which head is pinned; a page that a notebook frames has none of its own. */
+function address(text) {
+  if (location.protocol !== "about:") history.replaceState(null, "", text);
+}
+
 function pin(name) {
   if (pinned === name) return unpin();
   const before = cells.get(pinned);
   if (before) before.setAttribute("aria-selected", "false");
   pinned = name;
   cells.get(name).setAttribute("aria-selected", "true");
-  history.replaceState(null, "", "#" + name);
+  address("#" + name);
   show(name);
 }
 
 function unpin() {
   cells.get(pinned).setAttribute("aria-selected", "false");
   pinned = null;
-  history.replaceState(null, "", location.pathname);
+  address(location.pathname);
   const focused = document.activeElement.closest("[data-head]");
   show(focused && cells.get(focused.dataset.head) === focused ? focused.dataset.head : shown);
 }

@@ -247,6 +247,8 @@ if is_main():
 """
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 def test_two_processes_are_one(clip_folder, make_dear, color_folder, tmp_path):
     """19 images in batches of 3: shares of 1 and 2, and in the last batch of none and 1."""
     make_dear().role_map.save(tmp_path / "role_map.json")
@@ -265,7 +267,7 @@ def test_two_processes_are_one(clip_folder, make_dear, color_folder, tmp_path):
     scope: dict = {}
     exec(SCRIPT, scope)
     one = scope["train"](*given, str(tmp_path / "one"))
-    (out, errors), (nothing, more_errors) = (worker.communicate(timeout=120) for worker in workers)
+    (out, errors), (nothing, more_errors) = (worker.communicate(timeout=300) for worker in workers)
     assert [worker.returncode for worker in workers] == [0, 0], errors + more_errors
     assert nothing == ""
     two = json.loads(out.strip().splitlines()[-1])

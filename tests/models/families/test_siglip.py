@@ -13,7 +13,8 @@ from headroles.heads.moments import blocks_within, observe
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import resolve_layers
 from headroles.models.load import Preprocess
-from headroles.roles.score import pick_texts, score
+from headroles.roles.picks import pick_texts
+from headroles.roles.score_texts import score_texts
 
 QUICK = ScoreConfig(layers="all", permutations=50, bootstraps=5, texts_per_head=6)
 LAYERS = (1, 2, 3)
@@ -149,7 +150,7 @@ def naive_text_span(outputs, texts, steps, selection):
 
 def test_a_role_map_has_encoder_heads_and_the_pooling_heads_as_one_more_layer(siglip, images):
     bank = ProbeBank.load("shapes")
-    role_map, _ = score(siglip, images, bank, QUICK, source="shapes")
+    role_map, _ = score_texts(siglip, images, bank, QUICK, source="shapes")
     assert role_map.layers == (0, 1, 2, 3) and len(role_map) == 16 and role_map.model.layers == 3
     schema = json.loads((resources.files("headroles.roles") / "role_map.schema.json").read_text())
     jsonschema.validate(role_map.to_dict(), schema)
@@ -158,14 +159,14 @@ def test_a_role_map_has_encoder_heads_and_the_pooling_heads_as_one_more_layer(si
     for head in role_map:
         assert head.variance == pytest.approx(variances[head.layer, head.head].item(), rel=1e-4)
         assert sum(text.share for text in head.texts) <= 1 + 1e-4 and head.texts
-    again, _ = score(siglip, images, bank, QUICK, source="shapes", batch=7)
+    again, _ = score_texts(siglip, images, bank, QUICK, source="shapes", batch=7)
     assert [head.texts[0].text for head in again] == [head.texts[0].text for head in role_map]
 
 
 def test_permuted_heads_permute_the_role_map(siglip, make_siglip, tokenizer, images):
     """Of an encoder layer and of the pooling head."""
     bank, order = ProbeBank.load("shapes"), [2, 0, 3, 1]
-    role_map, _ = score(siglip, images, bank, QUICK)
+    role_map, _ = score_texts(siglip, images, bank, QUICK)
     clip = make_siglip().double()
     rows = torch.cat([torch.arange(8) + 8 * head for head in order])
     attention = clip.vision_model.encoder.layers[1].self_attn
@@ -176,7 +177,7 @@ def test_permuted_heads_permute_the_role_map(siglip, make_siglip, tokenizer, ima
     three = torch.cat([rows, rows + 32, rows + 64])
     pool.in_proj_weight.data, pool.in_proj_bias.data = pool.in_proj_weight.data[three], pool.in_proj_bias.data[three]
     pool.out_proj.weight.data = pool.out_proj.weight.data[:, rows]
-    permuted, _ = score(HookedCLIP(clip, "tiny", tokenizer), images, bank, QUICK)
+    permuted, _ = score_texts(HookedCLIP(clip, "tiny", tokenizer), images, bank, QUICK)
     for layer in range(4):
         for new, old in enumerate(order if layer in (1, 3) else range(4)):
             mine, theirs = permuted[f"L{layer}.H{new}"], role_map[f"L{layer}.H{old}"]

@@ -5,17 +5,42 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from headroles.adapt.adapter.info import METRICS, ROLE_MAP
-from headroles.adapt.metrics import read_measures, summarize
-from headroles.adapt.results.plot import read_runs
 from headroles.errors import InputError
-from headroles.reports.report import Adaptation
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What an adapter's training and tests left, over all its seeds, as in its files."""
+
+    name: str
+    """What to call it: its folder's name."""
+    role_map: str
+    """File of the role map that masked it."""
+    seeds: tuple[int, ...]
+    """Seeds, ascending."""
+    settings: Mapping[str, Any]
+    """adapter_config.json of the first seed."""
+    trainable: str
+    """Trained and frozen parameters."""
+    rows: tuple[Mapping[str, Any], ...]
+    """One a seed, protocol, task and part, as in metrics.json, without accuracies per class."""
+    summary: tuple[Mapping[str, Any], ...]
+    """Mean and 95% interval over seeds, as in metrics.json."""
+    histories: tuple[Mapping[str, Any], ...]
+    """"seed", and "epochs" as in metrics.json; one a seed."""
 
 
 def read_adaptation(folder: str | os.PathLike) -> Adaptation:
     """The adapter in a folder, or those of its seed-N folders as one. InputError where there is none."""
+    from headroles.adapt.adapter.info import METRICS, ROLE_MAP  # Loads torch, which a page without adapters does not need.
+    from headroles.adapt.metrics import read_measures, summarize
+    from headroles.adapt.results.plot import read_runs
+
     runs = read_runs(folder)
     texts = [(run.folder / METRICS).read_text(encoding="utf-8") for run in runs]
     try:

@@ -10,7 +10,7 @@ import pytest
 from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig, ShapesImages
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import resolve_layers
-from headroles.roles.score import score
+from headroles.roles.score_texts import score_texts
 
 QUICK = ScoreConfig(layers="all", permutations=50, bootstraps=5, texts_per_head=6)
 
@@ -27,15 +27,16 @@ def images():
 
 @pytest.fixture
 def role_map(model, images):
-    return score(model, images, ProbeBank.load("shapes"), QUICK, source="shapes")[0]
+    return score_texts(model, images, ProbeBank.load("shapes"), QUICK, source="shapes")[0]
 
 
 def test_same_seed_same_bytes_whatever_the_batch(make_clip, tokenizer, images, role_map, tmp_path):
-    again = score(HookedCLIP(make_clip(), "tiny", tokenizer), images, ProbeBank.load("shapes"), QUICK, source="shapes")
+    model = HookedCLIP(make_clip(), "tiny", tokenizer)
+    again = score_texts(model, images, ProbeBank.load("shapes"), QUICK, source="shapes")
     role_map.save(tmp_path / "a.json")
     again[0].save(tmp_path / "b.json")
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
-    other = score(
+    other = score_texts(
         HookedCLIP(make_clip().double(), "tiny", tokenizer), images, ProbeBank.load("shapes"), QUICK, batch=7
     )[0]
     assert [head.texts[0].text for head in other] == [head.texts[0].text for head in role_map]
@@ -118,7 +119,7 @@ def test_a_permuted_head_order_permutes_the_map(make_clip, tokenizer, images, ro
         part.weight.data = part.weight.data[rows]
         part.bias.data = part.bias.data[rows]
     attention.out_proj.weight.data = attention.out_proj.weight.data[:, rows]
-    permuted = score(HookedCLIP(clip, "tiny", tokenizer), images, ProbeBank.load("shapes"), QUICK)[0]
+    permuted = score_texts(HookedCLIP(clip, "tiny", tokenizer), images, ProbeBank.load("shapes"), QUICK)[0]
     for new, old in enumerate(order):
         assert permuted[f"L2.H{new}"].texts[0].text == role_map[f"L2.H{old}"].texts[0].text
         assert permuted[f"L2.H{new}"].variance == pytest.approx(role_map[f"L2.H{old}"].variance, rel=1e-3)

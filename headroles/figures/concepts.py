@@ -1,0 +1,95 @@
+"""Every head's distribution over concepts as a bar, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from headroles.errors import InputError
+from headroles.figures.fitting import text_width
+from headroles.figures.marks import ConceptLook, concept_keys, concept_looks, draw_bars, mark_roles, role_keys
+from headroles.figures.page import BARE, LINE, MARGIN, MIN_WIDTH, Page
+from headroles.figures.style import GREY, figure_of, figure_style, inches_wide, ink_on
+from headroles.roles.role_map import HeadRole, RoleMap
+
+_PANEL, _PANELS, _AROUND_BARS = 3.0, 4, 1.0
+"""Width of a layer's panel in inches, panels side by side (more only if there are many), labels of a bar."""
+_TICKS = (0, 0.5, 1), ("0", "P(concept)", "1")
+
+
+def concepts_figure(role_map: RoleMap, layers: Sequence[int] | None = None, ax: Axes | None = None) -> Figure:
+    """Every head's distribution over concepts as a stacked bar, one panel a layer.
+
+    Heads come by entropy, lowest on top, with the role at the left and the normalised entropy at the right; a bar's
+    segments come by share, with the concept's code where there is space. `layers`: those to show; None: all. With `ax`
+    one layer's panel is drawn into that. Raises InputError for a layer that was not scored, or several and an `ax`.
+    """
+    layers = sorted(role_map.layers if layers is None else layers)
+    if not layers or not set(layers) <= set(role_map.layers):
+        raise InputError(f"layers must be among {', '.join(map(str, role_map.layers))}, got {layers or 'none'}")
+    if ax is not None:
+        return _into(ax, role_map, layers)
+    key = concept_looks(role_map.concepts)
+    columns = min(len(layers), max(_PANELS, math.ceil(math.sqrt(len(layers)))))
+    panel = max(MIN_WIDTH - 2 * MARGIN, columns * _PANEL) / columns
+    tall, length = role_map.model.heads * LINE + 0.45, panel - _AROUND_BARS
+    body = math.ceil(len(layers) / columns) * tall + 0.3
+    with figure_style():
+        page = Page(role_map, "Concepts of every head", columns * panel + 2 * MARGIN, body + 1.4 * LINE, key)
+        page.legend(MARGIN, body, role_keys(), columns=3)
+        for place, layer in enumerate(layers):
+            row, column = divmod(place, columns)
+            heads = role_map.heads(layer=layer)
+            left = MARGIN + column * panel + 0.48
+            axes = page.axes(left, row * tall + 0.2, length, len(heads) * LINE)
+            _concept_bars(axes, heads, key, length)
+            axes.set_title(f"layer {layer}", loc="left", weight="bold", pad=3)
+            if place + columns >= len(layers):
+                axes.set_xticks(*_TICKS)
+    return page.figure
+
+
+def _into(axes: Axes, role_map: RoleMap, layers: Sequence[int]) -> Figure:
+    """One layer's bars, with the keys at their right."""
+    if len(layers) > 1:
+        raise InputError(f"layers: an ax takes one layer, got {', '.join(map(str, layers))}; give one of them")
+    key, length = concept_looks(role_map.concepts), inches_wide(axes)
+    with figure_style():
+        _concept_bars(axes, role_map.heads(layer=layers[0]), key, length)
+        axes.set_title(f"layer {layers[0]}", loc="left", weight="bold", pad=3)
+        axes.set_xticks(*_TICKS)
+        keys = [*concept_keys(key), *role_keys()]
+        axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1 + 0.5 / length, 1), **BARE)
+    return figure_of(axes)
+
+
+def _concept_bars(axes: Axes, heads: Sequence[HeadRole], key: Mapping[str, ConceptLook], length: float) -> None:
+    """The bars of one layer; `length` is that of a whole bar."""
+    segments: list[tuple[float, float, float, ConceptLook]] = []
+    for row, head in enumerate(heads):
+        shares = sorted(head.distribution.items(), key=lambda item: (-item[1], item[0]))
+        ends = np.cumsum([share for _, share in shares])
+        segments += [(row, end - share, share, key[name]) for end, (name, share) in zip(ends, shares, strict=True)]
+        axes.text(1 + 0.34 / length, row, f"{head.entropy:.2f}", ha="right", va="center_baseline", color=GREY)
+    segments = [segment for segment in segments if segment[2] > 0]
+    draw_bars(axes, segments, 0.86)
+    for row, left, share, concept in segments:
+        if share * length > text_width(concept.code) + 0.06:
+            # Hatch strokes that touch a letter read as accents.
+            halo = [withStroke(linewidth=4.5, foreground=concept.color)] if concept.hatch else None
+            look: dict[str, Any] = {"color": ink_on(concept.color), "path_effects": halo}
+            axes.text(left + share / 2, row, concept.code, ha="center", va="center_baseline", **look)
+    rows = range(len(heads))
+    mark_roles(axes, heads, np.full(len(heads), -0.09 / length), np.array(rows))
+    axes.set(xlim=(0, 1), ylim=(len(heads) - 0.5, -0.5), xticks=[])
+    axes.set_title("entropy", loc="right", color=GREY, pad=3, x=1 + 0.34 / length)
+    axes.set_yticks(rows, [f"H{head.head}" for head in heads])
+    axes.tick_params(axis="y", pad=12)
+    sns.despine(ax=axes, left=True, bottom=True)

@@ -1,0 +1,103 @@
+"""Marks that mean the same on every figure: a concept's code and fill, a role's marker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain, count
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy import ndarray
+
+from headroles.figures.style import COLORS, INK
+
+MARKERS = {"attribute": ("^", "#D55E00"), "mixed": ("D", "#FFFFFF"), "generalization": ("o", "#56B4E9")}
+"""Shape and Okabe-Ito colour of every role."""
+HATCHES = ("", "/////", ".....", "xxxxx")
+"""From the ninth concept on."""
+_MARKER = 4.5
+"""Points."""
+
+
+class ConceptLook(NamedTuple):
+    """How a concept looks."""
+
+    name: str
+    code: str
+    """One or two letters, or a letter and a number."""
+    color: str
+    """Of its bars and patches."""
+    hatch: str
+    """One of `HATCHES`."""
+
+
+class HasRole(Protocol):
+    """A head, as far as its marker goes."""
+
+    @property
+    def role(self) -> str:
+        """One of `MARKERS`."""
+
+
+def concept_codes(concepts: Sequence[str]) -> dict[str, str]:
+    """A short, unique code for every concept, in the given order.
+
+    The first concept with an initial gets that letter ("C" for color). Later ones add the first letter of theirs
+    with which the code does not also begin another concept ("Cu" for count, as "Co" begins color), or else a number.
+    """
+    codes: dict[str, str] = {}
+    for concept in concepts:
+        letters = [letter for letter in concept if letter.isalnum()] or ["x"]
+        initial = letters[0].upper()
+        misleading = {other[:2].lower() for other in concepts if other != concept}
+        pairs = [initial + letter.lower() for letter in letters[1:]]
+        clear = [pair for pair in pairs if pair.lower() not in misleading]
+        candidates = chain([initial], clear, (f"{initial}{number}" for number in count(2)))
+        codes[concept] = next(code for code in candidates if code not in codes.values())
+    return codes
+
+
+def concept_looks(concepts: Sequence[str]) -> dict[str, ConceptLook]:
+    """The look of every concept of a bank, the same in all figures."""
+    fills = [(color, hatch) for hatch in HATCHES for color in COLORS]
+    codes = enumerate(concept_codes(concepts).items())
+    return {name: ConceptLook(name, code, *fills[number % len(fills)]) for number, (name, code) in codes}
+
+
+def concept_keys(looks: Mapping[str, ConceptLook]) -> list[Patch]:
+    """Legend entries of concepts: "C  color"."""
+    return [Patch(label=f"{look.code}  {look.name}", **fill(look)) for look in looks.values()]
+
+
+def fill(concept: ConceptLook) -> dict[str, Any]:
+    """How matplotlib's patches show it."""
+    return {"facecolor": concept.color, "hatch": concept.hatch, "edgecolor": "white", "linewidth": 0.6}
+
+
+def draw_bars(axes: Axes, bars: Sequence[tuple[float, float, float, ConceptLook]], height: float) -> None:
+    """Horizontal bars (y, left, length, concept)."""
+    up = np.array([-height / 2, height / 2, height / 2, -height / 2])
+    for concept in dict.fromkeys(bar[3] for bar in bars):
+        own = [(y, left, left + length) for y, left, length, each in bars if each == concept]
+        corners = [np.column_stack([[left, left, right, right], y + up]) for y, left, right in own]
+        axes.add_collection(PolyCollection(corners, snap=True, **fill(concept)), autolim=False)
+
+
+def mark_roles(axes: Axes, heads: Sequence[HasRole], x: Float[ndarray, "head"], y: Float[ndarray, "head"]) -> None:
+    """The role markers of heads at data coordinates, which may lie outside the axes."""
+    roles = np.array([head.role for head in heads])
+    for role, (shape, color) in MARKERS.items():
+        place = x[roles == role], y[roles == role]
+        look = {"color": color, "edgecolor": INK, "linewidth": 0.6, "zorder": 3, "clip_on": False}
+        axes.scatter(*place, s=_MARKER**2, marker=shape, **look)
+
+
+def role_keys() -> list[Line2D]:
+    """Legend entries of the roles."""
+    look: dict[str, Any] = {"linestyle": "none", "markersize": _MARKER, "markeredgecolor": INK, "markeredgewidth": 0.6}
+    return [Line2D([], [], marker=shape, color=color, label=role, **look) for role, (shape, color) in MARKERS.items()]

@@ -1,0 +1,87 @@
+"""The texts of chosen heads, a card a head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from headroles.errors import InputError
+from headroles.figures.fitting import shorten
+from headroles.figures.marks import ConceptLook, concept_looks, draw_bars, mark_roles
+from headroles.figures.page import LINE, MARGIN, Page
+from headroles.figures.style import GREY, figure_style
+from headroles.roles.role_map import HeadRole, RoleMap
+
+_CARD, _CARDS_WIDE, _CARDS, _CARD_TEXTS = 3.8, 3, 9, 8
+"""Width of a card in inches, cards side by side, cards if no heads are chosen, texts on one."""
+_CARD_HEADINGS = {"text": "Texts that span the heads' outputs", "image": "Values that the heads set apart"}
+
+
+def texts_figure(role_map: RoleMap, heads: Sequence[str] | None = None) -> Figure:
+    """The first 8 texts (image probes: values) of chosen heads with their shares of its variance; one card a head.
+
+    `heads`: names such as "L7.H3", in the order to show; without them, the lowest-entropy head of every dominant
+    concept, at most 9. A name that was not scored raises `InputError`.
+    """
+    chosen = _chosen_heads(role_map, heads)
+    texts = [picked for head in chosen for picked in head.texts[:_CARD_TEXTS]]
+    shown = {head.concept for head in chosen} | {picked.concept for picked in texts}
+    key = {name: look for name, look in concept_looks(role_map.concepts).items() if name in shown}
+    longest = max((picked.share for picked in texts), default=0.0) or 1.0
+    columns = min(len(chosen), _CARDS_WIDE)
+    lines = 3.6 + max(min(len(head.texts), _CARD_TEXTS) for head in chosen)
+    width, body = columns * (_CARD + MARGIN) + MARGIN, math.ceil(len(chosen) / columns) * lines * LINE
+    with figure_style():
+        page = Page(role_map, _CARD_HEADINGS[role_map.probe_kind], width, body, key)
+        for place, head in enumerate(chosen):
+            row, column = divmod(place, columns)
+            axes = page.axes(MARGIN + column * (_CARD + MARGIN), row * lines * LINE, _CARD, lines * LINE)
+            axes.set(xlim=(0, _CARD), ylim=(lines, 0))
+            _card(axes, head, key, longest)
+    return page.figure
+
+
+def _card(axes: Axes, head: HeadRole, key: Mapping[str, ConceptLook], longest: float) -> None:
+    """Head, role, entropy and concept, then the texts; x in inches, y in lines; `longest` fills a bar's place."""
+
+    def write(x: float, line: float, text: str, **look: Any) -> None:
+        axes.text(x, line, text, va="center_baseline", **look)
+
+    right: dict[str, Any] = {"ha": "right", "color": GREY}
+    start, length = _CARD - 1.15, 0.7
+    write(0, 0.4, head.name, size=10, weight="bold")
+    mark_roles(axes, [head], np.array([0.95]), np.array([0.4]))
+    write(1.05, 0.4, head.role)
+    write(_CARD, 0.4, f"entropy {head.entropy:.2f}", **right)
+    write(0, 1.5, f"{key[head.concept].code}  {head.concept} ({head.concept_share:.0%})", weight="bold")
+    axes.axhline(2.1, color=GREY, linewidth=0.6)
+    texts = list(enumerate(head.texts[:_CARD_TEXTS], start=3))
+    for line, picked in texts:
+        write(0, line, shorten(picked.text, start - 0.32))
+        write(start - 0.06, line, key[picked.concept].code, **right)
+        write(_CARD, line, f"{picked.share:.1%}", **right)
+    draw_bars(axes, [(line, start, each.share / longest * length, key[each.concept]) for line, each in texts], 0.65)
+    axes.set_axis_off()
+
+
+def _chosen_heads(role_map: RoleMap, names: Sequence[str] | None) -> list[HeadRole]:
+    """The heads of `names`, or the default ones."""
+    if names is None:
+        purest: dict[str, HeadRole] = {}
+        for head in role_map.heads():
+            purest.setdefault(head.concept, head)
+        return list(purest.values())[:_CARDS]
+    scored = {head.name: head for head in role_map}
+    names = [names] if isinstance(names, str) else names
+    unknown = [name for name in names if name not in scored]
+    if unknown or not names:
+        raise InputError(
+            f"heads must be names L<layer>.H<head> with layer one of {', '.join(map(str, role_map.layers))} and head "
+            f"one of 0-{role_map.model.heads - 1}, got {repr(unknown[0]) if unknown else 'none'}"
+        )
+    return [scored[name] for name in names]

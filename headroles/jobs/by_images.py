@@ -1,0 +1,63 @@
+"""Scoring by the labels of images: no text comes in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headroles.checks import make_config
+from headroles.heads.value_moments import ValueMoments
+from headroles.images.labelled import LabelledImages
+from headroles.jobs.output import write_results
+from headroles.jobs.score_job import ScoreJob
+from headroles.jobs.subject import Subject, open_labels, open_model
+from headroles.passes.image_pass import PassOptions
+from headroles.passes.state import Seen
+from headroles.passes.value_pass import fold_values, hash_labels
+from headroles.roles.config import ImageScoreConfig
+from headroles.roles.role_map import ModelInfo, RoleMap
+from headroles.roles.score_images import check_concepts, explain_values
+
+
+@dataclass(frozen=True)
+class ByImages:
+    """Heads are described by the labels that their outputs follow."""
+
+    subject: Subject
+    config: ImageScoreConfig
+    labelled: LabelledImages | None
+    """None where shards have read the images."""
+
+    @classmethod
+    def open(cls, job: ScoreJob, device: str, read: bool = True) -> ByImages:
+        """Find the labelled images, load the model; unless `read`, the images are left alone."""
+        config = make_config(ImageScoreConfig, None, job.settings)
+        if not read:
+            return cls(Subject(open_model(job, config, device), None, str(job.source)), config, None)
+        labelled = open_labels(job, config.seed)
+        check_concepts(labelled)
+        model = open_model(job, config, device)
+        labelled.images.preprocess = model.processor
+        return cls(Subject(model, labelled.images, job.source or labelled.name), config, labelled)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What shards share beside model, images and settings."""
+        return {"the labels": hash_labels(self.labelled)} if self.labelled else {}
+
+    def fold(self, options: PassOptions, **more: Any) -> tuple[ValueMoments, Seen]:
+        """Value moments of this process's part of the images; `more` as in `headroles.passes.value_pass`."""
+        model, config = self.subject.model, self.config
+        layers, precision = config.resolve_layers(model), config.precision
+        return fold_values(model, self.labelled, layers, config.blocks, options, precision=precision, **more)
+
+    def explain(self, moments: ValueMoments, seen: Seen) -> tuple[RoleMap, None]:
+        """The role map by labels; nothing is discovered."""
+        model, images = self.subject.model, self.subject.describe_images(seen)
+        info = ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads)
+        return explain_values(moments, self.config, info, images), None
+
+    def write(self, role_map: RoleMap, found: None, moments: ValueMoments, folder: Path) -> tuple[Path, ...]:
+        """Role map and value moments, each in one step."""
+        return write_results(role_map, moments, folder)

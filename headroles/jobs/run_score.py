@@ -1,0 +1,95 @@
+"""The one driver of all scorings: one process, several, or one shard of many; resumable."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from headroles.jobs.by_discovery import ByDiscovery
+from headroles.jobs.output import check_output, check_state
+from headroles.jobs.score_job import HeadSums, Scored, ScoreJob
+from headroles.jobs.shards import ShardInfo, parse_shard, save_shard
+from headroles.jobs.ways import Way, find_way
+from headroles.passes.image_pass import Part, Progress, join_pass
+from headroles.passes.processes import join, on_main, together
+from headroles.passes.state import PassState, Seen, check_enough
+
+
+def run_job(
+    job: ScoreJob,
+    output: Path,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Scored:
+    """Score, write the results, and say what they are; alone or as one of several processes that a launcher started.
+
+    An unfinished pass is kept below `output`/unfinished, and `resume` goes on with it, to the same result. Raises
+    InputError, in all processes, where one of them meets a mistake.
+    """
+    where = join(device)
+    part, name = together(job.choose_part)
+    state = PassState(output, name, part.process, part.processes)
+    on_main(lambda: _check_place(job, output, name, state, resume, overwrite))
+    way = together(lambda: find_way(job).open(job, where))
+    if overwrite:
+        on_main(state.remove)
+    sums, seen = together(lambda: _fold(job, way, part, state, resume, progress))
+    seen = join_pass(sums.sums(), seen)
+    return on_main(lambda: _finish(job, way, sums, seen, output, state))
+
+
+def explain_and_write(way: Way, sums: HeadSums, seen: Seen, output: Path) -> Scored:
+    """The last two steps of a whole run: the role map that the sums of all images give, and its files."""
+    check_enough(seen)
+    role_map, found = way.explain(sums, seen)
+    files = way.write(role_map, found, sums, output)
+    return Scored(files, role_map, seen.read, seen.broken_names, sums, found)
+
+
+def _check_place(
+    job: ScoreJob, output: Path, name: str, state: PassState, resume: bool, overwrite: bool
+) -> None:
+    check_output(output, overwrite, *([[f"{name}.safetensors"]] if job.shard else []))
+    check_state(state, resume, overwrite)
+
+
+def _fold(
+    job: ScoreJob, way: Way, part: Part, state: PassState, resume: bool, progress: Progress | None
+) -> tuple[HeadSums, Seen]:
+    options = job.pass_options(way.subject.model.device, part, state, resume)
+    return way.fold(options, fit=job.batch is None, progress=progress)
+
+
+def _finish(job: ScoreJob, way: Way, sums: HeadSums, seen: Seen, output: Path, state: PassState) -> Scored:
+    if job.shard:
+        path = save_shard(_describe_shard(job, way, seen), sums, output)
+        scored = Scored((path,), None, seen.read, seen.broken_names, sums)
+    else:
+        scored = explain_and_write(way, sums, seen, output)
+    state.remove()
+    return scored
+
+
+def _describe_shard(job: ScoreJob, way: Way, seen: Seen) -> ShardInfo:
+    """A shard that is done, of a job that asked for one."""
+    shard, shards = parse_shard(job.shard)
+    subject = way.subject
+    return ShardInfo(
+        shard=shard,
+        shards=shards,
+        by=job.by,
+        concepts=job.concepts,
+        model=job.model_name,
+        weights=subject.model.weights_hash(),
+        source=subject.source,
+        images=subject.images.fingerprint(),
+        batch=job.unit(subject.model.device),
+        probes=str(job.bank),
+        identity=way.identity,
+        settings=dataclasses.asdict(way.config),
+        discovery=dataclasses.asdict(way.discovery) if isinstance(way, ByDiscovery) else {},
+        seen=seen,
+    )

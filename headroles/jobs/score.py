@@ -1,0 +1,79 @@
+"""score(): the role map of a model, in one call."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from headroles.checks import make_config
+from headroles.images.images import Images
+from headroles.images.labelled import LabelledImages
+from headroles.jobs.score_job import ScoreJob
+from headroles.jobs.ways import find_way
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.passes.image_pass import Part, Progress
+from headroles.passes.state import check_enough
+from headroles.roles.config import ImageScoreConfig, ScoreConfig
+from headroles.roles.discovery import DiscoveryConfig, Encoder
+from headroles.roles.probes import ProbeBank
+from headroles.roles.role_map import RoleMap
+
+
+def score(
+    model: str | HookedCLIP = "shapes",
+    images: str | os.PathLike | Images | LabelledImages = "shapes",
+    probes: str | os.PathLike | ProbeBank | None = None,
+    *,
+    by: str = "texts",
+    concepts: str = "bank",
+    config: ScoreConfig | ImageScoreConfig | None = None,
+    discovery: DiscoveryConfig | None = None,
+    encoder: Encoder | None = None,
+    source: str | None = None,
+    count: int | None = None,
+    column: str | None = None,
+    split: str | None = None,
+    device: str = "auto",
+    batch: int | None = None,
+    workers: int | None = None,
+    strict: bool = False,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> RoleMap:
+    """Turn images into a role map: what does each head of this model do?
+
+    `model`: a name, folder, file or hub id, or a loaded HookedCLIP. `images`: a folder, CSV, tar or parquet file,
+    "shapes" for rendered scenes, or images that are open; with `by` "images" they need labels. `probes`: a bank's name,
+    a CSV file or a ProbeBank; None: that of the shapes world for the bundled model, else the general one. `concepts`:
+    those of the "bank", or "discover" them in the texts that heads pick (`discovery`, `encoder`).
+
+    `settings` are fields of ScoreConfig (by images: ImageScoreConfig), such as `layers="all"`; or give `config`.
+    `source` names the images in the result; `count`, `column` and `split` choose among images given by name. `batch`
+    and `workers`: None for what the device takes; `strict` refuses a broken image instead of leaving it out.
+
+    Raises InputError for whatever does not fit, before a large model is loaded where that can be told.
+    """
+    kind = ImageScoreConfig if by == "images" else ScoreConfig
+    chosen = make_config(kind, config, settings)
+    job = ScoreJob(
+        model=model,
+        images=images,
+        source=source,
+        count=count,
+        column=column,
+        split=split,
+        by=by,
+        probes=probes,
+        concepts=concepts,
+        encoder=encoder,
+        settings=vars(chosen),
+        discovery=vars(discovery) if discovery else {},
+        batch=batch,
+        workers=workers,
+        strict=strict,
+    )
+    way = find_way(job).open(job, device)
+    options = job.pass_options(way.subject.model.device, Part())
+    sums, seen = way.fold(options, fit=batch is None, progress=progress)
+    check_enough(seen)
+    return way.explain(sums, seen)[0]

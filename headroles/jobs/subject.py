@@ -1,0 +1,104 @@
+"""What a scoring looks at: a model and images, given by name or as objects."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headroles.errors import InputError
+from headroles.heads.moments import HeadMoments
+from headroles.images.images import FolderImages, Images, Preprocess, ShapesImages
+from headroles.images.labelled import LabelledImages, open_labelled
+from headroles.images.sources import find_source
+from headroles.images.sources.stream import StreamedImages
+from headroles.jobs.score_job import ScoreJob
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.load import load
+from headroles.passes.image_pass import PassOptions
+from headroles.passes.moment_pass import fold_moments
+from headroles.passes.state import Seen
+from headroles.roles.config import RoleConfig
+from headroles.roles.role_map import ImagesInfo
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and the images that it is scored on."""
+
+    model: HookedCLIP
+    images: Images | StreamedImages | None
+    """None where shards have read them."""
+    source: str
+    """The images' name in the role map."""
+
+    def fold_moments(self, config: RoleConfig, options: PassOptions, **more: Any) -> tuple[HeadMoments, Seen]:
+        """Head moments of this process's part of the images; `more` as in `headroles.passes.moment_pass`."""
+        layers, precision = config.resolve_layers(self.model), config.precision
+        return fold_moments(self.model, self.images, layers, config.blocks, options, precision=precision, **more)
+
+    def describe_images(self, seen: Seen) -> ImagesInfo:
+        """The images as the role map names them."""
+        return ImagesInfo(self.source, seen.read, seen.broken_names)
+
+
+def open_subject(job: ScoreJob, config: RoleConfig, device: str, read: bool) -> Subject:
+    """The job's images and its model, which must read texts; unless `read`, the images are left alone.
+
+    Wrong images are named before a large model is loaded.
+    """
+    name, images = _find_images(job, config.seed) if read else (str(job.source), None)
+    model = open_model(job, config, device)
+    model.check_text()
+    return Subject(model, images(model.processor) if images else None, name)
+
+
+def open_labels(job: ScoreJob, seed: int) -> LabelledImages:
+    """The job's images with their labels; `headroles.images.labelled` says what they may be."""
+    for name, given in (("column", job.column), ("split", job.split)):
+        if given is not None:
+            raise InputError(f"{name}: labelled images are a folder or a CSV path,CONCEPT...; leave it out")
+    if isinstance(job.images, str | os.PathLike):
+        return open_labelled(job.images, None, job.count, seed)
+    _refuse_names(job)
+    if not isinstance(job.images, LabelledImages):
+        raise InputError(
+            f"images: scoring by images needs labels, got {type(job.images).__name__}; give LabelledImages "
+            "(headroles.open_labelled), shapes, a folder CONCEPT/VALUE/ or a CSV file"
+        )
+    return job.images
+
+
+def open_model(job: ScoreJob, config: RoleConfig, device: str) -> HookedCLIP:
+    """The job's model; InputError where it has not all layers that are to be scored."""
+    model = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)
+    config.resolve_layers(model)
+    if job.compile:
+        model.visual.compile_mlps()
+    return model
+
+
+def _find_images(job: ScoreJob, seed: int) -> tuple[str, Callable[[Preprocess], Images | StreamedImages]]:
+    """Name of the job's images, and what makes them of a model's preprocessing."""
+    images = job.images
+    if isinstance(images, str | os.PathLike):
+        found = find_source(images, count=job.count, column=job.column, split=job.split, seed=seed)
+        return job.source or found.name, found.open
+    _refuse_names(job)
+    if isinstance(images, LabelledImages):
+        return job.source or images.name, lambda preprocess: images.images
+    return job.source or _name_of(images), lambda preprocess: images
+
+
+def _refuse_names(job: ScoreJob) -> None:
+    for name in ("count", "column", "split"):
+        if getattr(job, name) is not None:
+            raise InputError(f"{name}: the images are opened already; leave it out, or give them by name")
+
+
+def _name_of(images: Images) -> str:
+    if isinstance(images, ShapesImages):
+        return "shapes"
+    return Path(images.folder).resolve().name if isinstance(images, FolderImages) else "images"

@@ -1,0 +1,60 @@
+"""What a page is put together from: its own files, its numbers as JSON, the looks of concepts and scales."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from base64 import b64encode
+from importlib import resources
+from typing import Any
+
+import matplotlib
+from matplotlib.colors import to_hex
+
+from headroles.figures.marks import HATCHES, concept_looks
+from headroles.roles.role_map import RoleMap
+
+SCRIPTS = ("dom", "heads", "summary", "validation", "retrieval", "adaptation", "settings", "page")
+"""The parts of the page's script, in the order in which they build on each other."""
+_DATA = '<script type="application/json" id="data">'
+"""Where the page's numbers begin."""
+_LINES = ("#888888", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Grey, then Okabe and Ito's colours: lines that every kind of colour vision tells apart on light and dark."""
+
+
+def embed_json(value: Any) -> str:
+    """JSON that can stand in a <script> element, whatever its texts hold; `json.loads` gives `value` back."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def extract_json(page: str) -> Any:
+    """What `embed_json` put into a page. ValueError where the page has none."""
+    _, found, rest = page.partition(_DATA)
+    if not found:
+        raise ValueError("no numbers of a report in it")
+    return json.loads(rest[: rest.index("</script>")])
+
+
+def asset(name: str) -> str:
+    """The text of one of the page's own files."""
+    return (resources.files("headroles.reports") / "page" / name).read_text(encoding="utf-8")
+
+
+def hash_source(text: str) -> str:
+    """The policy's name for exactly this inline text."""
+    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def looks_of(role_map: RoleMap) -> dict[str, Any]:
+    """Codes, colours and hatches as in `headroles.figures.marks`, so that page and figures speak one language."""
+    looks = [
+        {"name": look.name, "code": look.code, "color": look.color, "hatch": HATCHES.index(look.hatch)}
+        for look in concept_looks(role_map.concepts).values()
+    ]
+    return {"concepts": looks, "entropy": _scale("cividis"), "diverging": _scale("PuOr_r"), "lines": _LINES}
+
+
+def _scale(name: str, steps: int = 11) -> list[str]:
+    """Evenly spaced colours of one of matplotlib's maps."""
+    return [to_hex(matplotlib.colormaps[name](step / (steps - 1))) for step in range(steps)]

@@ -1,0 +1,95 @@
+"""Settings of scoring: what every way has, and what is by texts or by labelled images alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headroles.checks import check_bounds, check_choices, check_least
+from headroles.errors import InputError
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.layers import resolve_layers
+from headroles.models.precision import PRECISIONS
+from headroles.roles.concepts import WEIGHTS
+from headroles.roles.explained import SHARES
+from headroles.roles.rules import RULES
+from headroles.roles.textspan import SELECTIONS
+
+IMAGE_RULES = ("threshold", "quantile")
+"""Rules of `headroles.roles.rules.assign_roles` that need no null model."""
+
+
+@dataclass(frozen=True)
+class RoleConfig:
+    """Which heads, how roles follow from entropies, and how sure that is."""
+
+    layers: str = "deep"
+    """"deep" (the last third), "all", or numbers and ranges such as "8-11" or "3,6-7"."""
+    roles_by: str = "threshold"
+    """Rule of `headroles.roles.rules.assign_roles`."""
+    low: float = 0.5
+    """Lower bound of the rules "threshold" (entropy) and "quantile" (quantile)."""
+    high: float = 0.6
+    """Upper bound of the same."""
+    bootstraps: int = 100
+    """Resamples of image blocks."""
+    blocks: int = 32
+    """Image blocks; heads of a tower that pools (SigLIP) may get fewer, see `headroles.heads.moments.blocks_within`."""
+    seed: int = 0
+    """Seed of all that is drawn: null model, resamples and rendered scenes."""
+    precision: str = "no"
+    """Matrix products of the images' forward in fp32 ("no"), "bf16" or "fp16"; sums are float64 always."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, precision=PRECISIONS)
+        check_least(self, seed=0, bootstraps=1, blocks=2)
+        check_bounds(self)
+
+    def resolve_layers(self, model: HookedCLIP) -> tuple[int, ...]:
+        """The numbers of the scored layers of this model; InputError where it has not all of them."""
+        return resolve_layers(self.layers, model.visual.layers, model.visual.pooling)
+
+
+@dataclass(frozen=True)
+class ScoreConfig(RoleConfig):
+    """All settings of a role map by texts; written into it."""
+
+    texts_per_head: int = 20
+    """Texts that describe a head; at most its width."""
+    selection: str = "std"
+    """TextSpan picks by "std" (original) or "variance" (per unit of text length)."""
+    weights: str = "variance"
+    """A picked text counts as its share of "variance", or 1 ("count", DeAR). The evidence for this and the next
+    defaults is in docs/results.md."""
+    prior_correction: bool = False
+    """Divide a concept's weight by its share of the bank."""
+    center_texts: bool = False
+    """Take the bank's mean text off before picking."""
+    permutations: int = 1000
+    """Label shuffles of the null model."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, selection=SELECTIONS, weights=WEIGHTS, roles_by=RULES)
+        check_least(self, texts_per_head=1, permutations=1)
+        super().__post_init__()
+
+
+@dataclass(frozen=True)
+class ImageScoreConfig(RoleConfig):
+    """All settings of a role map by images; written into it."""
+
+    shares: str = "marginal"
+    """What a concept is credited with: all that its values explain ("marginal"), or what no other does ("unique")."""
+    level: float = 0.05
+    """A concept counts where its F-test holds at this level over all heads and concepts together (Bonferroni)."""
+    values_per_head: int = 20
+    """Values that describe a head, at most."""
+    low: float = 0.4
+    """Attribute up to here (threshold: entropy; quantile: quantile). Not the default of text probes: the evidence for
+    it is in docs/results.md."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, " with image probes", shares=SHARES, roles_by=IMAGE_RULES)
+        check_least(self, values_per_head=0)
+        super().__post_init__()
+        if not 0 < self.level < 1:
+            raise InputError(f"level must be between 0 and 1, got {self.level}")

@@ -1,0 +1,134 @@
+"""DebiasRun: one measurement in four steps. Open what it needs, fold the images in, explain, write learned factors."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from headroles.errors import InputError
+from headroles.heads.names import Head
+from headroles.heads.weights import HeadWeights, LearnConfig
+from headroles.images.grouped import GroupedImages, check_splits, open_grouped
+from headroles.jobs.output import check_free, check_writable
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.own_model import open_model, preprocess_of
+from headroles.roles.role_heads import Heads, choose_heads
+from headroles.roles.role_map import RoleMap
+from headroles.uses.cue_bench import CueBench, DebiasConfig, needed_splits
+from headroles.uses.debiased import Debiased
+from headroles.uses.worst_group import measure_debias, measure_weights
+
+LEARNED = "learned factors"
+
+
+@dataclass(frozen=True)
+class Damping:
+    """What is done to which heads: one of three."""
+
+    heads: tuple[Head, ...] = ()
+    """These are damped;"""
+    weights: HeadWeights | None = None
+    """or these factors are applied;"""
+    learn: LearnConfig | None = None
+    """or factors are learned, so."""
+    file: Path | None = None
+    """Where factors come from, or go to."""
+
+    @classmethod
+    def open(
+        cls,
+        role_map: RoleMap,
+        heads: Heads | None,
+        concept: str | None,
+        any_role: bool,
+        weights: HeadWeights | str | os.PathLike[str] | None,
+        learn: LearnConfig | None,
+        overwrite: bool,
+    ) -> Damping:
+        """InputError where not exactly one is given, or files lack, or are in the way."""
+        by_name, given = heads is not None or concept is not None, weights is not None or learn is not None
+        if by_name == given:
+            raise InputError("heads: give one of heads or concept, weights, learn")
+        if by_name:
+            chosen = choose_heads(role_map, heads, concept, any_role)
+            return cls(heads=tuple((head.layer, head.head) for head in chosen))
+        file = None if weights is None or isinstance(weights, HeadWeights) else Path(weights)
+        if learn is None:
+            return cls(
+                weights=weights if isinstance(weights, HeadWeights) else HeadWeights.load(Path(weights)), file=file
+            )
+        if isinstance(weights, HeadWeights):
+            raise InputError("weights: with learn they are learned; give the file to write them to, or none")
+        if file is not None:
+            _check_file(file, overwrite)
+        return cls(learn=learn, file=file)
+
+
+def _check_file(file: Path, overwrite: bool) -> None:
+    """InputError where learned factors cannot go there."""
+    if file.suffix != ".json":
+        raise InputError(f"learn: the file must end in .json, got {file.name}")
+    if not overwrite:
+        check_free(file)
+    check_writable(file.parent)
+
+
+@dataclass(frozen=True)
+class DebiasRun:
+    """A role map, its model, a task with groups, and what is done to heads."""
+
+    role_map: RoleMap
+    """Whose heads are damped."""
+    model: HookedCLIP
+    """The model that it describes."""
+    task: GroupedImages
+    """Classes, and a cue that should not count."""
+    damping: Damping
+    """What is done."""
+    config: DebiasConfig
+    """How it is judged."""
+
+    @classmethod
+    def open(
+        cls,
+        role_map: RoleMap | str | os.PathLike[str],
+        task: GroupedImages | str | os.PathLike[str],
+        config: DebiasConfig,
+        *,
+        heads: Heads | None,
+        concept: str | None,
+        any_role: bool,
+        weights: HeadWeights | str | os.PathLike[str] | None,
+        learn: LearnConfig | None,
+        overwrite: bool,
+        model: HookedCLIP | str | None,
+        device: str,
+    ) -> DebiasRun:
+        """Everything by name or as an object; what can be refused without the model is refused before it is loaded."""
+        scored = RoleMap.of(role_map)
+        damping = Damping.open(scored, heads, concept, any_role, weights, learn, overwrite)
+        grouped = task if isinstance(task, GroupedImages) else open_grouped(task, None, config.seed)
+        check_splits(grouped, needed_splits(config))
+        clip = open_model(scored, model, device)
+        ready = grouped if isinstance(task, GroupedImages) else grouped.with_preprocess(preprocess_of(clip))
+        return cls(scored, clip, ready, damping, config)
+
+    def fold(self, batch: int = 64, workers: int = 0) -> CueBench:
+        """One pass over all images."""
+        return CueBench(self.model, self.role_map, self.task, self.config, batch, workers)
+
+    def explain(self, bench: CueBench) -> Debiased:
+        """The worst group before and after, beside other heads; with `learn`, factors are learned first."""
+        how = self.damping
+        weights = bench.learn(how.learn) if how.learn else how.weights
+        if weights is None:
+            return measure_debias(bench, how.heads)
+        found = measure_weights(bench, weights, str(how.file or LEARNED))
+        return dataclasses.replace(found, learned=weights) if how.learn else found
+
+    def write(self, found: Debiased) -> None:
+        """What was learned, where a file for it was named."""
+        if found.learned is not None and self.damping.file is not None:
+            found.learned.save(self.damping.file)

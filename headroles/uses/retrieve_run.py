@@ -1,0 +1,226 @@
+"""RetrieveRun: one search in three steps. Open what it speaks of, fold the images into an index, explain: search it.
+
+An index on disk is used as it is, brought up to date, or made; the model is loaded only if one of these needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from headroles.errors import InputError
+from headroles.heads.ablation import current_ablation, record_ablation
+from headroles.heads.names import head_list
+from headroles.images.images import FolderImages, ImageFiles, Images, find_images
+from headroles.images.pictures import encode_pixels
+from headroles.roles.own_model import open_model, preprocess_of
+from headroles.roles.role_heads import Heads, choose_heads, concept_shares
+from headroles.roles.role_map import RoleMap
+from headroles.uses.head_space import head_weights
+from headroles.uses.image_index import ImageIndex, is_index, stamp_files
+from headroles.uses.index_build import build_index, check_place, index_in_memory
+from headroles.uses.query import QueryImage, check_query, find_query, find_row
+from headroles.uses.retrieved import Retrieved
+from headroles.uses.search import Found, search_index
+
+if TYPE_CHECKING:
+    from headroles.models.hooked_clip import HookedCLIP
+
+Searched: TypeAlias = "str | os.PathLike[str] | ImageIndex | Images"
+"""A folder, an index, or images that are open already."""
+
+
+@dataclass(frozen=True)
+class StoredIndex:
+    """The index of a folder as it is found on disk, or the place for it."""
+
+    folder: Path
+    """Folder of the index."""
+    files: ImageFiles
+    """The images as they are now."""
+    old: ImageIndex | None
+    """What is there."""
+    stale: str | None
+    """Why that does not stand for the files; None where it does."""
+    precision: str
+    """Numbers of a new one."""
+
+    @classmethod
+    def open(cls, role_map: RoleMap, images: Path, folder: Path, precision: str, rebuild: bool) -> StoredIndex:
+        """Compare what is there with the files, reading none; InputError for a stale one without `rebuild`."""
+        files = ImageFiles(find_images(images), None, images)
+        old = ImageIndex.load(folder) if is_index(folder) else None
+        stale = "there is none yet"
+        if old is not None:
+            stale = old.staleness(role_map.model.weights_hash, role_map.layers, stamp_files(files))
+        if old is not None and stale and not rebuild:
+            raise InputError(f"index: {folder} is stale: {stale}; leave out --no-rebuild to bring it up to date")
+        check_place(folder, precision)
+        return cls(folder, files, old, stale, precision)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """An index that stands for the images, and what it was made with."""
+
+    index: ImageIndex
+    """Of all images that can be read."""
+    model: HookedCLIP | None = None
+    """None where nothing had to be read."""
+    images: Images | None = None
+    """Those that were open already and lie in no folder."""
+    numbers: Int[ndarray, "row"] | None = None
+    """Every row's number among them."""
+
+
+@dataclass(frozen=True)
+class RetrieveRun:
+    """Heads, a query, and where to search."""
+
+    role_map: RoleMap
+    """Whose heads search."""
+    weights: Float[ndarray, "layer head"]
+    """What each counts."""
+    by: str
+    """What to call them."""
+    query: QueryImage
+    """What to search with."""
+    images: ImageIndex | Images | None
+    """Where to search; None for a folder."""
+    folder: Path | None
+    """The folder that is searched."""
+    stored: StoredIndex | None
+    """Its index on disk; None for one in memory."""
+    model: HookedCLIP | str | None
+    """The model, its name, or None for the role map's."""
+    device: str
+    """Where it runs."""
+
+    @classmethod
+    def open(
+        cls,
+        role_map: RoleMap | str | os.PathLike[str],
+        query: QueryImage,
+        images: Searched,
+        *,
+        heads: Heads | None,
+        concept: str | None,
+        any_role: bool,
+        all_heads: bool,
+        index: str | os.PathLike[str] | None,
+        precision: str,
+        rebuild: bool,
+        model: HookedCLIP | str | None,
+        device: str,
+    ) -> RetrieveRun:
+        """Everything by name or as an object; all that can be refused is refused before a model is loaded."""
+        scored = RoleMap.of(role_map)
+        weights, by = _weigh(scored, heads, concept, any_role, all_heads)
+        folder = Path(images) if isinstance(images, (str, os.PathLike)) else None
+        check_query(query, folder)
+        if current_ablation() and index is not None:
+            raise InputError("--index holds what the whole model says; with --ablate leave it out")
+        place = None if folder is None else _find_place(role_map, folder, index)
+        stored = None
+        if folder is not None and place is not None:
+            stored = StoredIndex.open(scored, folder, place, precision, rebuild)
+        elif folder is not None:
+            find_images(folder)
+        given = None if folder is not None else cast("ImageIndex | Images", images)
+        return cls(scored, weights, by, query, given, folder, stored, model, device)
+
+    def fold(self, batch: int = 64, workers: int = 0, say: Callable[[str], None] = lambda line: None) -> Folded:
+        """The index of all images; `say` is told what takes time, and why."""
+        if self.stored is not None:
+            return self._fold_stored(self.stored, batch, workers, say)
+        if isinstance(self.images, ImageIndex):
+            return self._ready(self.images)
+        clip = open_model(self.role_map, self.model, self.device)
+        images = self.images if self.folder is None else FolderImages(self.folder, preprocess_of(clip))
+        index, numbers = index_in_memory(clip, cast(Images, images), self.role_map.layers, batch, workers)
+        return Folded(index, clip, self.images, numbers)
+
+    def _fold_stored(self, stored: StoredIndex, batch: int, workers: int, say: Callable[[str], None]) -> Folded:
+        if stored.old is not None and not stored.stale:
+            return self._ready(stored.old)
+        clip = open_model(self.role_map, self.model, self.device)
+        files = ImageFiles(stored.files.paths, preprocess_of(clip), stored.files.folder)
+        say(f"indexing {len(files)} images into {stored.folder}: {stored.stale}")
+        index = build_index(
+            clip, files, self.role_map.layers, stored.folder, precision=stored.precision, batch=batch,
+            workers=workers, old=stored.old,
+        )  # fmt: skip
+        if index.broken:
+            say(f"left out {len(index.broken)} broken image files: {', '.join(sorted(index.broken)[:5])}")
+        return Folded(index, clip)
+
+    def _ready(self, index: ImageIndex) -> Folded:
+        """An index that needs no image read. The model reads a query from outside, and must be the index's if named."""
+        wrong = index.mismatch(self.role_map.model.weights_hash, self.role_map.layers)
+        if wrong:
+            raise InputError(f"images: the index does not fit the role map: {wrong}; build it anew")
+        if self.model is None and find_row(index, self.query, self.folder) is not None:
+            return Folded(index)
+        return Folded(index, open_model(self.role_map, self.model, self.device))
+
+    def explain(self, folded: Folded, top: int = 8) -> Retrieved:
+        """The nearest images."""
+        query = find_query(folded.index, self.query, self.folder, folded.model)
+        found = search_index(folded.index, query, self.weights, top)
+        return Retrieved(
+            model=self.role_map.model,
+            settings=record_ablation({}),
+            by=self.by,
+            query=found.query,
+            by_heads=found.by_heads,
+            by_embedding=found.by_embedding,
+            indexed=len(folded.index),
+            folder=None if self.folder is None else str(self.folder),
+            query_picture=query.picture,
+            pictures=_pictures(folded, found),
+        )
+
+
+def _weigh(
+    role_map: RoleMap, heads: Heads | None, concept: str | None, any_role: bool, all_heads: bool
+) -> tuple[Float[ndarray, "layer head"], str]:
+    """A weight a scored head, and what to call them."""
+    if all_heads:
+        if concept is None or heads is not None:
+            raise InputError("--all-heads weighs every head by P(concept): give --concept, and no --heads")
+        return concept_shares(role_map, concept), f"all heads by P({concept})"
+    chosen = choose_heads(role_map, heads, concept, any_role)
+    names = head_list((head.layer, head.head) for head in chosen)
+    return head_weights(role_map, chosen), f"{concept} ({names})" if concept else names
+
+
+def _find_place(
+    role_map: RoleMap | str | os.PathLike[str], images: Path, index: str | os.PathLike[str] | None
+) -> Path | None:
+    """Where the index of a folder lies: as given, or beside the role map's file; None where there is no such place."""
+    if index is not None:
+        return Path(index)
+    if isinstance(role_map, RoleMap):
+        return None
+    cut = current_ablation()
+    key = f"{images.resolve()} {cut}" if cut else str(images.resolve())
+    home = Path(role_map) if Path(role_map).is_dir() else Path(role_map).parent
+    return home / f"index-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def _pictures(folded: Folded, found: Found) -> dict[str, str]:
+    """What is found, where it lies in no folder to draw it from."""
+    if folded.images is None or folded.numbers is None:
+        return {}
+    shown = {found.query, *(each.name for each in (*found.by_heads, *found.by_embedding))}
+    rows = {name: row for row, name in enumerate(folded.index.names) if name in shown}
+    processor = None if folded.model is None else folded.model.processor
+    pixels = {name: folded.images[int(folded.numbers[row])][1] for name, row in rows.items()}
+    return {name: encode_pixels(each, processor) for name, each in pixels.items() if not isinstance(each, str)}

@@ -1,0 +1,37 @@
+"""A notebook shows every figure, also where pyplot was never imported."""
+
+import subprocess
+import sys
+
+import pytest
+from matplotlib.figure import Figure
+
+from headroles.figures.style import figure_of
+
+FRESH = """
+import sys
+from IPython.core.formatters import DisplayFormatter
+from headroles.roles.role_map import RoleMap
+figure = RoleMap.load(sys.argv[1]).plot(sys.argv[2])
+data, facts = DisplayFormatter().format(figure)
+assert data["image/png"].startswith(b"\\x89PNG"), data.keys()
+width, height = facts["image/png"]["width"], facts["image/png"]["height"]
+assert (width, height) == tuple(round(100 * inches) for inches in figure.get_size_inches())
+assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+"""
+
+
+@pytest.mark.parametrize("kind", ["entropy", "concepts", "texts"])
+def test_a_fresh_notebook_shows_a_figure(kind, small_map, tmp_path):
+    pytest.importorskip("IPython")
+    small_map.save(tmp_path / "role_map.json")
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH, tmp_path / "role_map.json", kind], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_figure_of_axes_is_the_whole_one():
+    figure = Figure()
+    part = figure.subfigures(1, 2)[0]
+    assert figure_of(part.subplots()) is figure_of(figure.subplots()) is figure
