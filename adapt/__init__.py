@@ -3,42 +3,62 @@
 Public names are loaded on first use: `import headroles.adapt` alone does not load torch.
 """
 
-from importlib import import_module
+from typing import TYPE_CHECKING
+
+from headroles import open_face
+
+if TYPE_CHECKING:  # For editors and type checkers; the table below says the same, and a test compares the two.
+    from headroles.adapt.adapter.adapter import Adapter as Adapter
+    from headroles.adapt.adapter.adapter import load_adapter as load_adapter
+    from headroles.adapt.adapter.info import AdapterInfo as AdapterInfo
+    from headroles.adapt.config import DearConfig as DearConfig
+    from headroles.adapt.config import TrainConfig as TrainConfig
+    from headroles.adapt.data.task import Task as Task
+    from headroles.adapt.data.tasks import SHIFTS as SHIFTS
+    from headroles.adapt.data.tasks import TASKS as TASKS
+    from headroles.adapt.data.tasks import open_task as open_task
+    from headroles.adapt.jobs.adapt import adapt as adapt
+    from headroles.adapt.methods.dear import Dear as Dear
+    from headroles.adapt.methods.features import ImageFeatures as ImageFeatures
+    from headroles.adapt.methods.features import TextTrunk as TextTrunk
+    from headroles.adapt.methods.masks import build_masks as build_masks
+    from headroles.adapt.methods.registry import METHODS as METHODS
+    from headroles.adapt.metrics import Measure as Measure
+    from headroles.adapt.results.adapted import Adapted as Adapted
+    from headroles.adapt.results.evaluate import evaluate as evaluate
+    from headroles.adapt.results.evaluation import Evaluation as Evaluation
+    from headroles.adapt.results.predict import predict as predict
+    from headroles.adapt.results.prediction import Prediction as Prediction
+    from headroles.adapt.results.prediction import Predictions as Predictions
+    from headroles.adapt.results.protocols import PROTOCOLS as PROTOCOLS
+    from headroles.adapt.training.records import EpochRecord as EpochRecord
+    from headroles.adapt.training.records import Step as Step
+    from headroles.adapt.training.train import fit as fit
 
 _HOMES = {
-    "Adapted": "results.adapted",
-    "Adapter": "adapter.adapter",
-    "AdapterInfo": "adapter.info",
-    "Dear": "methods.dear",
-    "DearConfig": "config",
-    "EpochRecord": "training.records",
-    "Evaluation": "results.evaluation",
-    "METHODS": "methods.registry",
-    "Measure": "metrics",
-    "PROTOCOLS": "results.protocols",
-    "Prediction": "results.prediction",
-    "Predictions": "results.prediction",
-    "SHIFTS": "data.tasks",
-    "Step": "training.records",
-    "TASKS": "data.tasks",
-    "Task": "data.task",
-    "TrainConfig": "config",
-    "adapt": "jobs.adapt",
-    "build_masks": "methods.masks",
-    "evaluate": "results.evaluate",
-    "fit": "training.train",
-    "load_adapter": "adapter.adapter",
-    "open_task": "data.tasks",
-    "predict": "results.predict",
+    "adapter.adapter": ("Adapter", "load_adapter"),
+    "adapter.info": ("AdapterInfo",),
+    "config": ("DearConfig", "TrainConfig"),
+    "data.task": ("Task",),
+    "data.tasks": ("SHIFTS", "TASKS", "open_task"),
+    "jobs.adapt": ("adapt",),
+    "methods.dear": ("Dear",),
+    "methods.features": ("ImageFeatures", "TextTrunk"),
+    "methods.masks": ("build_masks",),
+    "methods.registry": ("METHODS",),
+    "metrics": ("Measure",),
+    "results.adapted": ("Adapted",),
+    "results.evaluate": ("evaluate",),
+    "results.evaluation": ("Evaluation",),
+    "results.predict": ("predict",),
+    "results.prediction": ("Prediction", "Predictions"),
+    "results.protocols": ("PROTOCOLS",),
+    "training.records": ("EpochRecord", "Step"),
+    "training.train": ("fit",),
 }
 
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'headroles.adapt' has no attribute {name!r}")
-    return getattr(import_module(f"headroles.adapt.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:
+    __getattr__, __all__ = open_face(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

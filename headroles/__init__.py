@@ -3,38 +3,110 @@
 Public names are loaded on first use: `import headroles` alone loads neither torch nor matplotlib.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+if TYPE_CHECKING:  # For editors and type checkers; the table below says the same, and a test compares the two.
+    from headroles import adapt as adapt
+    from headroles import shapes as shapes
+    from headroles.bundled.evaluate import zero_shot as zero_shot
+    from headroles.bundled.specialists import SPECIALISTS as SPECIALISTS
+    from headroles.causal.validate import ValidateConfig as ValidateConfig
+    from headroles.causal.validate import validate as validate
+    from headroles.causal.validation import Validation as Validation
+    from headroles.errors import InputError as InputError
+    from headroles.heads.ablate import ablating as ablating
+    from headroles.heads.ablate import scaling_heads as scaling_heads
+    from headroles.heads.contributions import Contributions as Contributions
+    from headroles.heads.contributions import image_contributions as image_contributions
+    from headroles.heads.contributions import text_contributions as text_contributions
+    from headroles.heads.moments import HeadMoments as HeadMoments
+    from headroles.heads.reference import HeadReference as HeadReference
+    from headroles.heads.value_moments import ValueMoments as ValueMoments
+    from headroles.heads.weights import HeadWeights as HeadWeights
+    from headroles.images.grouped import GroupedImages as GroupedImages
+    from headroles.images.grouped import open_grouped as open_grouped
+    from headroles.images.images import FolderImages as FolderImages
+    from headroles.images.images import ShapesImages as ShapesImages
+    from headroles.images.labelled import LabelledImages as LabelledImages
+    from headroles.images.labelled import open_labelled as open_labelled
+    from headroles.images.sources.find import find_source as find_source
+    from headroles.jobs.score import score as score
+    from headroles.models.hooked_clip import HookedCLIP as HookedCLIP
+    from headroles.models.load import load as load
+    from headroles.roles.config import ImageScoreConfig as ImageScoreConfig
+    from headroles.roles.config import ScoreConfig as ScoreConfig
+    from headroles.roles.diff import RoleMapDiff as RoleMapDiff
+    from headroles.roles.discovery import DiscoveryConfig as DiscoveryConfig
+    from headroles.roles.probes import ProbeBank as ProbeBank
+    from headroles.roles.role_heads import choose_heads as choose_heads
+    from headroles.roles.role_map import ROLES as ROLES
+    from headroles.roles.role_map import HeadRole as HeadRole
+    from headroles.roles.role_map import RoleMap as RoleMap
+    from headroles.roles.score_texts import collect_moments as collect_moments
+    from headroles.roles.score_texts import explain as explain
+
 _HOMES = {
-    "FolderImages": "images.images",
-    "HeadReference": "heads.reference",
-    "HeadMoments": "heads.moments",
-    "HookedCLIP": "models.hooked_clip",
-    "ImageScoreConfig": "roles.config",
-    "InputError": "errors",
-    "ProbeBank": "roles.probes",
-    "RoleMap": "roles.role_map",
-    "ScoreConfig": "roles.config",
-    "ShapesImages": "images.images",
-    "Validation": "causal.validation",
-    "ValueMoments": "heads.value_moments",
-    "ablating": "heads.ablate",
-    "image_contributions": "heads.contributions",
-    "load": "models.load",
-    "scaling_heads": "heads.ablate",
-    "text_contributions": "heads.contributions",
+    "": ("adapt", "shapes"),
+    "bundled.evaluate": ("zero_shot",),
+    "bundled.specialists": ("SPECIALISTS",),
+    "causal.validate": ("ValidateConfig", "validate"),
+    "causal.validation": ("Validation",),
+    "errors": ("InputError",),
+    "heads.ablate": ("ablating", "scaling_heads"),
+    "heads.contributions": ("Contributions", "image_contributions", "text_contributions"),
+    "heads.moments": ("HeadMoments",),
+    "heads.reference": ("HeadReference",),
+    "heads.value_moments": ("ValueMoments",),
+    "heads.weights": ("HeadWeights",),
+    "images.grouped": ("GroupedImages", "open_grouped"),
+    "images.images": ("FolderImages", "ShapesImages"),
+    "images.labelled": ("LabelledImages", "open_labelled"),
+    "images.sources.find": ("find_source",),
+    "jobs.score": ("score",),
+    "models.hooked_clip": ("HookedCLIP",),
+    "models.load": ("load",),
+    "roles.config": ("ImageScoreConfig", "ScoreConfig"),
+    "roles.discovery": ("DiscoveryConfig",),
+    "roles.diff": ("RoleMapDiff",),
+    "roles.probes": ("ProbeBank",),
+    "roles.role_heads": ("choose_heads",),
+    "roles.role_map": ("ROLES", "HeadRole", "RoleMap"),
+    "roles.score_texts": ("collect_moments", "explain"),
 }
 
-__all__ = sorted([*_HOMES, "__version__"])
+
+def open_face(package: str, homes: Mapping[str, Sequence[str]]) -> tuple[Callable[[str], Any], list[str]]:
+    """`__getattr__` and `__all__` of a package whose public names are loaded on first use (PEP 562).
+
+    `homes`: module within the package -> public names that live there; "" -> modules that are public themselves. An
+    unknown name is an AttributeError that says the near one.
+    """
+    where = {name: f"{package}.{home or name}" for home, names in homes.items() for name in names}
+
+    def find(name: str) -> Any:
+        if name in where:
+            module = import_module(where[name])
+            return module if name in homes.get("", ()) else getattr(module, name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}{_guess(name, where)}")
+
+    return find, sorted(where)
 
 
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'headroles' has no attribute {name!r}")
-    return getattr(import_module(f"headroles.{_HOMES[name]}"), name)
+def _guess(name: str, known: Mapping[str, str]) -> str:
+    """What may have been meant; of no name that Python itself asks for, such as `__wrapped__`."""
+    from difflib import get_close_matches
+
+    near = [] if name.startswith("_") else get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+if not TYPE_CHECKING:
+    __getattr__, __all__ = open_face(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]
