@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.images.images import ImageFiles, ShapesImages, batches
+from headroles.images.images import Images, batches
 from headroles.models.hooked_clip import HookedCLIP, recording
 
 
@@ -37,7 +37,7 @@ class HeadReference:
     def collect(
         cls,
         model: HookedCLIP,
-        images: ImageFiles | ShapesImages,
+        images: Images,
         layers: Sequence[int] | None = None,
         pool: int = 64,
         seed: int = 0,
