@@ -81,7 +81,7 @@ def link_tree(root: Path, folder: Path) -> None:
 def _page(package: str) -> Page:
     names = find_names(package)
     about = inspect.getdoc(importlib.import_module(package)) or ""
-    parts = [f"# {package}", about, "```python\nimport " + package + "\n```"]
+    parts = [f"# {package} {{ #python-{package} }}", about, "```python\nimport " + package + "\n```"]
     for kind in ("Functions", "Classes", "Data", "Modules"):
         chosen = [name for name in names if name.kind == kind]
         if chosen:
