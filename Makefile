@@ -21,6 +21,9 @@ quick: lint  ## The inner loop, under a minute: style, types, and all tests that
 
 lint: $(VENV)/.tested  ## Style and types.
 	$(BIN)/ruff check .
+	rm -rf build/typed && mkdir -p build/typed/headroles
+	ln -s $(CURDIR)/headroles/* $(CURDIR)/adapt $(CURDIR)/cli build/typed/headroles  # As they are installed.
+	$(BIN)/mypy
 
 $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -60,6 +60,5 @@ _HOMES = {
 if not TYPE_CHECKING:
     __getattr__, __all__ = open_face(__name__, _HOMES)
 
-
-def __dir__() -> list[str]:
-    return __all__
+    def __dir__() -> list[str]:
+        return __all__

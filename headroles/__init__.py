@@ -14,9 +14,12 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles import shapes as shapes
     from headroles.bundled.evaluate import zero_shot as zero_shot
     from headroles.bundled.specialists import SPECIALISTS as SPECIALISTS
-    from headroles.causal.validate import ValidateConfig as ValidateConfig
+    from headroles.causal.config import ValidateConfig as ValidateConfig
+    from headroles.causal.margins import ValueTexts as ValueTexts
+    from headroles.causal.margins import margin as margin
     from headroles.causal.validate import validate as validate
     from headroles.causal.validation import Validation as Validation
+    from headroles.diagnosis.model_facts import Diagnosis as Diagnosis
     from headroles.errors import InputError as InputError
     from headroles.heads.ablate import ablating as ablating
     from headroles.heads.ablate import scaling_heads as scaling_heads
@@ -27,55 +30,94 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.heads.reference import HeadReference as HeadReference
     from headroles.heads.value_moments import ValueMoments as ValueMoments
     from headroles.heads.weights import HeadWeights as HeadWeights
+    from headroles.heads.weights import LearnConfig as LearnConfig
     from headroles.images.grouped import GroupedImages as GroupedImages
     from headroles.images.grouped import open_grouped as open_grouped
     from headroles.images.images import FolderImages as FolderImages
+    from headroles.images.images import Images as Images
     from headroles.images.images import ShapesImages as ShapesImages
+    from headroles.images.labelled import ABSENT as ABSENT
+    from headroles.images.labelled import Concept as Concept
     from headroles.images.labelled import LabelledImages as LabelledImages
     from headroles.images.labelled import open_labelled as open_labelled
+    from headroles.images.sources.find import Source as Source
     from headroles.images.sources.find import find_source as find_source
     from headroles.jobs.score import score as score
     from headroles.models.hooked_clip import HookedCLIP as HookedCLIP
     from headroles.models.load import load as load
+    from headroles.reports.adaptation import Adaptation as Adaptation
+    from headroles.reports.evidence import Illustrations as Illustrations
+    from headroles.reports.report import Report as Report
+    from headroles.reports.report import report as report
     from headroles.roles.config import ImageScoreConfig as ImageScoreConfig
     from headroles.roles.config import ScoreConfig as ScoreConfig
     from headroles.roles.diff import RoleMapDiff as RoleMapDiff
+    from headroles.roles.diff import diff as diff
     from headroles.roles.discovery import DiscoveryConfig as DiscoveryConfig
     from headroles.roles.probes import ProbeBank as ProbeBank
     from headroles.roles.role_heads import choose_heads as choose_heads
     from headroles.roles.role_map import ROLES as ROLES
     from headroles.roles.role_map import HeadRole as HeadRole
     from headroles.roles.role_map import RoleMap as RoleMap
+    from headroles.roles.score_images import collect_values as collect_values
+    from headroles.roles.score_images import explain_values as explain_values
     from headroles.roles.score_texts import collect_moments as collect_moments
     from headroles.roles.score_texts import explain as explain
+    from headroles.uses.attend import attend as attend
+    from headroles.uses.attended import Attended as Attended
+    from headroles.uses.cue_bench import DebiasConfig as DebiasConfig
+    from headroles.uses.debias import debias as debias
+    from headroles.uses.debiased import Debiased as Debiased
+    from headroles.uses.image_index import ImageIndex as ImageIndex
+    from headroles.uses.precision import PrecisionAtK as PrecisionAtK
+    from headroles.uses.precision_at_k import precision_at_k as precision_at_k
+    from headroles.uses.retrieve import retrieve as retrieve
+    from headroles.uses.retrieved import Retrieved as Retrieved
 
 _HOMES = {
     "": ("adapt", "shapes"),
     "bundled.evaluate": ("zero_shot",),
     "bundled.specialists": ("SPECIALISTS",),
-    "causal.validate": ("ValidateConfig", "validate"),
+    "causal.config": ("ValidateConfig",),
+    "causal.margins": ("ValueTexts", "margin"),
+    "causal.validate": ("validate",),
     "causal.validation": ("Validation",),
+    "diagnosis.model_facts": ("Diagnosis",),
     "errors": ("InputError",),
     "heads.ablate": ("ablating", "scaling_heads"),
     "heads.contributions": ("Contributions", "image_contributions", "text_contributions"),
     "heads.moments": ("HeadMoments",),
     "heads.reference": ("HeadReference",),
     "heads.value_moments": ("ValueMoments",),
-    "heads.weights": ("HeadWeights",),
+    "heads.weights": ("HeadWeights", "LearnConfig"),
     "images.grouped": ("GroupedImages", "open_grouped"),
-    "images.images": ("FolderImages", "ShapesImages"),
-    "images.labelled": ("LabelledImages", "open_labelled"),
-    "images.sources.find": ("find_source",),
+    "images.images": ("FolderImages", "Images", "ShapesImages"),
+    "images.labelled": ("ABSENT", "Concept", "LabelledImages", "open_labelled"),
+    "images.sources.find": ("Source", "find_source"),
     "jobs.score": ("score",),
     "models.hooked_clip": ("HookedCLIP",),
     "models.load": ("load",),
+    "reports.adaptation": ("Adaptation",),
+    "reports.evidence": ("Illustrations",),
+    "reports.report": ("Report", "report"),
     "roles.config": ("ImageScoreConfig", "ScoreConfig"),
+    "roles.diff": ("RoleMapDiff", "diff"),
     "roles.discovery": ("DiscoveryConfig",),
-    "roles.diff": ("RoleMapDiff",),
     "roles.probes": ("ProbeBank",),
     "roles.role_heads": ("choose_heads",),
     "roles.role_map": ("ROLES", "HeadRole", "RoleMap"),
+    "roles.score_images": ("collect_values", "explain_values"),
     "roles.score_texts": ("collect_moments", "explain"),
+    "uses.attend": ("attend",),
+    "uses.attended": ("Attended",),
+    "uses.cue_bench": ("DebiasConfig",),
+    "uses.debias": ("debias",),
+    "uses.debiased": ("Debiased",),
+    "uses.image_index": ("ImageIndex",),
+    "uses.precision": ("PrecisionAtK",),
+    "uses.precision_at_k": ("precision_at_k",),
+    "uses.retrieve": ("retrieve",),
+    "uses.retrieved": ("Retrieved",),
 }
 
 
@@ -107,6 +149,5 @@ def _guess(name: str, known: Mapping[str, str]) -> str:
 if not TYPE_CHECKING:
     __getattr__, __all__ = open_face(__name__, _HOMES)
 
-
-def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    def __dir__() -> list[str]:
+        return [*__all__, "__version__"]

@@ -39,7 +39,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 @pytest.hookimpl(tryfirst=True)  # Before pytest-xdist reads the groups.
 def pytest_collection_modifyitems(items):
-    """Tests that start processes are slow, and run one after the other: side by side they would time out."""
+    """Tests of the command line in processes are slow, and run one by one: side by side they would time out."""
     for item in items:
         if "start" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)

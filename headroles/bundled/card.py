@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import Tensor
+
 from headroles.bundled.clip import to_pixels
 from headroles.bundled.config import TrainConfig
 from headroles.bundled.evaluate import Accuracy, zero_shot
@@ -82,7 +84,7 @@ def accuracy_table(columns: Mapping[str, Mapping[str, Accuracy]]) -> str:
 def measure(model: HookedCLIP, scenes: int) -> dict[str, dict[str, Accuracy]]:
     """Zero-shot accuracies on fresh scenes of all pairs and of held-out pairs."""
 
-    def embed(images):
+    def embed(images: Tensor) -> Tensor:
         return model(to_pixels(images))
 
     columns = {"all pairs": "all", "held-out pairs": "held-out"}
@@ -94,13 +96,14 @@ def write_card(folder: Path, config: TrainConfig, seconds: float, scenes: int) -
     from headroles.models.load import load
 
     model = load(str(folder), "cpu")
-    vision, text = model.visual, model.text
+    towers = {"vision": model.visual, "text": model.text}
     sizes = "\n".join(
         f"- {name}: {tower.layers} layers x {tower.heads} heads of width {tower.head_width}, residual {tower.width}"
-        for name, tower in (("vision", vision), ("text", text))
+        for name, tower in towers.items()
+        if tower is not None
     )
     size = sum(path.stat().st_size for path in folder.iterdir())
-    sizes += f"\n- patches of {config.architecture.patch} pixels a side, embedding of {vision.embed}"
+    sizes += f"\n- patches of {config.architecture.patch} pixels a side, embedding of {model.visual.embed}"
     sizes += f"\n- {sum(p.numel() for p in model.parameters()):,} parameters, {size / 2**20:.1f} MiB, float16"
     card = _CARD.format(
         concepts=len(NAMES),

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -140,7 +141,8 @@ def _initialise(model: CLIPModel) -> None:
     vision, text = model.vision_model.embeddings, model.text_model.embeddings
     nn.init.xavier_uniform_(vision.patch_embedding.weight.flatten(1))
     nn.init.normal_(vision.class_embedding, std=0.1)
-    grid = model.config.vision_config.image_size // model.config.vision_config.patch_size
+    sizes: Any = model.config.vision_config
+    grid = sizes.image_size // sizes.patch_size
     vision.position_embedding.weight.zero_()
     vision.position_embedding.weight[1:] = 0.5 * _sinusoids_2d(grid, vision.position_embedding.weight.shape[1])
     nn.init.normal_(text.token_embedding.weight, std=0.3)

@@ -7,6 +7,8 @@ output should follow that concept's value and nothing else. The other heads and 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -28,14 +30,15 @@ class DeepOutputs:
     """What the deep layers do at CLS in the latest forward of a model, with gradients."""
 
     def __init__(self, model: CLIPModel) -> None:
-        self._heads = model.config.vision_config.num_attention_heads
-        self._layers = dict(enumerate(model.vision_model.encoder.layers))
+        vision: Any = model.vision_model
+        self._heads = vision.config.num_attention_heads
+        self._layers: dict[int, Any] = dict(enumerate(vision.encoder.layers))
         self._z: dict[int, Tensor] = {}
         for number, layer in self._layers.items():
             layer.self_attn.out_proj.register_forward_pre_hook(lambda _, args, at=number: self._keep(at, args[0]))
         if FIRST_LAYER in self._layers:
             self._layers[FIRST_LAYER].register_forward_pre_hook(lambda _, args: self._start(args[0]))
-        model.vision_model.encoder.register_forward_hook(lambda *call: self._end(call[-1].last_hidden_state))
+        vision.encoder.register_forward_hook(lambda *call: self._end(call[-1].last_hidden_state))
 
     def _keep(self, layer: int, z: Tensor) -> None:
         self._z[layer] = z[:, 0].unflatten(-1, (self._heads, -1)).float()

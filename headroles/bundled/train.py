@@ -16,6 +16,8 @@ import json
 import math
 import time
 from collections.abc import Callable
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import click
@@ -118,7 +120,7 @@ class Trainer:
             losses = self._losses(images, mask, labels, captions, named)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        sum(weight * loss for weight, loss in losses.values()).backward()
+        reduce(add, (weight * loss for weight, loss in losses.values())).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()

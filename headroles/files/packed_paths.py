@@ -7,11 +7,35 @@ import os
 from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar, overload
 
 import numpy as np
 
+T = TypeVar("T")
 
-class PackedNames(Sequence[str]):
+
+class Computed(Sequence[T]):
+    """A sequence whose items are made when they are asked for; a slice is a list of them."""
+
+    @overload
+    def __getitem__(self, number: int) -> T: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[T]: ...
+
+    def __getitem__(self, number: int | slice) -> T | list[T]:
+        if isinstance(number, slice):
+            return [self.item(each) for each in range(*number.indices(len(self)))]
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        return self.item(number)
+
+    def item(self, number: int) -> T:
+        """The item of a number from 0 to the length."""
+        raise NotImplementedError
+
+
+class PackedNames(Computed[str]):
     """Names as one string of bytes: a Python object each would cost more, and be copied by every fork."""
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -25,9 +49,8 @@ class PackedNames(Sequence[str]):
     def __len__(self) -> int:
         return len(self._ends)
 
-    def __getitem__(self, number: int) -> str:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
+    def item(self, number: int) -> str:
+        """The name itself."""
         start = self._ends[number - 1] if number else 0
         return os.fsdecode(self._whole[start : self._ends[number]])
 
@@ -36,7 +59,7 @@ class PackedNames(Sequence[str]):
         return hashlib.sha256(self._whole + self._ends.tobytes()).hexdigest()
 
 
-class PackedPaths(Sequence[Path]):
+class PackedPaths(Computed[Path]):
     """Paths below a folder, kept as `PackedNames`; absolute names stay what they are."""
 
     def __init__(self, folder: Path, names: Iterable[str]) -> None:
@@ -45,5 +68,6 @@ class PackedPaths(Sequence[Path]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, number: int) -> Path:
+    def item(self, number: int) -> Path:
+        """The folder and the name."""
         return self.folder / self.names[number]

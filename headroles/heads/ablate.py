@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, reduce
+from operator import add
 
 import torch
 from jaxtyping import Float
@@ -29,6 +30,8 @@ TOWERS = ("visual", "text")
 
 Edit = Callable[[int, Tensor], Tensor]
 """(layer, z (image, token, head, width)) -> z to go on with; must not write into what it got."""
+Hooks = list[tuple[str | Callable, Callable]]
+"""(name of a hook point, what it calls)."""
 
 
 @contextmanager
@@ -82,7 +85,8 @@ class Ablator:
     def cutting(self, heads: Iterable[Head]) -> Iterator[None]:
         """While open, every forward runs without these heads."""
         chosen = _by_layer(heads, self.sizes)
-        if self.mode == "zero":
+        edit: Edit
+        if self.mode == "zero" or self.reference is None:
             edit = partial(_zero, chosen)
         else:
             self.reference.check_layers(chosen)
@@ -128,7 +132,7 @@ def _editing(
         yield
 
 
-def _total_hooks(layers: Sequence[int], edit: Edit, own: int, tower: str) -> list[tuple[str, Callable]]:
+def _total_hooks(layers: Sequence[int], edit: Edit, own: int, tower: str) -> Hooks:
     """Edits of z; a run of fewer tokens than `own` is no image's: `headroles.adapt` also runs learned ones alone."""
 
     def hook(z: Tensor, hook: HookPoint, layer: int) -> Tensor:
@@ -137,34 +141,38 @@ def _total_hooks(layers: Sequence[int], edit: Edit, own: int, tower: str) -> lis
     return [(f"{tower}.blocks.{layer}.attn.hook_z", partial(hook, layer=layer)) for layer in layers]
 
 
-def _direct_hooks(model: HookedCLIP, layers: Sequence[int], edit: Edit) -> list[tuple[str, Callable]]:
+def _direct_hooks(model: HookedCLIP, layers: Sequence[int], edit: Edit) -> Hooks:
     """Remember z, at CLS or where attention pools at all tokens, and edit the embedding that it belongs to."""
-    tower, seen = model.visual, {}
-    bases = None if tower.pooling else tower.bases().detach()
+    tower, pooled = model.visual, isinstance(model.visual, PooledTower)
+    seen: dict[str, Tensor] = {}
+    outputs: dict[int, Tensor] = {}
+    bases = torch.empty(0) if pooled else tower.bases().detach()
     pool = f"visual.blocks.{tower.layers}.attn.hook_pattern"
 
     def keep(tensor: Tensor, hook: HookPoint) -> None:
-        seen[hook.name] = tensor
+        seen[str(hook.name)] = tensor
 
     def keep_z(z: Tensor, hook: HookPoint, layer: int) -> None:
         if z.shape[1] >= model.least_tokens:
-            seen[layer] = z if tower.pooling else z[:, :1]
+            outputs[layer] = z if pooled else z[:, :1]
 
     def hook_embed(embedding: Tensor, hook: HookPoint) -> Tensor:
         if embedding.ndim != 2:  # Rows of appended tokens, no image's.
             return embedding
-        if any(len(seen.get(layer, ())) != len(embedding) for layer in layers):
+        if any(layer not in outputs or len(outputs[layer]) != len(embedding) for layer in layers):
             raise InputError("effect: the direct effect needs the heads' layers to run before the embedding is read")
-        changes = {layer: edit(layer, seen[layer]) - seen[layer] for layer in layers}
+        changes = {layer: edit(layer, outputs[layer]) - outputs[layer] for layer in layers}
         sigma = seen["visual.ln_final.hook_scale"]
-        if tower.pooling:
+        if isinstance(tower, PooledTower):
             weights = seen[pool][:, :, 0] / sigma.transpose(1, 2)
-            return embedding + sum(_pooled_change(tower, layer, change, weights) for layer, change in changes.items())
-        change = sum(part[:, 0].flatten(1) @ bases[layer].flatten(0, 1) for layer, part in changes.items())
+            parts = [_pooled_change(tower, layer, change, weights) for layer, change in changes.items()]
+            return embedding + reduce(add, parts)
+        change = reduce(add, [part[:, 0].flatten(1) @ bases[layer].flatten(0, 1) for layer, part in changes.items()])
         return embedding + change / (sigma if sigma.ndim == 2 else sigma[:, 0])
 
-    names = [(f"visual.blocks.{layer}.attn.hook_z", partial(keep_z, layer=layer)) for layer in layers]
-    names += [(pool, keep)] if tower.pooling else []
+    names: Hooks = [(f"visual.blocks.{layer}.attn.hook_z", partial(keep_z, layer=layer)) for layer in layers]
+    if pooled:
+        names.append((pool, keep))
     return [*names, ("visual.ln_final.hook_scale", keep), ("visual.hook_embed", hook_embed)]
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from headroles.heads.pooling import pooled_parts
-from headroles.models.hooked_clip import HookedCLIP, Tower, recording
+from headroles.models.hooked_clip import HookedCLIP, PooledTower, Tower, recording
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,13 @@ def _contributions(model: HookedCLIP, side: str, rows: Tensor, **inputs: Tensor)
 
 
 def _pooled_contributions(model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"]) -> Contributions:
-    tower = model.visual
+    tower = cast(PooledTower, model.visual)
     parts = pooled_parts(model, pixel_values, range(tower.layers))
     return Contributions(
         heads=parts.heads,
         biases=tower.pool_biases(parts.weights),
-        mlps=parts.mlps,
-        start=parts.start,
+        mlps=cast(Tensor, parts.mlps),
+        start=cast(Tensor, parts.start),
         constant=tower.constant(),
         pooling_mlp=parts.pooling_mlp,
         pooling_heads=torch.einsum("ihk,hkd->ihd", parts.z, tower.pooling_bases()),

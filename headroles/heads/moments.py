@@ -12,7 +12,7 @@ the moments, exact too, are squares of the embedding's width; fewer blocks of im
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,10 +53,10 @@ class HeadMoments:
     @classmethod
     def empty(cls, model: HookedCLIP, layers: Sequence[int], blocks: int = 32) -> HeadMoments:
         """No image yet. Wide heads (of a tower that pools) may get fewer blocks, see `blocks_within`."""
-        shape = (len(layers), model.visual.heads, model.visual.moment_width)
+        heads = (len(layers), model.visual.heads, model.visual.moment_width)
         if model.visual.pooling:
-            blocks = blocks_within(*shape, blocks)
-        shape = (blocks, *shape)
+            blocks = blocks_within(*heads, blocks)
+        shape = (blocks, *heads)
         count, first, second = (
             torch.zeros(size, dtype=torch.float64, device=model.device)
             for size in (shape[:1], shape, (*shape, shape[-1]))
@@ -97,9 +97,8 @@ class HeadMoments:
         """The moments of some of the layers, of the first `width` numbers of u: a view where it is one layer."""
         if tuple(layers) == self.layers and width == self.first.shape[-1]:
             return self
-        rows: list[int] | slice = [self.layers.index(layer) for layer in layers]
-        if len(rows) == 1:
-            rows = slice(rows[0], rows[0] + 1)
+        chosen = [self.layers.index(layer) for layer in layers]
+        rows = slice(chosen[0], chosen[0] + 1) if len(chosen) == 1 else chosen
         first, second = self.first[:, rows, :, :width], self.second[:, rows, :, :width, :width]
         return HeadMoments(tuple(layers), self.weights_hash, self.count, first, second)
 
@@ -222,7 +221,7 @@ def observe_with_embedding(
             return _observe_pooled(model, pixel_values, layers)
     scale_name = "visual.ln_final.hook_scale"
     z_names = [f"visual.blocks.{layer}.attn.hook_z" for layer in layers]
-    names = {name: _cls_row for name in z_names} | {scale_name: _cls_scale}
+    names: dict[str, Callable[[Tensor], Tensor]] = {name: _cls_row for name in z_names} | {scale_name: _cls_scale}
     with recording(model, names) as seen, half_precision(model.device, precision):
         embedding = model(pixel_values)
     embedding = embedding.to(model.dtype)

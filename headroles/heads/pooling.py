@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from headroles.models.hooked_clip import HookedCLIP, recording
+from headroles.models.hooked_clip import HookedCLIP, PooledTower, recording
 
 _HELD = 100_000_000
 """Numbers of activations held at once."""
@@ -60,7 +61,7 @@ def pooled_parts(
 
 
 def _batch_parts(model: HookedCLIP, pixel_values: Tensor, layers: Sequence[int], heads_only: bool) -> PooledParts:
-    tower = model.visual
+    tower = cast(PooledTower, model.visual)
     pool = f"visual.blocks.{tower.layers}"
     z_names = [f"visual.blocks.{layer}.attn.hook_z" for layer in layers]
     mlp_names = [] if heads_only else [f"visual.blocks.{layer}.hook_mlp_out" for layer in layers]

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.images.images import ImageFiles, ShapesImages, batches
+from headroles.images.images import Images, batches
 from headroles.models.hooked_clip import HookedCLIP, recording
 
 
@@ -37,7 +37,7 @@ class HeadReference:
     def collect(
         cls,
         model: HookedCLIP,
-        images: ImageFiles | ShapesImages,
+        images: Images,
         layers: Sequence[int] | None = None,
         pool: int = 64,
         seed: int = 0,
@@ -55,7 +55,7 @@ class HeadReference:
         drawn = np.random.default_rng([seed, 3]).permutation(len(images))[:pool]
         if model.visual.pooling and model.visual.layers in layers and len(layers) > 1:
             raise InputError(f"layers: layer {model.visual.layers}, of the pooling head, is to be collected alone")
-        total, count, kept, broken = 0.0, 0, [], []
+        total, count, kept, broken = torch.zeros((), dtype=torch.float64), 0, [], []
         with recording(model, {name: torch.clone for name in names}) as seen:
             for index, pixels, errors in batches(images, batch, workers):
                 broken += [images.name(number) for number, _ in errors]

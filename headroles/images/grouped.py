@@ -5,8 +5,10 @@ A group is a class with a group value, such as "boat, sand". The training split 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int
@@ -17,7 +19,10 @@ from torch.utils.data import Dataset
 
 from headroles.errors import InputError
 from headroles.files.tables import open_table
-from headroles.images.images import ImageFiles, Preprocess, with_preprocess
+from headroles.images.images import ImageFiles, Preprocess, undecided, with_preprocess
+
+if TYPE_CHECKING:
+    from headroles.shapes.cues import CuePicture, CueTask
 
 SPLITS = ("train", "val", "test")
 
@@ -59,8 +64,8 @@ class CueImages(Dataset):
     """Rendered pictures of a planted cue; see `headroles.shapes.cues`."""
 
     preprocess: Preprocess
-    task: object
-    pictures: tuple
+    task: CueTask
+    pictures: tuple[CuePicture, ...]
     seed: int = 0
 
     def __len__(self) -> int:
@@ -75,6 +80,10 @@ class CueImages(Dataset):
     def name(self, index: int) -> str:
         """Split and number."""
         return f"{self.pictures[index].split} {index}"
+
+    def fingerprint(self) -> str:
+        """Task and seed fix the pictures."""
+        return hashlib.sha256(f"cues {self.task.name} {self.seed}".encode()).hexdigest()
 
 
 def open_grouped(source: str | Path, preprocess: Preprocess | None, seed: int = 0) -> GroupedImages:
@@ -97,7 +106,7 @@ def open_grouped(source: str | Path, preprocess: Preprocess | None, seed: int = 
             raise InputError(f"task: {path} has the one {column} {found[0]!r}; a comparison needs at least two")
     return GroupedImages(
         path.name,
-        ImageFiles([path.parent / row["path"] for row in rows], preprocess, path.parent),
+        ImageFiles([path.parent / row["path"] for row in rows], preprocess or undecided, path.parent),
         classes,
         values,
         np.array([classes.index(row["class"]) for row in rows]),
@@ -112,7 +121,7 @@ def _planted(text: str, preprocess: Preprocess | None, seed: int) -> GroupedImag
     task, pictures = parse_cue(text), list_pictures()
     return GroupedImages(
         f"shapes:{task.name}",
-        CueImages(preprocess, task, pictures, seed),
+        CueImages(preprocess or undecided, task, pictures, seed),
         task.items,
         task.backgrounds,
         np.array([each.label for each in pictures]),

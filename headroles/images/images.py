@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from headroles.errors import InputError
-from headroles.files.packed_paths import PackedNames, PackedPaths
+from headroles.files.packed_paths import Computed, PackedNames, PackedPaths
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -31,6 +31,11 @@ UNREADABLE = (
 """What Pillow raises for files that are no whole picture."""
 
 Preprocess = Callable[[Image.Image], Float[Tensor, "3 height width"]]
+
+
+def undecided(image: Image.Image) -> Tensor:
+    """The preprocessing of images that were found before it is known how a model wants its pixels."""
+    raise RuntimeError("images were read before a model's preprocessing was given to them")
 
 
 class Images(Protocol):
@@ -79,9 +84,9 @@ def read_pixels(file: str | os.PathLike | BinaryIO, preprocess: Preprocess) -> T
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def list_images(folder: str | os.PathLike) -> Iterator[str]:
+def list_images(folder: str | os.PathLike[str]) -> Iterator[str]:
     """The image files below a folder, sorted by path, hidden ones left out; none is opened."""
-    with os.scandir(folder) as entries:
+    with os.scandir(os.fspath(folder)) as entries:
         visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     for entry in visible:
         if entry.is_dir():
@@ -107,7 +112,7 @@ def pack_images(folder: str | os.PathLike) -> PackedPaths:
     return found
 
 
-class Spread(Sequence[int]):
+class Spread(Computed[int]):
     """`length` of `total` numbers, evenly spread, none of them kept in memory."""
 
     def __init__(self, length: int, total: int) -> None:
@@ -116,9 +121,8 @@ class Spread(Sequence[int]):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, number: int) -> int:
-        if not 0 <= number < self.length:
-            raise IndexError(number)
+    def item(self, number: int) -> int:
+        """Where the number lies among all."""
         return number * self.total // self.length
 
 
@@ -154,7 +158,9 @@ class ImageFiles(Dataset):
 class FolderImages(ImageFiles):
     """The image files below a folder, sorted by path; `limit`: only so many, spread evenly over them."""
 
-    def __init__(self, folder: Path, preprocess: Preprocess, limit: int | None = None) -> None:
+    paths: PackedPaths
+
+    def __init__(self, folder: str | os.PathLike[str], preprocess: Preprocess, limit: int | None = None) -> None:
         paths = pack_images(folder)
         if limit is not None and limit < len(paths):
             paths = PackedPaths(paths.folder, (paths.names[number] for number in spread(limit, len(paths))))
@@ -172,7 +178,8 @@ def open_files(places: Sequence[str | os.PathLike[str]], preprocess: Preprocess 
         if not place.exists():
             raise InputError(f"image: there is no {place}; give an image file or a folder of images")
         paths += find_images(place) if place.is_dir() else [place]
-    return ImageFiles(paths, preprocess, Path(os.path.commonpath([path.resolve().parent for path in paths])))
+    folder = Path(os.path.commonpath([path.resolve().parent for path in paths]))
+    return ImageFiles(paths, preprocess or undecided, folder)
 
 
 @dataclass
@@ -216,7 +223,7 @@ Batch = tuple[Int[Tensor, "image"], Float[Tensor, "image 3 height width"], list[
 
 def batches(images: Images, size: int, workers: int = 0) -> Iterator[Batch]:
     """Batches in order; with `workers` > 0 they are decoded in as many processes."""
-    return iter(DataLoader(images, batch_size=size, num_workers=workers, collate_fn=collate))
+    return iter(DataLoader(cast(Dataset, images), batch_size=size, num_workers=workers, collate_fn=collate))
 
 
 def collate(items: list[tuple[int, Tensor | str]]) -> Batch:

@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.files.tables import open_table
-from headroles.images.images import ImageFiles, Preprocess, ShapesImages, find_images, with_preprocess
+from headroles.images.images import ImageFiles, Preprocess, ShapesImages, find_images, undecided, with_preprocess
 from headroles.images.prompts import write_prompts
 
 ABSENT = -1
@@ -80,7 +80,7 @@ def open_labelled(
         raise InputError(f"images: {source} is no folder and no file; give shapes, a folder CONCEPT/VALUE/, or a CSV")
     if count is not None and count < len(rows):
         rows = [rows[number * len(rows) // count] for number in range(count)]
-    files = ImageFiles([place for place, _ in rows], preprocess, path if path.is_dir() else path.parent)
+    files = ImageFiles([place for place, _ in rows], preprocess or undecided, path if path.is_dir() else path.parent)
     return _labelled(path.resolve().name, files, [values for _, values in rows], template)
 
 
@@ -92,7 +92,7 @@ def _scenes(preprocess: Preprocess | None, count: int, seed: int) -> LabelledIma
         for name, values in CONCEPTS.items()
     )
     codes = np.array([sample_scene(seed, index).labels for index in range(count)])
-    return LabelledImages("shapes", ShapesImages(preprocess, count, seed), concepts, codes)
+    return LabelledImages("shapes", ShapesImages(preprocess or undecided, count, seed), concepts, codes)
 
 
 def _labelled(name: str, files: ImageFiles, rows: Sequence[dict[str, str]], template: str) -> LabelledImages:
@@ -108,9 +108,9 @@ def _labelled(name: str, files: ImageFiles, rows: Sequence[dict[str, str]], temp
     if not concepts:
         raise InputError(f"images: {name} has no concept with two values; label images with different values")
     codes = np.full((len(rows), len(concepts)), ABSENT)
-    for column, concept in enumerate(concepts):
-        number = {value: code for code, value in enumerate(concept.values)}
-        codes[:, column] = [number.get(row.get(concept.name, ""), ABSENT) for row in rows]
+    for column, each in enumerate(concepts):
+        number = {value: code for code, value in enumerate(each.values)}
+        codes[:, column] = [number.get(row.get(each.name, ""), ABSENT) for row in rows]
     return LabelledImages(name, files, concepts, codes)
 
 

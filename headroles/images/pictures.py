@@ -7,7 +7,7 @@ import os
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -86,7 +86,7 @@ def to_picture(picture: Picture) -> Image.Image:
 def restore(pixels: Float[Tensor, "3 height width"], preprocess: Preprocess | None) -> Float[ndarray, "height width 3"]:
     """Preprocessed pixels as a picture in [0, 1]: the processor's mean and deviation undone, or stretched."""
     values = pixels.float().permute(1, 2, 0).numpy()
-    processor = getattr(preprocess, "processor", None)
+    processor: Any = getattr(preprocess, "processor", None)
     if getattr(processor, "image_mean", None) is not None and getattr(processor, "do_normalize", True):
         values = values * np.array(processor.image_std) + np.array(processor.image_mean)
     elif values.min() < 0 or values.max() > 1:

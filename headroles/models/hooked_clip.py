@@ -6,8 +6,9 @@ What differs between them is in `headroles.models.families`. No weight is copied
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -28,6 +29,9 @@ class HookedCLIP(HookedRootModule):
     `run_with_cache` and `run_with_hooks` take what `forward` takes. `clip` is the wrapped model itself, by reference.
     It may be of another family too: a SigLIP, or a ViT or DINOv2, whose `text` is None and which refuse texts.
     """
+
+    processor: Any
+    """PIL image -> pixels (3, height, width); None of a model that was built without one."""
 
     def __init__(
         self, clip: PreTrainedModel, name: str, tokenizer: Callable | None = None, processor: Callable | None = None
@@ -94,17 +98,14 @@ class HookedCLIP(HookedRootModule):
         attention_mask: Int[Tensor, "text token"] | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Embeddings, not normalised: (image, embed) for images, (text, embed) for tokens, a pair for both."""
-        if pixel_values is None and input_ids is None:
-            raise InputError("forward needs pixel_values, input_ids or both; got neither")
-        image = text = None
-        if pixel_values is not None:
-            image = self.family.encode_images(pixel_values)
-        if input_ids is not None:
-            self.check_text()
-            text = self.family.encode_texts(input_ids, attention_mask)
-        if image is None or text is None:
-            return text if image is None else image
-        return image, text
+        if input_ids is None:
+            if pixel_values is None:
+                raise InputError("forward needs pixel_values, input_ids or both; got neither")
+            return self.family.encode_images(pixel_values)
+        self.check_text()
+        if pixel_values is None:
+            return self.family.encode_texts(input_ids, attention_mask)
+        return self.family.encode_images(pixel_values), self.family.encode_texts(input_ids, attention_mask)
 
     def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
         """The vision tower's residual stream before layer 0: CLS (none in SigLIP), registers (DINOv2), patches.
@@ -160,12 +161,13 @@ class HookedCLIP(HookedRootModule):
 
 
 @contextmanager
-def recording(model: HookedCLIP, names: dict[str, Callable[[Tensor], Tensor]]):
+def recording(model: HookedCLIP, names: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[dict[str, Tensor]]:
     """While open, keep `keep(activation)` of every named hook point of the latest forward, in the yielded dict."""
     store: dict[str, Tensor] = {}
 
     def save(tensor: Tensor, hook: HookPoint) -> None:
-        store[hook.name] = names[hook.name](tensor)
+        name = str(hook.name)
+        store[name] = names[name](tensor)
 
     with model.hooks(fwd_hooks=[(name, save) for name in names]):
         yield store

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import ERROR, getLogger
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -71,18 +72,20 @@ def open_model(
         return _open_transformers(checkpoint, name, place, dtype)
     with _quiet():
         found = load_converted(checkpoint, dtype)
-    vocabulary = found.clip.config.text_config.vocab_size
+    clip: Any = found.clip
+    vocabulary = clip.config.text_config.vocab_size
     tokenizer, tokenizer_place = find_tokenizer(checkpoint, vocabulary, found.tokenizer)
     origin = Origin(
         checkpoint.layout, str(checkpoint.weights), found.container, found.stored, tokenizer_place, found.preprocessing
     )
-    return HookedCLIP(found.clip.to(place), name, tokenizer, Preprocess(found.processor)), origin
+    return HookedCLIP(clip.to(place), name, tokenizer, Preprocess(found.processor)), origin
 
 
 def _open_transformers(
     checkpoint: Checkpoint, name: str, place: torch.device, dtype: torch.dtype
 ) -> tuple[HookedCLIP, Origin]:
     source = str(checkpoint.folder)
+    clip: Any
     clip, stored = _load_clip(source, name, dtype)
     towers = [getattr(clip.config, part) for part in ("vision_config", "text_config") if hasattr(clip.config, part)]
     for tower in towers or [clip.config]:
@@ -101,6 +104,7 @@ def _load_clip(source: str, name: str, dtype: torch.dtype) -> tuple[PreTrainedMo
         with _quiet():
             config = AutoConfig.from_pretrained(source)
         family = find_family(config.model_type, name)
+        kind: Any
         kind, options = family.loader(config, name)
         # Mismatched sizes are refused below, by name; from_pretrained itself would not say which.
         checks = {"weights_only": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
@@ -135,7 +139,7 @@ def _describe(key: str | tuple) -> str:
 
 
 @contextmanager
-def _quiet():
+def _quiet() -> Iterator[None]:
     """No warnings and no bar of transformers: what is wrong with a model is said by the checks that follow."""
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     hub = getLogger("huggingface_hub")
@@ -165,6 +169,7 @@ def _load_tokenizer(source: str) -> Callable | None:
 def _load_preprocess(source: str, clip: PreTrainedModel) -> tuple[Preprocess, str]:
     """The folder's own image preprocessing, or its family's standard one where it has none, and where it was found."""
     family = find_family(clip.config.model_type, source)
+    kind: Any
     kind, standard = family.processor(clip.config)
     try:
         return Preprocess(kind.from_pretrained(source)), str(Path(source) / "preprocessor_config.json")

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 if TYPE_CHECKING:
     from headroles.models.hooked_clip import HookedCLIP
 
+P = ParamSpec("P")
 _ACT: ContextVar[Callable[[HookedCLIP], None] | None] = ContextVar("act", default=None)
 
 
@@ -24,11 +25,11 @@ def when_loaded(act: Callable[[HookedCLIP], None] | None) -> Iterator[None]:
         _ACT.reset(token)
 
 
-def announced(load: Callable[..., HookedCLIP]) -> Callable[..., HookedCLIP]:
+def announced(load: Callable[P, HookedCLIP]) -> Callable[P, HookedCLIP]:
     """Decorates a function that loads models, so that `when_loaded` reaches them."""
 
     @wraps(load)
-    def loading(*args, **options) -> HookedCLIP:
+    def loading(*args: P.args, **options: P.kwargs) -> HookedCLIP:
         model, act = load(*args, **options), _ACT.get()
         if act:
             act(model)

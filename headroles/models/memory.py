@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,7 +37,9 @@ class _LiveTensors(TorchDispatchMode):
         self.known: dict[int, StorageWeakRef] = {}
         self.peak = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         # Storages that come in from outside, such as weights, may come back as views; they are not new.
         for tensor in _tensors((args, kwargs)):
             storage = tensor.untyped_storage()

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from headroles.errors import InputError
 from headroles.images.images import Batch, Images, collate
@@ -128,12 +128,12 @@ class _Units:
     def __init__(self, images: Images | StreamedImages, options: PassOptions, done: int) -> None:
         self.images, self.options, self.done = images, options, done
         self.total = None if isinstance(images, StreamedImages) else len(images)
-        self.images_here = None if self.total is None else sum(map(len, self._ranges(0)))
+        self.images_here = None if self.total is None else sum(map(len, self._ranges(self.total, 0)))
 
     def load(self, pin: bool) -> Iterator[Batch]:
         """Their batches, decoded ahead of time where there are workers."""
         loader = DataLoader(
-            self.images,
+            cast(Dataset, self.images),
             batch_sampler=self,
             num_workers=self.options.workers,
             collate_fn=collate,
@@ -146,18 +146,20 @@ class _Units:
             raise InputError(str(error).rstrip().rpartition("errors.InputError: ")[2]) from error
 
     def __iter__(self) -> Iterator[list[Any]]:
-        return self._streamed() if isinstance(self.images, StreamedImages) else map(list, self._ranges(self.done))
+        if isinstance(self.images, StreamedImages):
+            return self._streamed(self.images)
+        return map(list, self._ranges(len(self.images), self.done))
 
-    def _ranges(self, skip: int) -> Iterator[range]:
+    def _ranges(self, total: int, skip: int) -> Iterator[range]:
         size = self.options.unit
-        for unit in self.options.part.units(-(-self.total // size))[skip:]:
-            yield range(unit * size, min((unit + 1) * size, self.total))
+        for unit in self.options.part.units(-(-total // size))[skip:]:
+            yield range(unit * size, min((unit + 1) * size, total))
 
-    def _streamed(self) -> Iterator[list[Any]]:
+    def _streamed(self, images: StreamedImages) -> Iterator[list[Any]]:
         part, size = self.options.part, self.options.unit
         first = part.units(1 << 60)[self.done] * size
         number, unit = first - 1, []
-        for number, cell in self.images.items(first):
+        for number, cell in images.items(first):
             if part.owns(number // size):
                 unit.append((number, cell))
             if unit and (number + 1) % size == 0:

@@ -9,7 +9,7 @@ import atexit
 import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from accelerate import PartialState
@@ -67,7 +67,8 @@ def together(work: Callable[[], T]) -> T:
     """
     if not several():
         return work()
-    result, error = None, None
+    result: T | None = None
+    error: Exception | None = None
     try:
         result = work()
     except Exception as caught:
@@ -75,7 +76,7 @@ def together(work: Callable[[], T]) -> T:
         _store().set(_FAILED, "1")
     mistakes = gather_object([] if error is None else [_describe(error)])
     if not mistakes:
-        return result
+        return cast(T, result)
     if is_main():
         raise error or InputError(mistakes[0])
     raise ToldElsewhere(mistakes[0]) from error

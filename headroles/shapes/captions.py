@@ -119,6 +119,7 @@ def caption(labels: tuple[int, ...], rng: np.random.Generator) -> tuple[str, tup
 def value_texts(concept: str, value: str) -> list[str]:
     """Short descriptions that name this one concept value and nothing else, the plainest first."""
     texts = []
+    patterns: tuple[str, ...]
     for words in words_of(concept, value):
         if concept in ("shape", "object"):
             patterns = ("a {}", "a picture of a {}", "a photo of a {}")

@@ -7,6 +7,7 @@ colored light, patterns of other scales, two items whose order counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -179,7 +180,7 @@ def _item(
     color: str | None = None,
     angle: float | None = None,
     fill: np.ndarray | None = None,
-    **others: object,
+    **others: Any,
 ) -> Item:
     """A plain item of a color of the world, any unless named, nearly upright unless turned; `fill` is an RGB (3,)."""
     parts = parts_of(item) if isinstance(item, str) else item

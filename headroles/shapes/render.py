@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from headroles.shapes.items import Part, draw_silhouette, parts_of, side_of
-from headroles.shapes.world import CONCEPTS, Scene
+from headroles.shapes.world import CONCEPTS, NAMES, Scene
 
 SIDE = 64
 """Height and width of a rendered scene, in pixels."""
@@ -76,14 +76,15 @@ def render_with_mask(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
 def picture_of(scene: Scene) -> Picture:
     """The scene with all that its labels leave open drawn from its own stream."""
     rng = np.random.default_rng([*scene.stream, 1])
-    background = draw_background(scene.value("background"), rng)
-    diameter = _DIAMETER[scene.value("size")] * rng.uniform(0.96, 1.04)
+    shown = {name: value for name in NAMES if (value := scene.value(name)) is not None}
+    background = draw_background(shown["background"], rng)
+    diameter = _DIAMETER[shown["size"]] * rng.uniform(0.96, 1.04)
     angle = rng.uniform(-0.16, 0.16)
-    pattern = draw_texture(scene.value("texture"), side_of(diameter), rng)
-    color = vary_color(COLORS[scene.value("color")], rng)
-    parts = parts_of(scene.value("shape") or scene.value("object"))
+    pattern = draw_texture(shown["texture"], side_of(diameter), rng)
+    color = vary_color(COLORS[shown["color"]], rng)
+    parts = parts_of(shown.get("shape") or shown["object"])
     item = Item(parts, tuple(_places(scene, diameter, rng)), diameter, angle, color, pattern)
-    exposure = EXPOSURES[scene.value("brightness")] * rng.uniform(0.95, 1.05)
+    exposure = EXPOSURES[shown["brightness"]] * rng.uniform(0.95, 1.05)
     return Picture(background, (item,), exposure, draw_noise(rng))
 
 

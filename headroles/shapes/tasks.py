@@ -120,7 +120,9 @@ def _orders(*groups: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 _PHOTO = "a photo of a {}"
 _BASE_ITEMS = ("circle", "square", "triangle", "star", "house", "tree", "fish", "car")
-_ITEMS = [(item,) for item in (*_BASE_ITEMS, *(item for item in compositions.ITEMS if item not in _BASE_ITEMS))]
+_ITEMS: list[tuple[str, ...]] = [
+    (item,) for item in (*_BASE_ITEMS, *(item for item in compositions.ITEMS if item not in _BASE_ITEMS))
+]
 _items = partial(_task, template=_PHOTO, wording="{}", values=_ITEMS, shows="item")
 _TINTED = _pairs((("red", "orange", "yellow", "pink"), ("square", "tree")),
                  (("green", "cyan", "blue", "purple"), ("star", "fish")))  # fmt: skip

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError
-from headroles.images.images import Preprocess, spread
+from headroles.images.images import Preprocess, spread, undecided
 from headroles.images.sources.cells import choose_column, no_column, read_cell
 from headroles.images.sources.stream import StreamedImages
 
@@ -34,7 +34,7 @@ class DatasetImages(Dataset):
     """The rows of a data set on disk, whose image column is not decoded."""
 
     def __init__(
-        self, rows: datasets.Dataset, column: str, where: str, count: int | None, preprocess: Preprocess | None = None
+        self, rows: datasets.Dataset, column: str, where: str, count: int | None, preprocess: Preprocess = undecided
     ) -> None:
         self.rows, self.column, self.where, self.preprocess = rows, column, where, preprocess
         self.chosen = spread(count, len(rows))

@@ -8,7 +8,16 @@ from functools import partial
 from pathlib import Path
 
 from headroles.errors import InputError
-from headroles.images.images import FolderImages, ImageFiles, Images, Preprocess, ShapesImages, list_images
+from headroles.images.images import (
+    FolderImages,
+    ImageFiles,
+    Images,
+    Preprocess,
+    ShapesImages,
+    list_images,
+    undecided,
+    with_preprocess,
+)
 from headroles.images.sources.patterns import expand
 from headroles.images.sources.stream import StreamedImages
 
@@ -72,8 +81,8 @@ def _find_in_folder(folder: Path, count: int | None, column: str | None, split: 
             if files:
                 return _find_in_files(files, count, column, split)
     _refuse(f"{folder} is a folder of image files and", column=column, split=split)
-    images = FolderImages(folder, None, count)
-    return partial(_with_preprocess, images)
+    images = FolderImages(folder, undecided, count)
+    return partial(with_preprocess, images)
 
 
 def _find_in_files(files: Sequence[Path], count: int | None, column: str | None, split: str | None) -> Callable:
@@ -87,26 +96,21 @@ def _find_in_files(files: Sequence[Path], count: int | None, column: str | None,
         _refuse("a CSV file", split=split)
         if len(files) > 1:
             raise InputError(f"images: {len(files)} CSV files; give one")
-        return partial(_with_preprocess, ImageFiles(read_paths(files[0], column, count), None, files[0].parent))
+        return partial(with_preprocess, ImageFiles(read_paths(files[0], column, count), undecided, files[0].parent))
     if kind == ".tar":
         from headroles.images.sources.tar import TarImages
 
         _refuse("a tar file", column=column, split=split)
-        return partial(_with_preprocess, TarImages(files, None, count))
+        return partial(with_preprocess, TarImages(files, undecided, count))
     if kind == ".parquet":
         from headroles.images.sources.parquet import ParquetImages
 
         _refuse("a parquet file", split=split)
-        return partial(_with_preprocess, ParquetImages(files, None, column, count))
+        return partial(with_preprocess, ParquetImages(files, undecided, column, count))
     raise InputError(
         f"images: {files[0]} is no folder and no .csv, .tar or .parquet file; give one of these, shapes for rendered "
         "scenes, or hf:NAME for a data set of the hub"
     )
-
-
-def _with_preprocess(images: Images, preprocess: Preprocess) -> Images:
-    images.preprocess = preprocess
-    return images
 
 
 def _refuse(what: str, **options: str | None) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import Tensor
@@ -26,7 +26,7 @@ class ParquetImages(Dataset):
     """The rows of parquet files, in order of the files, then of their rows. Footers alone are read before the pass."""
 
     def __init__(
-        self, paths: Sequence[Path], preprocess: Preprocess | None, column: str | None = None, count: int | None = None
+        self, paths: Sequence[Path], preprocess: Preprocess, column: str | None = None, count: int | None = None
     ) -> None:
         self.paths, self.preprocess = list(paths), preprocess
         self.counts, self.column = _read_footers(self.paths, column)
@@ -110,7 +110,7 @@ def _read_footers(paths: list[Path], wanted: str | None) -> tuple[np.ndarray, st
             raise InputError(no_column(columns, column, str(path)))
         column = found
         counts.append(footer.num_rows)
-    return np.array(counts, dtype=np.int64), column
+    return np.array(counts, dtype=np.int64), cast(str, column)  # There is at least one file.
 
 
 def _may_hold_images(kind: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from headroles.images.images import Preprocess
+from headroles.images.images import Preprocess, undecided
 from headroles.images.sources.cells import read_cell
 
 Item = tuple[int, Any]
@@ -26,7 +26,7 @@ class StreamedImages(Dataset):
     """What it is read from."""
     cells: Callable[[int], Iterator[Any]] = field(repr=False)
     """The cells from the given number on."""
-    preprocess: Preprocess | None = None
+    preprocess: Preprocess = undecided
     count: int | None = None
     """Stop after so many."""
 

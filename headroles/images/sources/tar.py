@@ -30,7 +30,7 @@ class TarImages(Dataset):
     Members are read where they lie: nothing is unpacked, and a process keeps the index of one shard or two.
     """
 
-    def __init__(self, paths: Sequence[Path], preprocess: Preprocess | None, count: int | None = None) -> None:
+    def __init__(self, paths: Sequence[Path], preprocess: Preprocess, count: int | None = None) -> None:
         self.paths, self.preprocess = list(paths), preprocess
         self.counts = np.array(list(_counts(self.paths)), dtype=np.int64)
         if not self.counts.sum():
@@ -124,7 +124,7 @@ def _members(path: Path) -> Iterator[tarfile.TarInfo]:
             while member := tar.next():
                 seen = True
                 yield member
-                tar.members = []  # It would keep every member.
+                tar.members = []  # type: ignore[attr-defined]  # It would keep every member; typeshed does not know it.
     except (tarfile.TarError, OSError) as error:
         if not seen:
             raise InputError(f"images: cannot read {path} as a tar file ({error}); compressed ones: unpack") from error

@@ -132,7 +132,8 @@ def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
 
 
 def _blocks(prefix: str, tower: TowerShape) -> dict[str, tuple[int, ...]]:
-    width, mlp, shapes = tower.width, tower.mlp, {}
+    width, mlp = tower.width, tower.mlp
+    shapes: dict[str, tuple[int, ...]] = {}
     for layer in range(tower.layers):
         block = f"{prefix}.{layer}"
         shapes |= _norm(f"{block}.ln_1", width) | _norm(f"{block}.ln_2", width)

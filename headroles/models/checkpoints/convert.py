@@ -107,7 +107,7 @@ def build_config(architecture: Architecture) -> CLIPConfig:
     }
     embed = {"projection_dim": architecture.embed}
     return CLIPConfig(
-        **embed,
+        projection_dim=architecture.embed,
         vision_config={**_tower_config(architecture.vision), **vision, **embed},
         text_config={**_tower_config(architecture.text), **text, **embed},
     )

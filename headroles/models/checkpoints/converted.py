@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 import torch
 from transformers import CLIPModel
@@ -40,9 +42,10 @@ class Converted:
 
 def load_converted(checkpoint: Checkpoint, dtype: torch.dtype) -> Converted:
     """Read, check and convert; InputError names the tensor, the option or the file that does not fit."""
+    weights = cast(Path, checkpoint.weights)  # transformers' layout alone has none.
     config = OpenClipConfig.load(path) if (path := checkpoint.folder / CONFIG).is_file() else None
-    stored = read_weights(checkpoint.weights)
-    tensors, source = name_as_openai(stored.tensors), str(checkpoint.weights)
+    stored = read_weights(weights)
+    tensors, source = name_as_openai(stored.tensors), str(weights)
     if config:
         architecture = config.architecture
         check_activation(checkpoint, architecture.vision.activation, str(path))
@@ -80,7 +83,7 @@ def _find_activation(checkpoint: Checkpoint, stored: StoredWeights, source: str)
     if checkpoint.activation is None:
         raise InputError(
             f"model: {source} does not say its activation; give --activation {' or '.join(ACTIVATIONS)}, or write "
-            f"{checkpoint.weights.name}:{QUICK} (OpenAI, DFN and MetaCLIP trained with {QUICK}, LAION and DataComp "
+            f"{Path(source).name}:{QUICK} (OpenAI, DFN and MetaCLIP trained with {QUICK}, LAION and DataComp "
             f"with {GELU})"
         )
     return checkpoint.activation

@@ -96,7 +96,7 @@ def _check_options(options: Mapping[str, Any], place: str, read: tuple[str, ...]
             )
 
 
-def _check_sizes(sizes: object, path: Path) -> None:
+def _check_sizes(sizes: Any, path: Path) -> None:
     """Whole numbers from 1 on, and positive eps."""
     for field in dataclasses.fields(sizes):
         value = getattr(sizes, field.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoTokenizer, CLIPTokenizer
 
@@ -52,7 +53,7 @@ def build_from_merges(path: Path) -> CLIPTokenizer:
     characters = _byte_characters()
     words = [*characters, *(character + "</w>" for character in characters), *(left + right for left, right in merges)]
     vocab = {word: number for number, word in enumerate([*words, _START, _END])}
-    return CLIPTokenizer(vocab=vocab, merges=merges)
+    return CLIPTokenizer(vocab=vocab, merges=merges)  # type: ignore[arg-type]  # It takes pairs, and says strings.
 
 
 def _find_beside(folder: Path) -> tuple[Callable | None, str | None]:
@@ -71,7 +72,7 @@ def _find_beside(folder: Path) -> tuple[Callable | None, str | None]:
     return None, None
 
 
-def _check(tokenizer: Callable, place: str | None, vocabulary: int) -> None:
+def _check(tokenizer: Any, place: str | None, vocabulary: int) -> None:
     """Texts are read at their largest id, so the end of text has to be the last token that a text can have."""
     size, end = len(tokenizer), tokenizer.eos_token_id
     if size > vocabulary:

@@ -127,8 +127,11 @@ class _Unpickler(pickle.Unpickler):
         content = reader.read("data.pkl")
         _check_opcodes(content)
         super().__init__(io.BytesIO(content))
-        self.persistent_load = reader.storage
+        self.reader = reader
         self.kinds: dict[str, type] = {}
+
+    def persistent_load(self, pid: Any) -> Any:
+        return self.reader.storage(pid)
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "__torch__" or module.startswith("__torch__."):
@@ -178,7 +181,7 @@ def _check_opcodes(content: bytes) -> None:
     for opcode, argument, _ in pickletools.genops(content):
         if opcode.name not in _OPCODES:
             raise ArchiveError(f"is damaged: its pickle uses {opcode.name}, which TorchScript never writes")
-        if opcode.name == "LONG_BINPUT" and argument > len(content):
+        if opcode.name == "LONG_BINPUT" and (argument or 0) > len(content):
             raise ArchiveError("is damaged: its pickle numbers more objects than it has bytes")
 
 

@@ -82,7 +82,7 @@ def _read_archive(path: Path, file: zipfile.ZipFile) -> StoredWeights:
     for what, found in (("activations", archive.activations), ("LayerNorm eps", archive.eps)):
         if len(found) > 1:
             raise InputError(f"model: {path} has several {what}, {sorted(found)}; expected one")
-    activation, eps = (next(iter(found), None) for found in (archive.activations, archive.eps))
+    activation, eps = next(iter(archive.activations), None), next(iter(archive.eps), None)
     return StoredWeights(archive.tensors, "TorchScript archive", activation, eps)
 
 

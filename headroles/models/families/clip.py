@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPModel, CLIPVisionModelWithProjection, PretrainedConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -23,11 +23,11 @@ class Clip(Family):
 
     def __init__(self, model: CLIPModel | CLIPVisionModelWithProjection) -> None:
         super().__init__(model)
-        vision = model.vision_model
-        self.visual = Tower(encoder_parts(vision.encoder.layers), vision.post_layernorm, model.visual_projection)
+        vision = self.model.vision_model
+        self.visual = Tower(encoder_parts(vision.encoder.layers), vision.post_layernorm, self.model.visual_projection)
         if isinstance(model, CLIPModel):
-            text = model.text_model
-            self.text = Tower(encoder_parts(text.encoder.layers), text.final_layer_norm, model.text_projection)
+            text = self.model.text_model
+            self.text = Tower(encoder_parts(text.encoder.layers), text.final_layer_norm, self.model.text_projection)
 
     @classmethod
     def loader(cls, config: PretrainedConfig, name: str) -> tuple[type, Mapping[str, Any]]:
@@ -76,7 +76,7 @@ class Clip(Family):
         return {key: tokens[key].to(self.model.device) for key in ("input_ids", "attention_mask")}
 
 
-def encoder_parts(layers: nn.ModuleList) -> list[LayerParts]:
+def encoder_parts(layers: Iterable[Any]) -> list[LayerParts]:
     """The parts of layers as CLIP and SigLIP name them."""
     return [
         LayerParts(

@@ -25,6 +25,9 @@ class Family:
     text: Tower | None = None
     """The text tower."""
 
+    model: Any
+    """The wrapped PreTrainedModel; what its modules are called, the family knows and no type says."""
+
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -53,8 +54,8 @@ class LayerParts:
 
     layer: nn.Module
     """The layer: residual stream to residual stream."""
-    attention: nn.Module
-    """With q_proj, k_proj and v_proj."""
+    attention: Any
+    """transformers' attention, with q_proj, k_proj and v_proj."""
     output: nn.Linear
     """The attention's output projection."""
     mlp: nn.Module
@@ -99,15 +100,17 @@ class _Flow:
 
     def __init__(self, parts: LayerParts, point: HookPoint) -> None:
         self.parts, self.point = parts, point
-        self.seen: dict[str, Tensor | None] = {}
+        self.seen: dict[str, Tensor] = {}
+        self.mask: Tensor | None = None
+        self.causal = False
         parts.attention.register_forward_pre_hook(self._keep_mask, with_kwargs=True)
         for name in ("q_proj", "k_proj", "v_proj"):
             getattr(parts.attention, name).register_forward_hook(partial(self._keep, name))
 
     def _keep_mask(self, module: nn.Module, args: tuple, kwargs: dict) -> None:
         if self.point.has_hooks():
-            mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
-            self.seen = {"mask": mask, "causal": kwargs.get("is_causal", False)}
+            self.mask = kwargs.get("attention_mask", args[1] if len(args) > 1 else None)
+            self.causal = kwargs.get("is_causal", False)
 
     def _keep(self, name: str, module: nn.Module, args: tuple, output: Tensor) -> None:
         if self.point.has_hooks():
@@ -116,8 +119,8 @@ class _Flow:
     def pattern(self) -> Float[Tensor, "image head query key"]:
         """Softmax of the scaled scores under the mask that the fused attention got."""
         scores = self.seen["q_proj"] @ self.seen["k_proj"].transpose(-1, -2) * self.parts.scale
-        mask = self.seen["mask"]
-        if mask is None and self.seen["causal"]:
+        mask = self.mask
+        if mask is None and self.causal:
             mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
@@ -127,14 +130,18 @@ class _Flow:
         """What the heads read with this pattern: z."""
         return (pattern @ self.seen["v_proj"]).transpose(1, 2)
 
+    def forget(self) -> None:
+        """Let go of the forward that has been looked at."""
+        self.seen, self.mask = {}, None
 
-def _value_hook(parts: LayerParts, point: HookPoint, module: nn.Module, args: tuple, output: Tensor):
+
+def _value_hook(parts: LayerParts, point: HookPoint, module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
     if not point.has_hooks():
         return None
     return point(output.unflatten(-1, (parts.heads, parts.head_width))).flatten(-2)
 
 
-def _z_hook(parts: LayerParts, points: Attention, flow: _Flow, module: nn.Module, args: tuple):
+def _z_hook(parts: LayerParts, points: Attention, flow: _Flow, module: nn.Module, args: tuple) -> tuple[Tensor] | None:
     if not (points.hook_z.has_hooks() or points.hook_pattern.has_hooks()):
         return None
     z = args[0].unflatten(-1, (parts.heads, parts.head_width))
@@ -143,29 +150,28 @@ def _z_hook(parts: LayerParts, points: Attention, flow: _Flow, module: nn.Module
         edited = points.hook_pattern(pattern)
         if edited is not pattern:
             z = flow.attend(edited)
-        flow.seen = {}
+        flow.forget()
     return (points.hook_z(z).flatten(-2),)
 
 
-def input_hook(point: HookPoint, module: nn.Module, args: tuple, kwargs: dict):
+def input_hook(point: HookPoint, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
     """A forward pre-hook: the first argument passes `point`."""
     if not point.has_hooks():
         return None
     return (point(args[0]), *args[1:]), kwargs
 
 
-def output_hook(point: HookPoint, module: nn.Module, args: tuple, output: Tensor):
+def output_hook(point: HookPoint, module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
     """A forward hook: the output passes `point`."""
     return point(output) if point.has_hooks() else None
 
 
-def scale_hook(point: HookPoint, module: nn.LayerNorm, args: tuple):
+def scale_hook(point: HookPoint, module: nn.LayerNorm, args: tuple) -> None:
     """Show sigma, the deviation that the LayerNorm divides by. Reading only: the fused LayerNorm makes its own."""
     if not point.has_hooks():
-        return None
+        return
     (residual,) = args
     deviation = (residual.var(-1, unbiased=False, keepdim=True) + module.eps).sqrt()
     edited = point(deviation)
-    if edited is deviation:
-        return None
-    raise InputError("ln_final.hook_scale can be read, not edited: edit blocks.{last}.hook_resid_post instead")
+    if edited is not deviation:
+        raise InputError("ln_final.hook_scale can be read, not edited: edit blocks.{last}.hook_resid_post instead")

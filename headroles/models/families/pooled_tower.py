@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -28,13 +29,15 @@ class PooledTower(Tower):
     """
 
     pooling = True
+    _head: Any
 
-    def __init__(self, parts: Sequence[LayerParts], final_norm: nn.LayerNorm, head: nn.Module) -> None:
+    def __init__(self, parts: Sequence[LayerParts], final_norm: nn.LayerNorm, head: Any) -> None:
         """`head` has `attention` (nn.MultiheadAttention) and `mlp`, and maps normed tokens to the embedding."""
         super().__init__(parts, final_norm, None)
         self.__dict__["_head"] = head
-        self.blocks.append(Block())
-        _connect_pooling(head, self.blocks[-1])
+        block = Block()
+        self.blocks.append(block)
+        _connect_pooling(head, block)
         head.register_forward_hook(partial(output_hook, self.hook_embed))
 
     @property
@@ -119,7 +122,7 @@ class PooledTower(Tower):
         return copy_unhooked(self._norm, self._head)
 
 
-def _connect_pooling(head: nn.Module, block: Block) -> None:
+def _connect_pooling(head: Any, block: Block) -> None:
     """Let the hook points of `block` see, and edit, what flows through a pooling head."""
     head.register_forward_pre_hook(partial(input_hook, block.hook_resid_pre), with_kwargs=True)
     head.attention.register_forward_hook(partial(_pooling_hook, block))
@@ -127,7 +130,7 @@ def _connect_pooling(head: nn.Module, block: Block) -> None:
     head.register_forward_hook(partial(output_hook, block.hook_resid_post))
 
 
-def _pooling_hook(block: Block, module: nn.MultiheadAttention, args: tuple, output: tuple):
+def _pooling_hook(block: Block, module: nn.MultiheadAttention, args: tuple, output: tuple) -> tuple | None:
     """nn.MultiheadAttention shows neither pattern nor z: they are computed again where somebody hooks them."""
     points = block.attn
     out, weights = output

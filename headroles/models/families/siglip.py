@@ -29,11 +29,11 @@ class Siglip(Family):
 
     def __init__(self, model: SiglipModel | SiglipVisionModel) -> None:
         super().__init__(model)
-        self._vision = model.vision_model if isinstance(model, SiglipModel) else model
+        self._vision: Any = model.vision_model if isinstance(model, SiglipModel) else model
         vision = self._vision
         self.visual = PooledTower(encoder_parts(vision.encoder.layers), vision.post_layernorm, vision.head)
         if isinstance(model, SiglipModel):
-            text = model.text_model
+            text = self.model.text_model
             self.text = Tower(encoder_parts(text.encoder.layers), text.final_layer_norm, text.head)
 
     @classmethod

@@ -27,18 +27,22 @@ class Tower(nn.Module):
 
     pooling: bool = False
     """Whether the embedding is pooled over tokens by attention instead of read at one row (`PooledTower`)."""
+    _parts: list[LayerParts]
+    _norm: nn.LayerNorm
+    _projection: nn.Linear | None
 
     def __init__(self, parts: Sequence[LayerParts], final_norm: nn.LayerNorm, projection: nn.Linear | None) -> None:
         """`projection`: residual stream to embedding; None: the embedding is the final LayerNorm's output."""
         super().__init__()
-        self.blocks = nn.ModuleList(Block() for _ in parts)
+        blocks = [Block() for _ in parts]
+        self.blocks = nn.ModuleList(blocks)
         self.ln_final = FinalNorm()
         self.hook_embed = HookPoint()
         # Plain references, so that the transformers' modules keep one owner: `HookedCLIP.clip`.
         self.__dict__["_parts"] = list(parts)
         self.__dict__["_norm"] = final_norm
         self.__dict__["_projection"] = projection
-        for part, block in zip(parts, self.blocks, strict=True):
+        for part, block in zip(parts, blocks, strict=True):
             connect_layer(part, block)
         final_norm.register_forward_pre_hook(partial(scale_hook, self.ln_final.hook_scale))
         if projection is not None:
@@ -91,8 +95,13 @@ class Tower(nn.Module):
         """B[l, h] = W_O[l, h] @ readout: a head's output z times B, over sigma, is its part of the embedding."""
         return self._outputs() @ self.readout()
 
-    def spans(self, layers: Sequence[int]) -> list[tuple[tuple[int, ...], Float[Tensor, "layer head width embed"]]]:
-        """`layers` in order, in groups whose heads span subspaces of one width, and each group's bases."""
+    def spans(
+        self, layers: Sequence[int]
+    ) -> list[tuple[tuple[int, ...], Float[Tensor, "layer head width embed"] | None]]:
+        """`layers` in order, in groups whose heads span subspaces of one width, and each group's bases.
+
+        None for bases that are the identity.
+        """
         return [(tuple(layers), self.bases()[list(layers)])]
 
     def biases(self) -> Float[Tensor, "layer embed"]:
@@ -147,12 +156,12 @@ class Tower(nn.Module):
             return _take(self.run(residual, [layer], mask), rows)
         part = self._parts[layer]
         attention, normed = part.attention, part.norms[0](residual)
-        flows = [attention.q_proj(_take(normed, rows)), attention.k_proj(normed), attention.v_proj(normed)]
-        flows = [flow.unflatten(-1, (part.heads, part.head_width)).transpose(1, 2) for flow in flows]
+        flows = (attention.q_proj(_take(normed, rows)), attention.k_proj(normed), attention.v_proj(normed))
+        query, key, value = (flow.unflatten(-1, (part.heads, part.head_width)).transpose(1, 2) for flow in flows)
         if mask is not None:
-            mask = mask.to(flows[0].dtype)
+            mask = mask.to(query.dtype)
             mask = mask[rows][:, None] if rows.ndim == 2 else mask[..., rows, :]
-        z = nn.functional.scaled_dot_product_attention(*flows, attn_mask=mask, scale=part.scale)
+        z = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=part.scale)
         gains = part.gains or (nn.Identity(), nn.Identity())
         kept = _take(residual, rows) + gains[0](part.output(z.transpose(1, 2).flatten(-2)))
         return kept + gains[1](part.mlp(part.norms[1](kept)))

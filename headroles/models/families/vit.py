@@ -26,12 +26,12 @@ class _ClsFamily(Family):
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__(model)
-        self.visual = Tower([self._parts(layer) for layer in self._layers()], model.layernorm, None)
+        self.visual = Tower([self._parts(layer) for layer in self._layers()], self.model.layernorm, None)
 
     def _layers(self) -> nn.ModuleList:
         raise NotImplementedError
 
-    def _parts(self, layer: nn.Module) -> LayerParts:
+    def _parts(self, layer: Any) -> LayerParts:
         raise NotImplementedError
 
     @property
@@ -66,7 +66,7 @@ class Vit(_ClsFamily):
     def _layers(self) -> nn.ModuleList:
         return self.model.layers
 
-    def _parts(self, layer: nn.Module) -> LayerParts:
+    def _parts(self, layer: Any) -> LayerParts:
         attention = layer.attention
         norms = (layer.layernorm_before, layer.layernorm_after)
         return LayerParts(
@@ -93,7 +93,7 @@ class Dinov2(_ClsFamily):
     def _layers(self) -> nn.ModuleList:
         return self.model.encoder.layer
 
-    def _parts(self, layer: nn.Module) -> LayerParts:
+    def _parts(self, layer: Any) -> LayerParts:
         attention = layer.attention
         gains = (layer.layer_scale1, layer.layer_scale2)
         norms, heads = (layer.norm1, layer.norm2), attention.num_attention_heads
