@@ -87,7 +87,8 @@ def _share(name: str, rows: Sequence[Row], shares: tuple[float, ...]) -> list[li
         if len(group) <= sum(sizes):
             raise InputError(
                 f"task: class {class_name!r} of {name} has {_images(len(group))}; without a train/val/test split of "
-                f"its own a class needs at least {len(shares) + 1}"
+                f"its own a class needs at least {len(shares) + 1}",
+                page="too-few-images",
             )
         drawn = sorted(group, key=lambda row: hashlib.sha256(row.name.encode()).digest())
         start = 0

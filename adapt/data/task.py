@@ -90,7 +90,8 @@ class Task:
             has = "1 training image" if counts[least] == 1 else f"{counts[least]} training images"
             raise InputError(
                 f"shots: class {self.classes[least]!r} of {self.name} has {has}, {shots} were asked for; "
-                f"give --shots {counts[least]} or fewer, or add images"
+                f"give --shots {counts[least]} or fewer, or add images",
+                page="too-few-images",
             )
 
     def _keep(self, labels: range, half: str) -> Task:

@@ -27,11 +27,16 @@ def check_output(output: Path, resume: bool, overwrite: bool, several: bool = Fa
     done = [folder / name for folder in folders for name in FILES if (folder / name).exists()]
     ours = begun or any((folder / CONFIG).exists() for folder in folders)
     if begun and not (resume or overwrite):
-        raise InputError(f"output: {begun[0]} holds an unfinished training; --resume it or --overwrite it")
+        raise InputError(
+            f"output: {begun[0]} holds an unfinished training; --resume it or --overwrite it", page="unfinished"
+        )
     if resume and several and (output / CONFIG).exists():
         raise InputError(f"resume: {output} is the adapter of one seed, not a job of several; give another --output")
     if done and not (overwrite or (resume and ours)):
-        raise InputError(f"output: {done[0].parent} already holds {done[0].name}; give another --output or --overwrite")
+        raise InputError(
+            f"output: {done[0].parent} already holds {done[0].name}; give another --output or --overwrite",
+            page="output-taken",
+        )
     check_writable(output)
 
 

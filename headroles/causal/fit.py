@@ -27,7 +27,10 @@ def check_labels(role_map: RoleMap, images: LabelledImages) -> None:
     """InputError where no labelled concept has Attribute heads, or the scenes are those that were scored."""
     tested = {head.concept for head in role_map.heads(role="attribute")}
     if not tested:
-        raise InputError("role map: it has no Attribute head to test; score with --roles-by quantile or a larger --low")
+        raise InputError(
+            "role map: it has no Attribute head to test; score with --roles-by quantile or a larger --low",
+            page="no-attribute-head",
+        )
     if not tested & set(images.names):
         raise InputError(
             f"images: they are labelled with {', '.join(images.names)}, and no such concept has Attribute heads; "

@@ -58,7 +58,9 @@ class HeadRecord:
             if progress:
                 progress(sum(len(part[-1]) for part in parts) + len(broken), len(images))
         if sum(len(part[-1]) for part in parts) < 2:
-            raise InputError(f"images: fewer than two of {len(images)} can be read; name readable image files")
+            raise InputError(
+                f"images: fewer than two of {len(images)} can be read; name readable image files", page="no-images"
+            )
         z, sigma, embedding, index = (torch.cat(part) for part in zip(*parts, strict=True))
         return cls(z, sigma, embedding, index, tuple(broken))
 

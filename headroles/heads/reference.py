@@ -67,7 +67,10 @@ class HeadReference:
                 count += len(index)
                 kept.append(z[torch.from_numpy(np.isin(index.numpy(), drawn)).to(z.device)])
         if not count:
-            raise InputError(f"images: none of {len(images)} can be read; a reference needs at least one")
+            raise InputError(
+                f"images: none of {len(images)} can be read; a reference needs at least one",
+                page="no-images",
+            )
         return cls(layers, (total / count).to(model.dtype), torch.cat(kept), count, model.weights_hash(), tuple(broken))
 
     def check(self, model: HookedCLIP) -> None:

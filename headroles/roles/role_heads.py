@@ -36,7 +36,8 @@ def choose_heads(
     found = role_map.heads(role=None if any_role else "attribute", concept=concept)
     if not found:
         raise InputError(
-            f"concept: no {'' if any_role else 'Attribute '}head of {concept}; {_advice(role_map, str(concept))}"
+            f"concept: no {'' if any_role else 'Attribute '}head of {concept}; {_advice(role_map, str(concept))}",
+            page="no-attribute-head",
         )
     return tuple(sorted(found, key=lambda head: (head.layer, head.head)))
 
@@ -55,7 +56,8 @@ def check_model(role_map: RoleMap, model: HookedCLIP) -> None:
     if role_map.model.weights_hash != own:
         raise InputError(
             f"role map: it is of {role_map.model.name} with weights {role_map.model.weights_hash[:12]}, not those of "
-            f"model {model.model_name} ({own[:12]}); score this model, or name the other one with --model"
+            f"model {model.model_name} ({own[:12]}); score this model, or name the other one with --model",
+            page="other-weights",
         )
 
 
@@ -96,5 +98,8 @@ def attribute_heads(role_map: RoleMap) -> tuple[HeadRole, ...]:
     """All Attribute heads, by concept, then clearest first; InputError where there is none."""
     found = role_map.heads(role="attribute")
     if not found:
-        raise InputError("heads: this role map has no Attribute head; choose with --heads, or score with other rules")
+        raise InputError(
+            "heads: this role map has no Attribute head; choose with --heads, or score with other rules",
+            page="no-attribute-head",
+        )
     return tuple(sorted(found, key=lambda head: head.concept))

@@ -75,7 +75,7 @@ def index_in_memory(
             numbers += seen.tolist()
             rows.append(_observe(model, pixels, layers))
     if not rows:
-        raise InputError(f"images: none of {len(images)} can be read")
+        raise InputError(f"images: none of {len(images)} can be read", page="no-images")
     heads, embeddings = (np.concatenate(part) for part in zip(*rows, strict=True))
     names = tuple(images.name(number) for number in numbers)
     stamps = ((0, 0),) * len(names)
@@ -155,7 +155,7 @@ class _Building:
         """The rows of the readable files, and index.json last."""
         rows = sorted(self.readable)
         if not rows:
-            raise InputError(f"images: none of {len(self.names)} can be read")
+            raise InputError(f"images: none of {len(self.names)} can be read", page="no-images")
         for source, target in ((self.heads, "heads"), (self.embeddings, "embeddings")):
             _compact(source, rows, self.folder / f"{target}.npy")
         del source, self.heads, self.embeddings  # A file that is mapped cannot be removed everywhere.
