@@ -14,5 +14,7 @@ def make_refusals() -> list[Page]:
         "these pages in the terminal."
     )
     index = f"# Refusals\n\n{intro}\n\n{table(['Refusal', 'In the terminal'], rows)}"
-    own = [Page(f"reference/refusals/{slug}.md", text) for slug, text in pages.items()]
+    # Messages are long lines: on a page they wrap, in the terminal they do so by themselves.
+    wrapped = {slug: text.replace("```text", "``` { .text .wrapped }", 1) for slug, text in pages.items()}
+    own = [Page(f"reference/refusals/{slug}.md", text) for slug, text in wrapped.items()]
     return [Page("reference/refusals/index.md", index), *own]
