@@ -49,8 +49,8 @@ headroles evaluate FOLDER --task TASK
 ```
 
 ```python
-from headroles.adapt import load_adapter
+from headroles.adapt import load_adapter, predict
 
-dear = load_adapter("FOLDER")
+predict(load_adapter("FOLDER"), "IMAGE", ["a", "b", "c"])
 ```
 """
