@@ -7,7 +7,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || e
 JOBS ?= $(if $(filter 1,$(CORES)),1,2)
 PYTEST = $(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadgroup)
 
-.PHONY: demo test quick lint wheel clean
+.PHONY: demo test quick lint docs wheel clean
 
 demo: $(VENV)/.installed  ## Install, score the bundled model, draw its role map.
 	test -f $(OUTPUT)/role_map.json || $(BIN)/headroles score --output $(OUTPUT)
@@ -25,6 +25,9 @@ lint: $(VENV)/.tested  ## Style and types.
 	ln -s $(CURDIR)/headroles/* $(CURDIR)/adapt $(CURDIR)/cli build/typed/headroles  # As they are installed.
 	$(BIN)/mypy
 
+docs: $(VENV)/.tested  ## The docs as a site in site/, built strictly and without a network.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir site
+
 $(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
@@ -36,4 +39,4 @@ $(VENV)/.tested: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OUTPUT) build *.egg-info
+	rm -rf $(VENV) $(OUTPUT) build site *.egg-info

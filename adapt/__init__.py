@@ -8,36 +8,52 @@ from typing import TYPE_CHECKING
 from headroles import open_face
 
 if TYPE_CHECKING:  # For editors and type checkers; the table below says the same, and a test compares the two.
-    from headroles.adapt.adapter import load_adapter as load_adapter
-    from headroles.adapt.adapter import save_adapter as save_adapter
+    from headroles.adapt.adapter.adapter import Adapter as Adapter
+    from headroles.adapt.adapter.adapter import load_adapter as load_adapter
+    from headroles.adapt.adapter.info import AdapterInfo as AdapterInfo
     from headroles.adapt.config import DearConfig as DearConfig
     from headroles.adapt.config import TrainConfig as TrainConfig
     from headroles.adapt.data.task import Task as Task
     from headroles.adapt.data.tasks import SHIFTS as SHIFTS
     from headroles.adapt.data.tasks import TASKS as TASKS
     from headroles.adapt.data.tasks import open_task as open_task
-    from headroles.adapt.jobs.run import Job as Job
-    from headroles.adapt.jobs.run import adapt as adapt
+    from headroles.adapt.jobs.adapt import adapt as adapt
     from headroles.adapt.methods.dear import Dear as Dear
-    from headroles.adapt.methods.dear import ImageFeatures as ImageFeatures
-    from headroles.adapt.methods.dear import TextTrunk as TextTrunk
+    from headroles.adapt.methods.features import ImageFeatures as ImageFeatures
+    from headroles.adapt.methods.features import TextTrunk as TextTrunk
     from headroles.adapt.methods.masks import build_masks as build_masks
-    from headroles.adapt.metrics import to_table as to_table
-    from headroles.adapt.results.evaluate import retention as retention
-    from headroles.adapt.results.predict import predict_images as predict_images
+    from headroles.adapt.methods.registry import METHODS as METHODS
+    from headroles.adapt.metrics import Measure as Measure
+    from headroles.adapt.results.adapted import Adapted as Adapted
+    from headroles.adapt.results.evaluate import evaluate as evaluate
+    from headroles.adapt.results.evaluation import Evaluation as Evaluation
+    from headroles.adapt.results.predict import predict as predict
+    from headroles.adapt.results.prediction import Prediction as Prediction
+    from headroles.adapt.results.prediction import Predictions as Predictions
+    from headroles.adapt.results.protocols import PROTOCOLS as PROTOCOLS
+    from headroles.adapt.training.records import EpochRecord as EpochRecord
+    from headroles.adapt.training.records import Step as Step
     from headroles.adapt.training.train import fit as fit
 
 _HOMES = {
-    "adapter": ("load_adapter", "save_adapter"),
+    "adapter.adapter": ("Adapter", "load_adapter"),
+    "adapter.info": ("AdapterInfo",),
     "config": ("DearConfig", "TrainConfig"),
     "data.task": ("Task",),
     "data.tasks": ("SHIFTS", "TASKS", "open_task"),
-    "jobs.run": ("Job", "adapt"),
-    "methods.dear": ("Dear", "ImageFeatures", "TextTrunk"),
+    "jobs.adapt": ("adapt",),
+    "methods.dear": ("Dear",),
+    "methods.features": ("ImageFeatures", "TextTrunk"),
     "methods.masks": ("build_masks",),
-    "metrics": ("to_table",),
-    "results.evaluate": ("retention",),
-    "results.predict": ("predict_images",),
+    "methods.registry": ("METHODS",),
+    "metrics": ("Measure",),
+    "results.adapted": ("Adapted",),
+    "results.evaluate": ("evaluate",),
+    "results.evaluation": ("Evaluation",),
+    "results.predict": ("predict",),
+    "results.prediction": ("Prediction", "Predictions"),
+    "results.protocols": ("PROTOCOLS",),
+    "training.records": ("EpochRecord", "Step"),
     "training.train": ("fit",),
 }
 

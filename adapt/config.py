@@ -10,10 +10,14 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 MASKS = ("role", "open", "layer", "random", "inverted")
 """How head roles become attention masks; see `headroles.adapt.methods.masks.vary_kinds`."""
@@ -25,11 +29,12 @@ ISOLATED, OPEN = "isolated", "open"
 """The kinds of heads that are no core concept's; see `headroles.adapt.methods.masks.head_kinds`."""
 
 
+@dataclass(frozen=True)
 class _Settings:
     """Checks and conversions that all settings share."""
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]):
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
         """The opposite of `to_dict`: settings left out take their default, unknown ones are an InputError."""
         known = [field.name for field in dataclasses.fields(cls)]
         if not isinstance(raw, Mapping):
@@ -143,6 +148,21 @@ class TrainConfig(_Settings):
             raise InputError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}")
         if self.cache_views and not self.share_trunk:
             raise InputError(f"cache_views must be 0 where share_trunk is off, got {self.cache_views}")
+
+
+def split_settings(settings: Mapping[str, Any]) -> tuple[DearConfig, TrainConfig]:
+    """From fields of both, by name; an unknown one is refused, with the near one. One epoch has no warm-up."""
+    kinds = (DearConfig, TrainConfig)
+    known = {field.name: kind for kind in kinds for field in dataclasses.fields(kind) if field.name != "seed"}
+    for name in settings:
+        if name not in known:
+            near = get_close_matches(name, [*known, "seeds"], 1)
+            advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise InputError(f"{name} is no setting of the method or its training; {advice}")
+    if settings.get("epochs") == 1:
+        settings = {"warmup_epochs": 0, **settings}
+    dear, train = ({name: value for name, value in settings.items() if known[name] is kind} for kind in kinds)
+    return DearConfig(**dear), TrainConfig(**train)
 
 
 _WORDS = {

@@ -8,10 +8,13 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MEAN = "mean"
 """Name of the row that averages several tasks."""
@@ -67,6 +70,12 @@ class Measure:
         return self.adapted - self.zero_shot
 
 
+COLUMNS = (*(field.name for field in dataclasses.fields(Measure) if field.name != "per_class"), "difference")
+"""Of metrics.csv."""
+HEADING = ("protocol", "task", "classes", "zero-shot", "adapted", "difference")
+"""Of tables in words."""
+
+
 def harmonic_mean(base: float, novel: float) -> float:
     """2 / (1 / base + 1 / novel); 0 where one of them is."""
     return 2 * base * novel / (base + novel) if base and novel else 0.0
@@ -77,8 +86,8 @@ def with_mean(measures: list[Measure]) -> list[Measure]:
     if len(measures) < 2:
         return measures
     first, images = measures[0], sum(measure.images for measure in measures)
-    means = [float(np.mean([getattr(row, name) for row in measures])) for name in ("zero_shot", "adapted")]
-    return [*measures, Measure(first.seed, first.protocol, MEAN, first.part, images, *means)]
+    zero_shot, adapted = (float(np.mean([getattr(row, name) for row in measures])) for name in ("zero_shot", "adapted"))
+    return [*measures, Measure(first.seed, first.protocol, MEAN, first.part, images, zero_shot, adapted)]
 
 
 def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
@@ -120,18 +129,28 @@ def read_measures(text: str) -> list[Measure]:
 
 def to_csv(measures: Sequence[Measure]) -> str:
     """metrics.csv: the rows without accuracies per class."""
-    names = [field.name for field in dataclasses.fields(Measure) if field.name != "per_class"] + ["difference"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([[getattr(measure, name) for name in names] for measure in measures])
+    writer.writerow(COLUMNS)
+    writer.writerows([[getattr(measure, name) for name in COLUMNS] for measure in measures])
     return text.getvalue()
+
+
+def to_frame(measures: Sequence[Measure]) -> pd.DataFrame:
+    """The columns of metrics.csv as a frame; accuracies in [0, 1]."""
+    import pandas as pd
+
+    return pd.DataFrame([[getattr(measure, name) for name in COLUMNS] for measure in measures], columns=list(COLUMNS))
+
+
+def table_rows(measures: Sequence[Measure]) -> list[tuple[str, ...]]:
+    """Cells below `HEADING`: means over seeds in percent, with 95% intervals where there are several seeds."""
+    return [_cells(row) for row in summarize(measures)]
 
 
 def to_table(measures: Sequence[Measure], markdown: bool = False) -> str:
     """Mean over seeds in percent, zero-shot beside adapted, with 95% intervals where there are several seeds."""
-    head = ("protocol", "task", "classes", "zero-shot", "adapted", "difference")
-    rows = [head, *(_cells(row) for row in summarize(measures))]
+    rows = [HEADING, *table_rows(measures)]
     if markdown:
         rows.insert(1, ("---", "---", "---", "---:", "---:", "---:"))
         return "\n".join("| " + " | ".join(row) + " |" for row in rows)

@@ -20,7 +20,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from headroles import ProbeBank, ScoreConfig, ShapesImages, load
-from headroles.causal.effects import HeadRecord, direct_effects, total_effects
+from headroles.causal.effects import direct_effects, total_effects
+from headroles.causal.head_record import HeadRecord
 from headroles.causal.margins import ValueTexts
 from headroles.causal.selectivity import selectivities
 from headroles.heads.reference import HeadReference

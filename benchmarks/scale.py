@@ -2,7 +2,8 @@
 
 `python benchmarks/scale.py` measures, offline: peak memory at 500 and at 10,000 images; throughput of the pass over
 JPEG files beside a pure forward, with a profile of where the time goes; what options change; the size of the moments;
-and the costs that grow with the number of images (decoding, reading an index). docs/scale.md derives the rest.
+and the costs that grow with the number of images (decoding, reading an index). The rest is derived in
+docs/howto/many-gpus.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,9 @@ from headroles.cli.options.names import split_names
 from headroles.cli.options.settings import setting
 
 if TYPE_CHECKING:
-    from headroles.adapt.jobs.run import Adapted, Job
-    from headroles.adapt.training.train import Step
+    from headroles.adapt.results.adapted import Adapted
+    from headroles.adapt.training.records import Step
+
 
 @click.command()
 @click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
@@ -75,9 +75,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with a job that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
 @ablation_options
-def command(
-    list_tasks: bool, output: Path, resume: bool, overwrite: bool, device: str, workers: int, **options: object
-) -> None:
+def command(list_tasks: bool, **options: Any) -> None:
     """Adapt a CLIP to a task from a few images a class, with masks from its role map (DeAR).
 
     Writes an adapter folder in PEFT's layout. Without arguments it adapts the bundled model to a built-in task,
@@ -86,31 +84,24 @@ def command(
     if list_tasks:
         _list_tasks()
         return
-    from headroles.adapt.jobs.run import adapt
+    from headroles.adapt.jobs.adapt import adapt
     from headroles.adapt.training.processes import is_main
 
-    job = _job({name: value for name, value in options.items() if value is not None})
-    adapted = adapt(job, output, device=device, workers=workers, resume=resume, overwrite=overwrite, progress=_Bar())
+    given = {name: value for name, value in options.items() if value is not None}
+    adapted = adapt(**_arguments(given), progress=_Bar())
     if is_main():
         _report(adapted)
 
 
-def _job(options: dict[str, Any]) -> Job:
-    """The job that the options describe."""
-    from headroles.adapt.jobs.run import Job
+def _arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """What `headroles.adapt.adapt` takes, from the options that are given."""
     from headroles.models.checkpoints.checkpoint import join_activation
 
     # One name says it all, so that the adapter's base model can be found again.
-    options["model"] = join_activation(options["model"], options.pop("activation", None))
-    if "core" in options:
-        options["core"] = split_names(options["core"])
-    dear, train = (
-        {field.name: options.pop(field.name) for field in dataclasses.fields(config) if field.name in options}
-        for config in (DearConfig, TrainConfig)
-    )
-    lists = {name: split_names(options.pop(name)) for name in ("targets", "retention") if name in options}
-    plain = {"shots": _parse_shots(options.pop("shots")), "seeds": _parse_seeds(options.pop("seeds"))}
-    return Job(**options, **plain, **lists, dear=DearConfig(**dear), train=TrainConfig(**train))
+    model = join_activation(options["model"], options.pop("activation", None))
+    lists = {name: split_names(text) for name, text in options.items() if name in ("core", "targets", "retention")}
+    numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": _parse_seeds(options["seeds"])}
+    return {**options, "model": model, **lists, **numbers}
 
 
 def _parse_shots(text: str) -> int | None:
@@ -135,7 +126,7 @@ class _Bar:
     """A bar on a terminal, and a line an epoch everywhere; one bar a seed."""
 
     def __init__(self) -> None:
-        self.bar = None
+        self.bar: Any = None
 
     def __call__(self, seed: int, step: Step) -> None:
         from tqdm import tqdm
@@ -155,13 +146,11 @@ class _Bar:
 
 def _report(adapted: Adapted) -> None:
     """Zero-shot beside adapted, what was trained, and what to type next."""
-    from headroles.adapt.metrics import to_table
-
     click.echo(adapted.note)
     click.echo(adapted.trainable)
     seeds = len(adapted.folders)
     click.echo("percent of right answers" + (f", mean of {seeds} seeds with 95% interval" if seeds > 1 else ""))
-    click.echo(to_table(adapted.measures))
+    click.echo(adapted.to_table())
     for folder in adapted.folders:
         click.echo(f"wrote {folder}")
     click.echo(f"next: headroles plot {adapted.folders[0]} --kind curves")

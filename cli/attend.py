@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,7 +39,7 @@ def command(
     output: Path | None,
     overwrite: bool,
     as_json: bool,
-    **given: object,
+    **given: Any,
 ) -> None:
     """Where do heads look? Draw what every patch adds to a head's part of the embedding, along a text.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -46,7 +47,7 @@ def command(
     decay: float,
     unbalanced: bool,
     as_json: bool,
-    **given: object,
+    **given: Any,
 ) -> None:
     """Damp the heads of a spurious concept and measure the worst group of classes and cue values.
 

@@ -18,11 +18,11 @@ def command(model: str, images: str, activation: str | None, device: str, batch:
     MODEL is a name of `headroles models`, a folder, a weights file or a hub id. Exits with 1 where the parts of
     embeddings do not sum to the embeddings.
     """
-    from headroles.diagnosis.doctor import examine
+    from headroles.diagnosis.doctor import doctor
 
-    found = examine(model, images, device=device, activation=activation, batch=batch)
+    found = doctor(model, images, device=device, activation=activation, batch=batch)
     click.echo(found.to_json() if as_json else found.to_text(), nl=not as_json)
     for check in found.failures:
         what = f"{check.tower} tower, {check.inputs}, {check.dtype}"
         click.echo(f"failed: {what}: error {check.error:.1e}, bound {check.bound:.0e}", err=True)
-    return 1 if found.failures else 0
+    return 0 if found.ok else 1

@@ -31,15 +31,13 @@ def command(
     as_json: bool,
 ) -> None:
     """Test an adapter beside the frozen CLIP: on its own task, as in its metrics.json, or on any other, zero-shot."""
-    from headroles.adapt.adapter import AdapterInfo
-    from headroles.adapt.metrics import to_json, to_table
-    from headroles.adapt.results.evaluate import evaluate_adapter
-    from headroles.adapt.training.processes import is_main, join
+    from headroles.adapt.adapter.info import AdapterInfo
+    from headroles.adapt.results.evaluate import evaluate
+    from headroles.adapt.training.processes import is_main
     from headroles.cli.options.names import split_names
 
     note_ablation(AdapterInfo.load(adapter).ablation)
-    names = split_names(task) if task else ()
-    place = {"root": root, "model": model, "device": join(device)}
-    measures = evaluate_adapter(adapter, names, protocol, **place, batch=batch, workers=workers)
+    names = split_names(task) if task else None
+    found = evaluate(adapter, names, protocol, root=root, model=model, device=device, batch=batch, workers=workers)
     if is_main():
-        click.echo(to_json(measures) if as_json else to_table(measures), nl=not as_json)
+        click.echo(found.to_json() if as_json else found.to_table(), nl=not as_json)

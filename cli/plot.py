@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from headroles.shown import Shown
 
 _RESULTS = {
+    "roles": "headroles.roles.role_map:RoleMap",
     "validation": "headroles.causal.validation:Validation",
     "diff": "headroles.roles.diff:RoleMapDiff",
-    "roles": "headroles.roles.role_map:RoleMap",
+    "attended": "headroles.uses.attended:Attended",
+    "retrieved": "headroles.uses.retrieved:Retrieved",
+    "debiased": "headroles.uses.debiased:Debiased",
 }
-"""Stem of the pictures' files -> the result that they show."""
+"""Stem of the pictures' files -> the result that they show; in a folder with several, the first."""
 
 
 @click.command()
@@ -28,8 +31,7 @@ _RESULTS = {
     "--kind",
     default="all",
     show_default=True,
-    help="Role map: entropy, concepts, texts; adapter: curves, mask, fusion; validation: matrix, selectivity; diff: "
-    "map.",
+    help="Role map: entropy, concepts, texts; adapter: curves, mask, fusion; validation: matrix, selectivity.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")
@@ -38,7 +40,8 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
     """Draw a role map (entropy of layers x heads, concept shares of every head, texts of chosen heads) or an adapter.
 
     RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights), the
-    validation.json of a role map (what cutting heads costs, concept by concept), or what `headroles diff --json` gave.
+    validation.json of a role map (what cutting heads costs, concept by concept), or another result that was saved as
+    JSON, such as what `headroles diff --json` prints.
     """
     from headroles.figures.files import name_plots, save_plots
 
@@ -57,15 +60,16 @@ def _open(place: Path) -> tuple[Shown, Path]:
     """The result there, and the picture beside it."""
     from headroles.errors import InputError
 
-    if (place / "role_map.json").is_file() and not (place / "adapter_config.json").is_file():
-        place = place / "role_map.json"
+    kinds = {stem: _load(home) for stem, home in _RESULTS.items()}
+    if place.is_dir() and not (place / "adapter_config.json").is_file():
+        files = (place / kind.file_name for kind in kinds.values())
+        place = next((file for file in files if file.is_file()), place)
     if not place.exists():
         raise InputError(f"result: there is no file {place}; headroles score, validate and adapt make what is drawn")
     if place.is_dir():
         from headroles.adapt.results.plot import read_runs
 
         return read_runs(place), place / "adapter.png"
-    kinds = {stem: _load(home) for stem, home in _RESULTS.items()}
     stem = next((stem for stem, kind in kinds.items() if kind.is_at(place)), "roles")
     return kinds[stem].load(place), place.with_name(f"{stem}.png")
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from headroles.cli.options.ablation import ablation_options, note_ablation
+
+if TYPE_CHECKING:
+    from headroles.adapt.results.prediction import Predictions
 
 
 @click.command()
@@ -30,27 +34,26 @@ def command(
     as_json: bool,
 ) -> None:
     """Say what is in images, files or folders, with an adapter; the classes may be ones that it never saw."""
-    from headroles.adapt.adapter import AdapterInfo, load_adapter
-    from headroles.adapt.results.predict import predict_images
+    from headroles.adapt.adapter.info import AdapterInfo
+    from headroles.adapt.results.predict import predict
     from headroles.cli.options.names import split_names
 
-    info = AdapterInfo.load(adapter)
-    note_ablation(info.ablation)
-    names = info.classes if classes is None else split_names(classes)
-    dear = load_adapter(adapter, device, model)
-    found = predict_images(dear, images, names, template or info.template, broken=_report_broken)
+    note_ablation(AdapterInfo.load(adapter).ablation)
+    names = None if classes is None else split_names(classes)
+    found = predict(adapter, images, names, template=template, model=model, device=device, broken=_report_broken)
     if as_json:
-        import json
-
-        rows = [
-            {"image": each.image, "probabilities": dict(zip(each.classes, each.probabilities, strict=True))}
-            for each in found
-        ]
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        click.echo(_to_json(found))
         return
     for each in found:
-        best = list(zip(each.classes, each.probabilities, strict=True))[:top]
-        click.echo(f"{each.image}  " + ", ".join(f"{name} {100 * share:.1f}%" for name, share in best))
+        click.echo(f"{each.image}  {each.best(top)}")
+
+
+def _to_json(found: Predictions) -> str:
+    """One list with all probabilities."""
+    import json
+
+    rows = [{"image": each.image, "probabilities": each.shares} for each in found]
+    return json.dumps(rows, indent=2, ensure_ascii=False)
 
 
 def _report_broken(path: Path, error: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,7 +38,7 @@ _EVALUATING = ("k", "count", "seed")
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
 @running_options
 @ablation_options
-def command(role_map: Path, evaluate: str | None, as_json: bool, **given: object) -> None:
+def command(role_map: Path, evaluate: str | None, as_json: bool, **given: Any) -> None:
     """Find images that some heads find alike, beside those that the whole embedding finds alike.
 
     The first search writes an index; later ones read no image of the folder. With --evaluate: how many of the first k
@@ -54,7 +55,7 @@ def command(role_map: Path, evaluate: str | None, as_json: bool, **given: object
 
 
 def _search(
-    role_map: Path, as_json: bool, output: Path | None, overwrite: bool, no_rebuild: bool, **given: object
+    role_map: Path, as_json: bool, output: Path | None, overwrite: bool, no_rebuild: bool, **given: Any
 ) -> None:
     from headroles.uses.retrieve import retrieve
 
@@ -77,7 +78,7 @@ def _search(
         click.echo(f"wrote {output}")
 
 
-def _evaluate(role_map: Path, source: str, as_json: bool, **given: object) -> None:
+def _evaluate(role_map: Path, source: str, as_json: bool, **given: Any) -> None:
     from headroles.uses.precision_at_k import precision_at_k
 
     found = precision_at_k(role_map, source, **given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @running_options
 @output_options("Folder; default: that of the role map.", "a validation that is already in the output folder")
 @ablation_options
-def command(role_map: Path, output: Path | None, overwrite: bool, concepts: str | None, **given: object) -> None:
+def command(role_map: Path, output: Path | None, overwrite: bool, concepts: str | None, **given: Any) -> None:
     """Cut the heads of every concept: does it die with them, and it alone?
 
     Cuts the Attribute heads of each concept in ROLE_MAP, and every scored head alone, and measures on labelled images

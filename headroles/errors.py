@@ -4,6 +4,15 @@
 class InputError(ValueError):
     """Something given from outside does not fit: says what was expected, what came and what to do."""
 
+    def __init__(self, message: str = "", page: str | None = None) -> None:
+        """`page` names a page of the docs that explains the refusal, in full; `headroles help PAGE` prints it."""
+        super().__init__(message)
+        self.page = page
+
+    def __str__(self) -> str:
+        """The message, in one line, with what to type for more."""
+        return f"{super().__str__()} [headroles help {self.page}]" if self.page else super().__str__()
+
 
 class ToldElsewhere(InputError):
     """The same mistake in one of several processes; the main one says it, this one only ends."""

@@ -81,12 +81,12 @@ def _make_task(data_set: DataSet, folder: Path, splits: Splits, template: str | 
             )
     order = {label: number for number, label in enumerate(sorted(names))}
     root = str(folder / data_set.images)
-    parts = {
-        split: tuple(Example(os.path.join(root, e.path), order[e.label], e.path) for e in splits.get(split, ()))
+    train, val, test = (
+        tuple(Example(os.path.join(root, e.path), order[e.label], e.path) for e in splits.get(split, ()))
         for split in ("train", "val", "test")
-    }
+    )
     classes = tuple(data_set.renamed.get(names[label], names[label]).replace("_", " ") for label in order)
-    return Task(data_set.folder, classes, template or data_set.template, **parts)
+    return Task(data_set.folder, classes, template or data_set.template, train, val, test)
 
 
 def _read_split(folder: Path, data_set: DataSet) -> Splits:
@@ -134,7 +134,7 @@ def _read_synsets(folder: Path, data_set: DataSet, split: str = "") -> list[Labe
     """A folder a synset, such as n01440764; labels in sorted order of those there are, names from classnames.txt."""
     names = _read_class_names(folder / data_set.listing)
     root = folder / data_set.images
-    entries = []
+    entries: list[Labelled] = []
     for label, synset in enumerate(_list_folders(root / split)):
         if synset not in names:
             raise InputError(f"task: {folder / data_set.listing} does not name {root / split / synset}; get it again")
@@ -146,7 +146,7 @@ def _read_numbered(folder: Path, data_set: DataSet) -> Splits:
     """ImageNetV2: a folder a class, named by the class' line in classnames.txt, from 0."""
     names = list(_read_class_names(folder / data_set.listing).values())
     root = folder / data_set.images
-    entries = []
+    entries: list[Labelled] = []
     for place in sorted(_list_folders(root), key=lambda name: (len(name), name)):
         if not place.isdecimal() or int(place) >= len(names):
             raise InputError(f"task: {root / place} is no class folder; expected 0 to {len(names) - 1}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from PIL import Image
 
@@ -59,11 +59,15 @@ class RowSource:
         return open_image(cell["path"] if cell["bytes"] is None else io.BytesIO(cell["bytes"]))
 
 
+ImageSource: TypeAlias = "str | os.PathLike | ShapesSource | RowSource"
+"""A file's path, or what else renders or holds an image."""
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """One labelled image; nothing is read before `open`."""
 
-    source: str | os.PathLike | ShapesSource | RowSource
+    source: ImageSource
     """A file's path, or what else renders or holds the image."""
     label: int
     """Index of its class."""

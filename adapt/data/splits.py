@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from headroles.adapt.data.examples import Example
+from headroles.adapt.data.examples import Example, ImageSource
 from headroles.adapt.data.task import Task
 from headroles.errors import InputError
 from headroles.images.prompts import TEMPLATE
@@ -25,7 +25,7 @@ VAL, TEST = 0.2, 0.3
 class Row:
     """One image of a data set that is being read."""
 
-    source: object
+    source: ImageSource
     """What `Example` takes."""
     name: str
     """Where it is within the data set; decides a made split, so that it is the same on every machine."""
@@ -52,11 +52,11 @@ def make_task(
     splits = _complete(name, rows)
     _check_classes(name, names, splits)
     label = {class_name: index for index, class_name in enumerate(names)}
-    parts = {
-        split: tuple(Example(row.source, label[row.class_name], row.name) for row in splits[split])
+    train, val, test = (
+        tuple(Example(row.source, label[row.class_name], row.name) for row in splits[split])
         for split in ("train", "val", "test")
-    }
-    return Task(name, tuple(names), template or TEMPLATE, **parts)
+    )
+    return Task(name, tuple(names), template or TEMPLATE, train, val, test)
 
 
 def _complete(name: str, rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -87,7 +87,8 @@ def _share(name: str, rows: Sequence[Row], shares: tuple[float, ...]) -> list[li
         if len(group) <= sum(sizes):
             raise InputError(
                 f"task: class {class_name!r} of {name} has {_images(len(group))}; without a train/val/test split of "
-                f"its own a class needs at least {len(shares) + 1}"
+                f"its own a class needs at least {len(shares) + 1}",
+                page="too-few-images",
             )
         drawn = sorted(group, key=lambda row: hashlib.sha256(row.name.encode()).digest())
         start = 0

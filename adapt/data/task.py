@@ -6,13 +6,14 @@ import dataclasses
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from headroles.adapt.data.examples import Example, ShapesSource
 from headroles.errors import InputError
 from headroles.images.prompts import check_template, write_prompts
 
+Examples = tuple[Example, ...]
 VAL_SHOTS = 4
 """At most so many validation images a class go with few shots."""
 
@@ -78,8 +79,7 @@ class Task:
         if not isinstance(source, ShapesSource):
             raise InputError(f"task: {self.name} cannot be shifted by {shift}; only shapes tasks can")
         find_task(source.task, shift)
-        splits = {split: tuple(_shift(e, shift) for e in getattr(self, split)) for split in ("train", "val", "test")}
-        return dataclasses.replace(self, name=f"{self.name}@{shift}", **splits)
+        return self._map(lambda examples: tuple(_shift(e, shift) for e in examples), f"{self.name}@{shift}")
 
     def _check_shots(self, shots: int) -> None:
         if not self.train:
@@ -90,20 +90,22 @@ class Task:
             has = "1 training image" if counts[least] == 1 else f"{counts[least]} training images"
             raise InputError(
                 f"shots: class {self.classes[least]!r} of {self.name} has {has}, {shots} were asked for; "
-                f"give --shots {counts[least]} or fewer, or add images"
+                f"give --shots {counts[least]} or fewer, or add images",
+                page="too-few-images",
             )
 
     def _keep(self, labels: range, half: str) -> Task:
-        splits = {
-            split: tuple(
-                dataclasses.replace(example, label=example.label - labels.start)
-                for example in getattr(self, split)
-                if example.label in labels
-            )
-            for split in ("train", "val", "test")
-        }
-        name, classes = f"{self.name}-{half}", self.classes[labels.start : labels.stop]
-        return dataclasses.replace(self, name=name, classes=classes, **splits)
+        def keep(examples: Examples) -> Examples:
+            kept = (example for example in examples if example.label in labels)
+            return tuple(dataclasses.replace(example, label=example.label - labels.start) for example in kept)
+
+        halved = self._map(keep, f"{self.name}-{half}")
+        return dataclasses.replace(halved, classes=self.classes[labels.start : labels.stop])
+
+    def _map(self, change: Callable[[Examples], Examples], name: str) -> Task:
+        """The task with all splits changed alike, under another name."""
+        train, val, test = map(change, (self.train, self.val, self.test))
+        return dataclasses.replace(self, name=name, train=train, val=val, test=test)
 
 
 def _sample(examples: Sequence[Example], shots: int, rng: random.Random) -> tuple[Example, ...]:
@@ -115,4 +117,5 @@ def _sample(examples: Sequence[Example], shots: int, rng: random.Random) -> tupl
 
 
 def _shift(example: Example, shift: str) -> Example:
+    assert isinstance(example.source, ShapesSource)
     return dataclasses.replace(example, source=dataclasses.replace(example.source, shift=shift))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from headroles.adapt.data.augment import TaskImages
@@ -24,7 +25,7 @@ SHIFTS: dict[str, str] = {name: shift.summary for name, shift in _SHIFTS.items()
 """Name of a domain shift -> what it does."""
 
 
-def open_task(spec: str, root: str | Path | None = None, template: str | None = None) -> Task:
+def open_task(spec: str, root: str | os.PathLike[str] | None = None, template: str | None = None) -> Task:
     """The task that `spec` names; images are listed, not opened.
 
     `spec` is "shapes:NAME" or "shapes:NAME@SHIFT"; a benchmark's data set ("eurosat", "dtd" ...) below `root`; a folder
@@ -39,7 +40,7 @@ def open_task(spec: str, root: str | Path | None = None, template: str | None = 
         raise InputError(f"task: cannot read {spec} ({error})") from error
 
 
-def _open_files(spec: str, root: str | Path | None, template: str | None) -> Task:
+def _open_files(spec: str, root: str | os.PathLike[str] | None, template: str | None) -> Task:
     path = Path(spec).expanduser()
     if root is not None and find_data_set(spec) is not None:
         return open_data_set(spec, Path(root).expanduser(), template)

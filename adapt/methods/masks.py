@@ -32,7 +32,8 @@ def check_role_map(role_map: RoleMap, model: HookedCLIP) -> None:
     if scored.weights_hash != (own := model.weights_hash()):
         raise InputError(
             f"role map: made for {scored.name} with weights {scored.weights_hash[:12]}, but {model.model_name} has "
-            f"weights {own[:12]}; score this model, loaded with the same dtype"
+            f"weights {own[:12]}; score this model, loaded with the same dtype",
+            page="other-weights",
         )
 
 

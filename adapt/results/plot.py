@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import seaborn as sns
@@ -16,7 +17,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from headroles.adapt.adapter import CONFIG, METRICS, ROLE_MAP, AdapterInfo
+from headroles.adapt.adapter.adapter import FIGURES, Adapter
+from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.methods.masks import build_masks, masked_kinds
 from headroles.errors import InputError
 from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
@@ -33,7 +35,14 @@ class Run:
     info: AdapterInfo
     """Its settings."""
     history: tuple[Mapping[str, Any], ...]
-    """Its training, epoch by epoch: the fields of `headroles.adapt.training.train.EpochRecord`."""
+    """Its training, epoch by epoch: the fields of `headroles.adapt.training.records.EpochRecord`."""
+    masked_by: RoleMap | None = None
+    """The role map of an adapter in memory; None: that of the folder."""
+
+    @property
+    def role_map(self) -> RoleMap:
+        """The role map behind its masks."""
+        return self.masked_by or RoleMap.load(self.folder / ROLE_MAP)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -41,14 +50,14 @@ class Run:
         return ("cls", *self.info.attributes)
 
 
+Given: TypeAlias = "Sequence[Run] | Sequence[Adapter] | Adapter"
+"""What the figures take."""
+
+
 class Runs(tuple[Run, ...], Shown):
     """The adapters of one job, by seed."""
 
-    figures: ClassVar[Mapping[str, str]] = {
-        "curves": "headroles.adapt.results.plot:curves_figure",
-        "mask": "headroles.adapt.results.plot:mask_figure",
-        "fusion": "headroles.adapt.results.plot:fusion_figure",
-    }
+    figures: ClassVar[Mapping[str, str]] = FIGURES
 
 
 def read_runs(folder: str | os.PathLike[str]) -> Runs:
@@ -61,6 +70,20 @@ def read_runs(folder: str | os.PathLike[str]) -> Runs:
     return Runs(sorted(runs, key=lambda run: run.info.seed))
 
 
+def list_runs(given: Given) -> Sequence[Run]:
+    """What a figure shows: the runs of folders, or an adapter or a job's adapters in memory."""
+    some = [given] if isinstance(given, Adapter) else given
+    return [each if isinstance(each, Run) else _in_memory(each) for each in some]
+
+
+def _in_memory(adapter: Adapter) -> Run:
+    if not adapter.history:
+        raise InputError(f"adapter: {adapter.info.task} has no history of a training; give the one that fit returned")
+    # In the order of the file, so that the same adapter has the same picture.
+    history = json.loads(json.dumps([dataclasses.asdict(record) for record in adapter.history], sort_keys=True))
+    return Run(Path(), adapter.info, tuple(history), adapter.role_map)
+
+
 def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
     try:
         history = tuple(json.loads(path.read_text(encoding="utf-8"))["history"])
@@ -71,8 +94,9 @@ def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
     return history
 
 
-def curves_figure(runs: Sequence[Run]) -> Figure:
+def curves_figure(runs: Given) -> Figure:
     """Loss and its parts, training accuracy and fusion weights over epochs; one line a seed."""
+    runs = list_runs(runs)
     with figure_style():
         figure = _page(runs, "Training", (10.5, 3.0))
         losses, accuracy, alpha = figure.subplots(1, 3)
@@ -92,10 +116,11 @@ def curves_figure(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def mask_figure(runs: Sequence[Run]) -> Figure:
+def mask_figure(runs: Given) -> Figure:
     """Which heads let which attribute tokens exchange with CLS and patches, layer by layer, as trained."""
+    runs = list_runs(runs)
     run = runs[0]
-    role_map = RoleMap.load(run.folder / ROLE_MAP)
+    role_map = run.role_map
     layers = range(run.info.layer, role_map.model.layers)
     variant = run.info.dear.mask, run.info.dear.mask_seed
     masks = build_masks(role_map, layers, run.info.attributes, 1, *variant)
@@ -117,8 +142,9 @@ def mask_figure(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def fusion_figure(runs: Sequence[Run], ax: Axes | None = None) -> Figure:
+def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
     """The learned fusion weights: bars are means over seeds, dots are seeds. With `ax` drawn into that."""
+    runs = list_runs(runs)
     names = runs[0].parts
     weights = np.array([[run.history[-1]["alpha"][name] for name in names] for run in runs])
     with figure_style():

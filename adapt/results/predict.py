@@ -1,71 +1,112 @@
-"""Classes of single images, from an adapter; the classes may be any words."""
+"""predict(): classes of single images, from an adapter; the classes may be any words."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
+from headroles.adapt.adapter.adapter import Adapter, load_adapter
+from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.methods.dear import Dear
+from headroles.adapt.results.adapted import Adapted, pick_adapter
+from headroles.adapt.results.prediction import Prediction, Predictions
 from headroles.errors import InputError
 from headroles.images.images import UNREADABLE, find_images, open_image
-from headroles.images.prompts import write_prompts
+from headroles.images.pictures import Picture, to_picture
+from headroles.images.prompts import check_template, write_prompts
+
+Broken = Callable[[Path, str], None]
+"""Called with an unreadable file of a folder, which is left out, and with why it is."""
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What an adapter sees in one image."""
+def predict(
+    adapter: str | os.PathLike[str] | Adapter | Adapted,
+    images: str | os.PathLike[str] | Picture | Sequence[str | os.PathLike[str] | Picture],
+    classes: Iterable[str] | None = None,
+    *,
+    template: str | None = None,
+    model: str | None = None,
+    device: str = "auto",
+    batch: int = 64,
+    broken: Broken | None = None,
+) -> Predictions:
+    """What an adapter, its folder or what `load_adapter` gives, sees in images, among `classes`.
 
-    image: str
-    """Path of the file."""
-    classes: tuple[str, ...]
-    """Class names, likeliest first."""
-    probabilities: tuple[float, ...]
-    """Softmax over the given classes, in the same order; they sum to 1."""
+    `images`: a file, a folder (the images below it), a PIL image or an array of bytes (height, width, 3), or several
+    of them. `classes` and `template`, which holds {} for the class: None for those of the adapter's task. `model` and
+    `device` say where the model of a folder's adapter is and runs. Raises InputError where fewer than two different
+    classes are given, where an image cannot be read; one of a folder is left out where `broken` is to be told.
+    """
+    found = pick_adapter(adapter)
+    info = found.info if isinstance(found, Adapter) else AdapterInfo.load(found)
+    if isinstance(classes, str):
+        raise InputError(f"classes: expected several names, got the text {classes!r}; give a list of names")
+    names, template = info.classes if classes is None else tuple(classes), template or info.template
+    check_classes(names)
+    check_template(template)
+    if not isinstance(found, Adapter):
+        found = load_adapter(found, device, model)
+    return Predictions(tuple(predict_images(found.method, list_given(images), names, template, batch, broken)))
+
+
+def check_classes(classes: Sequence[str]) -> None:
+    """InputError where there are fewer than two different names, or a name twice."""
+    if len(set(classes)) < 2 or len(set(classes)) < len(classes):
+        raise InputError(f"classes must be two or more different names, got {', '.join(classes) or 'none'}")
+
+
+def list_given(
+    images: str | os.PathLike[str] | Picture | Sequence[str | os.PathLike[str] | Picture],
+) -> list[Path | Image.Image]:
+    """Paths and pictures, one or several, as a list."""
+    if isinstance(images, (str, os.PathLike, Image.Image)) or (isinstance(images, np.ndarray) and images.ndim < 4):
+        images = [images]
+    return [Path(each) if isinstance(each, (str, os.PathLike)) else to_picture(each) for each in images]
 
 
 @torch.inference_mode()
 def predict_images(
     dear: Dear,
-    images: Sequence[Path],
+    images: Sequence[Path | Image.Image],
     classes: Sequence[str],
     template: str,
     batch: int = 64,
-    broken: Callable[[Path, str], None] | None = None,
+    broken: Broken | None = None,
 ) -> list[Prediction]:
-    """Predictions for image files (a folder stands for the images below it), among `classes`.
-
-    `template` holds {} for the class. `broken` is called with every unreadable file of a folder, which is left out, and
-    with why it is; without `broken`, and for files that are named themselves, InputError is raised, as where `classes`
-    has fewer than two different names.
-    """
-    if len(set(classes)) < 2 or len(set(classes)) < len(classes):
-        raise InputError(f"classes must be two or more different names, got {', '.join(classes) or 'none'}")
+    """`predict` with an adapter's module. Files that are named themselves have to be readable."""
+    check_classes(classes)
     prompts = write_prompts(template, classes)
     texts = dear.encode_texts(dear.text_trunk(prompts))
     found, opened = [], _open_all(images, dear, broken)
     while part := list(itertools.islice(opened, batch)):
         pixels = torch.stack([pixels for _, pixels in part])
-        for (path, _), row in zip(part, dear.predict(pixels, texts).tolist(), strict=True):
-            order = sorted(range(len(classes)), key=lambda number, row=row: -row[number])
-            names = tuple(classes[number] for number in order)
-            found.append(Prediction(str(path), names, tuple(row[number] for number in order)))
+        for (name, _), row in zip(part, dear.predict(pixels, texts).tolist(), strict=True):
+            shares = dict(zip(classes, row, strict=True))
+            order = tuple(sorted(shares, key=shares.__getitem__, reverse=True))
+            found.append(Prediction(name, order, tuple(shares[each] for each in order)))
     return found
 
 
 def _open_all(
-    images: Sequence[Path], dear: Dear, broken: Callable[[Path, str], None] | None
-) -> Iterator[tuple[Path, Float[Tensor, "3 height width"]]]:
-    for image in images:
+    images: Sequence[Path | Image.Image], dear: Dear, broken: Broken | None
+) -> Iterator[tuple[str, Float[Tensor, "3 height width"]]]:
+    """The name and the pixels of every image."""
+    for number, image in enumerate(images, 1):
+        if isinstance(image, Image.Image):
+            yield f"picture {number}", dear.preprocess(image)
+            continue
         is_folder = image.is_dir()
         for path in find_images(image) if is_folder else [image]:
             try:
-                yield path, dear.model.processor(open_image(path))
+                yield str(path), dear.preprocess(open_image(path))
             except UNREADABLE as error:
                 if not (is_folder and broken):
                     remedy = "give an image file or a folder of them"

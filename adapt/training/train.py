@@ -3,63 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 
-from headroles.adapt.config import DearConfig, TrainConfig
-from headroles.adapt.data.tasks import Example, Task
+from headroles.adapt.config import TrainConfig
+from headroles.adapt.data.tasks import Task
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
+from headroles.adapt.training.fingerprint import fingerprint
 from headroles.adapt.training.processes import add_up_gradients, is_main, on_main, open_accelerator, share
+from headroles.adapt.training.records import EpochRecord, Step
 from headroles.adapt.training.trunk_cache import TrunkBatch, Trunks
 from headroles.errors import InputError
-from headroles.heads.ablation import record_ablation
-from headroles.roles.role_map import RoleMap
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch was like; means over its images."""
-
-    epoch: int
-    """Counted from 1."""
-    loss: float
-    """The whole loss."""
-    losses: Mapping[str, float]
-    """Its weighted parts, by name."""
-    accuracy: float
-    """Share of training images whose class had the highest logit, in [0, 1]."""
-    lr: float
-    """Learning rate of the last step."""
-    alpha: Mapping[str, float]
-    """Fusion weights at the end, "cls" first; they sum to 1."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Where a training is, for a progress bar."""
-
-    step: int
-    """Steps done, over all epochs."""
-    steps: int
-    """Steps in all."""
-    epoch: int
-    """The epoch that this step belongs to, from 1."""
-    loss: float
-    """Mean over this epoch so far."""
-    accuracy: float
-    """The same, in [0, 1]."""
-    record: EpochRecord | None
-    """The epoch's record, after its last step."""
-
 
 Progress = Callable[[Step], None]
 
@@ -96,27 +56,6 @@ def fit(
             history.append(training.run_epoch(epoch, progress))
             training.save(history)
     return tuple(history)
-
-
-def fingerprint(role_map: RoleMap, task: Task, dear: DearConfig, train: TrainConfig) -> dict[str, Any]:
-    """All that a training's result depends on, as plain values; two equal ones give the same adapter."""
-    settings = {
-        "task": task.name,
-        "classes": list(task.classes),
-        "template": task.template,
-        "training images": digest(task.train),
-        "model": role_map.model.weights_hash,
-        "role map": hashlib.sha256(role_map.to_json().encode()).hexdigest(),
-        "dear": dear.to_dict(),
-        "train": train.to_dict(),
-    }
-    return record_ablation(settings)
-
-
-def digest(examples: Sequence[Example]) -> str:
-    """sha256 over which images with which labels, in order."""
-    lines = "\n".join(f"{example.label} {example.key}" for example in examples)
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> np.ndarray:
@@ -177,7 +116,7 @@ class _Training:
     def run_epoch(self, epoch: int, progress: Progress | None) -> EpochRecord:
         """One pass over the training images."""
         totals: dict[str, float] = {}
-        seen = 0
+        seen, record = 0, None
         for row, (size, batch) in enumerate(self._batches(epoch)):
             step = epoch * self.steps + row
             parts = self._step(batch, learning_rate(self.config, step, self.steps), epoch)
@@ -189,6 +128,7 @@ class _Training:
             if progress:
                 loss = sum(means.values())
                 progress(Step(step + 1, self.steps * self.config.epochs, epoch + 1, loss, accuracy, record))
+        assert record is not None  # `fit` refuses a task without training images.
         return record
 
     def _record(self, epoch: int, losses: dict[str, float], accuracy: float, step: int) -> EpochRecord:
@@ -213,8 +153,8 @@ class _Training:
         self.optimizer.zero_grad()
         self.accelerator.backward(sum(losses.values()) * batch.weight)
         accuracy = (logits.argmax(-1) == batch.labels).float().mean()
-        parts = torch.stack([*(value.detach().float() for value in losses.values()), accuracy]) * batch.weight
-        parts = dict(zip((*losses, "accuracy"), add_up_gradients(self.trained, parts).tolist(), strict=True))
+        own = torch.stack([*(value.detach().float() for value in losses.values()), accuracy]) * batch.weight
+        parts = dict(zip((*losses, "accuracy"), add_up_gradients(self.trained, own).tolist(), strict=True))
         if not all(map(math.isfinite, parts.values())):
             raise self._broken("the loss is not a number in", epoch + 1)
         for group in self.optimizer.param_groups:

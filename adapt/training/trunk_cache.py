@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader
 
 from headroles.adapt.config import TrainConfig
 from headroles.adapt.data.tasks import Task, TaskImages
-from headroles.adapt.methods.dear import Dear, TextTrunk
+from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.training.processes import share
 from headroles.files.tensors import write_tensors
 
@@ -66,7 +67,7 @@ class Trunks:
 
     def _fresh(self, epoch: int, rows: Sequence[Sequence[int]]) -> Iterator[dict[str, Tensor]]:
         """Open, augment and run the images: "trunk", and "frozen" where the losses need it."""
-        images = TaskImages(self.task.train, self.dear.model.processor, self.task.augment, self.config.seed, epoch)
+        images = TaskImages(self.task.train, self.dear.preprocess, self.task.augment, self.config.seed, epoch)
         loader = DataLoader(images, batch_sampler=[list(numbers) for numbers in rows], num_workers=self.workers)
         for _, pixels, _ in loader:
             with self.accelerator.autocast():

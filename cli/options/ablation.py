@@ -32,8 +32,8 @@ def ablation_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ablate_images: str | None,
         **options: Any,
     ) -> Any:
-        given = {"mode": ablate_mode, "effect": ablate_effect, "images": ablate_images}
-        given = {name: value for name, value in given.items() if value is not None}
+        all_given = {"mode": ablate_mode, "effect": ablate_effect, "images": ablate_images}
+        given: dict[str, Any] = {name: value for name, value in all_given.items() if value is not None}
         if not ablate:
             if given:
                 raise click.UsageError(f"--ablate-{next(iter(given))} needs --ablate HEADS")

@@ -21,7 +21,7 @@ class SectionedCommand(click.Command):
         claimed = {name for names in self.sections.values() for name in names}
         others = {"Other options": [name for name in records if name not in claimed]}
         for title, names in {**self.sections, **others}.items():
-            rows = [records[name] for name in names if records[name]]
+            rows = [record for name in names if (record := records[name])]
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)

@@ -85,7 +85,7 @@ def _variance_ratio(costs: BlockCosts, concept: str) -> float | None:
     variance, sets = variances(costs.sets.heads), costs.sets
     chosen = (sets.members(concept), *(sets.sets[number] for number in sets.matched[concept]))
     sums = [sum(variance[place] for place in members) for members in chosen]
-    return finite(sums[0] / np.mean(sums[1:]))
+    return finite(float(sums[0] / np.mean(sums[1:])))
 
 
 def _p_value(costs: BlockCosts, concept: str) -> float:

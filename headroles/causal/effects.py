@@ -8,17 +8,16 @@ every concept that the head has nothing to do with. With them held, the direct e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from headroles.causal.head_record import SCALE, HeadRecord, Progress, first_row
 from headroles.causal.margins import ValueTexts, margin
-from headroles.errors import InputError
 from headroles.heads.ablate import Ablator
-from headroles.heads.moments import observe
 from headroles.heads.names import Head
 from headroles.heads.reference import HeadReference
 from headroles.images.images import batches
@@ -27,12 +26,8 @@ from headroles.models.hooked_clip import HookedCLIP, recording
 
 _CHUNK = 20_000_000
 """Logits held at once."""
-_SCALE = "visual.ln_final.hook_scale"
 
 HeadSet = tuple[Head, ...]
-
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
 
 
 @dataclass(frozen=True)
@@ -70,62 +65,6 @@ class EffectSums:
             )
         if place == 0:
             self.count[:, concept] += block[has].bincount(minlength=len(self.count))
-
-
-@dataclass(frozen=True)
-class HeadRecord:
-    """What the heads of some layers wrote into CLS, image by image."""
-
-    z: Float[Tensor, "image layer head width"]
-    """Outputs before the output projection; of a tower that pools, each head's part of the embedding."""
-    sigma: Float[Tensor, "image 1"]
-    """The final LayerNorm's deviation; of a tower that pools, whose parts are whole, 1."""
-    embedding: Float[Tensor, "image embed"]
-    """Not normalised."""
-    index: Int[Tensor, "image"]
-    """Numbers of the readable images."""
-    broken: tuple[str, ...]
-    """Names of the others."""
-
-    @classmethod
-    @torch.inference_mode()
-    def collect(
-        cls,
-        model: HookedCLIP,
-        images: LabelledImages,
-        layers: Sequence[int],
-        batch: int = 64,
-        workers: int = 0,
-        progress: Progress | None = None,
-    ) -> HeadRecord:
-        """One pass over the images."""
-        parts: list[tuple[Tensor, ...]] = []
-        broken: list[str] = []
-        for index, pixels, errors in batches(images.images, batch, workers):
-            broken += [images.images.name(number) for number, _ in errors]
-            if len(index):
-                parts.append((*_observe(model, pixels, layers), index))
-            if progress:
-                progress(sum(len(part[-1]) for part in parts) + len(broken), len(images))
-        if sum(len(part[-1]) for part in parts) < 2:
-            raise InputError(f"images: fewer than two of {len(images)} can be read; name readable image files")
-        return cls(*map(torch.cat, zip(*parts, strict=True)), tuple(broken))
-
-
-def _observe(
-    model: HookedCLIP, pixels: Float[Tensor, "image 3 height width"], layers: Sequence[int]
-) -> tuple[Float[Tensor, "image layer head width"], Float[Tensor, "image 1"], Float[Tensor, "image embed"]]:
-    """z, sigma and embeddings of a batch."""
-    with recording(model, {_SCALE: torch.clone, "visual.hook_embed": torch.clone}) as seen:
-        u = observe(model, pixels, layers).float()
-        embedding = seen["visual.hook_embed"].float()
-    length = embedding.norm(dim=-1, keepdim=True)
-    sigma = torch.ones_like(length) if model.visual.pooling else _first_row(seen[_SCALE]).float()
-    return u * (sigma * length)[..., None, None], sigma, embedding
-
-
-def _first_row(scale: Float[Tensor, "image *token 1"]) -> Float[Tensor, "image 1"]:
-    return scale if scale.ndim == 2 else scale[:, 0]
 
 
 @torch.inference_mode()
@@ -242,9 +181,9 @@ class _TotalRuns:
             residual = tower.run(residual, [layer])
             if keep:
                 self.residuals.append(residual)
-        with recording(self.model, {_SCALE: torch.clone}) as seen:
+        with recording(self.model, {SCALE: torch.clone}) as seen:
             embedding = tower.read(residual if tower.pooling else residual[:, 0])
-        return embedding.float(), _first_row(seen[_SCALE]).float()
+        return embedding.float(), first_row(seen[SCALE]).float()
 
 
 def _blocks(index: Int[Tensor, "image"], blocks: int) -> Int[Tensor, "image"]:

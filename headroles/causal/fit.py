@@ -1,4 +1,4 @@
-"""Whether a role map, labelled images and a model belong together: said before anything runs."""
+"""Whether a role map and labelled images belong together: said before a model is loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from headroles.errors import InputError
 from headroles.images.images import ShapesImages
 from headroles.images.labelled import LabelledImages
-from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
 
@@ -28,23 +27,15 @@ def check_labels(role_map: RoleMap, images: LabelledImages) -> None:
     """InputError where no labelled concept has Attribute heads, or the scenes are those that were scored."""
     tested = {head.concept for head in role_map.heads(role="attribute")}
     if not tested:
-        raise InputError("role map: it has no Attribute head to test; score with --roles-by quantile or a larger --low")
+        raise InputError(
+            "role map: it has no Attribute head to test; score with --roles-by quantile or a larger --low",
+            page="no-attribute-head",
+        )
     if not tested & set(images.names):
         raise InputError(
             f"images: they are labelled with {', '.join(images.names)}, and no such concept has Attribute heads; "
             f"these have: {', '.join(sorted(tested))}"
         )
-    scenes = images.images
-    same_world = isinstance(scenes, ShapesImages) and role_map.images.source == "shapes"
-    if same_world and role_map.settings.get("seed") == scenes.seed:
-        raise InputError(f"seed: {scenes.seed} is that of the scenes that were scored; give another --seed")
-
-
-def check_weights(role_map: RoleMap, model: HookedCLIP) -> None:
-    """InputError where the role map describes another model's weights."""
-    found = model.weights_hash()
-    if role_map.model.weights_hash != found:
-        raise InputError(
-            f"role map: it describes weights {role_map.model.weights_hash[:12]}... ({role_map.model.name}), not those "
-            f"of model {model.model_name} ({found[:12]}...); score this model, or give --model"
-        )
+    seed = images.images.seed if isinstance(images.images, ShapesImages) else None
+    if seed is not None and role_map.images.source == "shapes" and role_map.settings.get("seed") == seed:
+        raise InputError(f"seed: {seed} is that of the scenes that were scored; give another --seed")

@@ -51,7 +51,13 @@ def correlate(costs: BlockCosts, seed: int) -> Correlation | None:
         if _varies(entropy[chosen]) and _varies(row[chosen]):
             rhos.append(spearmanr(entropy[chosen], row[chosen]).statistic)
     low, high = np.quantile(rhos, [0.025, 0.975])
-    return Correlation(*map(short, (found.statistic, low, high, found.pvalue)), int(usable.sum()))
+    return Correlation(
+        rho=short(found.statistic),
+        low=short(low),
+        high=short(high),
+        p_value=short(found.pvalue),
+        heads=int(usable.sum()),
+    )
 
 
 def _effect(costs: BlockCosts, row: int, head: HeadRole) -> HeadEffect:

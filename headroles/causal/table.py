@@ -22,9 +22,9 @@ def to_table(validation: Validation) -> str:
     lines.append(" " * wide + "  " + " ".join(f"{title:<24}" for title in ["margin lost (nats)", *against]) + "p")
     for test in validation.tests:
         own = test.costs.get(test.concept)
-        cells = [own and own.margin, test.against_random, test.against_general, test.against_others]
+        numbers = (own and own.margin, test.against_random, test.against_general, test.against_others)
         p = "-" if test.p_value is None else f"{test.p_value:.3f} ({test.distinct} sets)"
-        lines.append(f"{test.concept:<{wide}}  " + " ".join(f"{cell or '-'!s:<24}" for cell in cells) + p)
+        lines.append(f"{test.concept:<{wide}}  " + " ".join(f"{cell or '-'!s:<24}" for cell in numbers) + p)
     if validation.p_value is not None:
         lines.append(f"all tests together against matched random heads: p {validation.p_value:.3g}")
     if validation.correlation:

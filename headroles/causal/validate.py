@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from headroles.causal.config import ValidateConfig
-from headroles.causal.effects import Progress
+from headroles.causal.head_record import Progress
 from headroles.causal.validate_run import ValidateRun
 from headroles.causal.validation import Validation
 from headroles.checks import make_config

@@ -11,9 +11,10 @@ from headroles.causal.block_costs import BlockCosts
 from headroles.causal.concept_tests import concept_tests, joint_p_value
 from headroles.causal.config import ValidateConfig
 from headroles.causal.costs import IntactConcept
-from headroles.causal.effects import EffectSums, HeadRecord, Progress, direct_effects, total_effects
+from headroles.causal.effects import EffectSums, direct_effects, total_effects
 from headroles.causal.estimates import short
-from headroles.causal.fit import check_labels, check_weights, choose_concepts
+from headroles.causal.fit import check_labels, choose_concepts
+from headroles.causal.head_record import HeadRecord, Progress
 from headroles.causal.head_sets import HeadSets
 from headroles.causal.margins import ValueTexts
 from headroles.causal.selectivity import correlate, head_effects
@@ -23,7 +24,7 @@ from headroles.heads.ablation import record_ablation
 from headroles.heads.reference import HeadReference
 from headroles.images.labelled import TEMPLATE, LabelledImages, open_labelled
 from headroles.models.hooked_clip import HookedCLIP
-from headroles.roles.own_model import load_model, preprocess_of
+from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_map import ImagesInfo, ModelInfo, RoleMap
 
 FILES = ("validation.json", "validation.csv")
@@ -72,8 +73,7 @@ class ValidateRun:
         scored = RoleMap.of(role_map)
         labelled = choose_concepts(_open_images(images, model, scored, config, count, template), config.concepts)
         check_labels(scored, labelled)
-        clip = load_model(scored, model, device)
-        check_weights(scored, clip)
+        clip = open_model(scored, model, device)
         ready = labelled if isinstance(images, LabelledImages) else labelled.with_preprocess(preprocess_of(clip))
         return cls(scored, clip, ready, config)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -12,17 +13,18 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from headroles.diagnosis.model_facts import Cost, Diagnosis, Exactness, Readiness, TowerFacts
+from headroles.diagnosis.diagnosis import Diagnosis
+from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFacts
 from headroles.errors import InputError
 from headroles.heads.contributions import Contributions, image_contributions, text_contributions
 from headroles.heads.moments import HeadMoments, observe
-from headroles.images.images import collate
+from headroles.images.images import Preprocess, collate
 from headroles.images.sources.find import Source, find_source
 from headroles.images.sources.stream import StreamedImages
 from headroles.models.families.family import side_of
 from headroles.models.hooked_clip import HookedCLIP, Tower
 from headroles.models.layers import resolve_layers
-from headroles.models.load import open_model
+from headroles.models.load import Origin, open_model
 from headroles.models.memory import peak_bytes
 from headroles.roles.probes import ProbeBank
 
@@ -36,15 +38,35 @@ _LARGEST_ID = 2
 """transformers' mark for texts that are read at their largest token id."""
 
 
-def examine(
-    name: str, images: str = "shapes", *, device: str = "auto", activation: str | None = None, batch: int = 8
+def doctor(
+    model: HookedCLIP | str | os.PathLike[str] = "shapes",
+    images: str | os.PathLike[str] | None = None,
+    *,
+    device: str = "auto",
+    activation: str | None = None,
+    batch: int = 8,
 ) -> Diagnosis:
-    """Load a model and look at it from all sides; `images`: whatever `find_source` takes, of which a few are read.
+    """Look at a model from all sides: what it is, whether it is split exactly, its speed, what works with it.
 
-    Parts are summed in float32 and, where the device has it, in float64. Raises InputError where `load` does.
+    `model`: whatever `load` takes, or a model that is loaded, which ends as it came; `device` and `activation` are for
+    loading. `images`: whatever `find_source` takes, of which a few are read; None for rendered scenes. `batch`: images
+    of a timed batch. Parts are summed in float32 and, where the device has it, in float64. Raises InputError where
+    `load` does, and where no image can be read.
     """
-    source = find_source(images, count=INPUTS, seed=_SEED)  # A wrong one says so before a large model is loaded.
-    model, origin = open_model(name, device, torch.float32, activation)
+    source = find_source(str(images or "shapes"), count=INPUTS, seed=_SEED)  # A wrong one says so before the loading.
+    if isinstance(model, HookedCLIP):
+        return _examine(model, _given(model), source, batch)
+    return _examine(*open_model(str(model), device, torch.float32, activation), source, batch)
+
+
+def _given(model: HookedCLIP) -> Origin:
+    """What can be said of a model that somebody else has loaded."""
+    stored = str(model.dtype).removeprefix("torch.")
+    found = ["given with the model" if part is not None else None for part in (model.tokenizer, model.processor)]
+    return Origin("given", model.model_name, "in memory", stored, found[0], found[1] or "none")
+
+
+def _examine(model: HookedCLIP, origin: Origin, source: Source, batch: int) -> Diagnosis:
     vision_config, text_config = _configs(model)
     checks = tuple(_check_exactness(model, source))
     weights = list(model.clip.parameters())
@@ -61,7 +83,7 @@ def examine(
         patch_size=side_of(vision_config.patch_size),
         context=None if text_config is None else model.context,
         vision=_describe(model.visual, vision_config),
-        text=None if text_config is None else _describe(model.text, text_config),
+        text=None if model.text is None or text_config is None else _describe(model.text, text_config),
         exactness=checks,
         cost=_measure_cost(model, batch),
         commands=_check_commands(model, all(check.passed for check in checks)),
@@ -80,11 +102,16 @@ def _describe(tower: Tower, config: PretrainedConfig) -> TowerFacts:
 
 
 def _check_exactness(model: HookedCLIP, source: Source) -> Iterator[Exactness]:
-    """In float32, then in float64, which holds every float32 number exactly; the model ends as it came."""
+    """In float32, then in float64, which hold every number of a smaller type exactly; the model ends as it came."""
+    own = model.dtype
     pictures = {"random pixels": _random_pixels(model, INPUTS)}
-    pictures["rendered scenes" if source.name == "shapes" else f"images of {source.name}"] = _read_images(model, source)
-    # Apple's GPUs have no float64.
-    dtypes = [torch.float32] if model.device.type == "mps" else list(BOUNDS)
+    if model.processor is not None:
+        read = "rendered scenes" if source.name == "shapes" else f"images of {source.name}"
+        pictures[read] = _read_images(source, model.processor)
+    # Apple's GPUs have no float64; a smaller type than its own would change the model.
+    dtypes = (
+        [torch.float32] if model.device.type == "mps" else [each for each in BOUNDS if each.itemsize >= own.itemsize]
+    )
     try:
         for dtype in dtypes:
             model.clip.to(dtype)
@@ -93,7 +120,7 @@ def _check_exactness(model: HookedCLIP, source: Source) -> Iterator[Exactness]:
             if model.text is not None:
                 yield from _check_texts(model, dtype)
     finally:
-        model.clip.to(torch.float32)
+        model.clip.to(own)
 
 
 def _check_texts(model: HookedCLIP, dtype: torch.dtype) -> Iterator[Exactness]:
@@ -122,7 +149,7 @@ def _embed_texts(model: HookedCLIP, texts: list[str]) -> Float[Tensor, "text emb
 @contextmanager
 def _random_texts(model: HookedCLIP) -> Iterator[None]:
     """While open, every text is random tokens with an end at a random place: needs no tokenizer."""
-    _, config = _configs(model)
+    config = model.clip.config.text_config
     vocabulary, context = config.vocab_size, config.max_position_embeddings
     end = config.eos_token_id
     if end in (None, _LARGEST_ID) or end >= vocabulary:
@@ -145,10 +172,13 @@ def _random_pixels(model: HookedCLIP, count: int) -> Float[Tensor, "image 3 heig
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(_SEED))
 
 
-def _read_images(model: HookedCLIP, source: Source) -> Float[Tensor, "image 3 height width"]:
-    images = source.open(model.processor)
-    items = images.items() if isinstance(images, StreamedImages) else range(len(images))
-    _, pixels, broken = collate([images[item] for item in items])
+def _read_images(source: Source, preprocess: Preprocess) -> Float[Tensor, "image 3 height width"]:
+    images = source.open(preprocess)
+    if isinstance(images, StreamedImages):
+        read = [images[item] for item in images.items()]
+    else:
+        read = [images[number] for number in range(len(images))]
+    _, pixels, broken = collate(read)
     if not len(pixels):
         reason = f"{len(broken)} read, the first: {broken[0][1]}" if broken else "it is empty"
         raise InputError(f"images: no image of {source.name} can be read ({reason}); mend or remove them")
@@ -157,7 +187,7 @@ def _read_images(model: HookedCLIP, source: Source) -> Float[Tensor, "image 3 he
 
 def _measure_cost(model: HookedCLIP, batch: int) -> Cost:
     """Both passes by turns, so that a change of the machine's load meets both."""
-    pixels = _random_pixels(model, batch).to(model.device)
+    pixels = _random_pixels(model, batch).to(model.device, model.dtype)
     layers = resolve_layers("deep", model.visual.layers)
     moments = HeadMoments.empty(model, layers)
     block = torch.arange(batch) % len(moments.count)
@@ -191,13 +221,18 @@ def _check_commands(model: HookedCLIP, exact: bool) -> tuple[Readiness, ...]:
         texts = "no tokenizer; put tokenizer.json or OpenAI's bpe_simple_vocab_16e6.txt.gz beside the weights"
     if model.visual.pooling:
         pools = "its tokens go behind a CLS token, and this model pools patches instead"
+    looks = "attention pools its embedding, so that no row says where a head looks" if model.visual.pooling else ""
     parts = "" if exact else "the parts of its embeddings do not sum to the embeddings"
     return tuple(
         Readiness(command, not reason, reason or note)
         for command, reason, note in (
             ("score with text probes", parts or texts, ""),
             ("score with image probes", parts, "score --by images, with labelled images"),
-            ("adapt", parts or texts or pools, "with the role map that score writes"),
+            ("validate", parts or texts, "with labelled images, and the role map that score writes"),
+            ("attend", parts or texts or looks, "with that role map"),
+            ("retrieve", parts, "with that role map"),
+            ("debias", parts, "with that role map" + ("; class vectors from images alone" if texts else "")),
+            ("adapt", parts or texts or pools, "with that role map"),
             ("evaluate, predict", parts or texts or pools, "with an adapter of these weights"),
         )
     )

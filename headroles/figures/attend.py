@@ -127,11 +127,8 @@ def _bar(figure: Figure, scales: Sequence[Normalize], quantity: str, own: bool) 
     look = ScalarMappable(scales[0], matplotlib.colormaps[_LOOKS[quantity]])
     bar = figure.colorbar(look, cax=axes, orientation="horizontal")
     axes.set_xlabel(label, loc="left")
-    ends = (
-        ("smallest" if scales[0].vmin else "0", "largest")
-        if own
-        else (f"{scales[0].vmin:.3f}", f"{scales[0].vmax:.3f}")
-    )
-    ticks = [scales[0].vmin, 0, scales[0].vmax] if scales[0].vmin else [0, scales[0].vmax]
-    labels = [ends[0], "0", ends[1]] if scales[0].vmin else ["0", ends[1]]
+    low, high = scales[0].vmin or 0.0, scales[0].vmax or 0.0
+    ends = ("smallest", "largest") if own else (f"{low:.3f}", f"{high:.3f}")
+    ticks = [low, 0, high] if low else [0, high]
+    labels = [ends[0], "0", ends[1]] if low else ["0", ends[1]]
     bar.set_ticks(ticks, labels=labels)

@@ -80,12 +80,12 @@ def _concept_bars(axes: Axes, heads: Sequence[HeadRole], key: Mapping[str, Conce
         axes.text(1 + 0.34 / length, row, f"{head.entropy:.2f}", ha="right", va="center_baseline", color=GREY)
     segments = [segment for segment in segments if segment[2] > 0]
     draw_bars(axes, segments, 0.86)
-    for row, left, share, concept in segments:
+    for height, left, share, concept in segments:
         if share * length > text_width(concept.code) + 0.06:
             # Hatch strokes that touch a letter read as accents.
             halo = [withStroke(linewidth=4.5, foreground=concept.color)] if concept.hatch else None
             look: dict[str, Any] = {"color": ink_on(concept.color), "path_effects": halo}
-            axes.text(left + share / 2, row, concept.code, ha="center", va="center_baseline", **look)
+            axes.text(left + share / 2, height, concept.code, ha="center", va="center_baseline", **look)
     rows = range(len(heads))
     mark_roles(axes, heads, np.full(len(heads), -0.09 / length), np.array(rows))
     axes.set(xlim=(0, 1), ylim=(len(heads) - 0.5, -0.5), xticks=[])

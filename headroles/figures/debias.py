@@ -7,7 +7,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from headroles.figures.style import GREY, INK, figure_style
+from headroles.figures.style import GREY, INK, Drawing, figure_of, figure_style
 from headroles.uses.debiased import Debiased
 
 
@@ -20,8 +20,8 @@ def groups_figure(found: Debiased, ax: Axes | None = None) -> Figure:
     places = np.arange(len(names))
     before, after = (np.array([100 * each.groups[name] for name in names]) for each in (found.before, found.after))
     with figure_style():
-        figure = Figure(figsize=(5.6, 1.6 + 0.32 * len(names)), layout="constrained") if ax is None else ax.figure
-        axes = figure.subplots() if ax is None else ax
+        size = (5.6, 1.6 + 0.32 * len(names))
+        axes = Drawing(figsize=size, layout="constrained").subplots() if ax is None else ax
         low, high = (100 * (found.before.worst + end) for end in found.random.interval)
         axes.axvspan(low, high, color=GREY, alpha=0.25, linewidth=0, label="worst group, other heads (95%)")
         axes.hlines(places, before, after, color=INK, linewidth=1)
@@ -32,4 +32,4 @@ def groups_figure(found: Debiased, ax: Axes | None = None) -> Figure:
         axes.set_title(f"{found.task}: {found.heads}, {found.effect} effect", loc="left", size=9)
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.28), ncols=3)
         sns.despine(ax=axes)
-    return figure
+    return figure_of(axes)

@@ -92,7 +92,7 @@ def _cells(axes: Axes, bar: Axes | None, found: RoleMapDiff, layers: list[int], 
         mark_roles(axes, [_Side(head.roles[side]) for head in found.heads], column + across, row + 0.5)
     for x, y, head in zip(column, row, found.heads, strict=True):
         if head.changed:
-            place, look = (x + 0.04, y + 0.04), {"edgecolor": INK, "linewidth": 1.8}
-            axes.add_patch(Rectangle(place, 0.92, 0.92, fill=False, zorder=4, clip_on=False, **look))
+            look: dict[str, Any] = {"fill": False, "edgecolor": INK, "linewidth": 1.8, "zorder": 4, "clip_on": False}
+            axes.add_patch(Rectangle((x + 0.04, y + 0.04), 0.92, 0.92, **look))
     axes.set(xlabel="head", ylabel="layer")
     axes.tick_params(rotation=0)

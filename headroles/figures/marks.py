@@ -93,7 +93,7 @@ def mark_roles(axes: Axes, heads: Sequence[HasRole], x: Float[ndarray, "head"], 
     roles = np.array([head.role for head in heads])
     for role, (shape, color) in MARKERS.items():
         place = x[roles == role], y[roles == role]
-        look = {"color": color, "edgecolor": INK, "linewidth": 0.6, "zorder": 3, "clip_on": False}
+        look: dict[str, Any] = {"color": color, "edgecolor": INK, "linewidth": 0.6, "zorder": 3, "clip_on": False}
         axes.scatter(*place, s=_MARKER**2, marker=shape, **look)
 
 

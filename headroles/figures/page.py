@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -54,10 +55,10 @@ class Page:
         """Text with its top left corner there."""
         self.figure.text(*self._place(left, top), text, va="top", **look)
 
-    def legend(self, left: float, top: float, entries: Sequence[Any], columns: int = 1) -> None:
+    def legend(self, left: float, top: float, entries: Sequence[Artist], columns: int = 1) -> None:
         """A legend with its top left corner there."""
-        place = {"loc": "upper left", "bbox_to_anchor": self._place(left, top)}
-        self.figure.legend(handles=entries, ncols=columns, **place, **BARE)
+        place = self._place(left, top)
+        self.figure.legend(handles=entries, ncols=columns, loc="upper left", bbox_to_anchor=place, **BARE)
 
 
 def square(figure: Figure, side: float, left: float, top: float) -> Axes:

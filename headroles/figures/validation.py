@@ -62,13 +62,15 @@ def selectivity_figure(validation: Validation, ax: Axes | None = None) -> Figure
         heading = "Do heads of low Concept Entropy matter to one concept?"
         axes = _axes(validation, heading, (5.6, 4.2)) if ax is None else ax
         for role, (marker, color) in MARKERS.items():
-            heads = [head for head in validation.heads if head.role == role and head.selectivity is not None]
-            place = [head.entropy for head in heads], [head.selectivity for head in heads]
+            heads = [
+                (head.name, head.entropy, head.selectivity)
+                for head in validation.heads
+                if head.role == role and head.selectivity is not None
+            ]
+            place = [entropy for _, entropy, _ in heads], [selectivity for _, _, selectivity in heads]
             axes.scatter(*place, marker=marker, color=color, edgecolor=INK, linewidth=0.6, s=28)
-            for head in heads:
-                axes.annotate(
-                    head.name, (head.entropy, head.selectivity), (3, 3), textcoords="offset points", size=6, color=GREY
-                )
+            for name, x, y in heads:
+                axes.annotate(name, (x, y), (3, 3), textcoords="offset points", size=6, color=GREY)
         if validation.correlation:
             found = validation.correlation
             text = f"Spearman {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}]"

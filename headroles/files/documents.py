@@ -63,7 +63,7 @@ class Document:
         if cls.file_name and path.is_dir():
             path = path / cls.file_name
         if not path.is_file():
-            raise InputError(f"{cls.called}: no file {path}; make one with `{cls.made_by}`")
+            raise InputError(f"{cls.called}: no file {path}; make one with `{cls.made_by}`", page="missing-file")
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.images.images import ImageFiles, ShapesImages, batches
+from headroles.images.images import Images, batches
 from headroles.models.hooked_clip import HookedCLIP, recording
 
 
@@ -37,7 +37,7 @@ class HeadReference:
     def collect(
         cls,
         model: HookedCLIP,
-        images: ImageFiles | ShapesImages,
+        images: Images,
         layers: Sequence[int] | None = None,
         pool: int = 64,
         seed: int = 0,
@@ -67,7 +67,10 @@ class HeadReference:
                 count += len(index)
                 kept.append(z[torch.from_numpy(np.isin(index.numpy(), drawn)).to(z.device)])
         if not count:
-            raise InputError(f"images: none of {len(images)} can be read; a reference needs at least one")
+            raise InputError(
+                f"images: none of {len(images)} can be read; a reference needs at least one",
+                page="no-images",
+            )
         return cls(layers, (total / count).to(model.dtype), torch.cat(kept), count, model.weights_hash(), tuple(broken))
 
     def check(self, model: HookedCLIP) -> None:

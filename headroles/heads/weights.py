@@ -55,6 +55,7 @@ class HeadWeights:
     learned_on: str
     """What they were learned on."""
     config: LearnConfig
+    """How they were learned."""
 
     def save(self, path: str | os.PathLike) -> None:
         """Write JSON in one step."""

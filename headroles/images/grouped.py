@@ -32,9 +32,11 @@ class GroupedImages:
     """Images, and every image's class, group value and split."""
 
     name: str
+    """What to call them in results."""
     images: ImageFiles | CueImages = field(repr=False)
     """index -> (index, pixels or an error text)."""
     classes: tuple[str, ...]
+    """Names of the classes."""
     values: tuple[str, ...]
     """The group values."""
     labels: Int[ndarray, "image"] = field(repr=False)

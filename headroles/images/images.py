@@ -104,11 +104,17 @@ def pack_images(folder: str | os.PathLike) -> PackedPaths:
     """`find_images` for millions of files."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"images: {folder} is no folder; give a folder of images, or shapes for rendered scenes")
+        raise InputError(
+            f"images: {folder} is no folder; give a folder of images, or shapes for rendered scenes",
+            page="no-images",
+        )
     start = len(os.path.join(folder, ""))
     found = PackedPaths(folder, (path[start:] for path in list_images(folder)))
     if not found:
-        raise InputError(f"images: no image file below {folder}; expected files ending in {', '.join(SUFFIXES)}")
+        raise InputError(
+            f"images: no image file below {folder}; expected files ending in {', '.join(SUFFIXES)}",
+            page="no-images",
+        )
     return found
 
 
@@ -187,8 +193,11 @@ class ShapesImages(Dataset):
     """Rendered scenes of the shapes world, all concept combinations."""
 
     preprocess: Preprocess
+    """Picture -> pixels: a model's `processor`."""
     count: int
+    """How many scenes."""
     seed: int = 0
+    """Other seeds, other scenes."""
 
     def __len__(self) -> int:
         return self.count

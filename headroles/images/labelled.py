@@ -42,6 +42,7 @@ class LabelledImages:
     images: ImageFiles | ShapesImages = field(repr=False)
     """index -> (index, pixels or an error text)."""
     concepts: tuple[Concept, ...]
+    """The concepts and their values."""
     codes: Int[ndarray, "image concept"] = field(repr=False)
     """Index of the image's value among the concept's; `ABSENT` where it has none."""
 

@@ -28,7 +28,10 @@ def check_output(folder: Path, overwrite: bool, files: Sequence[str] = _FILES) -
     """Refuse a folder that cannot be written or already holds one of the files; it is made when they are."""
     taken = [name for name in files if (folder / name).exists()]
     if taken and not overwrite:
-        raise InputError(f"output: {folder} already holds {taken[0]}; give another --output or --overwrite")
+        raise InputError(
+            f"output: {folder} already holds {taken[0]}; give another --output or --overwrite",
+            page="output-taken",
+        )
     check_writable(folder)
 
 
@@ -37,14 +40,20 @@ def check_state(state: PassState, resume: bool, overwrite: bool) -> None:
     if resume and overwrite:
         raise InputError("resume and overwrite exclude each other; give one of them")
     if state.files() and not (resume or overwrite):
-        raise InputError(f"output: {state.folder.parent} holds an unfinished pass; --resume it or --overwrite it")
+        raise InputError(
+            f"output: {state.folder.parent} holds an unfinished pass; --resume it or --overwrite it",
+            page="unfinished",
+        )
 
 
 def check_free(*files: Path) -> None:
     """InputError where one of the files exists."""
     for file in files:
         if file.exists():
-            raise InputError(f"output: {file} exists already; give another --output or --overwrite")
+            raise InputError(
+                f"output: {file} exists already; give another --output or --overwrite",
+                page="output-taken",
+            )
 
 
 def check_writable(folder: Path) -> None:

@@ -175,5 +175,5 @@ def _name_broken(
 ) -> tuple[tuple[int, str], ...]:
     broken = tuple((number, images.name(number)) for number, _ in errors)
     if broken and strict:
-        raise InputError(f"images: {broken[0][1]} cannot be read ({errors[0][1]}); mend or remove it")
+        raise InputError(f"images: {broken[0][1]} cannot be read ({errors[0][1]}); mend or remove it", page="no-images")
     return broken

@@ -37,7 +37,8 @@ class Adaptation:
 
 def read_adaptation(folder: str | os.PathLike) -> Adaptation:
     """The adapter in a folder, or those of its seed-N folders as one. InputError where there is none."""
-    from headroles.adapt.adapter import METRICS, ROLE_MAP  # Loads torch, which a page without adapters does not need.
+    # Loads torch, which a page without adapters does not need.
+    from headroles.adapt.adapter.info import METRICS, ROLE_MAP
     from headroles.adapt.metrics import read_measures, summarize
     from headroles.adapt.results.plot import read_runs
 

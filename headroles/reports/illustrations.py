@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from headroles.images.images import FolderImages, ImageFiles, ShapesImages
 from headroles.images.labelled import ABSENT, LabelledImages, open_labelled
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.reports.evidence import Example, Illustrations, Match, Search, SharedValues
+from headroles.roles.own_model import preprocess_of
 from headroles.roles.role_heads import check_model, choose_heads
 from headroles.roles.role_map import HeadRole, RoleMap
 from headroles.uses.head_space import head_weights
@@ -39,7 +42,7 @@ def open_images(source: str, model: HookedCLIP, count: int, seed: int) -> Labell
     try:
         return open_labelled(source, model.processor, count, seed)
     except InputError:
-        files = FolderImages(source, model.processor, count)  # Says itself what is wrong with a folder.
+        files = FolderImages(Path(source), preprocess_of(model), count)  # Says itself what is wrong with a folder.
         return LabelledImages(files.folder.resolve().name, files, (), np.zeros((len(files), 0), int))
 
 
@@ -94,7 +97,7 @@ class _Album:
 
     def pixels(self, row: int) -> Float[Tensor, "3 height width"]:
         """What the model saw."""
-        return self.images[int(self.numbers[row])][1]
+        return cast(Tensor, self.images[int(self.numbers[row])][1])  # Broken ones are not among the rows.
 
     def add(self, row: int) -> str:
         """The key of an image's picture."""
@@ -159,9 +162,13 @@ def _shared_values(
 def _examples(
     model: HookedCLIP, role_map: RoleMap, index: ImageIndex, album: _Album, batch: int
 ) -> dict[str, tuple[Example, ...]]:
-    """For every head, the images on which it adds most to its first text, and which patches do."""
+    """For every head, the images on which it adds most to its first text, and which patches do.
+
+    None with a model that reads no texts, or whose attention pools the embedding: `attend` says why.
+    """
     heads = [head for head in role_map.heads() if head.texts]
-    if not heads:
+    can_show = model.text is not None and model.tokenizer is not None and not model.visual.pooling
+    if not heads or not can_show:
         return {}
     _, directions = directions_of(model, heads)
     best: dict[str, list[int]] = {}

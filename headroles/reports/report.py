@@ -112,7 +112,7 @@ class Report:
         """Read a page that `save` wrote. InputError where it is none, or one of another version."""
         path = Path(path)
         if not path.is_file():
-            raise InputError(f"report: no file {path}; make one with `headroles report`")
+            raise InputError(f"report: no file {path}; make one with `headroles report`", page="missing-file")
         try:
             raw = extract_json(path.read_text(encoding="utf-8"))
             return from_plain(cls, {name: value for name, value in raw.items() if name not in ("version", "looks")})

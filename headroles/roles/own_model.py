@@ -14,20 +14,17 @@ if TYPE_CHECKING:
     from headroles.models.hooked_clip import HookedCLIP
 
 
-def load_model(role_map: RoleMap, model: HookedCLIP | str | os.PathLike[str] | None, device: str) -> HookedCLIP:
-    """The model that is given, or the one of this name; None: the one that the role map names. Nothing is checked."""
-    if model is not None and not isinstance(model, (str, os.PathLike)):
-        return model
-    from headroles.models.load import load  # Takes seconds, and some searches need no model.
-
-    return load(str(model or role_map.model.name), device)
-
-
 def open_model(role_map: RoleMap, model: HookedCLIP | str | os.PathLike[str] | None, device: str) -> HookedCLIP:
-    """`load_model`; InputError where it is not the one whose heads the role map describes."""
-    clip = load_model(role_map, model, device)
-    check_model(role_map, clip)
-    return clip
+    """The model that is given, or the one of this name; None: the one that the role map names.
+
+    Raises InputError where it is not the one whose heads the role map describes.
+    """
+    if model is None or isinstance(model, (str, os.PathLike)):
+        from headroles.models.load import load  # Takes seconds, and some searches need no model.
+
+        model = load(str(model or role_map.model.name), device)
+    check_model(role_map, model)
+    return model
 
 
 def preprocess_of(model: HookedCLIP) -> Preprocess:

@@ -67,11 +67,17 @@ class ProbeBank:
         pairs = [((row["text"] or "").strip(), (row["concept"] or "").strip()) for row in rows]
         for line, (text, concept) in enumerate(pairs, start=2):
             if not text or not concept:
-                raise InputError(f"probes: line {line} of {name} lacks a {'concept' if text else 'text'}; fill it in")
+                raise InputError(
+                    f"probes: line {line} of {name} lacks a {'concept' if text else 'text'}; fill it in",
+                    page="bank-without-labels",
+                )
         _refuse_repeated([text for text, _ in pairs], name)
         bank = cls(name, *(tuple(part) for part in zip(*pairs, strict=True)))
         if len(bank.concepts) < 2:
-            raise InputError(f"probes: {name} has the one concept {bank.concepts[0]!r}; entropy needs at least two")
+            raise InputError(
+                f"probes: {name} has the one concept {bank.concepts[0]!r}; entropy needs at least two",
+                page="bank-without-labels",
+            )
         return bank
 
     def save(self, path: str | os.PathLike) -> None:
@@ -89,7 +95,7 @@ def load_texts(source: str | os.PathLike) -> tuple[str, tuple[str, ...]]:
     texts = [(row["text"] or "").strip() for row in _read(path, name, ("text",))]
     for line, text in enumerate(texts, start=2):
         if not text:
-            raise InputError(f"probes: line {line} of {name} lacks a text; fill it in")
+            raise InputError(f"probes: line {line} of {name} lacks a text; fill it in", page="bank-without-labels")
     _refuse_repeated(texts, name)
     return name, tuple(texts)
 
@@ -113,7 +119,8 @@ def _read(path: Traversable, name: str, columns: tuple[str, ...]) -> list[dict[s
     for column in columns:
         if column not in found:
             raise InputError(
-                f"probes: {name} has no column {column!r}; expected a CSV with columns {','.join(columns)}"
+                f"probes: {name} has no column {column!r}; expected a CSV with columns {','.join(columns)}",
+                page="bank-without-labels",
             )
     return rows
 

@@ -36,7 +36,8 @@ def choose_heads(
     found = role_map.heads(role=None if any_role else "attribute", concept=concept)
     if not found:
         raise InputError(
-            f"concept: no {'' if any_role else 'Attribute '}head of {concept}; {_advice(role_map, concept)}"
+            f"concept: no {'' if any_role else 'Attribute '}head of {concept}; {_advice(role_map, str(concept))}",
+            page="no-attribute-head",
         )
     return tuple(sorted(found, key=lambda head: (head.layer, head.head)))
 
@@ -54,8 +55,9 @@ def check_model(role_map: RoleMap, model: HookedCLIP) -> None:
     own = model.weights_hash()
     if role_map.model.weights_hash != own:
         raise InputError(
-            f"role map: it is of {role_map.model.name} with weights {role_map.model.weights_hash[:12]}, but "
-            f"{model.model_name} has {own[:12]}; score this model, or name the other one with --model"
+            f"role map: it is of {role_map.model.name} with weights {role_map.model.weights_hash[:12]}, not those of "
+            f"model {model.model_name} ({own[:12]}); score this model, or name the other one with --model",
+            page="other-weights",
         )
 
 
@@ -65,9 +67,10 @@ def _write_names(heads: Heads) -> str:
         return heads
     if isinstance(heads, HeadRole):
         return heads.name
-    if len(heads) == 2 and all(isinstance(part, int) for part in heads):
-        return head_name((heads[0], heads[1]))
-    return ",".join(map(_write_names, heads))
+    layer, head = (heads[0], heads[1]) if len(heads) == 2 else (None, None)
+    if isinstance(layer, int) and isinstance(head, int):
+        return head_name((layer, head))
+    return ",".join(_write_names(each) for each in heads if not isinstance(each, int))
 
 
 def _named_heads(role_map: RoleMap, names: str) -> tuple[HeadRole, ...]:
@@ -79,10 +82,8 @@ def _named_heads(role_map: RoleMap, names: str) -> tuple[HeadRole, ...]:
     missing = [head for head in chosen if head not in scored]
     if missing or not chosen:
         what = head_list(missing[:1]) if missing else names
-        layers = ", ".join(map(str, role_map.layers))
-        raise InputError(
-            f"heads: {what} is not in this role map, which scored layers {layers}; score with --layers all"
-        )
+        known = ", ".join(map(str, role_map.layers))
+        raise InputError(f"heads: {what} is not in this role map, which scored layers {known}; score with --layers all")
     return tuple(scored[head] for head in chosen)
 
 
@@ -97,5 +98,8 @@ def attribute_heads(role_map: RoleMap) -> tuple[HeadRole, ...]:
     """All Attribute heads, by concept, then clearest first; InputError where there is none."""
     found = role_map.heads(role="attribute")
     if not found:
-        raise InputError("heads: this role map has no Attribute head; choose with --heads, or score with other rules")
+        raise InputError(
+            "heads: this role map has no Attribute head; choose with --heads, or score with other rules",
+            page="no-attribute-head",
+        )
     return tuple(sorted(found, key=lambda head: head.concept))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 ROLES = ("attribute", "mixed", "generalization")
+"""From one concept alone to all of them."""
 PROBE_KINDS = ("text", "image")
 """What a role map rests on: texts that span a head's output, or labelled images whose values explain it."""
 
@@ -121,8 +122,11 @@ class RoleMap(Document, Shown):
     }
 
     model: ModelInfo
+    """What was scored."""
     images: ImagesInfo
+    """What it was shown."""
     bank: BankInfo
+    """What its heads are described with."""
     settings: Mapping[str, Any]
     """Every setting of `headroles.roles.config.ScoreConfig`, or of `headroles.roles.config.ImageScoreConfig`."""
     layers: tuple[int, ...]

@@ -100,7 +100,15 @@ def _view(views: HeadViews, row: int, place: int, head: HeadRole, text: str) -> 
         attention_to_cls=looks[0].item(),
         attention_to_patches=_rows(views.grid("attention")[row, place]),
         cosine=views.cosine[row, place].item(),
+        contribution_of_registers=_registers(split, views.patches),
+        attention_to_registers=_registers(looks, views.patches),
     )
+
+
+def _registers(tokens: Float[Tensor, "token"], patches: int) -> float | None:
+    """What lies between CLS and the patches."""
+    between = tokens[1:-patches]
+    return between.sum().item() if len(between) else None
 
 
 def _rows(grid: Float[Tensor, "row column"]) -> tuple[tuple[float, ...], ...]:

@@ -43,13 +43,17 @@ class HeadView:
     contribution_of_cls: float
     """What of it CLS's own value adds."""
     contribution_of_patches: Grid
-    """What every patch adds. Registers, where a model has them, have the rest."""
+    """What every patch adds."""
     attention_to_cls: float
     """Softmax weight of CLS's query on CLS itself."""
     attention_to_patches: Grid
     """The same on every patch."""
     cosine: float
     """Cosine of the whole embedding with the text."""
+    contribution_of_registers: float | None = None
+    """What registers add; None for a model that has none."""
+    attention_to_registers: float | None = None
+    """The weight on them."""
 
     def grid(self, quantity: str) -> Float[ndarray, "row column"]:
         """ "contribution" or "attention" of the patches, as they lie on the picture."""
@@ -59,8 +63,9 @@ class HeadView:
 
     def rest(self, quantity: str) -> float:
         """The same of all tokens that are no patch: CLS, and registers."""
-        whole = self.contribution if quantity == "contribution" else 1.0
-        return whole - float(self.grid(quantity).sum())
+        if quantity == "contribution":
+            return self.contribution_of_cls + (self.contribution_of_registers or 0.0)
+        return self.attention_to_cls + (self.attention_to_registers or 0.0)
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,9 @@ class Attended(Document, Shown):
     """Version of the file's layout."""
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """One dict an image and head, grids included, as `headroles attend --json` prints them."""
-        return [{"image": view.image, **dataclasses.asdict(head)} for view in self.images for head in view.heads]
+        """One dict an image and head, grids included, registers where there are any: what `--json` prints."""
+        rows = [{"image": view.image, **dataclasses.asdict(head)} for view in self.images for head in view.heads]
+        return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
     def to_frame(self) -> pd.DataFrame:
         """One row an image and head: all but the grids."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from headroles.heads.names import Head
 from headroles.heads.reference import HeadReference
 from headroles.heads.weights import HeadWeights, LearnConfig, learn_factors
 from headroles.images.grouped import GroupedImages, check_splits
-from headroles.images.images import batches
+from headroles.images.images import Images, batches
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
@@ -165,7 +164,7 @@ class CueBench:
             f"{self.grouped.name}, {len(rows)} {split} images, class vectors from {self.config.classifier}", config,
         )  # fmt: skip
 
-    def _means_from(self):
+    def _means_from(self) -> _Subset:
         """The images that means are taken over: the training ones, or all where there are none."""
         kept = np.flatnonzero(self.grouped.splits == ("train" if (self.splits == "train").any() else "test"))
         return _Subset(self.grouped.images, kept)
@@ -175,7 +174,7 @@ class CueBench:
 class _Subset:
     """Some images of a set, numbered anew."""
 
-    images: Any
+    images: Images
     rows: ndarray
 
     def __len__(self) -> int:
@@ -183,6 +182,14 @@ class _Subset:
 
     def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
         return index, self.images[int(self.rows[index])][1]
+
+    def name(self, index: int) -> str:
+        """The image's own."""
+        return self.images.name(int(self.rows[index]))
+
+    def fingerprint(self) -> str:
+        """The whole set's, and which of it."""
+        return f"{self.images.fingerprint()} {self.rows.tolist()}"
 
 
 def needed_splits(config: DebiasConfig) -> dict[str, str]:

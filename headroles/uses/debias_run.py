@@ -54,13 +54,13 @@ class Damping:
         if by_name:
             chosen = choose_heads(role_map, heads, concept, any_role)
             return cls(heads=tuple((head.layer, head.head) for head in chosen))
-        file = None if weights is None or isinstance(weights, HeadWeights) else Path(weights)
-        if learn is None:
-            return cls(
-                weights=weights if isinstance(weights, HeadWeights) else HeadWeights.load(Path(weights)), file=file
-            )
         if isinstance(weights, HeadWeights):
-            raise InputError("weights: with learn they are learned; give the file to write them to, or none")
+            if learn is not None:
+                raise InputError("weights: with learn they are learned; give the file to write them to, or none")
+            return cls(weights=weights)
+        file = None if weights is None else Path(weights)
+        if file is not None and learn is None:
+            return cls(weights=HeadWeights.load(file), file=file)
         if file is not None:
             _check_file(file, overwrite)
         return cls(learn=learn, file=file)
@@ -109,7 +109,7 @@ class DebiasRun:
         """Everything by name or as an object; what can be refused without the model is refused before it is loaded."""
         scored = RoleMap.of(role_map)
         damping = Damping.open(scored, heads, concept, any_role, weights, learn, overwrite)
-        grouped = task if isinstance(task, GroupedImages) else open_grouped(task, None, config.seed)
+        grouped = task if isinstance(task, GroupedImages) else open_grouped(str(task), None, config.seed)
         check_splits(grouped, needed_splits(config))
         clip = open_model(scored, model, device)
         ready = grouped if isinstance(task, GroupedImages) else grouped.with_preprocess(preprocess_of(clip))

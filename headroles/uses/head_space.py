@@ -89,9 +89,10 @@ def top_rows(
     return best_rows, best
 
 
-def embedding_rows(index: ImageIndex) -> Rows:
-    """The whole unit embeddings of an index."""
-    return lambda start, stop: np.asarray(index.embeddings[start:stop], np.float32)
+def embedding_rows(index: ImageIndex, center: bool = False) -> Rows:
+    """The whole unit embeddings of an index; `center` takes their mean off."""
+    mean = index.embeddings.mean(0, dtype=np.float64).astype(np.float32) if center else np.float32(0)
+    return lambda start, stop: np.asarray(index.embeddings[start:stop], np.float32) - mean
 
 
 def _unit(rows: Float[ndarray, "row embed"]) -> Float[ndarray, "row embed"]:

@@ -7,8 +7,9 @@ c[t] = a[t] v[t] @ B @ direction / (sigma |f|), and sum_t c[t] is the head's con
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -68,10 +69,10 @@ def view_heads(
     rows: dict[int, list[int]] = {}
     for layer, head in heads:
         rows.setdefault(layer, []).append(head)
-    names = {_SCALE: lambda scale: scale if scale.ndim == 2 else scale[:, 0]}
+    names: dict[str, Callable[[Tensor], Tensor]] = {_SCALE: _first_row}
     for layer, own in rows.items():
-        names[f"visual.blocks.{layer}.attn.hook_pattern"] = lambda pattern, own=own: pattern[:, own, 0].clone()
-        names[f"visual.blocks.{layer}.attn.hook_v"] = lambda value, own=own: value[:, :, own].clone()
+        names[f"visual.blocks.{layer}.attn.hook_pattern"] = partial(_looks_of, own)
+        names[f"visual.blocks.{layer}.attn.hook_v"] = partial(_values_of, own)
     with recording(model, names) as seen:
         embedding = model(pixel_values.to(model.device, model.dtype))
     length = embedding.norm(dim=-1, keepdim=True)
@@ -85,6 +86,20 @@ def view_heads(
         attention.append(looks)
     cosine = embedding / length @ directions.T
     return HeadViews(tuple(heads), torch.stack(written, 1), torch.stack(attention, 1), cosine, model.patches)
+
+
+def _first_row(scale: Float[Tensor, "image *token 1"]) -> Float[Tensor, "image 1"]:
+    return scale if scale.ndim == 2 else scale[:, 0]
+
+
+def _looks_of(heads: list[int], pattern: Float[Tensor, "image head token token"]) -> Float[Tensor, "image head token"]:
+    return pattern[:, heads, 0].clone()
+
+
+def _values_of(
+    heads: list[int], value: Float[Tensor, "image token head width"]
+) -> Float[Tensor, "image token own width"]:
+    return value[:, :, heads].clone()
 
 
 def texts_of(heads: Sequence[HeadRole], text: str | None = None) -> tuple[str, ...]:

@@ -69,13 +69,13 @@ def index_in_memory(
     rows: list[tuple[ndarray, ndarray]] = []
     numbers: list[int] = []
     broken: dict[str, Stamp] = {}
-    for index, pixels, errors in batches(images, batch, workers):
+    for seen, pixels, errors in batches(images, batch, workers):
         broken |= {images.name(number): (0, 0) for number, _ in errors}
-        if len(index):
-            numbers += index.tolist()
+        if len(seen):
+            numbers += seen.tolist()
             rows.append(_observe(model, pixels, layers))
     if not rows:
-        raise InputError(f"images: none of {len(images)} can be read")
+        raise InputError(f"images: none of {len(images)} can be read", page="no-images")
     heads, embeddings = (np.concatenate(part) for part in zip(*rows, strict=True))
     names = tuple(images.name(number) for number in numbers)
     stamps = ((0, 0),) * len(names)
@@ -114,12 +114,10 @@ class _Building:
     ) -> _Building:
         """Arrays for all files, those that an older index of this model and these layers knows filled in."""
         names = [images.name(number) for number in range(len(images))]
-        tower = model.visual
-        shape = (len(names), len(layers), tower.heads, tower.head_width)
+        shape = (len(names), *_bases(model, layers).shape[:3])  # Pooled heads are as wide as the embedding.
         heads = np.lib.format.open_memmap(folder / "all_heads.npy", "w+", np.dtype(precision), shape)
-        embeddings = np.lib.format.open_memmap(
-            folder / "all_rows.npy", "w+", np.dtype(precision), (len(names), tower.embed)
-        )
+        rows = (len(names), model.visual.embed)
+        embeddings = np.lib.format.open_memmap(folder / "all_rows.npy", "w+", np.dtype(precision), rows)
         building = cls(folder, model, images, layers, names, stamp_files(images), heads, embeddings)
         if old is not None and old.weights_hash == model.weights_hash() and old.layers == layers:
             building._keep(old)
@@ -157,7 +155,7 @@ class _Building:
         """The rows of the readable files, and index.json last."""
         rows = sorted(self.readable)
         if not rows:
-            raise InputError(f"images: none of {len(self.names)} can be read")
+            raise InputError(f"images: none of {len(self.names)} can be read", page="no-images")
         for source, target in ((self.heads, "heads"), (self.embeddings, "embeddings")):
             _compact(source, rows, self.folder / f"{target}.npy")
         del source, self.heads, self.embeddings  # A file that is mapped cannot be removed everywhere.

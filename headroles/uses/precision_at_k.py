@@ -15,7 +15,7 @@ from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import concept_shares
 from headroles.roles.role_map import RoleMap
-from headroles.uses.head_space import HeadSpace, head_weights, top_rows
+from headroles.uses.head_space import HeadSpace, embedding_rows, head_weights, top_rows
 from headroles.uses.image_index import ImageIndex
 from headroles.uses.index_build import index_in_memory
 from headroles.uses.precision import Precision, PrecisionAtK, PrecisionRow
@@ -35,14 +35,7 @@ def hits(
 
     Neighbours by the heads of `weights`, or by the whole embedding without; `center` takes the mean embedding off.
     """
-    if weights is not None:
-        rows = HeadSpace(index, weights).rows
-    else:
-        mean = index.embeddings.mean(0, dtype=np.float64).astype(np.float32) if center else np.float32(0)
-
-        def rows(start: int, stop: int) -> Float[ndarray, "image embed"]:
-            return np.asarray(index.embeddings[start:stop], np.float32) - mean
-
+    rows = embedding_rows(index, center) if weights is None else HeadSpace(index, weights).rows
     queries = np.flatnonzero(codes != ABSENT)
     found = []
     for start in range(0, len(queries), _QUERIES):
@@ -91,11 +84,10 @@ def precision_at_k(
     where map and labels share no concept, or there are no more than `k` readable images.
     """
     scored = RoleMap.of(role_map)
-    named = not isinstance(images, LabelledImages)
-    labelled = open_labelled(images, None, count, seed) if named else images
+    labelled = images if isinstance(images, LabelledImages) else open_labelled(str(images), None, count, seed)
     shared = _shared(scored, labelled)
     clip = open_model(scored, model, device)
-    ready = labelled.with_preprocess(preprocess_of(clip)) if named else labelled
+    ready = labelled if isinstance(images, LabelledImages) else labelled.with_preprocess(preprocess_of(clip))
     index, numbers = index_in_memory(clip, ready.images, scored.layers, batch, workers)
     if len(index) <= k:
         raise InputError(f"k must be below the number of readable images, {len(index)}, got {k}")

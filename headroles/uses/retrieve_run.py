@@ -18,52 +18,24 @@ from numpy import ndarray
 from headroles.errors import InputError
 from headroles.heads.ablation import current_ablation, record_ablation
 from headroles.heads.names import head_list
-from headroles.images.images import FolderImages, ImageFiles, Images, find_images
+from headroles.images.images import FolderImages, Images, find_images
 from headroles.images.pictures import encode_pixels
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import Heads, choose_heads, concept_shares
 from headroles.roles.role_map import RoleMap
 from headroles.uses.head_space import head_weights
-from headroles.uses.image_index import ImageIndex, is_index, stamp_files
-from headroles.uses.index_build import build_index, check_place, index_in_memory
+from headroles.uses.image_index import ImageIndex
+from headroles.uses.index_build import index_in_memory
 from headroles.uses.query import QueryImage, check_query, find_query, find_row
 from headroles.uses.retrieved import Retrieved
 from headroles.uses.search import Found, search_index
+from headroles.uses.stored_index import StoredIndex
 
 if TYPE_CHECKING:
     from headroles.models.hooked_clip import HookedCLIP
 
 Searched: TypeAlias = "str | os.PathLike[str] | ImageIndex | Images"
 """A folder, an index, or images that are open already."""
-
-
-@dataclass(frozen=True)
-class StoredIndex:
-    """The index of a folder as it is found on disk, or the place for it."""
-
-    folder: Path
-    """Folder of the index."""
-    files: ImageFiles
-    """The images as they are now."""
-    old: ImageIndex | None
-    """What is there."""
-    stale: str | None
-    """Why that does not stand for the files; None where it does."""
-    precision: str
-    """Numbers of a new one."""
-
-    @classmethod
-    def open(cls, role_map: RoleMap, images: Path, folder: Path, precision: str, rebuild: bool) -> StoredIndex:
-        """Compare what is there with the files, reading none; InputError for a stale one without `rebuild`."""
-        files = ImageFiles(find_images(images), None, images)
-        old = ImageIndex.load(folder) if is_index(folder) else None
-        stale = "there is none yet"
-        if old is not None:
-            stale = old.staleness(role_map.model.weights_hash, role_map.layers, stamp_files(files))
-        if old is not None and stale and not rebuild:
-            raise InputError(f"index: {folder} is stale: {stale}; leave out --no-rebuild to bring it up to date")
-        check_place(folder, precision)
-        return cls(folder, files, old, stale, precision)
 
 
 @dataclass(frozen=True)
@@ -138,28 +110,16 @@ class RetrieveRun:
 
     def fold(self, batch: int = 64, workers: int = 0, say: Callable[[str], None] = lambda line: None) -> Folded:
         """The index of all images; `say` is told what takes time, and why."""
+        ready = self.images if self.stored is None else self.stored.ready
+        if isinstance(ready, ImageIndex):
+            return self._ready(ready)
+        clip = open_model(self.role_map, self.model, self.device)
         if self.stored is not None:
-            return self._fold_stored(self.stored, batch, workers, say)
-        if isinstance(self.images, ImageIndex):
-            return self._ready(self.images)
-        clip = open_model(self.role_map, self.model, self.device)
-        images = self.images if self.folder is None else FolderImages(self.folder, preprocess_of(clip))
-        index, numbers = index_in_memory(clip, cast(Images, images), self.role_map.layers, batch, workers)
-        return Folded(index, clip, self.images, numbers)
-
-    def _fold_stored(self, stored: StoredIndex, batch: int, workers: int, say: Callable[[str], None]) -> Folded:
-        if stored.old is not None and not stored.stale:
-            return self._ready(stored.old)
-        clip = open_model(self.role_map, self.model, self.device)
-        files = ImageFiles(stored.files.paths, preprocess_of(clip), stored.files.folder)
-        say(f"indexing {len(files)} images into {stored.folder}: {stored.stale}")
-        index = build_index(
-            clip, files, self.role_map.layers, stored.folder, precision=stored.precision, batch=batch,
-            workers=workers, old=stored.old,
-        )  # fmt: skip
-        if index.broken:
-            say(f"left out {len(index.broken)} broken image files: {', '.join(sorted(index.broken)[:5])}")
-        return Folded(index, clip)
+            return Folded(self.stored.fold(clip, self.role_map.layers, batch, workers, say), clip)
+        given = cast("Images | None", self.images)
+        images = FolderImages(self.folder, preprocess_of(clip)) if self.folder is not None else cast(Images, given)
+        index, numbers = index_in_memory(clip, images, self.role_map.layers, batch, workers)
+        return Folded(index, clip, given, numbers)
 
     def _ready(self, index: ImageIndex) -> Folded:
         """An index that needs no image read. The model reads a query from outside, and must be the index's if named."""

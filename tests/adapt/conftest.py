@@ -1,9 +1,11 @@
-"""Role maps made by hand, for models of any shape."""
+"""Role maps made by hand, for models of any shape; and a small finished job."""
 
 from collections.abc import Sequence
 
 import pytest
 
+from headroles import load
+from headroles.adapt import adapt
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
 
@@ -44,3 +46,22 @@ def build_role_map(
 def make_role_map():
     """A function that builds a RoleMap for a model; see `build_role_map`."""
     return build_role_map
+
+
+@pytest.fixture(scope="session")
+def small_map(clip_folder, make_role_map):
+    """A role map of the tiny CLIP, with heads of every kind."""
+    return make_role_map(load(str(clip_folder), "cpu"), [["mixed", "general", "color", "shape"]])
+
+
+@pytest.fixture(scope="session")
+def job(clip_folder, color_folder, small_map):
+    """What `headroles.adapt.adapt` takes for a quick job on the tiny CLIP."""
+    names = {"model": str(clip_folder), "task": str(color_folder), "role_map": small_map, "device": "cpu"}
+    return {**names, "shots": 4, "epochs": 2, "batch": 8, "lr": 5e-3}
+
+
+@pytest.fixture(scope="session")
+def adapted(job):
+    """A finished job of two seeds, in memory alone."""
+    return adapt(**job, seeds=(1, 2))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from headroles.causal.effects import HeadRecord, direct_effects, total_effects
+from headroles.causal.effects import direct_effects, total_effects
+from headroles.causal.head_record import HeadRecord
 from headroles.causal.margins import ValueTexts, margin
 from headroles.heads.ablate import ablating
 from headroles.heads.reference import HeadReference

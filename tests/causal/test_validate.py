@@ -13,14 +13,14 @@ from PIL import Image
 from headroles import InputError
 from headroles.causal.config import ValidateConfig
 from headroles.causal.costs import Estimate
-from headroles.causal.effects import HeadRecord
+from headroles.causal.head_record import HeadRecord
 from headroles.causal.margins import ValueTexts
 from headroles.causal.selectivity import selectivities
 from headroles.causal.table import to_table
 from headroles.causal.validate import validate
 from headroles.causal.validation import Validation
 from headroles.figures.files import save_plots
-from headroles.images.labelled import Concept, LabelledImages
+from headroles.images.labelled import Concept, LabelledImages, open_labelled
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
 from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
@@ -257,3 +257,29 @@ def test_the_command_refuses_in_one_line_and_leaves_nothing(run, saved, labelled
         code, _, err = run("validate", *arguments, "--output", tmp_path / "out")
         assert (code, err.count("\n")) == (2, 1) and word in err, (word, err)
         assert not (tmp_path / "out").exists(), word
+
+
+def test_the_call_takes_names_and_gives_what_the_command_writes(run, saved, labelled, tmp_path):
+    code, _, _ = run("validate", tmp_path, "--images", labelled, "--draws", 20, "--bootstraps", 20)
+    assert code == 0  # A role map's folder is as good as its file.
+    again = validate(saved.parent, images=labelled, draws=20, bootstraps=20)
+    assert (tmp_path / "validation.json").read_text() == again.to_json()
+    with pytest.raises(InputError, match=r"drawz is no setting of ValidateConfig; did you mean draws\?"):
+        validate(saved, images=labelled, drawz=20)
+
+
+def test_scenes_that_were_scored_and_choices_without_effect_are_refused(planted):
+    model, images = planted
+    scenes = open_labelled("shapes", None, 4, seed=3)
+    with pytest.raises(InputError, match="seed: 3 is that of the scenes that were scored"):
+        validate(role_map(model, source="shapes", seed=3), model, scenes)
+    with pytest.raises(InputError, match="count and template"):
+        validate(role_map(model), model, images, count=3)
+
+
+def test_a_notebook_shows_it_in_short_and_draws_it(found, tmp_path):
+    assert repr(found).count("\n") == 0 and "heads of color, shape, texture" in repr(found)
+    assert "<td>L1.H2 L2.H3</td>" in found._repr_html_()
+    assert found.plot().axes and found.plot("selectivity").axes
+    found.save(tmp_path / "validation.json")
+    assert Validation.load(tmp_path) == found  # Its folder will do.

@@ -6,8 +6,9 @@ import json
 import pytest
 import torch
 
-from headroles import load
+from headroles import InputError, load
 from headroles.diagnosis import doctor
+from headroles.diagnosis.diagnosis import Diagnosis
 from headroles.heads.contributions import image_contributions
 from headroles.images.sources.find import find_source
 from headroles.models.hooked_clip import HookedCLIP
@@ -61,7 +62,33 @@ def test_a_model_without_tokenizer_is_fine_and_says_what_does_not_work(run, make
     make_clip().save_pretrained(tmp_path)
     code, text, _ = run("doctor", tmp_path, "--batch", "2")
     assert code == 0 and "tokenizer      none found" in text and "random tokens" in text and "probe texts" not in text
-    assert text.count("no: no tokenizer; put tokenizer.json") == 3
+    assert text.count("no: no tokenizer; put tokenizer.json") == 5 and "class vectors from images alone" in text
+
+
+def test_a_diagnosis_is_saved_read_and_shown(clip_folder, tmp_path):
+    found = doctor.doctor(clip_folder, batch=2)
+    assert found.ok and found.to_frame()["error_float32"].between(0, 1e-5).all() and len(found.to_frame()) == 1
+    found.save(tmp_path / "diagnosis.json")
+    assert Diagnosis.load(tmp_path) == found
+    assert found._repr_html_().count("<tr>") == 1 + len(found.exactness) + len(found.commands)
+    broken = dataclasses.replace(found.exactness[0], error=float("nan"))
+    failed = dataclasses.replace(found, exactness=(broken, *found.exactness[1:]))
+    again = Diagnosis.from_dict(failed.to_dict())
+    assert not failed.ok and not again.ok and again.to_json() == failed.to_json() and "NOT EXACT" in repr(again)
+    with pytest.raises(InputError, match="is no diagnosis"):
+        Diagnosis.from_dict({"schema_version": 1})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_loaded_model_is_examined_and_left_as_it_was(model, dtype):
+    model.clip.to(dtype)
+    before = model.weights_hash()
+    found = doctor.doctor(model, batch=2)
+    assert found.ok and found.origin.container == "in memory" and found.dtype == str(dtype).removeprefix("torch.")
+    assert model.weights_hash() == before and model.dtype == dtype
+    wide = {"float64"} if dtype == torch.float64 else {"float32", "float64"}
+    assert {check.dtype for check in found.exactness} == wide
+    assert {check.inputs for check in found.exactness if check.tower == "image"} == {"random pixels"}
 
 
 def test_the_model_ends_as_it_came(model):
@@ -79,9 +106,9 @@ def test_a_model_without_text_tower_is_examined_on_its_images(make_clip, monkeyp
     found = list(doctor._check_exactness(model, find_source("shapes", count=2)))
     assert {check.tower for check in found} == {"image"} and all(check.passed for check in found)
     assert doctor._configs(model)[1] is None
-    images, *texts = sorted(doctor._check_commands(model, True), key=lambda row: "image" not in row.command)
-    assert images.command == "score with image probes" and images.ready
-    assert {(row.ready, row.why) for row in texts} == {(False, "the model has no text tower")}
+    rows = doctor._check_commands(model, True)
+    assert {row.command for row in rows if row.ready} == {"score with image probes", "retrieve", "debias"}
+    assert {row.why for row in rows if not row.ready} == {"the model has no text tower"}
 
 
 @pytest.mark.parametrize(

@@ -130,3 +130,9 @@ def test_fewer_than_two_images_are_refused(tiny, role_map, color_folder):
     one = open_images(str(color_folder / "val" / "red"), tiny, 9, 0)
     with pytest.raises(InputError, match="two readable images"):
         illustrate(tiny, role_map, one)
+
+
+def test_a_model_that_reads_no_texts_gets_searches_without_examples(tiny, role_map, images, found, monkeypatch):
+    monkeypatch.setattr(tiny, "tokenizer", None)
+    bare = illustrate(tiny, role_map, images)
+    assert not bare.examples and bare.searches == found.searches

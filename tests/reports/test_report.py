@@ -9,7 +9,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from headroles.adapt.adapter import AdapterInfo
+from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.metrics import Measure, to_json
 from headroles.errors import InputError

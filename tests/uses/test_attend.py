@@ -11,6 +11,8 @@ from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig,
 from headroles.images.pictures import restore
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.score_texts import score_texts
+from headroles.uses.attend import attend, view_images
+from headroles.uses.attended import Attended
 from headroles.uses.head_views import view_heads
 
 HEADS = [(0, 1), (2, 3), (2, 0)]
@@ -180,3 +182,41 @@ def test_other_heads_can_be_cut_but_not_the_ones_that_are_asked_for(run, role_ma
     assert whole[0] == cut[0] == 0 and whole[1] != cut[1]
     code, out, errors = run(*arguments, "--ablate", "L2.*", "--ablate-mode", "zero")
     assert (code, out) == (2, "") and "looks nowhere" in errors
+
+
+def test_files_pictures_and_arrays_give_the_same_numbers(role_map, color_folder):
+    path = color_folder / "val" / "red" / "0.png"
+    by_file, by_picture, by_array = (
+        attend(role_map.parent, given, heads="L2.H1")
+        for given in (path, Image.open(path), np.asarray(Image.open(path)))
+    )
+    assert by_file.images[0].heads == by_picture.images[0].heads == by_array.images[0].heads
+    assert by_file.images[0].picture == by_picture.images[0].picture
+    assert by_file.images[0].image == "0.png" and by_picture.images[0].image == "picture 1"
+
+
+def test_a_result_is_saved_read_drawn_and_framed(role_map, color_folder, clip_folder, tmp_path):
+    tiny, scored = load(str(clip_folder), "cpu"), RoleMap.load(role_map)
+    images = FolderImages(color_folder / "test", tiny.processor, 2)
+    found = attend(scored, images, every=True, model=tiny)
+    assert len(found.images) == 2 and len(found.images[0].heads) == 8
+    found.save(tmp_path / "attended.json")
+    assert Attended.load(tmp_path / "attended.json") == found
+    frame = found.to_frame()
+    assert len(frame) == 16 and frame.contribution[3] == found.images[0].heads[3].contribution
+    assert found.plot("attention").get_size_inches()[1] == found.plot(own_scales=True).get_size_inches()[1]
+    assert "L1.H0" in repr(found) and "<td>L1.H0</td>" in found._repr_html_()
+    view = found.images[1].heads[0]
+    assert view.grid("attention").sum() + view.rest("attention") == pytest.approx(1, abs=1e-6)
+
+
+def test_registers_have_numbers_of_their_own(make_vision, tokenizer, role_map, clip_folder, color_folder):
+    tiny = load(str(clip_folder), "cpu")
+    model = HookedCLIP(make_vision("dinov2_with_registers"), "registers", None, tiny.processor)
+    head, directions = RoleMap.load(role_map)["L1.H0"], unit(model, 1)
+    images = FolderImages(color_folder / "val", tiny.processor)
+    (view, *_) = view_images(model, images, [head], ["a text"], directions)
+    seen = view.heads[0]
+    assert seen.contribution_of_registers != 0 and seen.attention_to_registers > 0
+    total = seen.grid("contribution").sum() + seen.rest("contribution")
+    assert total == pytest.approx(seen.contribution, rel=1e-4, abs=1e-6)

@@ -17,6 +17,8 @@ from headroles.roles.score_texts import score_texts
 from headroles.shapes import cues
 from headroles.shapes.cues import CueTask, list_pictures, parse_cue, render_cue
 from headroles.uses.cue_bench import CueBench, DebiasConfig
+from headroles.uses.debias import debias
+from headroles.uses.debiased import MEASURED, Debiased
 from headroles.uses.worst_group import draw_other_heads, measure_debias, measure_weights, worst_group
 
 
@@ -255,3 +257,29 @@ def test_broken_files_are_named_and_left_out(run, role_map, table):
     Image.new("RGB", (32, 32)).save(table.parent / "torn.png")
     code, out, _ = run("debias", role_map, "--heads", "L1.H0", "--task", table, "--draws", 2)
     assert code == 0 and "left out" not in out
+
+
+def test_the_call_gives_what_the_command_prints(run, role_map, table, tmp_path):
+    code, out, _ = run("debias", role_map.parent, "--heads", "L1.H0", "--task", table, "--draws", 3, "--json")
+    found = debias(role_map.parent, table, heads="L1.H0", draws=3)
+    facts = found.to_dict()
+    assert code == 0 and json.loads(out) == {name: facts[name] for name in MEASURED}
+    found.save(tmp_path / "debiased.json")
+    assert Debiased.load(tmp_path / "debiased.json") == found
+    assert found.to_frame().worst.tolist() == [found.before.worst, found.after.worst]
+    assert "L1.H0" in repr(found) and "worst group" in found._repr_html_()
+    assert found.plot().axes[0].get_yticklabels()[0].get_text() in found.before.groups
+
+
+def test_factors_are_learned_kept_and_applied(role_map, table, tmp_path):
+    file = tmp_path / "new" / "weights.json"
+    found = debias(role_map, table, learn=LearnConfig(steps=3), weights=file, draws=2)
+    assert found.learned == HeadWeights.load(file) and found.heads == str(file)
+    again = debias(role_map, table, weights=found.learned, draws=2)
+    assert again.after == found.after and again.learned is None and again.heads == "learned factors"
+    with pytest.raises(InputError, match="exists already"):
+        debias(role_map, table, learn=LearnConfig(steps=3), weights=file)
+    with pytest.raises(InputError, match="give one of heads or concept"):
+        debias(role_map, table)
+    with pytest.raises(InputError, match=r"draw is no setting of DebiasConfig; did you mean draws\?"):
+        debias(role_map, table, heads="L1.H0", draw=2)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from headroles import HookedCLIP, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions
 from headroles.images.images import FolderImages, ImageFiles
+from headroles.images.labelled import open_labelled
 from headroles.models.load import load
 from headroles.roles.score_texts import score_texts
 from headroles.shapes import NAMES
@@ -19,8 +20,11 @@ from headroles.uses import index_build as build_module
 from headroles.uses.head_space import HeadSpace, top_rows
 from headroles.uses.image_index import ImageIndex, stamp_files
 from headroles.uses.index_build import build_index, index_in_memory
-from headroles.uses.precision_at_k import chance, hits, summarize
+from headroles.uses.precision import PrecisionAtK
+from headroles.uses.precision_at_k import chance, hits, precision_at_k, summarize
 from headroles.uses.query import find_query
+from headroles.uses.retrieve import retrieve
+from headroles.uses.retrieved import Retrieved
 from headroles.uses.search import search_index
 
 LAYERS = (0, 1, 2)
@@ -279,3 +283,48 @@ def test_an_unreadable_query_leaves_no_index(run, role_map, color_folder, tmp_pa
     code, out, errors = run("retrieve", role_map, "--query", tmp_path / "bad.png", *arguments)
     assert (code, out) == (2, "") and "cannot be read" in errors and errors.count("\n") == 1
     assert not (tmp_path / "index").exists()
+
+
+def test_the_call_gives_what_the_command_prints(run, role_map, folder, tmp_path):
+    place = tmp_path / "index"
+    arguments = ("retrieve", role_map.parent, "--images", folder, "--query", folder / "02.png", "--heads", "L1.*")
+    code, out, _ = run(*arguments, "--index", place, "--json")
+    found = retrieve(role_map.parent, folder / "02.png", folder, heads="L1.*", index=place)
+    printed = json.loads(out)
+    assert code == 0 and found.indexed == 12 and found.by == printed["by"] == "L1.H0,L1.H1,L1.H2,L1.H3"
+    assert [each.name for each in found.by_heads] == [each["name"] for each in printed["by_heads"]]
+
+
+def test_an_open_role_map_writes_no_index_and_a_picture_finds_its_file(role_map, folder, tiny, tmp_path):
+    picture = Image.open(folder / "deep" / "10.png")
+    before = sorted(tmp_path.rglob("*"))
+    scored = RoleMap.load(role_map)
+    found = retrieve(scored, picture, folder, heads=scored.head_roles[:2], model=tiny, top=3)
+    assert found.by_heads[0].name == "deep/10.png" and found.by_heads[0].score > 0.999
+    assert found.query_picture and not found.pictures and sorted(tmp_path.rglob("*")) == before
+
+
+def test_images_without_a_folder_and_an_index_are_searched_by_number_or_name(role_map, folder, tiny, tmp_path):
+    images, scored = FolderImages(folder, tiny.processor), RoleMap.load(role_map)
+    found = retrieve(scored, 3, images, heads="L2.*", model=tiny, top=4)
+    assert found.query == "03.png" and set(found.pictures) >= {"03.png", found.by_heads[0].name}
+    index, _ = index_in_memory(tiny, images, scored.layers)
+    again = retrieve(scored, "03.png", index, heads="L2.*", top=4)  # No model is loaded.
+    assert again.by_heads == found.by_heads and again.by_embedding == found.by_embedding
+    found.save(tmp_path / "found.json")
+    assert Retrieved.load(tmp_path / "found.json") == found
+    assert len(found.plot().axes) == 9 and len(found.to_frame()) == 8
+    assert "by L2.H0" in repr(found) and found.by_heads[0].name in found._repr_html_()
+    with pytest.raises(InputError, match="there is no row 40"):
+        retrieve(scored, 40, index, heads="L2.*")
+    with pytest.raises(InputError, match="it has layers 1"):
+        retrieve(scored, 3, index_in_memory(tiny, images, (1,))[0], heads="L2.*")
+
+
+def test_precision_is_saved_and_framed(role_map, tiny, tmp_path):
+    found = precision_at_k(role_map, open_labelled("shapes", tiny.processor, 30), k=5, model=tiny)
+    assert (found.k, found.count, found.source) == (5, 30, "shapes") and len(found.rows) == len(NAMES)
+    frame = found.to_frame().set_index("concept")
+    assert frame.loc["color", "whole"] == found.rows[0].whole.mean and "precision@5" in found.to_text()
+    found.save(tmp_path / "precision.json")
+    assert PrecisionAtK.load(tmp_path / "precision.json").to_json() == found.to_json()

@@ -18,13 +18,14 @@ def expand(pattern: str) -> list[Path]:
     """
     files = [Path(name) for each in _braces(pattern) for name in _glob(each)]
     if not files:
-        raise InputError(f"images: no file matches {pattern}")
+        raise InputError(f"images: no file matches {pattern}", page="no-images")
     missing = [file for file in files if not file.is_file()]
     if missing and len(files) == 1:
         hint = f", or hf:{pattern} for a data set of the hub" if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", pattern) else ""
         raise InputError(
             f"images: {pattern} is no folder and no file; give a folder of images, a CSV, tar or parquet file, "
-            f"or shapes for rendered scenes{hint}"
+            f"or shapes for rendered scenes{hint}",
+            page="no-images",
         )
     if missing:
         raise InputError(f"images: {len(missing)} of the {len(files)} files of {pattern} are missing, as {missing[0]}")

@@ -87,7 +87,8 @@ def _find(name: str) -> tuple[Checkpoint, str | None]:
         short = ", ".join(model.name for model in KNOWN if ":" not in model.name)
         raise InputError(
             f"model: no model named {name} and no such folder or file; names: {short}, those of `headroles models`, or "
-            "a Hugging Face hub id"
+            "a Hugging Face hub id",
+            page="unknown-model",
         )
     return _open_hub(hub_id, name), None
 

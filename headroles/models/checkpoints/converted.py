@@ -84,7 +84,8 @@ def _find_activation(checkpoint: Checkpoint, stored: StoredWeights, source: str)
         raise InputError(
             f"model: {source} does not say its activation; give --activation {' or '.join(ACTIVATIONS)}, or write "
             f"{Path(source).name}:{QUICK} (OpenAI, DFN and MetaCLIP trained with {QUICK}, LAION and DataComp "
-            f"with {GELU})"
+            f"with {GELU})",
+            page="no-activation",
         )
     return checkpoint.activation
 

@@ -45,7 +45,7 @@ def fetch_model(hub_id: str, name: str) -> Path:
     except Exception as error:
         if cached and has_weights(cached):
             return cached
-        raise InputError(f"model: cannot load {name}: {_explain(hub_id, error)}") from error
+        raise InputError(f"model: cannot load {name}: {_explain(hub_id, error)}", page="unknown-model") from error
 
 
 def fetch_clip_tokenizer(download: bool) -> tuple[Path, str] | None:

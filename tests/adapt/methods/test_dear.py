@@ -9,7 +9,8 @@ from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax
 
 from headroles import load
 from headroles.adapt.config import DearConfig
-from headroles.adapt.methods.dear import Dear, ImageFeatures
+from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.features import ImageFeatures
 from headroles.adapt.methods.masks import build_masks
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP

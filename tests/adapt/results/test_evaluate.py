@@ -1,115 +1,58 @@
-"""Accuracies and protocols, against plain loops over single images."""
+"""evaluate(): an adapter by folder or in memory, on its own task or on others by name or as objects."""
 
-from types import SimpleNamespace
+import json
 
 import pytest
-import torch
 
-from headroles import load
-from headroles.adapt.config import DearConfig
-from headroles.adapt.data.tasks import TASKS, open_task
-from headroles.adapt.methods.dear import Dear
-from headroles.adapt.metrics import harmonic_mean
-from headroles.adapt.results.evaluate import PROTOCOLS, choose_protocol, compare, default_targets, evaluate, retention
+from headroles.adapt import Evaluation, evaluate, open_task
 from headroles.errors import InputError
 
 
-@pytest.fixture(scope="module")
-def dear(clip_folder, make_role_map, color_folder):
-    model = load(str(clip_folder), "cpu")
-    center_images(model, open_task(str(color_folder)).train)
-    dear = Dear(model, make_role_map(model, [["mixed", "general", "color", "shape"]]), DearConfig(), 1)
-    with torch.no_grad():
-        for parameter in dear.parameters():  # as if trained, so that the adapted branch differs from the frozen one
-            parameter += 0.5 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
-    return dear
+def test_its_own_task_gives_the_rows_of_its_metrics(adapted, tmp_path):
+    adapted[0].save(tmp_path)
+    found = evaluate(tmp_path, device="cpu")
+    assert found.rows == evaluate(adapted[0]).rows == adapted[0].measures
+    assert found == Evaluation.load(tmp_path) == Evaluation.load(tmp_path / "metrics.json")
 
 
-@torch.no_grad()
-def center_images(model, examples) -> None:
-    """Take the images' mean embedding off, by the final bias: a random CLIP would else give all the same class."""
-    mean = model(torch.stack([model.processor(example.open()) for example in examples])).mean(0)
-    model.clip.vision_model.post_layernorm.bias -= torch.linalg.pinv(model.clip.visual_projection.weight) @ mean
+def test_tasks_are_names_or_objects_one_or_several(adapted, color_folder):
+    task = open_task(str(color_folder))
+    one = evaluate(adapted[0], str(color_folder), "few-shot")
+    assert evaluate(adapted[0], task, "few-shot") == evaluate(adapted[0], [task], "few-shot") == one
+    assert [row.task for row in one] == [str(color_folder)]
+    several = evaluate(adapted[0], [task, "shapes:brightness"])
+    assert [(row.protocol, row.task) for row in several][1:] == [
+        ("cross-dataset", "shapes:brightness"),
+        ("cross-dataset", "mean"),
+    ]
 
 
-@pytest.fixture
-def task(color_folder):
-    return open_task(str(color_folder))
+def test_a_result_is_a_table_and_a_file(adapted, tmp_path):
+    found = Evaluation(adapted.measures)
+    found.save(tmp_path / "rows.json")
+    assert Evaluation.load(tmp_path / "rows.json") == found
+    adapted.save(tmp_path / "job")
+    assert found.to_json() == (tmp_path / "job" / "metrics.json").read_text()
+    found.save(tmp_path / "rows.csv")
+    assert (tmp_path / "rows.csv").read_text() == (tmp_path / "job" / "metrics.csv").read_text()
+    assert len(found) == len(found.to_frame()) == 6 and found[0].part == "base"
+    assert repr(found).count("\n") == 0 and "base-to-novel" in repr(found) and "<td>" in found._repr_html_()
 
 
-def count(dear, task, examples, frozen: bool) -> list[int]:
-    """Right answers by class, one image at a time."""
-    right = [0] * len(task.classes)
-    for example in examples:
-        pixels = dear.model.processor(example.open())[None]
-        if frozen:
-            scores = dear.model.embed_images(pixels) @ dear.model.embed_texts(task.prompts).T
-        else:
-            scores = dear.predict(pixels, dear.text_trunk(task.prompts))
-        right[example.label] += int(scores.argmax() == example.label)
-    return right
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("{", "is not JSON"), ("[]", "is no evaluation"), (json.dumps({"schema_version": 1, "rows": 3}), "schema: rows")],
+)
+def test_other_files_are_refused(tmp_path, text, expected):
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(InputError, match=expected):
+        Evaluation.load(tmp_path)
 
 
-@pytest.mark.parametrize("batch", [1, 5, 64])
-def test_counts_are_those_of_single_images(dear, task, batch):
-    examples = task.test + task.train
-    frozen, adapted = compare(dear, task, examples, batch)
-    assert frozen.right == tuple(count(dear, task, examples, True))
-    assert adapted.right == tuple(count(dear, task, examples, False))
-    assert frozen.right != adapted.right
-    assert frozen.total == adapted.total == (8, 8, 8, 8) and frozen.classes == task.classes
-
-
-def test_base_to_novel_tests_each_half_among_its_own_classes(dear, task):
-    base, novel, hm = evaluate(dear, task, "base-to-novel", 7)
-    assert [row.part for row in (base, novel, hm)] == ["base", "novel", "hm"]
-    assert {(row.seed, row.protocol, row.task) for row in (base, novel, hm)} == {(7, "base-to-novel", task.name)}
-    for row, half in zip((base, novel), task.halves(), strict=True):
-        assert row.adapted == sum(count(dear, half, half.test, False)) / 6
-        assert row.zero_shot == sum(count(dear, half, half.test, True)) / 6
-        assert list(row.per_class["adapted"]) == list(half.classes)
-    assert hm.adapted == pytest.approx(harmonic_mean(base.adapted, novel.adapted))
-    assert (base.images, novel.images, hm.images) == (6, 6, 12)
-
-
-def test_few_shot_tests_all_classes(dear, task):
-    (row,) = evaluate(dear, task, "few-shot", 1)
-    assert (row.part, row.images, row.adapted) == ("all", 12, sum(count(dear, task, task.test, False)) / 12)
-
-
-def test_other_tasks_come_with_their_mean(dear, task):
-    halves = task.halves()
-    first, second, mean = evaluate(dear, task, "cross-dataset", 1, halves)
-    assert (first.task, second.task, mean.task) == (halves[0].name, halves[1].name, "mean")
-    assert mean.adapted == pytest.approx((first.adapted + second.adapted) / 2)
-    shifted = evaluate(dear, task, "domain-shift", 1, halves)
-    assert [row.task for row in shifted] == [task.name, halves[0].name, halves[1].name, "mean"]
-    assert {row.protocol for row in retention(dear, halves, 1)} == {"retention"}
-    assert retention(dear, [], 1) == []
-
-
-def test_built_in_tasks_have_targets():
-    assert len(default_targets("shapes:signs", "domain-shift")) >= 4
-    for name in default_targets("shapes:signs", "domain-shift"):
-        assert open_task(name).classes == open_task("shapes:signs").classes
-    peers = default_targets("shapes:signs", "cross-dataset")
-    assert set(peers) < set(TASKS) and "shapes:signs" not in peers and "shapes:color" not in peers
-    assert default_targets("shapes:signs", "few-shot") == default_targets("a folder", "cross-dataset") == ()
-
-
-def test_tasks_that_are_given_choose_the_protocol():
-    info = SimpleNamespace(task="shapes:signs", protocol="base-to-novel", targets=())
-    own, shift, other = "shapes:signs", "shapes:signs@blur", "shapes:color"
-    assert choose_protocol([], None, info) == ("base-to-novel", [own], [])
-    assert choose_protocol([other, shift], None, info) == ("cross-dataset", [own], [other, shift])
-    assert choose_protocol([shift], None, info) == ("domain-shift", [own], [shift])
-    assert choose_protocol([other], "few-shot", info) == ("few-shot", [other], [])
-
-
-def test_mistakes_name_what_is_wrong(dear, task):
-    with pytest.raises(InputError, match="protocol must be one of base-to-novel"):
-        evaluate(dear, task, "zero-shot", 1)
-    for protocol in ("cross-dataset", "domain-shift"):
-        assert protocol in PROTOCOLS
-        with pytest.raises(InputError, match=f"targets: {protocol} of .* needs tasks"):
-            evaluate(dear, task, protocol, 1)
+def test_one_adapter_at_a_time(adapted, tmp_path):
+    with pytest.raises(InputError, match="expected one, got those of 2 seeds"):
+        evaluate(adapted)
+    with pytest.raises(InputError, match="is no adapter folder"):
+        evaluate(tmp_path)
+    with pytest.raises(InputError, match="expected a folder or what load_adapter gives, got a int"):
+        evaluate(7)

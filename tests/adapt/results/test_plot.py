@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from headroles.adapt.adapter import AdapterInfo
+from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.results.plot import Run, curves_figure, fusion_figure, mask_figure, read_runs
 from headroles.errors import InputError

@@ -225,23 +225,23 @@ from pathlib import Path
 from headroles import RoleMap, load
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.methods.dear import Dear
-from headroles.adapt.results.evaluate import evaluate
+from headroles.adapt.results.measuring import measure
 from headroles.adapt.training.processes import is_main, join
 from headroles.adapt.data.tasks import open_task
 from headroles.adapt.training.train import fit
 
-def measure(clip, role_map, colors, out):
+def train(clip, role_map, colors, out):
     dear = Dear(load(clip, join("cpu")), RoleMap.load(role_map), DearConfig(), 1)
     task = open_task(colors)
     task = dataclasses.replace(task, train=task.train[:19])
     history = fit(dear, task, TrainConfig(epochs=3, batch=3, lr=5e-3, cache_views=2), Path(out))
     numbers = [[record.loss, record.accuracy, *record.losses.values(), *record.alpha.values()] for record in history]
     weights = [parameter.flatten()[:9].tolist() for parameter in dear.parameters()]
-    measures = evaluate(dear, task, "few-shot", 1)
+    measures = measure(dear, task, "few-shot", 1)
     return [*numbers, *weights, *([row.images, row.zero_shot, row.adapted] for row in measures)]
 """
 TAIL = """
-numbers = measure(*sys.argv[1:])
+numbers = train(*sys.argv[1:])
 if is_main():
     print(json.dumps(numbers))
 """
@@ -266,7 +266,7 @@ def test_two_processes_are_one(clip_folder, make_dear, color_folder, tmp_path):
     ]  # fmt: skip
     scope: dict = {}
     exec(SCRIPT, scope)
-    one = scope["measure"](*given, str(tmp_path / "one"))
+    one = scope["train"](*given, str(tmp_path / "one"))
     (out, errors), (nothing, more_errors) = (worker.communicate(timeout=300) for worker in workers)
     assert [worker.returncode for worker in workers] == [0, 0], errors + more_errors
     assert nothing == ""

@@ -1,7 +1,6 @@
 """The adapter folder: what is in it, that it comes back whole, and that a damaged or foreign one is refused."""
 
 import dataclasses
-import hashlib
 import json
 import pickle
 import shutil
@@ -12,14 +11,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from headroles import load
-from headroles.adapt.adapter import CONFIG, FILES, ROLE_MAP, WEIGHTS, AdapterInfo, load_adapter, save_adapter
+from headroles.adapt.adapter.adapter import Adapter, load_adapter
+from headroles.adapt.adapter.info import CONFIG, FILES, ROLE_MAP, WEIGHTS, AdapterInfo
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.data.tasks import open_task
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.metrics import Measure, read_measures
 from headroles.adapt.results.predict import predict_images
 from headroles.adapt.training.checkpoint import FOLDER
-from headroles.adapt.training.train import digest, fit
+from headroles.adapt.training.train import fit
 from headroles.errors import InputError
 
 MEASURES = [Measure(3, "few-shot", "colors", "all", 12, 0.25, 0.75, {"adapted": {"red": 1.0}})]
@@ -35,27 +35,9 @@ def saved(clip_folder, make_role_map, color_folder, tmp_path_factory) -> tuple[P
     config = DearConfig(text_tokens=2, beta=0.5)
     dear = Dear(model, role_map, config, 3)
     history = fit(dear, task, train, folder)
-    info = AdapterInfo(
-        base_model_name_or_path=str(clip_folder),
-        base_model_hash=model.weights_hash(),
-        task=task.name,
-        protocol="few-shot",
-        classes=task.classes,
-        trained_classes=task.classes,
-        template=task.template,
-        shots=None,
-        training_images=digest(task.train),
-        targets=(),
-        retention=(),
-        seed=3,
-        layer=dear.layer,
-        attributes=dear.attributes,
-        dear=config,
-        train=train,
-        role_map_sha256=hashlib.sha256(role_map.to_json().encode()).hexdigest(),
-    )
+    adapter = Adapter.of(dear, task, train, measures=MEASURES, history=history)
     assert (folder / FOLDER).is_dir()
-    save_adapter(dear, info, folder, MEASURES, history)
+    adapter.save(folder)
     return folder, dear
 
 
@@ -89,7 +71,7 @@ def test_the_folder_has_pefts_layout_and_no_leavings(saved):
 
 def test_it_comes_back_whole(saved, color_folder):
     folder, dear = saved
-    again = load_adapter(folder, "cpu")
+    again = load_adapter(folder, "cpu").method
     task = open_task(str(color_folder))
     pixels = torch.stack([dear.model.processor(example.open()) for example in task.test])
     expected = dear.predict(pixels, dear.text_trunk(task.prompts))
@@ -110,7 +92,7 @@ def test_the_same_training_gives_the_same_bytes(saved, tmp_path, color_folder):
     dear = Dear(first.model, first.role_map, first.config, 3)
     info = AdapterInfo.load(folder)
     history = fit(dear, open_task(str(color_folder)), info.train, tmp_path)
-    save_adapter(dear, info, tmp_path, MEASURES, history)
+    Adapter(dear, info, tuple(MEASURES), history).save(tmp_path)
     for name in FILES:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 

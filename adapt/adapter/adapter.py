@@ -1,0 +1,160 @@
+"""Adapter: a CLIP with what was trained around it, and its folder: PEFT's layout, role map and all settings beside."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from headroles.adapt.adapter.card import write_card
+from headroles.adapt.adapter.info import CARD, CONFIG, METRICS, ROLE_MAP, TABLE, WEIGHTS, AdapterInfo
+from headroles.adapt.adapter.tensors import fill, read_tensors
+from headroles.adapt.config import TrainConfig
+from headroles.adapt.data.task import Task
+from headroles.adapt.methods.dear import Dear
+from headroles.adapt.metrics import HEADING, Measure, read_measures, table_rows, to_csv, to_frame, to_json
+from headroles.adapt.training.checkpoint import Checkpoint
+from headroles.adapt.training.records import EpochRecord
+from headroles.errors import InputError
+from headroles.files.tensors import write_tensors
+from headroles.files.whole import write_text
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.load import load
+from headroles.roles.role_map import RoleMap
+from headroles.shown import Shown, html_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIGURES: Mapping[str, str] = {
+    "curves": "headroles.adapt.results.plot:curves_figure",
+    "mask": "headroles.adapt.results.plot:mask_figure",
+    "fusion": "headroles.adapt.results.plot:fusion_figure",
+}
+"""Kind -> where it is drawn, of one adapter or of several seeds'."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Adapter(Shown):
+    """An adapted CLIP, and what its folder says of it. `of` makes one of what was trained by hand."""
+
+    figures: ClassVar[Mapping[str, str]] = FIGURES
+
+    method: Dear
+    """The module around the frozen CLIP (`method.model`) that embeds images and texts."""
+    info: AdapterInfo
+    """What it is for and all that made it."""
+    measures: tuple[Measure, ...] = ()
+    """The rows of its evaluation; none before one."""
+    history: tuple[EpochRecord, ...] = ()
+    """Its training, epoch by epoch."""
+
+    @classmethod
+    def of(
+        cls,
+        method: Dear,
+        task: Task,
+        train: TrainConfig,
+        *,
+        measures: tuple[Measure, ...] = (),
+        history: tuple[EpochRecord, ...] = (),
+        **facts: Any,
+    ) -> Adapter:
+        """The adapter of a training by hand (`headroles.adapt.fit`) for `task`; `facts` as in `AdapterInfo.of`."""
+        return cls(method, AdapterInfo.of(method, task, train, **facts), tuple(measures), tuple(history))
+
+    @property
+    def role_map(self) -> RoleMap:
+        """The role map behind its masks."""
+        return self.method.role_map
+
+    @property
+    def trainable(self) -> str:
+        """Trained and frozen parameters, as PEFT prints them."""
+        return self.method.trainable_summary()
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the folder, each file in one step, and then let go of the training's checkpoint."""
+        folder = Path(folder)
+        (folder / METRICS).unlink(missing_ok=True)
+        write_tensors(folder / WEIGHTS, self.method.state_dict(), {"format": "pt"})
+        more = {"history": [dataclasses.asdict(record) for record in self.history], "trainable": self.trainable}
+        texts = {
+            CONFIG: self.info.to_json(),
+            ROLE_MAP: self.role_map.to_json(),
+            CARD: write_card(self.info, self.measures, self.trainable),
+            TABLE: to_csv(self.measures),
+            METRICS: to_json(self.measures, **more),
+        }
+        for name, text in texts.items():
+            write_text(folder / name, text)
+        Checkpoint(folder).remove()
+
+    @classmethod
+    def load(
+        cls, folder: str | os.PathLike[str], device: str = "auto", model: str | HookedCLIP | None = None
+    ) -> Adapter:
+        """The adapter of a folder, ready to predict.
+
+        `model`: the base model, or where it is now, if not where the adapter's training found it; `device` is where it
+        is loaded. Raises InputError where the weights are another model's, the role map is another one, or a file is
+        missing, damaged or no safetensors file.
+        """
+        folder = Path(folder)
+        info = AdapterInfo.load(folder)
+        role_map, tensors = _read_role_map(folder, info), read_tensors(folder)
+        measures, history = _read_results(folder / METRICS)
+        clip = model if isinstance(model, HookedCLIP) else load(model or info.base_model_name_or_path, device)
+        if clip.weights_hash() != info.base_model_hash:
+            raise InputError(
+                f"adapter: {folder} was made for weights {info.base_model_hash[:12]}..., not for those of model "
+                f"{clip.model_name}; give the model that it was made for"
+            )
+        method = Dear(clip, role_map, info.dear, info.seed)
+        fill(method, tensors, folder)
+        return cls(method.eval(), info, measures, history)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a protocol, task and part of the evaluation; accuracies in [0, 1]."""
+        return to_frame(self.measures)
+
+    def __repr__(self) -> str:
+        info = self.info
+        return f"Adapter({info.base_model_name_or_path} adapted to {info.task}, seed {info.seed}; {self.trainable})"
+
+    def _repr_html_(self) -> str:
+        """Zero-shot beside adapted, in percent."""
+        return html_table(repr(self), HEADING, table_rows(self.measures))
+
+
+def load_adapter(
+    folder: str | os.PathLike[str], device: str = "auto", model: str | HookedCLIP | None = None
+) -> Adapter:
+    """`Adapter.load`."""
+    return Adapter.load(folder, device, model)
+
+
+def _read_role_map(folder: Path, info: AdapterInfo) -> RoleMap:
+    path = folder / ROLE_MAP
+    if not path.is_file():
+        raise InputError(f"adapter: {folder} lacks {ROLE_MAP}; copy the whole folder")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != info.role_map_sha256:
+        raise InputError(f"adapter: {path} is not the role map that the adapter was trained with; copy it again")
+    return RoleMap.load(path)
+
+
+def _read_results(path: Path) -> tuple[tuple[Measure, ...], tuple[EpochRecord, ...]]:
+    """Rows and history of a metrics.json; none where an adapter has come without one."""
+    if not path.is_file():
+        return (), ()
+    try:
+        text = path.read_text(encoding="utf-8")
+        history = tuple(EpochRecord(**record) for record in json.loads(text)["history"])
+        return tuple(read_measures(text)), history
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"adapter: {path} cannot be read ({error}); copy the whole folder") from error

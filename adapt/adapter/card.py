@@ -1,0 +1,56 @@
+"""The model card of an adapter folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, WEIGHTS, AdapterInfo
+from headroles.adapt.metrics import Measure, to_table
+
+
+def write_card(info: AdapterInfo, measures: Sequence[Measure], trainable: str) -> str:
+    """The text of README.md; `trainable`: trained and frozen parameters."""
+    shots = "all images" if info.shots is None else f"{info.shots} images"
+    classes = ", ".join(info.trained_classes[:12]) + (", ..." if len(info.trained_classes) > 12 else "")
+    kept = any(measure.protocol == "retention" for measure in measures)
+    retention = " Retention: zero-shot on tasks that were not trained." if kept else ""
+    table = to_table(measures, markdown=True) if measures else "Not evaluated."
+    return f"""---
+library_name: headroles
+base_model: {json.dumps(info.base_model_name_or_path, ensure_ascii=False)}
+tags:
+- clip
+- few-shot
+- dear
+---
+
+# {info.base_model_name_or_path} adapted to {info.task}
+
+A [DeAR](https://arxiv.org/abs/2603.01111) adapter: attribute tokens in the vision tower and text tokens in the text
+tower, from layer {info.layer} on, with masks from the roles of the attention heads (`{ROLE_MAP}`). The CLIP itself is
+unchanged; `{WEIGHTS}` holds the trained tensors alone ({trainable}).
+
+Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}), prompt "{info.template}", seed
+{info.seed}. All settings are in `{CONFIG}`.
+
+## Results
+
+Percent of right answers (top-1); `difference` is adapted minus zero-shot.{retention} Every row, also per class, is in
+`{METRICS}`.
+
+{table}
+
+## Use
+
+```
+headroles predict FOLDER IMAGE... --classes "a,b,c"
+headroles evaluate FOLDER --task TASK
+```
+
+```python
+from headroles.adapt import load_adapter
+
+dear = load_adapter("FOLDER")
+```
+"""

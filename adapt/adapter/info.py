@@ -1,0 +1,162 @@
+"""AdapterInfo: what an adapter is for and all that made it, as its folder's adapter_config.json has it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import headroles
+from headroles.adapt.config import DearConfig, TrainConfig
+from headroles.adapt.data.task import Task
+from headroles.adapt.methods.dear import Dear
+from headroles.adapt.training.fingerprint import digest, digest_map
+from headroles.errors import InputError
+from headroles.heads.ablation import current_ablation
+
+FORMAT, SCHEMA_VERSION = "headroles-adapter", 1
+CONFIG, WEIGHTS, ROLE_MAP, CARD = "adapter_config.json", "adapter_model.safetensors", "role_map.json", "README.md"
+METRICS, TABLE = "metrics.json", "metrics.csv"
+FILES = (WEIGHTS, CONFIG, ROLE_MAP, CARD, TABLE, METRICS)
+"""In the order in which they are written: metrics.json is there only when all the others are."""
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """adapter_config.json: what an adapter is for and all that made it."""
+
+    base_model_name_or_path: str
+    """What `headroles.load` takes (PEFT's key)."""
+    base_model_hash: str
+    """sha256 over that model's weights."""
+    task: str
+    """Name of the task."""
+    protocol: str
+    """Protocol of the training: base-to-novel trained on the first half of the classes, the others on all."""
+    classes: tuple[str, ...]
+    """All classes of the task, also those that training did not see."""
+    trained_classes: tuple[str, ...]
+    """The classes of the training images."""
+    template: str
+    """Prompt with {} for the class."""
+    shots: int | None
+    """Training images a class; None for all of them."""
+    training_images: str
+    """sha256 over which images with which labels were trained on."""
+    targets: tuple[str, ...]
+    """Tasks that cross-dataset and domain-shift test on."""
+    retention: tuple[str, ...]
+    """Tasks whose zero-shot accuracy is compared with the frozen CLIP's."""
+    seed: int
+    """Seed of shots, initial tensors, order and augmentation."""
+    layer: int
+    """J: the first layer with tokens and masks."""
+    attributes: tuple[str, ...]
+    """Names of the attribute tokens, in order."""
+    dear: DearConfig
+    """Every setting of the method."""
+    train: TrainConfig
+    """Every setting of the training."""
+    role_map_sha256: str
+    """Of the file role_map.json."""
+    ablation: Mapping[str, Any] | None = None
+    """Heads that were cut while training and testing, as `headroles.heads.ablation.Ablation`; None for none."""
+    headroles_version: str = headroles.__version__
+    """What wrote the adapter."""
+    peft_type: str = "DEAR"
+    """PEFT's key for the method."""
+    format: str = FORMAT
+    """Marks the file."""
+    schema_version: int = SCHEMA_VERSION
+    """Version of the file's layout."""
+
+    @classmethod
+    def of(
+        cls,
+        dear: Dear,
+        task: Task,
+        train: TrainConfig,
+        *,
+        trained: Task | None = None,
+        protocol: str | None = None,
+        shots: int | None = None,
+        targets: Sequence[str] = (),
+        retention: Sequence[str] = (),
+    ) -> AdapterInfo:
+        """What `dear` is after a training on `trained`, with the settings `train`, for the classes of `task`.
+
+        `trained`: the task with the training's images and classes; None: `task` itself. `protocol`: None for
+        base-to-novel where `trained` has only some of the classes, else few-shot. The rest are fields.
+        """
+        seen = trained or task
+        return cls(
+            base_model_name_or_path=dear.model.model_name,
+            base_model_hash=dear.role_map.model.weights_hash,
+            task=task.name,
+            protocol=protocol or ("few-shot" if seen.classes == task.classes else "base-to-novel"),
+            classes=task.classes,
+            trained_classes=seen.classes,
+            template=task.template,
+            shots=shots,
+            training_images=digest(seen.train),
+            targets=tuple(targets),
+            retention=tuple(retention),
+            seed=train.seed,
+            layer=dear.layer,
+            attributes=dear.attributes,
+            dear=dear.config,
+            train=train,
+            role_map_sha256=digest_map(dear.role_map),
+            ablation=current_ablation(),
+        )
+
+    def to_json(self) -> str:
+        """Sorted keys, indent 2, as PEFT writes it."""
+        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike) -> AdapterInfo:
+        """Read the file of an adapter folder; InputError where it is missing, damaged or not ours."""
+        path = Path(folder) / CONFIG
+        raw = _read_json(path)
+        if raw.get("format") != FORMAT:
+            raise InputError(f"adapter: {path} has format {raw.get('format')!r}; expected {FORMAT!r}")
+        if raw.get("schema_version") != SCHEMA_VERSION:
+            raise InputError(
+                f"adapter: {path} has schema_version {raw.get('schema_version')!r}, this headroles reads "
+                f"{SCHEMA_VERSION}; adapt again"
+            )
+        names = {field.name for field in dataclasses.fields(cls)}
+        needed = names - {"ablation"}  # Adapters older than that key had all heads.
+        for kind, wrong in (("an unknown key", raw.keys() - names), ("no key", needed - raw.keys())):
+            if wrong:
+                raise InputError(f"adapter: {path} has {kind} {min(wrong)!r}; use the file that wrote it, unchanged")
+        return cls._parse(raw, path)
+
+    @classmethod
+    def _parse(cls, raw: Mapping[str, Any], path: Path) -> AdapterInfo:
+        names = ("classes", "trained_classes", "attributes", "targets", "retention")
+        try:
+            lists = {name: tuple(raw[name]) for name in names}
+            parts = {"dear": DearConfig.from_dict(raw["dear"]), "train": TrainConfig.from_dict(raw["train"])}
+            return cls(**{**raw, **lists, **parts})
+        except (TypeError, AttributeError, InputError) as error:
+            raise InputError(f"adapter: {path} does not fit the schema: {error}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        seeds = sorted(child.name for child in path.parent.glob("seed-*") if (child / CONFIG).is_file())
+        hint = f"; it holds one a seed, such as {path.parent / seeds[0]}" if seeds else "; make one: headroles adapt"
+        raise InputError(f"adapter: {path.parent} is no adapter folder (no {CONFIG}){hint}")
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"adapter: {path} is not JSON ({error})") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"adapter: {path} holds no settings; expected a JSON object")
+    return raw

@@ -1,0 +1,63 @@
+"""adapt(): from plain names, or objects, to adapters: open, train, evaluate and write, seed by seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from headroles.adapt.data.task import Task
+from headroles.adapt.jobs.job import MODEL, TASK, Job
+from headroles.adapt.jobs.output import working_folder
+from headroles.adapt.jobs.run import JobRun
+from headroles.adapt.jobs.seed_run import Announce
+from headroles.adapt.results.adapted import Adapted
+from headroles.adapt.training.processes import join
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.role_map import RoleMap
+
+
+def adapt(
+    model: str | HookedCLIP = MODEL,
+    task: str | Task = TASK,
+    *,
+    role_map: RoleMap | str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    method: str = "dear",
+    protocol: str = "base-to-novel",
+    shots: int | None = 16,
+    seeds: int | Iterable[int] = 1,
+    targets: Iterable[str | Task] | None = None,
+    retention: Iterable[str | Task] | None = None,
+    root: str | os.PathLike[str] | None = None,
+    template: str | None = None,
+    device: str = "auto",
+    workers: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Announce | None = None,
+    **settings: Any,
+) -> Adapted:
+    """Adapt a CLIP to a task from a few images a class: train, evaluate and write one adapter a seed.
+
+    `model`: a CLIP, or what `load` takes. `task`, `targets`, `retention`: tasks, or what `open_task` takes with `root`
+    and `template`. `role_map`: the map, its file or its folder; None for what `headroles score` left here or, for the
+    bundled model, a new one. `protocol`: what is trained and tested (`headroles.adapt.results.protocols.PROTOCOLS`),
+    from `shots` training images a class, None for all. `targets`: what cross-dataset and domain-shift test on;
+    `retention`: where zero-shot accuracy is compared; None for those of the built-in world. `settings` are fields of
+    DearConfig and TrainConfig.
+
+    `output`: the adapter's folder, or that of the seed-N folders if there are several; None keeps the result in memory
+    alone (`Adapted.save`). `resume` goes on there with a job that was stopped, whatever it was doing; `overwrite`
+    replaces one. `progress` is called with the seed and a `Step`. All mistakes that can be found without training are
+    an InputError before anything is written over.
+    """
+    given = {"targets": targets, "retention": retention, "root": root, "role_map": role_map, "template": template}
+    job = Job.of(settings, model, task, method=method, protocol=protocol, shots=shots, seeds=seeds, **given)
+    place = join(device)
+    with working_folder(None if output is None else Path(output)) as folder:
+        run = JobRun.open(job, folder, place, resume, overwrite)
+        adapted = run.write(run.train(workers, progress), overwrite)
+    return adapted if output is not None else dataclasses.replace(adapted, folders=())

@@ -1,0 +1,115 @@
+"""Job: what to adapt to what, and how, checked before anything is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headroles.adapt.config import DearConfig, TrainConfig, split_settings
+from headroles.adapt.data.task import Task
+from headroles.adapt.methods.registry import find_method
+from headroles.adapt.results.protocols import WITH_TARGETS, check_protocol, default_targets
+from headroles.errors import InputError
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.role_map import RoleMap
+from headroles.shapes.tasks import RETENTION
+
+MODEL, TASK = "shapes", "shapes:tiny"
+"""Where nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to adapt to what, and how."""
+
+    model: str | HookedCLIP = MODEL
+    """The CLIP, or what `headroles.load` takes."""
+    task: str | Task = TASK
+    """The task, or what `open_task` takes."""
+    root: Path | None = None
+    """Folder of the data sets that a task names."""
+    template: str | None = None
+    """Prompt with {} for the class, for a task that is named; None: the task's own."""
+    role_map: RoleMap | Path | None = None
+    """Role map of the model; None: what `headroles score` left, or, for the bundled model, a new one."""
+    protocol: str = "base-to-novel"
+    """One of `headroles.adapt.results.protocols.PROTOCOLS`."""
+    shots: int | None = 16
+    """Training images a class; None for all of them."""
+    seeds: tuple[int, ...] = (1,)
+    """One adapter each."""
+    targets: tuple[str | Task, ...] | None = None
+    """Tasks that cross-dataset and domain-shift test on; None: for a task of the shapes world, all its peers."""
+    retention: tuple[str | Task, ...] | None = None
+    """Tasks of the retention rows; None: for the bundled model, every plain concept but the task itself."""
+    method: str = "dear"
+    """One of `headroles.adapt.METHODS`."""
+    dear: DearConfig = field(default_factory=DearConfig)
+    """The method's settings."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """The training; its seed is replaced by those of `seeds`."""
+
+    def __post_init__(self) -> None:
+        find_method(self.method)
+        check_protocol(self.protocol)
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"seeds must be different numbers, at least one, got {self.seeds}")
+        if self.targets and self.protocol not in WITH_TARGETS:
+            raise InputError(
+                f"targets: {self.protocol} tests on the task itself; leave them out, or use protocol "
+                f"{' or '.join(WITH_TARGETS)}"
+            )
+        if self.shots is not None and self.shots < 1:
+            raise InputError(f"shots must be at least 1, got {self.shots}")
+
+    @classmethod
+    def of(
+        cls,
+        settings: Mapping[str, Any],
+        model: str | HookedCLIP = MODEL,
+        task: str | Task = TASK,
+        *,
+        seeds: int | Iterable[int] = 1,
+        **plain: Any,
+    ) -> Job:
+        """From plain values, as `headroles.adapt.adapt` takes them."""
+        dear, train = split_settings(settings)
+        plain |= {name: _several(plain.get(name)) for name in ("targets", "retention")}
+        plain |= {name: _path(plain.get(name)) for name in ("root", "role_map")}
+        numbers = (seeds,) if isinstance(seeds, int) else tuple(seeds)
+        return cls(model, task, seeds=numbers, dear=dear, train=train, **plain)
+
+    @property
+    def model_name(self) -> str:
+        """As `headroles.load` takes it."""
+        return self.model.model_name if isinstance(self.model, HookedCLIP) else self.model
+
+    @property
+    def task_name(self) -> str:
+        """As `open_task` takes it."""
+        return self.task.name if isinstance(self.task, Task) else self.task
+
+    @property
+    def tested(self) -> tuple[str | Task, ...]:
+        """The tasks that the protocol tests on beside the job's own."""
+        return default_targets(self.task_name, self.protocol) if self.targets is None else self.targets
+
+    @property
+    def kept(self) -> tuple[str | Task, ...]:
+        """The tasks of the retention rows."""
+        if self.retention is not None:
+            return self.retention
+        names = tuple(f"shapes:{name}" for name in RETENTION) if self.model_name == MODEL else ()
+        return tuple(name for name in names if name != self.task_name)
+
+
+def _several(given: str | Task | Iterable[str | Task] | None) -> tuple[str | Task, ...] | None:
+    return None if given is None else (given,) if isinstance(given, (str, Task)) else tuple(given)
+
+
+def _path(given: Any) -> Any:
+    """A path of a text; a role map, or nothing, as it is."""
+    return Path(given) if isinstance(given, (str, os.PathLike)) else given

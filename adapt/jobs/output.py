@@ -1,0 +1,62 @@
+"""A job's output folder: what may be replaced there, and what an earlier job has left."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from headroles.adapt.adapter.info import CONFIG, FILES, METRICS, TABLE
+from headroles.adapt.training.checkpoint import Checkpoint
+from headroles.adapt.training.processes import is_main, on_main
+from headroles.errors import InputError
+from headroles.jobs.output import check_writable
+
+
+def check_output(output: Path, resume: bool, overwrite: bool, several: bool = False) -> None:
+    """Refuse a folder that cannot be written, and other work's results unless asked to replace them.
+
+    `several`: the job has a folder a seed below `output`.
+    """
+    if resume and overwrite:
+        raise InputError("resume and overwrite exclude each other; give one of them")
+    folders = [output, *sorted(output.glob("seed-*"))]
+    begun = [folder for folder in folders if Checkpoint(folder).unfinished]
+    done = [folder / name for folder in folders for name in FILES if (folder / name).exists()]
+    ours = begun or any((folder / CONFIG).exists() for folder in folders)
+    if begun and not (resume or overwrite):
+        raise InputError(
+            f"output: {begun[0]} holds an unfinished training; --resume it or --overwrite it", page="unfinished"
+        )
+    if resume and several and (output / CONFIG).exists():
+        raise InputError(f"resume: {output} is the adapter of one seed, not a job of several; give another --output")
+    if done and not (overwrite or (resume and ours)):
+        raise InputError(
+            f"output: {done[0].parent} already holds {done[0].name}; give another --output or --overwrite",
+            page="output-taken",
+        )
+    check_writable(output)
+
+
+def remove_others(output: Path, folders: Collection[Path]) -> None:
+    """Take away what an earlier job has left beside the adapters in `folders`."""
+    summary = {TABLE, METRICS} if len(folders) > 1 else set()
+    for folder in {output, *output.glob("seed-*")} - set(folders):
+        for name in set(FILES) - (summary if folder == output else set()):
+            (folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def working_folder(output: Path | None) -> Iterator[Path]:
+    """The output folder, or a temporary one, the same for all processes, where a job keeps its results in memory."""
+    if output is not None:
+        yield output
+        return
+    folder = Path(on_main(lambda: tempfile.mkdtemp(prefix="headroles-")))
+    try:
+        yield folder
+    finally:
+        if is_main():
+            shutil.rmtree(folder, ignore_errors=True)

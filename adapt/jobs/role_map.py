@@ -1,0 +1,77 @@
+"""The role map of a job: given, begun with, left by `headroles score`, or made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from headroles.adapt.jobs.job import MODEL, Job
+from headroles.adapt.training.checkpoint import Checkpoint
+from headroles.errors import InputError
+from headroles.heads.ablation import intact
+from headroles.jobs.score import score
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.layers import first_deep_layer
+from headroles.models.load import load
+from headroles.roles.role_map import RoleMap
+
+LEFT = Path("headroles-output/role_map.json")
+"""Where `headroles score` leaves its role map."""
+
+
+def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tuple[RoleMap, str]:
+    """The role map of a job and a line about where it came from.
+
+    The job's own; else that of the adapters already `begun`; else what `headroles score` left, if it fits; else, for
+    the bundled model, a new one. Raises InputError where there is none, or where it is of other weights.
+    """
+    if job.role_map is not None:
+        return _take_given(job, job.role_map, clip)
+    for folder in begun:
+        path = next(filter(Path.is_file, (Checkpoint(folder).role_map, folder / "role_map.json")), None)
+        if path:
+            return RoleMap.load(path), f"role map: {path}"
+    first = job.dear.layer if job.dear.layer is not None else first_deep_layer(clip.visual.layers)
+    first += job.dear.enter_after
+    unfit = ""
+    if LEFT.is_file():
+        role_map = RoleMap.load(LEFT)
+        why = _why_unfit(role_map, clip, first)
+        if not why:
+            return role_map, f"role map: {LEFT}"
+        unfit = f" ({LEFT} {why})"
+    if job.model_name != MODEL:
+        raise InputError(
+            f"role map: none for model {job.model_name}{unfit}; make one: headroles score --model {job.model_name} "
+            "--images FOLDER, and give it as --role-map FILE",
+            page="missing-file",
+        )
+    return score_scenes(clip, first), f"role map: made from rendered scenes{unfit}"
+
+
+def _take_given(job: Job, given: RoleMap | Path, clip: HookedCLIP) -> tuple[RoleMap, str]:
+    """The job's own; `Dear` would say less about where another came from."""
+    role_map = RoleMap.of(given)
+    place = given if isinstance(given, Path) else "given"
+    if role_map.model.weights_hash != clip.weights_hash():
+        raise InputError(
+            f"role map: {place} is of other weights than model {job.model_name}; make one: headroles score "
+            f"--model {job.model_name}",
+            page="other-weights",
+        )
+    return role_map, f"role map: {place}"
+
+
+def _why_unfit(role_map: RoleMap, clip: HookedCLIP, first: int) -> str:
+    """Why a role map does not serve masks from layer `first` on; "" where it does."""
+    if role_map.model.weights_hash != clip.weights_hash():
+        return "is of another model"
+    lacking = sorted(set(range(first, clip.visual.layers)) - set(role_map.layers))
+    return f"lacks layer {lacking[0]}" if lacking else ""
+
+
+def score_scenes(clip: HookedCLIP, first: int) -> RoleMap:
+    """The bundled model's role map from layer `first` on, over rendered scenes, with all heads whole."""
+    with intact():
+        whole = load(MODEL, str(clip.device), clip.dtype)
+        return score(whole, "shapes", "shapes", layers=f"{first}-{clip.visual.layers - 1}")

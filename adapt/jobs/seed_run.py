@@ -1,0 +1,95 @@
+"""SeedRun: one seed of a job, from an empty folder to an adapter."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headroles.adapt.adapter.adapter import Adapter, load_adapter
+from headroles.adapt.adapter.info import METRICS, AdapterInfo
+from headroles.adapt.jobs.job import Job
+from headroles.adapt.jobs.tasks import JobTasks
+from headroles.adapt.methods.registry import find_method
+from headroles.adapt.metrics import Measure
+from headroles.adapt.results.measuring import measure, measure_retention
+from headroles.adapt.training.checkpoint import Checkpoint, difference
+from headroles.adapt.training.fingerprint import fingerprint
+from headroles.adapt.training.processes import is_main, on_main
+from headroles.adapt.training.records import EpochRecord, Step
+from headroles.adapt.training.train import fit
+from headroles.errors import InputError
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.role_map import RoleMap
+
+Announce = Callable[[int, Step], None]
+"""Called with the seed and where its training is."""
+
+
+@dataclass
+class SeedRun:
+    """One seed of a job: `begin` marks its folder, `finish` trains, evaluates and writes."""
+
+    job: Job
+    clip: HookedCLIP
+    role_map: RoleMap
+    tasks: JobTasks
+    seed: int
+    folder: Path
+    """Where its adapter goes."""
+
+    def __post_init__(self) -> None:
+        self.settings = dataclasses.replace(self.job.train, seed=self.seed)
+        self.method = find_method(self.job.method)(self.clip, self.role_map, self.job.dear, self.seed)
+        self.trained = self.tasks.trained[self.seed]
+
+    @property
+    def info(self) -> AdapterInfo:
+        """What will be written into the adapter."""
+        return AdapterInfo.of(
+            self.method,
+            self.tasks.task,
+            self.settings,
+            trained=self.trained,
+            protocol=self.job.protocol,
+            shots=self.job.shots,
+            targets=[target.name for target in self.tasks.targets],
+            retention=[other.name for other in self.tasks.retention],
+        )
+
+    def begin(self, resume: bool) -> None:
+        """Mark the folder as begun; InputError where `resume` finds something else there."""
+        checkpoint = Checkpoint(self.folder)
+        if resume and not checkpoint.unfinished and (self.folder / METRICS).exists():
+            old, new = (json.loads(info.to_json()) for info in (AdapterInfo.load(self.folder), self.info))
+            found = difference(old, new)
+            if found:
+                raise InputError(f"resume: {self.folder} was made with {found[0]} {found[1]!r}, got {found[2]!r}")
+            return
+        settings = fingerprint(self.role_map, self.trained, self.job.dear, self.settings)
+        checkpoint.begin(settings, self.role_map, resume)
+
+    def finish(self, workers: int, progress: Announce | None) -> Adapter:
+        """Train, evaluate and write, unless that is done."""
+        if not Checkpoint(self.folder).unfinished:
+            return load_adapter(self.folder, model=self.clip)
+        history = self._train(workers, progress)
+        measures = self._evaluate(workers)
+        adapter = Adapter(self.method, self.info, measures, history)
+        on_main(lambda: adapter.save(self.folder))
+        return adapter
+
+    def _train(self, workers: int, progress: Announce | None) -> tuple[EpochRecord, ...]:
+        def say(step: Step) -> None:
+            if progress and is_main():
+                progress(self.seed, step)
+
+        settings = self.settings
+        return fit(self.method, self.trained, settings, self.folder, resume=True, workers=workers, progress=say)
+
+    def _evaluate(self, workers: int) -> tuple[Measure, ...]:
+        tasks = self.tasks
+        own = measure(self.method, tasks.task, self.job.protocol, self.seed, tasks.targets, workers=workers)
+        return (*own, *measure_retention(self.method, tasks.retention, self.seed, workers=workers))

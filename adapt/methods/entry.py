@@ -1,0 +1,46 @@
+"""Where DeAR's tokens enter a CLIP, and which: what settings, model and role map leave to be decided."""
+
+from __future__ import annotations
+
+from headroles.adapt.config import DearConfig
+from headroles.errors import InputError
+from headroles.models.hooked_clip import HookedCLIP, Tower
+from headroles.models.layers import first_deep_layer
+from headroles.roles.role_map import RoleMap
+
+
+def check_adaptable(model: HookedCLIP) -> Tower:
+    """The model's text tower; InputError where DeAR cannot act on it: it classifies CLIP's CLS token by texts."""
+    if model.text is None:
+        raise InputError(
+            f"model: {model.model_name} is a {model.family.title} without a text tower; adapters classify images by "
+            "their classes' texts, so take a CLIP"
+        )
+    if model.visual.pooling:
+        raise InputError(
+            f"model: {model.model_name} is a {model.family.title}, which has no CLS token: attention pools its "
+            "patches, and role masks shield a CLS token; take a CLIP"
+        )
+    return model.text
+
+
+def first_layers(model: HookedCLIP, config: DearConfig) -> tuple[int, int]:
+    """The first layer with learned tokens of the vision and of the text tower; InputError where there is none."""
+    layers, texts = model.visual.layers, check_adaptable(model).layers
+    entry = first_deep_layer(layers) if config.layer is None else config.layer
+    if entry + config.enter_after >= layers:
+        raise InputError(f"layer: tokens cannot enter at layer {entry + config.enter_after}; the last is {layers - 1}")
+    return entry + config.enter_after, min(entry * texts // layers + config.enter_after, texts - 1)
+
+
+def attribute_names(role_map: RoleMap, config: DearConfig) -> tuple[str, ...]:
+    """The core concepts that the role map's bank knows, a token each; none without vision tokens."""
+    if not config.vision_tokens:
+        return ()
+    known = tuple(concept for concept in config.core if concept in role_map.concepts)
+    if not known:
+        raise InputError(
+            f"core: the role map's bank {role_map.bank.name} knows none of {', '.join(config.core)}; its concepts: "
+            f"{', '.join(role_map.concepts)}"
+        )
+    return known

@@ -1,0 +1,119 @@
+"""Adapted: the adapters of one job, a seed each, and where they are kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, overload
+
+from headroles.adapt.adapter.adapter import FIGURES, Adapter, load_adapter
+from headroles.adapt.adapter.info import CONFIG, METRICS, TABLE, AdapterInfo
+from headroles.adapt.metrics import HEADING, Measure, table_rows, to_csv, to_frame, to_json, to_table
+from headroles.errors import InputError
+from headroles.files.whole import write_text
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.load import load
+from headroles.shown import Shown, html_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Adapted(Shown, Sequence[Adapter]):
+    """What a job has made: adapters by seed, and all of their rows."""
+
+    figures: ClassVar[Mapping[str, str]] = FIGURES
+
+    adapters: tuple[Adapter, ...]
+    """One a seed."""
+    folders: tuple[Path, ...] = ()
+    """Where each of them is; none where they are in memory alone."""
+    note: str = ""
+    """Where the role map came from."""
+
+    @overload
+    def __getitem__(self, number: int) -> Adapter: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> tuple[Adapter, ...]: ...
+
+    def __getitem__(self, number: int | slice) -> Adapter | tuple[Adapter, ...]:
+        return self.adapters[number]
+
+    def __len__(self) -> int:
+        return len(self.adapters)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """All rows, seed by seed."""
+        return tuple(row for adapter in self.adapters for row in adapter.measures)
+
+    @property
+    def trainable(self) -> str:
+        """Trained and frozen parameters, as PEFT prints them."""
+        return self.adapters[0].trainable
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a seed, protocol, task and part; accuracies in [0, 1]."""
+        return to_frame(self.measures)
+
+    def to_table(self) -> str:
+        """Means over seeds in percent, with 95% intervals where there are several seeds, as text."""
+        return to_table(self.measures)
+
+    def save(self, output: str | os.PathLike[str]) -> None:
+        """Write what `adapt` writes: the adapter of one seed into `output`, those of several into seed-N below it."""
+        folders = seed_folders(Path(output), [adapter.info.seed for adapter in self.adapters])
+        for adapter, folder in zip(self.adapters, folders.values(), strict=True):
+            adapter.save(folder)
+        self.save_summary(output)
+
+    def save_summary(self, output: str | os.PathLike[str]) -> None:
+        """Write metrics.csv and metrics.json over all seeds, where there are several."""
+        if len(self.adapters) > 1:
+            write_text(Path(output) / TABLE, to_csv(self.measures))
+            write_text(Path(output) / METRICS, to_json(self.measures))
+
+    @classmethod
+    def load(
+        cls, output: str | os.PathLike[str], device: str = "auto", model: str | HookedCLIP | None = None
+    ) -> Adapted:
+        """The adapter in a folder, or those of its seed-N folders; `device` and `model` as in `Adapter.load`."""
+        output = Path(output)
+        folders = [output] if (output / CONFIG).is_file() else [path.parent for path in output.glob(f"seed-*/{CONFIG}")]
+        if not folders:
+            raise InputError(f"adapter: {output} is no adapter folder (no {CONFIG}); make one: headroles adapt")
+        folders.sort(key=lambda folder: AdapterInfo.load(folder).seed)
+        if not isinstance(model, HookedCLIP):
+            model = load(model or AdapterInfo.load(folders[0]).base_model_name_or_path, device)
+        adapters = tuple(load_adapter(folder, model=model) for folder in folders)
+        return cls(adapters, tuple(folders), f"role map: {folders[0] / 'role_map.json'}")
+
+    def __repr__(self) -> str:
+        seeds = ", ".join(str(adapter.info.seed) for adapter in self.adapters)
+        info = self.adapters[0].info
+        return f"Adapted({info.base_model_name_or_path} to {info.task}, seeds {seeds}; {self.trainable})"
+
+    def _repr_html_(self) -> str:
+        return html_table(repr(self), HEADING, table_rows(self.measures))
+
+
+def seed_folders(output: Path, seeds: Sequence[int]) -> dict[int, Path]:
+    """Where the adapter of each seed goes: `output` itself, or seed-N below it where there are several."""
+    return {seed: output if len(seeds) == 1 else output / f"seed-{seed}" for seed in seeds}
+
+
+def pick_adapter(given: str | os.PathLike[str] | Adapter | Adapted) -> Path | Adapter:
+    """The one adapter that is meant: in memory, or its folder. InputError where several are."""
+    if isinstance(given, Adapted):
+        if len(given) > 1:
+            raise InputError(f"adapter: expected one, got those of {len(given)} seeds; take one, such as adapted[0]")
+        return given[0]
+    if isinstance(given, Adapter):
+        return given
+    if isinstance(given, (str, os.PathLike)):
+        return Path(given)
+    raise InputError(f"adapter: expected a folder or what load_adapter gives, got a {type(given).__name__}")

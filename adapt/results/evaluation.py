@@ -1,0 +1,72 @@
+"""Evaluation: the rows of one or several protocols, zero-shot beside adapted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headroles.adapt.adapter.info import METRICS
+from headroles.adapt.metrics import HEADING, Measure, table_rows, to_frame, to_json, to_table
+from headroles.files.documents import Document
+from headroles.shown import html_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from typing_extensions import Self
+
+_DERIVED = ("summary", "history", "trainable")
+"""What a metrics.json may hold beside the rows."""
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation(Document):
+    """What an adapter reaches; also what the metrics.json of an adapter, or of a job of several seeds, holds."""
+
+    called, made_by, file_name = "evaluation", "headroles evaluate", METRICS
+
+    rows: tuple[Measure, ...]
+    """One a seed, protocol, task and part."""
+    schema_version: int = 1
+    """Version of the file's layout."""
+
+    def __iter__(self) -> Iterator[Measure]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> Measure:
+        return self.rows[number]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in metrics.json: the rows, and "summary", their means and 95% intervals over seeds."""
+        found: dict[str, Any] = json.loads(to_json(self.rows))
+        return found
+
+    @classmethod
+    def from_dict(cls, raw: Any, source: str = "this") -> Self:
+        """The opposite of `to_dict`; also takes an adapter's metrics.json, whose history is left out."""
+        if isinstance(raw, dict) and isinstance(raw.get("rows"), list):
+            rows = [_without(row, ("difference",)) for row in raw["rows"]]
+            raw = {**_without(raw, _DERIVED), "rows": rows}
+        return super().from_dict(raw, source)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rows without accuracies per class, which are in [0, 1]."""
+        return to_frame(self.rows)
+
+    def to_table(self) -> str:
+        """Means over seeds in percent, with 95% intervals where there are several seeds, as text."""
+        return to_table(self.rows)
+
+    def __repr__(self) -> str:
+        return "Evaluation({})".format("; ".join(" ".join(row) for row in table_rows(self.rows)[:3]))
+
+    def _repr_html_(self) -> str:
+        return html_table("right answers, percent", HEADING, table_rows(self.rows))
+
+
+def _without(raw: Any, names: tuple[str, ...]) -> Any:
+    return {name: value for name, value in raw.items() if name not in names} if isinstance(raw, dict) else raw

@@ -1,0 +1,87 @@
+"""Accuracies of an adapted CLIP beside the frozen one's, protocol by protocol, in one pass over the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.utils.data import DataLoader
+
+from headroles.adapt.data.tasks import Example, Task, TaskImages
+from headroles.adapt.methods.dear import Dear
+from headroles.adapt.metrics import Accuracy, Measure, harmonic_mean, with_mean
+from headroles.adapt.results.protocols import check_protocol
+from headroles.adapt.training.processes import add_up, share
+from headroles.errors import InputError
+
+
+@torch.inference_mode()
+def compare(
+    dear: Dear, task: Task, examples: Sequence[Example], batch: int = 64, workers: int = 0
+) -> tuple[Accuracy, Accuracy]:
+    """Accuracy of the frozen CLIP (zero-shot) and of the adapted one, in one pass that shares the trunk.
+
+    Under several processes each takes its share of the examples.
+    """
+    if not examples:
+        raise InputError(f"task: {task.name} has no test images")
+    images = TaskImages(share(examples), dear.preprocess, False, 0, 0)
+    text = dear.text_trunk(task.prompts)
+    texts = dear.encode_texts(text)
+    counts = torch.zeros(3, len(task.classes), dtype=torch.long, device=dear.device)
+    for _, pixels, labels in DataLoader(images, batch_size=batch, num_workers=workers):
+        trunk, labels = dear.image_trunk(pixels), labels.to(dear.device)
+        guesses = (dear.frozen_images(trunk) @ text.frozen.T, dear.logits(dear.encode_images(trunk), texts))
+        hits = [labels[logits.argmax(-1) == labels] for logits in guesses]
+        counts += torch.stack([part.bincount(minlength=len(task.classes)) for part in (*hits, labels)])
+    *rights, total = add_up(counts).tolist()
+    frozen, adapted = (Accuracy(task.classes, tuple(right), tuple(total)) for right in rights)
+    return frozen, adapted
+
+
+def measure(
+    dear: Dear, task: Task, protocol: str, seed: int, targets: Sequence[Task] = (), batch: int = 64, workers: int = 0
+) -> list[Measure]:
+    """The rows of a protocol.
+
+    base-to-novel and few-shot test on `task` itself; cross-dataset on `targets`; domain-shift on the task and on
+    `targets` (its other renderings). Several targets get a row "mean" too.
+    """
+    check_protocol(protocol)
+    measuring = _Measuring(dear, seed, protocol, batch, workers)
+    if protocol == "base-to-novel":
+        halves = zip(("base", "novel"), task.halves(), strict=True)
+        base, novel = (measuring.row(half, part, task.name) for part, half in halves)
+        return [base, novel, _join(base, novel)]
+    if protocol == "few-shot":
+        return [measuring.row(task)]
+    if not targets:
+        raise InputError(f"targets: {protocol} of {task.name} needs tasks to test on; name them, such as a,b")
+    own = [measuring.row(task)] if protocol == "domain-shift" else []
+    return own + with_mean([measuring.row(target) for target in targets])
+
+
+def measure_retention(dear: Dear, tasks: Sequence[Task], seed: int, batch: int = 64, workers: int = 0) -> list[Measure]:
+    """What the adapted CLIP still knows: zero-shot accuracy on other tasks, all classes, beside the frozen CLIP's."""
+    measuring = _Measuring(dear, seed, "retention", batch, workers)
+    return with_mean([measuring.row(task) for task in tasks])
+
+
+class _Measuring:
+    """What all rows of one call share."""
+
+    def __init__(self, dear: Dear, seed: int, protocol: str, batch: int, workers: int) -> None:
+        self.dear, self.seed, self.protocol, self.batch, self.workers = dear, seed, protocol, batch, workers
+
+    def row(self, task: Task, part: str = "all", name: str = "") -> Measure:
+        """One row: the task's test images among its classes; `name`: what to call the task."""
+        frozen, adapted = compare(self.dear, task, task.test, self.batch, self.workers)
+        per_class = {"zero_shot": frozen.per_class, "adapted": adapted.per_class}
+        place = (self.seed, self.protocol, name or task.name, part)
+        return Measure(*place, sum(frozen.total), frozen.mean, adapted.mean, per_class)
+
+
+def _join(base: Measure, novel: Measure) -> Measure:
+    """The row of their harmonic means."""
+    zero_shot, adapted = (harmonic_mean(getattr(base, name), getattr(novel, name)) for name in ("zero_shot", "adapted"))
+    return Measure(base.seed, base.protocol, base.task, "hm", base.images + novel.images, zero_shot, adapted)

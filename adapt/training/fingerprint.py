@@ -1,0 +1,39 @@
+"""All that a training's result depends on: two equal fingerprints give the same adapter."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from headroles.adapt.config import DearConfig, TrainConfig
+from headroles.adapt.data.examples import Example
+from headroles.adapt.data.task import Task
+from headroles.heads.ablation import record_ablation
+from headroles.roles.role_map import RoleMap
+
+
+def fingerprint(role_map: RoleMap, task: Task, dear: DearConfig, train: TrainConfig) -> dict[str, Any]:
+    """All that a training's result depends on, as plain values; two equal ones give the same adapter."""
+    settings = {
+        "task": task.name,
+        "classes": list(task.classes),
+        "template": task.template,
+        "training images": digest(task.train),
+        "model": role_map.model.weights_hash,
+        "role map": digest_map(role_map),
+        "dear": dear.to_dict(),
+        "train": train.to_dict(),
+    }
+    return record_ablation(settings)
+
+
+def digest(examples: Sequence[Example]) -> str:
+    """sha256 over which images with which labels, in order."""
+    lines = "\n".join(f"{example.label} {example.key}" for example in examples)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def digest_map(role_map: RoleMap) -> str:
+    """sha256 of a role map's file."""
+    return hashlib.sha256(role_map.to_json().encode()).hexdigest()

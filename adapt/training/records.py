@@ -1,0 +1,42 @@
+"""What a training says of itself: step by step for a progress bar, epoch by epoch for its history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch was like; means over its images."""
+
+    epoch: int
+    """Counted from 1."""
+    loss: float
+    """The whole loss."""
+    losses: Mapping[str, float]
+    """Its weighted parts, by name."""
+    accuracy: float
+    """Share of training images whose class had the highest logit, in [0, 1]."""
+    lr: float
+    """Learning rate of the last step."""
+    alpha: Mapping[str, float]
+    """Fusion weights at the end, "cls" first; they sum to 1."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a training is, for a progress bar."""
+
+    step: int
+    """Steps done, over all epochs."""
+    steps: int
+    """Steps in all."""
+    epoch: int
+    """The epoch that this step belongs to, from 1."""
+    loss: float
+    """Mean over this epoch so far."""
+    accuracy: float
+    """The same, in [0, 1]."""
+    record: EpochRecord | None
+    """The epoch's record, after its last step."""

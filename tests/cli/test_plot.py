@@ -1,0 +1,62 @@
+"""`headroles plot` draws whatever result it is given: its file, or the folder that holds it."""
+
+from dataclasses import fields
+
+import pytest
+
+from headroles.cli import plot
+from headroles.files.documents import Document
+from headroles.roles.diff import diff
+
+
+@pytest.fixture
+def results(random_role_map, random_validation, tmp_path):
+    """Folders, each with one result."""
+    role_map, other = random_role_map(), random_role_map(seed=1)
+    role_map.save(tmp_path / "roles" / "role_map.json")
+    random_validation(role_map).save(tmp_path / "validation" / "validation.json")
+    diff(role_map, other).save(tmp_path / "diff" / "diff.json")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "kinds"),
+    [
+        ("roles", "role_map.json", ("entropy", "concepts", "texts")),
+        ("validation", "validation.json", ("matrix", "selectivity")),
+        ("diff", "diff.json", ("map",)),
+    ],
+)
+def test_every_result_is_drawn_beside_itself(results, run, name, file, kinds):
+    folder = results / name
+    for place in (folder, folder / file):
+        code, text, errors = run("plot", place)
+        assert code == 0, errors
+        assert text.splitlines() == [f"wrote {folder / f'{name}-{kind}.png'}" for kind in kinds]
+    code, text, errors = run("plot", folder, "--kind", kinds[-1], "--output", results / "new" / "one.svg")
+    assert code == 0 and text == f"wrote {results / 'new' / 'one.svg'}\n", errors
+
+
+def test_every_kind_of_result_is_told_by_its_mark():
+    kinds = {stem: plot._load(home) for stem, home in plot._RESULTS.items()}
+    marks = [{field.name: field.default for field in fields(kind)}.get("format") for kind in kinds.values()]
+    assert all(issubclass(kind, Document) and kind.figures for kind in kinds.values())
+    assert marks[0] is None and len(set(marks)) == len(kinds)
+
+
+def test_mistakes_are_one_line(results, run):
+    (results / "empty").mkdir()
+    mistakes = {
+        (results / "nowhere",): "there is no file",
+        (results / "empty",): "is no adapter folder",
+        (results / "diff", "--heads", "L1.H0"): "--heads chooses heads of a role map's texts",
+        (results / "roles", "--kind", "entropy", "--heads", "L1.H0"): "heads can be chosen for texts only",
+        (results / "roles", "--kind", "matrix"): "kind must be one of entropy, concepts, texts, all",
+    }
+    for arguments, message in mistakes.items():
+        code, _, errors = run("plot", *arguments)
+        assert code == 2 and message in errors and errors.count("\n") == 1, errors
+    code, _, errors = run("plot", results / "roles", "--output", results / "roles" / "a.png")
+    assert code == 0, errors
+    code, _, errors = run("plot", results / "roles", "--output", results / "roles" / "a.png")
+    assert code == 2 and "a-entropy.png exists already" in errors
