@@ -19,8 +19,7 @@ def command(context: click.Context, topic: str | None) -> None:
     if topic in pages:
         click.echo(pages[topic].rstrip())
         return
-    commands = context.parent.command if context.parent else None
-    found = commands.get_command(context.parent, topic) if isinstance(commands, click.Group) and topic else None
+    found = _find_command(context.parent, topic) if context.parent and topic else None
     if found:
         with click.Context(found, info_name=topic, parent=context.parent) as inner:
             click.echo(found.get_help(inner))
@@ -30,6 +29,10 @@ def command(context: click.Context, topic: str | None) -> None:
     wide = max(map(len, pages))
     for slug, text in pages.items():
         click.echo(f"{slug:<{wide}}  {title(text)}")
+
+
+def _find_command(context: click.Context, name: str) -> click.Command | None:
+    return context.command.get_command(context, name) if isinstance(context.command, click.Group) else None
 
 
 def read_pages() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +19,7 @@ import click
 @click.option("--encoder", help="Where the sentence encoder is on this machine.  [default: the one that was asked for]")
 @click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda, cuda:1 ...")
 @click.option("--overwrite", is_flag=True, help="Replace a role map that is already in the output folder.")
-def command(shards: tuple[Path, ...], output: Path, **given: object) -> None:
+def command(shards: tuple[Path, ...], output: Path, **given: Any) -> None:
     """Put shards of `headroles score --shard i/n` together to the role map of the whole run.
 
     SHARDS are the files, or the folders they are in. All n must be there, of one model, one set of images and the same

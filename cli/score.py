@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -149,7 +149,7 @@ SECTIONS = {
 )
 @click.option("--overwrite", is_flag=True, help="Replace results, or an unfinished pass, in the output folder.")
 @ablation_options
-def command(output: Path, device: str, resume: bool, overwrite: bool, **given: object) -> None:
+def command(output: Path, device: str, resume: bool, overwrite: bool, **given: Any) -> None:
     """Turn images into a role map: what does each head of a CLIP do?
 
     Writes role_map.json, role_map.csv and moments.safetensors (value_moments.safetensors by images; probes.csv too
@@ -165,12 +165,12 @@ def command(output: Path, device: str, resume: bool, overwrite: bool, **given: o
     check_placed(given)
     given["model"] = join_activation(given["model"], given.pop("activation"))
     job = ScoreJob(**_split(given))
-    with ReadingBar(job.images) as bar:
+    with ReadingBar(given["images"]) as bar:
         scored = run_job(job, output, device=device, resume=resume, overwrite=overwrite, progress=bar)
     report(scored, output, given["texts_per_head"])
 
 
-def _split(given: dict[str, object]) -> dict[str, object]:
+def _split(given: dict[str, Any]) -> dict[str, Any]:
     """The options as fields of ScoreJob: those that are settings of the role map go into its `settings`."""
     from dataclasses import fields
 

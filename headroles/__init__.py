@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.causal.margins import margin as margin
     from headroles.causal.validate import validate as validate
     from headroles.causal.validation import Validation as Validation
-    from headroles.diagnosis.model_facts import Diagnosis as Diagnosis
+    from headroles.diagnosis.diagnosis import Diagnosis as Diagnosis
     from headroles.errors import InputError as InputError
     from headroles.heads.ablate import ablating as ablating
     from headroles.heads.ablate import scaling_heads as scaling_heads
@@ -82,7 +82,7 @@ _HOMES = {
     "causal.margins": ("ValueTexts", "margin"),
     "causal.validate": ("validate",),
     "causal.validation": ("Validation",),
-    "diagnosis.model_facts": ("Diagnosis",),
+    "diagnosis.diagnosis": ("Diagnosis",),
     "errors": ("InputError",),
     "heads.ablate": ("ablating", "scaling_heads"),
     "heads.contributions": ("Contributions", "image_contributions", "text_contributions"),

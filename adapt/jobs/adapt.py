@@ -15,6 +15,7 @@ from headroles.adapt.jobs.run import JobRun
 from headroles.adapt.jobs.seed_run import Announce
 from headroles.adapt.results.adapted import Adapted
 from headroles.adapt.training.processes import join
+from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
@@ -56,6 +57,8 @@ def adapt(
     """
     given = {"targets": targets, "retention": retention, "root": root, "role_map": role_map, "template": template}
     job = Job.of(settings, model, task, method=method, protocol=protocol, shots=shots, seeds=seeds, **given)
+    if resume and output is None:
+        raise InputError("resume: needs the job's folder; give output as well")
     place = join(device)
     with working_folder(None if output is None else Path(output)) as folder:
         run = JobRun.open(job, folder, place, resume, overwrite)

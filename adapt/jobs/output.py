@@ -12,7 +12,7 @@ from headroles.adapt.adapter.info import CONFIG, FILES, METRICS, TABLE
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.processes import is_main, on_main
 from headroles.errors import InputError
-from headroles.jobs.output import check_writable
+from headroles.files.places import check_writable
 
 
 def check_output(output: Path, resume: bool, overwrite: bool, several: bool = False) -> None:

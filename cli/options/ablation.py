@@ -38,8 +38,8 @@ def ablation_options(command: Callable[..., Any]) -> Callable[..., Any]:
             if given:
                 raise click.UsageError(f"--ablate-{next(iter(given))} needs --ablate HEADS")
             return command(*args, **options)
+        from headroles.files.places import tidying
         from headroles.heads.ablation import Ablation, ablating_loaded
-        from headroles.jobs.output import tidying
 
         own = options.get("images")
         if isinstance(own, str) and Path(own).is_dir():

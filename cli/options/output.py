@@ -21,7 +21,7 @@ def output_options(help: str, replaces: str = "the file of --output") -> Callabl
 
 def check_new(*files: Path, overwrite: bool) -> None:
     """InputError where one of the files exists and may not be replaced, or their folder cannot be written to."""
-    from headroles.jobs.output import check_free, check_writable
+    from headroles.files.places import check_free, check_writable
 
     if not overwrite:
         check_free(*files)

@@ -37,9 +37,11 @@ def check_placed(given: Mapping[str, object]) -> None:
 
 def report_variant(scored: Scored) -> None:
     """What a user should know before the roles: the concepts that were found, or labels that depend on each other."""
+    from headroles.heads.value_moments import ValueMoments
+
     if scored.discovery:
         _report_discovery(scored.discovery)
-    if scored.role_map.probe_kind == "image":
+    if scored.role_map and isinstance(scored.moments, ValueMoments):
         _report_dependence(scored.moments, scored.role_map.settings["shares"])
 
 

@@ -165,6 +165,7 @@ class FolderImages(ImageFiles):
     """The image files below a folder, sorted by path; `limit`: only so many, spread evenly over them."""
 
     paths: PackedPaths
+    """The files, in the order of their numbers."""
 
     def __init__(self, folder: str | os.PathLike[str], preprocess: Preprocess, limit: int | None = None) -> None:
         paths = pack_images(folder)

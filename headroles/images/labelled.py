@@ -19,6 +19,7 @@ from headroles.images.images import ImageFiles, Preprocess, ShapesImages, find_i
 from headroles.images.prompts import write_prompts
 
 ABSENT = -1
+"""Code of an image that has no value of a concept."""
 TEMPLATE = "a photo of {}."
 """Prompt of a value where the images bring none of their own."""
 
@@ -28,7 +29,9 @@ class Concept:
     """A concept, its values, and the texts that name each of them."""
 
     name: str
+    """Such as color."""
     values: tuple[str, ...]
+    """Such as red and green."""
     prompts: tuple[tuple[str, ...], ...]
     """One or more texts a value; a value's text embedding is the mean of theirs."""
 

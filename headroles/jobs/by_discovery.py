@@ -10,14 +10,13 @@ from typing import Any
 from headroles.checks import make_config
 from headroles.heads.moments import HeadMoments
 from headroles.jobs.output import write_results
-from headroles.jobs.score_job import ScoreJob
+from headroles.jobs.score_job import Described, ScoreJob
 from headroles.jobs.subject import Subject, open_subject
 from headroles.passes.image_pass import PassOptions
 from headroles.passes.state import Seen
 from headroles.roles.config import ScoreConfig
-from headroles.roles.discovery import Discovery, DiscoveryConfig, Encoder, load_encoder
+from headroles.roles.discovery import DiscoveryConfig, Encoder, load_encoder
 from headroles.roles.probes import ProbeBank, load_texts
-from headroles.roles.role_map import RoleMap
 from headroles.roles.score_discovered import explain_discovered
 
 
@@ -51,13 +50,16 @@ class ByDiscovery:
         """Head moments of this process's part of the images; `more` as in `headroles.passes.moment_pass`."""
         return self.subject.fold_moments(self.config, options, **more)
 
-    def explain(self, moments: HeadMoments, seen: Seen) -> tuple[RoleMap, Discovery]:
+    def explain(self, moments: HeadMoments, seen: Seen) -> Described:
         """The role map under discovered concepts, and these."""
         model, images = self.subject.model, self.subject.describe_images(seen)
-        return explain_discovered(
-            model, moments, self.name, self.texts, self.encoder, self.config, self.discovery, images
+        return Described(
+            *explain_discovered(
+                model, moments, self.name, self.texts, self.encoder, self.config, self.discovery, images
+            )
         )
 
-    def write(self, role_map: RoleMap, found: Discovery, moments: HeadMoments, folder: Path) -> tuple[Path, ...]:
+    def write(self, found: Described, moments: HeadMoments, folder: Path) -> tuple[Path, ...]:
         """Role map, moments, and the bank of the discovered concepts, each in one step."""
-        return write_results(role_map, moments, folder, found.bank)
+        bank = found.discovery.bank if found.discovery else None
+        return write_results(found.role_map, moments, folder, bank)

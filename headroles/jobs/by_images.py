@@ -10,13 +10,13 @@ from headroles.checks import make_config
 from headroles.heads.value_moments import ValueMoments
 from headroles.images.labelled import LabelledImages
 from headroles.jobs.output import write_results
-from headroles.jobs.score_job import ScoreJob
+from headroles.jobs.score_job import Described, ScoreJob
 from headroles.jobs.subject import Subject, open_labels, open_model
 from headroles.passes.image_pass import PassOptions
 from headroles.passes.state import Seen
 from headroles.passes.value_pass import fold_values, hash_labels
 from headroles.roles.config import ImageScoreConfig
-from headroles.roles.role_map import ModelInfo, RoleMap
+from headroles.roles.role_map import ModelInfo
 from headroles.roles.score_images import check_concepts, explain_values
 
 
@@ -48,16 +48,17 @@ class ByImages:
 
     def fold(self, options: PassOptions, **more: Any) -> tuple[ValueMoments, Seen]:
         """Value moments of this process's part of the images; `more` as in `headroles.passes.value_pass`."""
+        assert self.labelled is not None, "shards have read the images"
         model, config = self.subject.model, self.config
         layers, precision = config.resolve_layers(model), config.precision
         return fold_values(model, self.labelled, layers, config.blocks, options, precision=precision, **more)
 
-    def explain(self, moments: ValueMoments, seen: Seen) -> tuple[RoleMap, None]:
-        """The role map by labels; nothing is discovered."""
+    def explain(self, moments: ValueMoments, seen: Seen) -> Described:
+        """The role map by labels."""
         model, images = self.subject.model, self.subject.describe_images(seen)
         info = ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads)
-        return explain_values(moments, self.config, info, images), None
+        return Described(explain_values(moments, self.config, info, images))
 
-    def write(self, role_map: RoleMap, found: None, moments: ValueMoments, folder: Path) -> tuple[Path, ...]:
+    def write(self, found: Described, moments: ValueMoments, folder: Path) -> tuple[Path, ...]:
         """Role map and value moments, each in one step."""
-        return write_results(role_map, moments, folder)
+        return write_results(found.role_map, moments, folder)

@@ -9,13 +9,12 @@ from typing import Any
 from headroles.checks import make_config
 from headroles.heads.moments import HeadMoments
 from headroles.jobs.output import write_results
-from headroles.jobs.score_job import ScoreJob
+from headroles.jobs.score_job import Described, ScoreJob
 from headroles.jobs.subject import Subject, open_subject
 from headroles.passes.image_pass import PassOptions
 from headroles.passes.state import Seen
 from headroles.roles.config import ScoreConfig
 from headroles.roles.probes import ProbeBank
-from headroles.roles.role_map import RoleMap
 from headroles.roles.score_texts import explain
 
 
@@ -43,11 +42,11 @@ class ByTexts:
         """Head moments of this process's part of the images; `more` as in `headroles.passes.moment_pass`."""
         return self.subject.fold_moments(self.config, options, **more)
 
-    def explain(self, moments: HeadMoments, seen: Seen) -> tuple[RoleMap, None]:
-        """The role map; nothing is discovered."""
+    def explain(self, moments: HeadMoments, seen: Seen) -> Described:
+        """The role map in the bank's texts."""
         images = self.subject.describe_images(seen)
-        return explain(self.subject.model, moments, self.bank, self.config, images), None
+        return Described(explain(self.subject.model, moments, self.bank, self.config, images))
 
-    def write(self, role_map: RoleMap, found: None, moments: HeadMoments, folder: Path) -> tuple[Path, ...]:
+    def write(self, found: Described, moments: HeadMoments, folder: Path) -> tuple[Path, ...]:
         """Role map and moments, each in one step."""
-        return write_results(role_map, moments, folder)
+        return write_results(found.role_map, moments, folder)

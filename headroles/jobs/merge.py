@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from headroles.errors import InputError
 from headroles.jobs.output import check_output
 from headroles.jobs.run_score import explain_and_write
 from headroles.jobs.score_job import Scored, ScoreJob
 from headroles.jobs.shards import ShardInfo, find_shards, merge_shards
-from headroles.jobs.ways import Way, find_way
+from headroles.jobs.ways import Way, open_way
 from headroles.roles.discovery import load_encoder
 
 
@@ -35,7 +36,7 @@ def merge_job(
     return explain_and_write(way, sums.to(way.subject.model.device), info.seen, output)
 
 
-def _open(info: ShardInfo, model: str | None, probes: str | None, encoder: str | None, device: str) -> Way:
+def _open(info: ShardInfo, model: str | None, probes: str | None, encoder: str | None, device: str) -> Way[Any]:
     """The way that the shards were scored in, without the images."""
     job = ScoreJob(
         model=model or info.model,
@@ -47,7 +48,7 @@ def _open(info: ShardInfo, model: str | None, probes: str | None, encoder: str |
         settings=info.settings,
         discovery=info.discovery,
     )
-    way = find_way(job).open(job, device, read=False)
+    way = open_way(job, device, read=False)
     for name, own in way.identity.items():
         if info.identity.get(name) != own:
             given = probes or info.probes

@@ -1,14 +1,13 @@
-"""Where results go: checked before the work starts, written whole or not at all."""
+"""The files of a scoring: refused where they would replace others before the work starts, then written whole."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headroles.errors import InputError
+from headroles.files.places import check_writable
 
 if TYPE_CHECKING:
     from headroles.heads.moments import HeadMoments
@@ -44,49 +43,6 @@ def check_state(state: PassState, resume: bool, overwrite: bool) -> None:
             f"output: {state.folder.parent} holds an unfinished pass; --resume it or --overwrite it",
             page="unfinished",
         )
-
-
-def check_free(*files: Path) -> None:
-    """InputError where one of the files exists."""
-    for file in files:
-        if file.exists():
-            raise InputError(
-                f"output: {file} exists already; give another --output or --overwrite",
-                page="output-taken",
-            )
-
-
-def check_writable(folder: Path) -> None:
-    """InputError where the folder cannot be made or written to. Nothing is left behind, so an error leaves nothing."""
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    if not there.is_dir():
-        raise InputError(f"output: {there} is a file; give a folder")
-    try:
-        tempfile.TemporaryFile(dir=there).close()
-    except OSError as error:
-        raise InputError(f"output: cannot write to {there} ({error.strerror}); give another --output") from error
-
-
-@contextmanager
-def results_folder(folder: Path) -> Iterator[None]:
-    """Make a folder that the work inside will write to, `tidying` it."""
-    with tidying(folder):
-        check_writable(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-
-
-@contextmanager
-def tidying(folder: Path) -> Iterator[None]:
-    """Where the work inside fails, take away what it has made of this folder and its parents and left empty."""
-    new = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        yield
-    except BaseException:
-        for place in new:
-            if place.is_dir() and not any(place.iterdir()):
-                place.rmdir()
-        raise
 
 
 def write_results(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from headroles.jobs.by_discovery import ByDiscovery
 from headroles.jobs.output import check_output, check_state
-from headroles.jobs.score_job import HeadSums, Scored, ScoreJob
+from headroles.jobs.score_job import Scored, ScoreJob
 from headroles.jobs.shards import ShardInfo, parse_shard, save_shard
-from headroles.jobs.ways import Way, find_way
+from headroles.jobs.ways import Sums, Way, open_way
 from headroles.passes.image_pass import Part, Progress, join_pass
 from headroles.passes.processes import join, on_main, together
 from headroles.passes.state import PassState, Seen, check_enough
@@ -33,7 +34,7 @@ def run_job(
     part, name = together(job.choose_part)
     state = PassState(output, name, part.process, part.processes)
     on_main(lambda: _check_place(job, output, name, state, resume, overwrite))
-    way = together(lambda: find_way(job).open(job, where))
+    way = together(lambda: open_way(job, where))
     if overwrite:
         on_main(state.remove)
     sums, seen = together(lambda: _fold(job, way, part, state, resume, progress))
@@ -41,12 +42,12 @@ def run_job(
     return on_main(lambda: _finish(job, way, sums, seen, output, state))
 
 
-def explain_and_write(way: Way, sums: HeadSums, seen: Seen, output: Path) -> Scored:
+def explain_and_write(way: Way[Sums], sums: Sums, seen: Seen, output: Path) -> Scored:
     """The last two steps of a whole run: the role map that the sums of all images give, and its files."""
     check_enough(seen)
-    role_map, found = way.explain(sums, seen)
-    files = way.write(role_map, found, sums, output)
-    return Scored(files, role_map, seen.read, seen.broken_names, sums, found)
+    found = way.explain(sums, seen)
+    files = way.write(found, sums, output)
+    return Scored(files, found.role_map, seen.read, seen.broken_names, sums, found.discovery)
 
 
 def _check_place(
@@ -57,15 +58,15 @@ def _check_place(
 
 
 def _fold(
-    job: ScoreJob, way: Way, part: Part, state: PassState, resume: bool, progress: Progress | None
-) -> tuple[HeadSums, Seen]:
+    job: ScoreJob, way: Way[Sums], part: Part, state: PassState, resume: bool, progress: Progress | None
+) -> tuple[Sums, Seen]:
     options = job.pass_options(way.subject.model.device, part, state, resume)
     return way.fold(options, fit=job.batch is None, progress=progress)
 
 
-def _finish(job: ScoreJob, way: Way, sums: HeadSums, seen: Seen, output: Path, state: PassState) -> Scored:
+def _finish(job: ScoreJob, way: Way[Sums], sums: Sums, seen: Seen, output: Path, state: PassState) -> Scored:
     if job.shard:
-        path = save_shard(_describe_shard(job, way, seen), sums, output)
+        path = save_shard(_describe_shard(job, way, seen, job.shard), sums, output)
         scored = Scored((path,), None, seen.read, seen.broken_names, sums)
     else:
         scored = explain_and_write(way, sums, seen, output)
@@ -73,9 +74,9 @@ def _finish(job: ScoreJob, way: Way, sums: HeadSums, seen: Seen, output: Path, s
     return scored
 
 
-def _describe_shard(job: ScoreJob, way: Way, seen: Seen) -> ShardInfo:
-    """A shard that is done, of a job that asked for one."""
-    shard, shards = parse_shard(job.shard)
+def _describe_shard(job: ScoreJob, way: Way[Any], seen: Seen, name: str) -> ShardInfo:
+    """The shard `name` of a job, which is done."""
+    shard, shards = parse_shard(name)
     subject = way.subject
     return ShardInfo(
         shard=shard,
@@ -85,7 +86,7 @@ def _describe_shard(job: ScoreJob, way: Way, seen: Seen) -> ShardInfo:
         model=job.model_name,
         weights=subject.model.weights_hash(),
         source=subject.source,
-        images=subject.images.fingerprint(),
+        images=subject.opened.fingerprint(),
         batch=job.unit(subject.model.device),
         probes=str(job.bank),
         identity=way.identity,

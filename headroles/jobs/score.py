@@ -9,7 +9,7 @@ from headroles.checks import make_config
 from headroles.images.images import Images
 from headroles.images.labelled import LabelledImages
 from headroles.jobs.score_job import ScoreJob
-from headroles.jobs.ways import find_way
+from headroles.jobs.ways import open_way
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.image_pass import Part, Progress
 from headroles.passes.state import check_enough
@@ -72,8 +72,8 @@ def score(
         workers=workers,
         strict=strict,
     )
-    way = find_way(job).open(job, device)
+    way = open_way(job, device)
     options = job.pass_options(way.subject.model.device, Part())
     sums, seen = way.fold(options, fit=batch is None, progress=progress)
     check_enough(seen)
-    return way.explain(sums, seen)[0]
+    return way.explain(sums, seen).role_map

@@ -109,6 +109,16 @@ class ScoreJob:
 
 
 @dataclass(frozen=True)
+class Described:
+    """What the sums of a pass say of the heads."""
+
+    role_map: RoleMap
+    """Their roles."""
+    discovery: Discovery | None = None
+    """The concepts that were found, if any were looked for."""
+
+
+@dataclass(frozen=True)
 class Scored:
     """What a job has left."""
 

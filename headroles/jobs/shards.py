@@ -17,7 +17,7 @@ from headroles.heads.value_moments import ValueMoments
 from headroles.passes.state import Seen
 
 FORMAT = "headroles.shard.2"
-SUMS = {"texts": HeadMoments, "images": ValueMoments}
+SUMS: dict[str, Any] = {"texts": HeadMoments, "images": ValueMoments}
 """What a shard is a file of, by what heads are described with."""
 
 

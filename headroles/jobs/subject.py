@@ -34,10 +34,16 @@ class Subject:
     source: str
     """The images' name in the role map."""
 
+    @property
+    def opened(self) -> Images | StreamedImages:
+        """The images, which this process reads."""
+        assert self.images is not None, "shards have read the images"
+        return self.images
+
     def fold_moments(self, config: RoleConfig, options: PassOptions, **more: Any) -> tuple[HeadMoments, Seen]:
         """Head moments of this process's part of the images; `more` as in `headroles.passes.moment_pass`."""
         layers, precision = config.resolve_layers(self.model), config.precision
-        return fold_moments(self.model, self.images, layers, config.blocks, options, precision=precision, **more)
+        return fold_moments(self.model, self.opened, layers, config.blocks, options, precision=precision, **more)
 
     def describe_images(self, seen: Seen) -> ImagesInfo:
         """The images as the role map names them."""
@@ -61,7 +67,7 @@ def open_labels(job: ScoreJob, seed: int) -> LabelledImages:
         if given is not None:
             raise InputError(f"{name}: labelled images are a folder or a CSV path,CONCEPT...; leave it out")
     if isinstance(job.images, str | os.PathLike):
-        return open_labelled(job.images, None, job.count, seed)
+        return open_labelled(os.fspath(job.images), None, job.count, seed)
     _refuse_names(job)
     if not isinstance(job.images, LabelledImages):
         raise InputError(
@@ -84,7 +90,7 @@ def _find_images(job: ScoreJob, seed: int) -> tuple[str, Callable[[Preprocess], 
     """Name of the job's images, and what makes them of a model's preprocessing."""
     images = job.images
     if isinstance(images, str | os.PathLike):
-        found = find_source(images, count=job.count, column=job.column, split=job.split, seed=seed)
+        found = find_source(os.fspath(images), count=job.count, column=job.column, split=job.split, seed=seed)
         return job.source or found.name, found.open
     _refuse_names(job)
     if isinstance(images, LabelledImages):

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import headroles
 from headroles.causal.validation import Validation
 from headroles.errors import InputError
+from headroles.files.places import check_free
 from headroles.files.plain import from_plain
 from headroles.files.whole import write_text
-from headroles.jobs.output import check_free
 from headroles.reports.adaptation import Adaptation, read_adaptation
 from headroles.reports.evidence import Illustrations
 from headroles.reports.render import SCRIPTS, asset, embed_json, extract_json, hash_source, looks_of

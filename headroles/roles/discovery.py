@@ -198,7 +198,8 @@ def _name(
     mean = raw[list(chosen)].mean(0)
     cosine = centers @ _unit(seeds - mean).T
     pairs = zip(*linear_sum_assignment(-np.where(cosine >= config.core_similarity, cosine, -1)), strict=True)
-    core = {row: list(CORE_SEEDS)[column] for row, column in pairs if cosine[row, column] >= config.core_similarity}
+    near = ((int(row), int(column)) for row, column in pairs if cosine[row, column] >= config.core_similarity)
+    core = {row: list(CORE_SEEDS)[column] for row, column in near}
     found = []
     for number, center in enumerate(centers):
         members = np.flatnonzero(labels == number)

@@ -114,8 +114,9 @@ def _marginal(sums: Sums) -> Effects:
         whole.append(_scatter(sums.square[concept], mean))
         free.append(max(0, len(seen) - 1))
         images.append(labelled)
-    explained, whole, free = np.minimum(explained, whole).clip(0).T, np.array(whole).T, np.array(free)
-    return Effects(explained, whole - explained, whole, free, np.array(images) - free - 1, np.array(images))
+    most, degrees, labelled_images = np.array(whole).T, np.array(free), np.array(images)
+    found = np.minimum(np.array(explained).T, most).clip(0)
+    return Effects(found, most - found, most, degrees, labelled_images - degrees - 1, labelled_images)
 
 
 def _unique(sums: Sums) -> Effects:

@@ -14,6 +14,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ from headroles.roles.rules import assign_roles
 
 
 def score_images(
-    model: HookedCLIP, labelled: LabelledImages, config: ImageScoreConfig | None = None, **options: object
+    model: HookedCLIP, labelled: LabelledImages, config: ImageScoreConfig | None = None, **options: Any
 ) -> tuple[RoleMap, ValueMoments]:
     """The role map of a model by labelled images, and the sums it rests on; `options` are those of `collect_values`."""
     config = config or ImageScoreConfig()
@@ -156,13 +157,13 @@ def describe_values(
     Shares are of the head's variance over all images, at most 1: on the images of one concept it may vary more.
     """
     parts = value_parts(moments)
-    labels = []
+    labels: list[tuple[str, str]] = []
     for concept, (name, values) in enumerate(moments.concepts):
         parts[:, moments.slices[concept]] *= share[:, concept, None]
         labels += [(f"{name}: {value}", name) for value in values]
     return [
         tuple(
-            PickedText(*labels[value], min(1.0, round6(row[value])))
+            PickedText(labels[value][0], labels[value][1], min(1.0, round6(row[value])))
             for value in np.argsort(-row, kind="stable")[:most]
             if round(row[value], 6) > 0
         )

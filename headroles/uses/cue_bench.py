@@ -48,6 +48,7 @@ class DebiasConfig:
     resamples: int = 1000
     """Bootstrap resamples of test images, within groups."""
     seed: int = 0
+    """Seed of pictures, draws and resamples."""
 
     def __post_init__(self) -> None:
         check_choices(self, classifier=CLASSIFIERS, effect=EFFECTS)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headroles.errors import InputError
+from headroles.files.places import check_free, check_writable
 from headroles.heads.names import Head
 from headroles.heads.weights import HeadWeights, LearnConfig
 from headroles.images.grouped import GroupedImages, check_splits, open_grouped
-from headroles.jobs.output import check_free, check_writable
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import Heads, choose_heads

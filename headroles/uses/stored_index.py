@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headroles.errors import InputError
-from headroles.images.images import ImageFiles, find_images, with_preprocess
+from headroles.images.images import ImageFiles, find_images, undecided, with_preprocess
 from headroles.roles.own_model import preprocess_of
 from headroles.roles.role_map import RoleMap
 from headroles.uses.image_index import ImageIndex, is_index, stamp_files
@@ -36,7 +36,7 @@ class StoredIndex:
     @classmethod
     def open(cls, role_map: RoleMap, images: Path, folder: Path, precision: str, rebuild: bool) -> StoredIndex:
         """Compare what is there with the files, reading none; InputError for a stale one without `rebuild`."""
-        files = ImageFiles(find_images(images), None, images)
+        files = ImageFiles(find_images(images), undecided, images)
         old = ImageIndex.load(folder) if is_index(folder) else None
         stale: str | None = "there is none yet"
         if old is not None:

@@ -62,7 +62,8 @@ def test_every_method_has_a_name():
         ({"protocol": "zero-shot"}, "protocol must be one of"),
         ({"targets": "shapes:color"}, "targets: base-to-novel tests on the task itself"),
         ({"mask": "zebra"}, "mask must be one of"),
-        ({"resume": True, "overwrite": True}, "exclude each other"),
+        ({"resume": True}, "resume: needs the job's folder"),
+        ({"resume": True, "overwrite": True, "output": "nowhere"}, "exclude each other"),
         ({"role_map": 7}, "role map: expected a RoleMap or its file's path, got a int"),
     ],
 )
