@@ -16,7 +16,8 @@ demo: $(VENV)/.installed  ## Install, score the bundled model, draw its role map
 test: lint  ## Install with the test extras, check style and types, run all tests.
 	$(PYTEST)
 
-quick: lint  ## The inner loop, under a minute: style, types, and all tests that are not marked slow.
+quick: $(VENV)/.tested  ## The inner loop, under a minute: style, and all tests that are not marked slow.
+	$(BIN)/ruff check .
 	$(PYTEST) -m "not slow"
 
 lint: $(VENV)/.tested  ## Style and types.
@@ -38,5 +39,8 @@ $(VENV)/.tested: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	touch $@
 
+wheel: $(VENV)/.installed  ## A wheel in dist/.
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
 clean:
-	rm -rf $(VENV) $(OUTPUT) build site *.egg-info
+	rm -rf $(VENV) $(OUTPUT) build dist site *.egg-info

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.causal.validate import validate as validate
     from headroles.causal.validation import Validation as Validation
     from headroles.diagnosis.diagnosis import Diagnosis as Diagnosis
+    from headroles.diagnosis.doctor import doctor as doctor
     from headroles.errors import InputError as InputError
     from headroles.heads.ablate import ablating as ablating
     from headroles.heads.ablate import scaling_heads as scaling_heads
@@ -83,6 +84,7 @@ _HOMES = {
     "causal.validate": ("validate",),
     "causal.validation": ("Validation",),
     "diagnosis.diagnosis": ("Diagnosis",),
+    "diagnosis.doctor": ("doctor",),
     "errors": ("InputError",),
     "heads.ablate": ("ablating", "scaling_heads"),
     "heads.contributions": ("Contributions", "image_contributions", "text_contributions"),

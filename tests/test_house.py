@@ -1,6 +1,9 @@
 """The house: rooms on floors, every import points down, and no room goes round in a circle."""
 
 import ast
+import re
+import subprocess
+from configparser import ConfigParser
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -137,6 +140,24 @@ def test_every_package_is_installed():
     listed = (ROOT / "setup.cfg").read_text(encoding="utf-8").partition("packages =")[2].partition("package_dir")[0]
     packages = {module for module, path in modules().items() if path.name == "__init__.py"}
     assert set(listed.split()) == packages
+
+
+def test_every_data_file_is_installed():
+    """What git knows beside modules lies in a package and fits one of its patterns."""
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    patterns = {package: re.split(r",\s*", given) for package, given in setup["options.package_data"].items()}
+    known = subprocess.run(["git", "ls-files", *FOLDERS], cwd=ROOT, capture_output=True, text=True)
+    if known.returncode:
+        pytest.skip("no git here to say which files belong to the packages")
+    for name in known.stdout.split():
+        path = Path(name)
+        if path.suffix == ".py":
+            continue
+        homes = [parent for parent in path.parents if (ROOT / parent / "__init__.py").is_file()]
+        package = ".".join([FOLDERS[path.parts[0]], *homes[0].parts[1:]])
+        within = path.relative_to(homes[0])
+        assert any(within.match(pattern) for pattern in patterns.get(package, ())), f"{name} is not installed"
 
 
 def test_only_families_and_converters_know_the_modules_of_a_model():

@@ -133,7 +133,8 @@ def mask_figure(runs: Given) -> Figure:
             opened = np.ones((role_map.model.heads, len(run.info.attributes)))
             if layer in masks:
                 opened = (masks[layer][:, 0, 2:] == 0).numpy()
-            colors = {"cmap": ListedColormap(["#EEEEEE", COLORS[0]]), "vmin": 0, "vmax": 1, "cbar": False}
+            cells = ListedColormap(["#EEEEEE", COLORS[0]])
+            colors: dict[str, Any] = {"cmap": cells, "vmin": 0, "vmax": 1, "cbar": False}
             labels = [f"H{head} {kind}" for head, kind in enumerate(kinds[layer])]
             sns.heatmap(opened, ax=axes, xticklabels=run.info.attributes, yticklabels=labels, linewidths=0.8, **colors)
             axes.set_title(f"layer {layer}", loc="left", weight="bold")

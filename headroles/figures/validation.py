@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib
 import numpy as np
 import seaborn as sns
@@ -33,8 +35,8 @@ def matrix_figure(validation: Validation, ax: Axes | None = None) -> Figure:
         axes = _axes(validation, "What cutting a concept's heads costs", size) if ax is None else ax
         bar = {"ticks": [tick for tick in _TICKS if tick <= top], "format": "%g", "label": "margin lost, times random"}
         labels = [f"{test.concept} ({len(test.heads)})" for test in validation.tests]
-        shown = {"xticklabels": columns, "yticklabels": labels, "linewidths": 1.2, "cbar_kws": bar, "cmap": "cividis"}
-        sns.heatmap(np.maximum(times, 0), norm=norm, vmin=0, vmax=top, ax=axes, **shown)
+        look: dict[str, Any] = {"linewidths": 1.2, "cbar_kws": bar, "cmap": "cividis", "vmin": 0, "vmax": top}
+        sns.heatmap(np.maximum(times, 0), norm=norm, ax=axes, xticklabels=columns, yticklabels=labels, **look)
         _write_cells(axes, times, norm)
         for row, name in enumerate(rows):
             if name in columns:

@@ -87,6 +87,7 @@ def test_the_general_bank_is_wide():
     assert min(bank.counts.values()) >= 100
 
 
+@pytest.mark.slow
 def test_resumed_training_equals_uninterrupted_training(tmp_path):
     architecture = Architecture(width=16, layers=2, heads=2, patch=16, text_width=16, text_heads=2, embed=16)
     config = TrainConfig(architecture=architecture, steps=6, batch=4, late=0.0, specialists=0.0)
@@ -117,6 +118,7 @@ def test_the_preprocessor_does_to_scenes_what_training_did():
     torch.testing.assert_close(model.processor(Image.fromarray(pixels)), ours, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_role_map_finds_specialists_that_training_made():
     model = load("shapes", "cpu")
     config = ScoreConfig(bootstraps=2, permutations=20)
@@ -127,6 +129,7 @@ def test_the_role_map_finds_specialists_that_training_made():
     assert all(SPECIALISTS[place] == concept for place, concept in attribute.items() if place in SPECIALISTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("split", "least"), [("all", 0.96), ("held-out", 0.95)])
 def test_the_bundled_model_knows_the_world(split, least):
     model = load("shapes", "cpu")

@@ -136,6 +136,7 @@ def test_several_seeds_have_a_folder_each_and_an_interval(run, job, adapter, tmp
     assert code == 0 and "epoch" not in again and contents(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_the_bundled_model_makes_its_own_role_map(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("headroles.images.sources.find.SCENES", 64)
@@ -151,6 +152,7 @@ def test_the_bundled_model_makes_its_own_role_map(run, tmp_path, monkeypatch):
     assert run("adapt", *small)[0] == 2
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_changes_nothing(job, tmp_path):
     """Killed with signal 9 in each fifth of the job, then resumed: all files as if nothing had happened."""
     fork = multiprocessing.get_context("fork")

@@ -148,6 +148,7 @@ def test_a_figure_never_replaces_another(run, tmp_path, monkeypatch):
     assert (tmp_path / "mine.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_reached_is_one_line(tmp_path):
     script = "import sys; from headroles.cli.main import main; sys.argv = ['headroles', *sys.argv[1:]]; main()"
     given = ["score", "--model", "nobody/nothing", "--output", str(tmp_path / "o")]

@@ -27,6 +27,7 @@ def test_all_writes_one_file_a_kind(small_map, tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted(written)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", MAGIC)
 def test_same_map_same_bytes_whatever_the_user_has_set(small_map, suffix, tmp_path):
     first = [path.read_bytes() for path in save_plots(small_map, "all", tmp_path / f"first{suffix}")]

@@ -13,6 +13,7 @@ def test_title_says_what_was_scored(role_map, draw):
     assert "tiny-clip" in title and "1,234 images" in title and "general bank" in title
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", [entropy_figure, concepts_figure, texts_figure])
 @pytest.mark.parametrize(
     "options",

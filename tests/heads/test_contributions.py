@@ -43,6 +43,7 @@ def test_parts_sum_to_the_embedding_on_the_bundled_model(dtype):
     check(load("shapes", "cpu", dtype), BOUND[dtype])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", BOUND, ids=str)
 @torch.inference_mode()
 def test_parts_sum_to_the_embedding_on_a_full_size_vit_b_16(tokenizer, dtype):

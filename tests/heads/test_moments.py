@@ -60,6 +60,7 @@ def test_half_precision_keeps_the_scale_exact(make_clip, tokenizer):
     assert all(weight.dtype == torch.float32 for weight in model.clip.parameters())
 
 
+@pytest.mark.slow
 def test_compiled_mlps_show_the_same_through_the_same_hooks(make_clip, tokenizer):
     model = HookedCLIP(make_clip(), "tiny", tokenizer)
     pixels = torch.randn(3, 3, 32, 32)

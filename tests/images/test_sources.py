@@ -129,6 +129,7 @@ def read(images, workers=0, **options):
     return numbers, torch.cat(pixels), seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_sources_give_the_same_role_map(run, clip_folder, places, tmp_path, kind):
     maps = {}

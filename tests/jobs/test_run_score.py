@@ -11,7 +11,7 @@ from PIL import Image
 from headroles import HeadMoments, RoleMap
 from headroles.passes.state import PassState
 
-pytestmark = pytest.mark.xdist_group("processes")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes")]
 
 QUICK = ("--permutations", "50", "--bootstraps", "5", "--texts-per-head", "6", "--device", "cpu", "--batch", "4")
 

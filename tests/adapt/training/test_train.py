@@ -82,6 +82,7 @@ def test_an_epoch_visits_every_image_once_in_an_order_of_its_own():
     assert orders[0] == epoch_order(50, 1, 0).tolist()
 
 
+@pytest.mark.slow
 def test_it_learns_and_reports(make_dear, task, tmp_path):
     dear, steps = make_dear(lambda_image=0.5), []
     frozen = dear.model.weights_hash()
@@ -161,6 +162,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(train, mak
     assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
+@pytest.mark.slow
 def test_cached_views_are_the_same_views_and_are_opened_once(train, task, tmp_path, monkeypatch):
     fresh, history = train("fresh")
     opened = []

@@ -8,6 +8,7 @@ import pytest
 FAST = ("--epochs", 2, "--batch", 8, "--seeds", 1, "--retention", "none", "--shots", 2, "--protocol", "few-shot")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["open_clip safetensors", "state dict"])
 def test_score_adapt_evaluate_predict(run, written, color_folder, tmp_path, kind):
     name, _, activation = str(written[kind]).partition(":")

@@ -113,6 +113,7 @@ def test_covariance_is_that_of_the_unit_contributions(siglip):
     torch.testing.assert_close(moments.variances(rows, draws), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("selection", ["std", "variance"])
 @torch.inference_mode()
 def test_picks_equal_the_naive_ones_on_stored_contributions(siglip, selection):
@@ -148,6 +149,7 @@ def naive_text_span(outputs, texts, steps, selection):
     return picks, shares
 
 
+@pytest.mark.slow
 def test_a_role_map_has_encoder_heads_and_the_pooling_heads_as_one_more_layer(siglip, images):
     bank = ProbeBank.load("shapes")
     role_map, _ = score_texts(siglip, images, bank, QUICK, source="shapes")
@@ -163,6 +165,7 @@ def test_a_role_map_has_encoder_heads_and_the_pooling_heads_as_one_more_layer(si
     assert [head.texts[0].text for head in again] == [head.texts[0].text for head in role_map]
 
 
+@pytest.mark.slow
 def test_permuted_heads_permute_the_role_map(siglip, make_siglip, tokenizer, images):
     """Of an encoder layer and of the pooling head."""
     bank, order = ProbeBank.load("shapes"), [2, 0, 3, 1]
