@@ -121,6 +121,11 @@ class PrecisionAtK(Document):
             for row in self.rows
         ]
 
+    def __repr__(self) -> str:
+        """One line: its intervals would drown a console."""
+        gains = ", ".join(f"{row.concept} {100 * row.gain.mean:+.0f}" for row in self.rows if row.gain)
+        return f"PrecisionAtK({self.source}, {self.count:,} images, k {self.k}; gain by concept: {gains})"
+
     def _repr_html_(self) -> str:
         caption = f"precision@{self.k}, percent, {self.count:,} images ({self.source})"
         return html_table(caption, ("concept", "chance", *_WAYS.values()), self._cells())
