@@ -37,7 +37,6 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.images.images import FolderImages as FolderImages
     from headroles.images.images import Images as Images
     from headroles.images.images import ShapesImages as ShapesImages
-    from headroles.images.labelled import ABSENT as ABSENT
     from headroles.images.labelled import Concept as Concept
     from headroles.images.labelled import LabelledImages as LabelledImages
     from headroles.images.labelled import open_labelled as open_labelled
@@ -64,6 +63,7 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.roles.score_images import explain_values as explain_values
     from headroles.roles.score_texts import collect_moments as collect_moments
     from headroles.roles.score_texts import explain as explain
+    from headroles.shapes.world import ABSENT as ABSENT
     from headroles.uses.attend import attend as attend
     from headroles.uses.attended import Attended as Attended
     from headroles.uses.cue_bench import DebiasConfig as DebiasConfig
@@ -94,7 +94,7 @@ _HOMES = {
     "heads.weights": ("HeadWeights", "LearnConfig"),
     "images.grouped": ("GroupedImages", "open_grouped"),
     "images.images": ("FolderImages", "Images", "ShapesImages"),
-    "images.labelled": ("ABSENT", "Concept", "LabelledImages", "open_labelled"),
+    "images.labelled": ("Concept", "LabelledImages", "open_labelled"),
     "images.sources.find": ("Source", "find_source"),
     "jobs.score": ("score",),
     "models.hooked_clip": ("HookedCLIP",),
@@ -110,6 +110,7 @@ _HOMES = {
     "roles.role_map": ("ROLES", "HeadRole", "RoleMap"),
     "roles.score_images": ("collect_values", "explain_values"),
     "roles.score_texts": ("collect_moments", "explain"),
+    "shapes.world": ("ABSENT",),
     "uses.attend": ("attend",),
     "uses.attended": ("Attended",),
     "uses.cue_bench": ("DebiasConfig",),

@@ -21,8 +21,9 @@ from headroles.heads.ablate import Ablator
 from headroles.heads.names import Head
 from headroles.heads.reference import HeadReference
 from headroles.images.images import batches
-from headroles.images.labelled import ABSENT, LabelledImages
+from headroles.images.labelled import LabelledImages
 from headroles.models.hooked_clip import HookedCLIP, recording
+from headroles.shapes.world import ABSENT
 
 _CHUNK = 20_000_000
 """Logits held at once."""

@@ -17,8 +17,8 @@ from headroles.errors import InputError
 from headroles.files.tables import open_table
 from headroles.images.images import ImageFiles, Preprocess, ShapesImages, find_images, undecided, with_preprocess
 from headroles.images.prompts import write_prompts
+from headroles.shapes.world import ABSENT
 
-ABSENT = -1
 """Code of an image that has no value of a concept."""
 TEMPLATE = "a photo of {}."
 """Prompt of a value where the images bring none of their own."""

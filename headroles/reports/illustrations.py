@@ -17,12 +17,13 @@ from torch import Tensor
 
 from headroles.errors import InputError
 from headroles.images.images import FolderImages, ImageFiles, ShapesImages
-from headroles.images.labelled import ABSENT, LabelledImages, open_labelled
+from headroles.images.labelled import LabelledImages, open_labelled
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.reports.evidence import Example, Illustrations, Match, Search, SharedValues
 from headroles.roles.own_model import preprocess_of
 from headroles.roles.role_heads import check_model, choose_heads
 from headroles.roles.role_map import HeadRole, RoleMap
+from headroles.shapes.world import ABSENT
 from headroles.uses.head_space import head_weights
 from headroles.uses.head_views import directions_of, view_heads
 from headroles.uses.image_index import ImageIndex

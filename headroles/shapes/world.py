@@ -30,6 +30,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
 
 NAMES: tuple[str, ...] = tuple(CONCEPTS)
 ABSENT = -1
+"""In place of a value's index, where a concept does not apply or an image is not labelled with it."""
 SPLITS = ("train", "held-out", "all")
 
 _COLOR, _SHAPE, _OBJECT, _LOCATION, _COUNT = (

@@ -10,11 +10,12 @@ from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
-from headroles.images.labelled import ABSENT, LabelledImages, open_labelled
+from headroles.images.labelled import LabelledImages, open_labelled
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import concept_shares
 from headroles.roles.role_map import RoleMap
+from headroles.shapes.world import ABSENT
 from headroles.uses.head_space import HeadSpace, embedding_rows, head_weights, top_rows
 from headroles.uses.image_index import ImageIndex
 from headroles.uses.index_build import index_in_memory

@@ -9,8 +9,9 @@ from headroles.causal.head_record import HeadRecord
 from headroles.causal.margins import ValueTexts, margin
 from headroles.heads.ablate import ablating
 from headroles.heads.reference import HeadReference
-from headroles.images.labelled import ABSENT, Concept, LabelledImages
+from headroles.images.labelled import Concept, LabelledImages
 from headroles.models.hooked_clip import HookedCLIP, recording
+from headroles.shapes.world import ABSENT
 
 CONCEPTS = (
     Concept("color", ("red", "blue"), (("a red item", "red paint"), ("a blue item",))),

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from headroles import InputError
-from headroles.images.labelled import ABSENT, open_labelled
+from headroles.images.labelled import open_labelled
 from headroles.shapes import NAMES, sample_scene
+from headroles.shapes.world import ABSENT
 
 
 def preprocess(image):

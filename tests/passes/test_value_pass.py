@@ -8,13 +8,14 @@ from PIL import Image
 from headroles import InputError, RoleMap
 from headroles.heads.moments import observe
 from headroles.heads.value_moments import ValueMoments
-from headroles.images.labelled import ABSENT, Concept, LabelledImages
+from headroles.images.labelled import Concept, LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import resolve_layers
 from headroles.passes.image_pass import PassOptions
 from headroles.passes.state import PassState
 from headroles.passes.value_pass import fold_values
 from headroles.roles.explained import Sums, effects
+from headroles.shapes.world import ABSENT
 
 CONCEPTS = (Concept("color", ("red", "green", "blue"), ()), Concept("size", ("small", "large"), ()))
 
