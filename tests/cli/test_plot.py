@@ -19,6 +19,7 @@ def results(random_role_map, random_validation, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "file", "kinds"),
     [

@@ -131,6 +131,7 @@ def test_help_and_import_load_neither_torch_nor_matplotlib():
     assert "Usage: headroles score" in found.stdout and found.stderr.strip() in ("", "[]")
 
 
+@pytest.mark.slow
 def test_a_figure_never_replaces_another(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run("score", "--count", "64", *QUICK)[0] == 0

@@ -65,6 +65,7 @@ def test_folders_of_concepts_are_labels_too_and_dependent_labels_are_named(run, 
     assert {head.entropy for head in RoleMap.load(tmp_path / "q" / "role_map.json")} == {1.0}
 
 
+@pytest.mark.slow
 def test_discovered_concepts_make_a_bank_beside_the_map(run, clip_folder, labelled, tmp_path, monkeypatch):
     class Letters:
         def encode(self, sentences, **options):

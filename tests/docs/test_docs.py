@@ -152,6 +152,7 @@ def _code(text: str) -> list[str]:
     return re.findall(r"```sh\n(.*?)```", text, re.DOTALL) + re.findall(r"`(headroles [a-z]+ [^`]*)`", text)
 
 
+@pytest.mark.slow
 def test_the_page_about_files_names_every_file_that_scoring_writes(run, tmp_path):
     quick = ("--count", "64", "--layers", "7", "--permutations", "5", "--bootstraps", "2")
     assert run("score", *quick, "--output", tmp_path / "roles")[0] == 0

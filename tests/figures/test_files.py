@@ -12,6 +12,7 @@ MAGIC = {".png": b"\x89PNG\r\n\x1a\n", ".svg": b"<?xml", ".pdf": b"%PDF-"}
 KINDS = tuple(RoleMap.figures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", MAGIC)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_in_every_format(small_map, kind, suffix, tmp_path):

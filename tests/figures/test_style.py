@@ -21,6 +21,7 @@ assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyp
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["entropy", "concepts", "texts"])
 def test_a_fresh_notebook_shows_a_figure(kind, small_map, tmp_path):
     pytest.importorskip("IPython")

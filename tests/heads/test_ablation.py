@@ -69,6 +69,7 @@ def test_score_describes_the_cut_model_and_says_so(run, clip_folder, color_folde
     assert cut["L1.H2"].variance < 0.05 * whole["L1.H2"].variance
 
 
+@pytest.mark.slow
 def test_adapt_is_trained_tested_and_resumed_without_the_heads(run, clip_folder, color_folder, tmp_path):
     score = ("score", "--model", clip_folder, "--images", color_folder, *QUICK, "--output", tmp_path)
     assert run(*score)[0] == 0

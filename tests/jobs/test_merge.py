@@ -33,6 +33,7 @@ def labelled(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["images", "discovery"])
 def test_merged_shards_equal_one_run(run, clip_folder, labelled, tmp_path, monkeypatch, way):
     monkeypatch.setattr("headroles.jobs.by_discovery.load_encoder", lambda source: Letters())
@@ -54,6 +55,7 @@ def test_merged_shards_equal_one_run(run, clip_folder, labelled, tmp_path, monke
             assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "merged" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_shards_of_different_ways_labels_or_texts_make_no_whole(run, clip_folder, labelled, tmp_path, monkeypatch):
     monkeypatch.setattr("headroles.jobs.by_discovery.load_encoder", lambda source: Letters())
     job = ("score", "--model", clip_folder, *QUICK)

@@ -59,6 +59,7 @@ def test_processes_equal_one(start, single, job, tmp_path, processes):
     assert_equal_results(single, tmp_path / "several")
 
 
+@pytest.mark.slow
 def test_merged_shards_equal_one_run(run, start, single, job, tmp_path):
     for shard in (1, 3, 4):
         code, text, _ = run(*job, "--output", tmp_path / "shards", "--shard", f"{shard}/4")

@@ -26,6 +26,7 @@ def photos(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_names_objects_and_the_command_give_one_role_map(run, clip_folder, photos, tmp_path):
     by_name = score(str(clip_folder), photos, "shapes", **QUICK)
     model = load(str(clip_folder))

@@ -144,6 +144,7 @@ def test_frame_and_notebook_show_the_heads():
     assert repr(found).startswith("RoleMapDiff(") and len(repr(found)) < 150
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_the_same_maps_give_the_same_picture(suffix, tmp_path):
     found = diff(make_map(0), make_map(1))

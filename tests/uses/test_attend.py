@@ -129,6 +129,7 @@ def test_the_command_prints_the_numbers_of_every_image_and_head(run, role_map, c
     assert not (role_map.parent / "attend.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--attention",), ("--own-scales",)])
 def test_the_sheet_is_drawn_and_never_replaces_a_file(run, role_map, color_folder, tmp_path, options):
     sheet, image = tmp_path / "new" / "sheet.png", color_folder / "val" / "red" / "0.png"

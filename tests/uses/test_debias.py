@@ -21,6 +21,8 @@ from headroles.uses.debias import debias
 from headroles.uses.debiased import MEASURED, Debiased
 from headroles.uses.worst_group import draw_other_heads, measure_debias, measure_weights, worst_group
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("debias")]  # One scored model for all.
+
 
 @pytest.fixture(scope="module")
 def bundled() -> tuple[HookedCLIP, RoleMap]:

@@ -99,6 +99,7 @@ def test_it_learns_and_reports(make_dear, task, tmp_path):
         assert 0 <= record.accuracy <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [2, 4, 9])
 @pytest.mark.parametrize("views", [0, 2])
 def test_resuming_gives_the_same_bits(train, make_dear, task, tmp_path, step, views):

@@ -201,6 +201,7 @@ def test_siglips_own_tokenizer_is_read_and_used_as_it_was_trained(folders, tmp_p
     assert torch.equal(loaded(input_ids=expected), model.get_text_features(input_ids=expected).pooler_output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_doctor_examines_every_family(folders, run, name):
     code, text, errors = run("doctor", folders[name][0], "--batch", "2", "--json")
