@@ -13,6 +13,7 @@ from headroles.adapt.metrics import Accuracy, Measure, harmonic_mean, with_mean
 from headroles.adapt.results.protocols import check_protocol
 from headroles.adapt.training.processes import add_up, share
 from headroles.errors import InputError
+from headroles.images.images import read_ahead
 
 
 @torch.inference_mode()
@@ -29,7 +30,7 @@ def compare(
     text = dear.text_trunk(task.prompts)
     texts = dear.encode_texts(text)
     counts = torch.zeros(3, len(task.classes), dtype=torch.long, device=dear.device)
-    for _, pixels, labels in DataLoader(images, batch_size=batch, num_workers=workers):
+    for _, pixels, labels in read_ahead(DataLoader(images, batch_size=batch, num_workers=workers)):
         trunk, labels = dear.image_trunk(pixels), labels.to(dear.device)
         guesses = (dear.frozen_images(trunk) @ text.frozen.T, dear.logits(dear.encode_images(trunk), texts))
         hits = [labels[logits.argmax(-1) == labels] for logits in guesses]

@@ -19,6 +19,7 @@ from headroles.adapt.methods.dear import Dear
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.training.processes import share
 from headroles.files.tensors import write_tensors
+from headroles.images.images import read_ahead
 
 _CHUNK = 64
 """Images of one file."""
@@ -69,7 +70,7 @@ class Trunks:
         """Open, augment and run the images: "trunk", and "frozen" where the losses need it."""
         images = TaskImages(self.task.train, self.dear.preprocess, self.task.augment, self.config.seed, epoch)
         loader = DataLoader(images, batch_sampler=[list(numbers) for numbers in rows], num_workers=self.workers)
-        for _, pixels, _ in loader:
+        for _, pixels, _ in read_ahead(loader):
             with self.accelerator.autocast():
                 part = {"trunk": self.dear.image_trunk(pixels)}
                 if self.dear.needs_frozen_images:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,6 +218,7 @@ class ShapesImages(Dataset):
 
 
 Prepared = TypeVar("Prepared", bound=Images)
+Loaded = TypeVar("Loaded")
 
 
 def with_preprocess(images: Prepared, preprocess: Preprocess) -> Prepared:
@@ -233,7 +234,23 @@ Batch = tuple[Int[Tensor, "image"], Float[Tensor, "image 3 height width"], list[
 
 def batches(images: Images, size: int, workers: int = 0) -> Iterator[Batch]:
     """Batches in order; with `workers` > 0 they are decoded in as many processes."""
-    return iter(DataLoader(cast(Dataset, images), batch_size=size, num_workers=workers, collate_fn=collate))
+    loader = DataLoader(cast(Dataset, images), batch_size=size, num_workers=workers, collate_fn=collate)
+    return read_ahead(loader)
+
+
+def read_ahead(loader: Iterable[Loaded]) -> Iterator[Loaded]:
+    """What a loader gives; a worker's InputError in one line, and no process left behind.
+
+    The workers of a loader that fails are held by the frames of its error, and those frames by each other. A garbage
+    collection would find the workers' queues gone, and then wait 5 s for each worker.
+    """
+    try:
+        yield from loader
+        return
+    except InputError as error:
+        message = str(error).rstrip().rpartition("errors.InputError: ")[2]  # A worker's is wrapped in its traceback.
+        error.with_traceback(None)
+    raise InputError(message)
 
 
 def collate(items: list[tuple[int, Tensor | str]]) -> Batch:

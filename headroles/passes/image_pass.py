@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from headroles.errors import InputError
-from headroles.images.images import Batch, Images, collate
+from headroles.images.images import Batch, Images, collate, read_ahead
 from headroles.images.sources.stream import StreamedImages
 from headroles.passes.processes import add_up, gather, others_failed
 from headroles.passes.state import PassState, Seen
@@ -140,10 +140,7 @@ class _Units:
             pin_memory=pin,
             prefetch_factor=2 if self.options.workers else None,
         )
-        try:
-            yield from loader
-        except InputError as error:  # A worker's comes back wrapped in its traceback.
-            raise InputError(str(error).rstrip().rpartition("errors.InputError: ")[2]) from error
+        return read_ahead(loader)
 
     def __iter__(self) -> Iterator[list[Any]]:
         if isinstance(self.images, StreamedImages):

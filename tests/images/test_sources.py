@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import pickle
 import tarfile
 
@@ -282,6 +283,7 @@ def test_sizes_beside_the_shards_are_believed_and_checked(places, tmp_path, work
     (tmp_path / "sizes.json").write_text(json.dumps({"000.tar": 9}))
     with pytest.raises(InputError, match=r"^images: .*000.tar holds 6 images, sizes.json says 9$"):
         read(find_source(tmp_path).open(preprocess), workers)
+    assert multiprocessing.active_children() == []
 
 
 def test_a_row_without_an_image_and_missing_files_are_broken(tmp_path):
