@@ -66,11 +66,17 @@ def main() -> None:
             sys.exit(2)  # One of several processes with the same mistake in their options: the first one says it.
         _fail(error.format_message())
     except click.Abort:
+        if int(os.environ.get("RANK", "0")) == 0:
+            from headroles.cli.options.stopped import how_to_go_on
+
+            click.echo("\n" + how_to_go_on(group, sys.argv[1:]), err=True)
         sys.exit(130)
     except ToldElsewhere:
         sys.exit(2)
-    except (InputError, OSError) as error:
+    except InputError as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except Exception as error:
         if os.environ.get("HEADROLES_DEBUG"):
             raise

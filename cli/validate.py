@@ -63,8 +63,9 @@ def _report(validation: Validation, folder: Path) -> None:
     """The matrix, what stands against it, and what to type next."""
     from headroles.causal.table import to_table
     from headroles.cli.options.broken import note_broken
+    from headroles.cli.options.stopped import typed
 
     note_broken(validation.images.broken)
     click.echo(to_table(validation))
     click.echo(f"wrote {folder}/validation.json, validation.csv")
-    click.echo(f"next: headroles plot {folder}/validation.json")
+    click.echo("next: " + typed("plot", folder / "validation.json"))
