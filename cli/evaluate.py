@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from headroles.cli.options.ablation import ablation_options, note_ablation
+from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.running import running_options
 
 
@@ -14,30 +16,54 @@ from headroles.cli.options.running import running_options
 @click.argument("adapter", type=click.Path(path_type=Path), default="headroles-output/adapter")
 @click.option("--task", help="Built-in task, folder, CSV file or data set, or several with commas; default: its own.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
+@click.option("--template", help="Prompt with {} for the class; default: the adapter's for its own task.")
 @click.option("--protocol", help="Default: the adapter's own for its own task; others are tested on all classes.")
 @click.option("--model", help="Where the base model is, if it has moved.")
 @running_options
+@output_options(
+    "Also write a folder: metrics, predictions, confusion matrix, and F1 of every class.",
+    "what is in the --output folder",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print all rows, also per class, as JSON.")
 @ablation_options
 def command(
     adapter: Path,
     task: str | None,
     root: Path | None,
+    template: str | None,
     protocol: str | None,
     model: str | None,
     device: str,
     batch: int,
     workers: int,
+    output: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Test an adapter beside the frozen CLIP: on its own task, as in its metrics.json, or on any other, zero-shot."""
     from headroles.adapt.adapter.info import AdapterInfo
     from headroles.adapt.results.evaluate import evaluate
+    from headroles.adapt.results.evaluation import FILES
     from headroles.adapt.training.processes import is_main
     from headroles.cli.options.names import split_names
 
     note_ablation(AdapterInfo.load(adapter).ablation)
     names = split_names(task) if task else None
-    found = evaluate(adapter, names, protocol, root=root, model=model, device=device, batch=batch, workers=workers)
-    if is_main():
-        click.echo(found.to_json() if as_json else found.to_table(), nl=not as_json)
+    if output:
+        check_new(*(output / name for name in FILES), overwrite=overwrite)
+    more: dict[str, Any] = {
+        "root": root,
+        "template": template,
+        "model": model,
+        "device": device,
+        "images": output is not None,
+    }
+    found = evaluate(adapter, names, protocol, batch=batch, workers=workers, **more)
+    if not is_main():
+        return
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    written = found.write(output) if output else ()
+    click.echo(found.to_json() if as_json else found.to_table(), nl=not as_json)
+    if written and not as_json:
+        click.echo(f"wrote {output}/{', '.join(path.name for path in written)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 from collections.abc import Iterable
 
@@ -11,8 +13,11 @@ from headroles.adapt.data.tasks import Task, open_task
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.evaluation import Evaluation
 from headroles.adapt.results.measuring import measure, measure_retention
+from headroles.adapt.results.own_task import find_differences, is_own, own_halves
 from headroles.adapt.results.protocols import choose_protocol
+from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import join
+from headroles.errors import InputError
 
 
 def evaluate(
@@ -21,6 +26,8 @@ def evaluate(
     protocol: str | None = None,
     *,
     root: str | os.PathLike[str] | None = None,
+    template: str | None = None,
+    images: bool = False,
     model: str | None = None,
     device: str = "auto",
     batch: int = 64,
@@ -32,21 +39,44 @@ def evaluate(
     (cross-dataset), or, where all are shifts of the adapter's own task, domain-shift. The latter takes the first task
     as the one that is shifted and the others as its shifts. `root` is that of `open_task`; `model` and `device` say
     where the model of a folder's adapter is and runs, as in `load_adapter`.
+
+    The adapter's own task is known by its content, wherever it lies: it has the adapter's template and its base and
+    novel classes, and what is different from the training's is in the result's `notes`. `template`, which holds {} for
+    the class, replaces that of all tasks. `images`: keep every tested image too (`Evaluation.tested`).
     """
     found = pick_adapter(adapter)
     info = found.info if isinstance(found, Adapter) else AdapterInfo.load(found)
     given = [] if task is None else [task] if isinstance(task, (str, Task)) else list(task)
     objects = {each.name: each for each in given if isinstance(each, Task)}
 
-    def find(name: str, template: str | None = None) -> Task:
-        return objects.get(name) or open_task(name, root, template)
+    def find(name: str) -> Task:
+        opened = objects.get(name) or _open(name, root, info)
+        given = template or (info.template if name not in objects and is_own(info, opened) else opened.template)
+        return dataclasses.replace(opened, template=given)
 
     names = [each.name if isinstance(each, Task) else each for each in given]
     chosen, own, others = choose_protocol(names, protocol, info)
-    tasks = [find(name, info.template if name == info.task else None) for name in own]
+    tasks = [find(name) for name in own]
     targets = [find(name) for name in others]
     kept = [] if names or chosen != info.protocol else [find(name) for name in info.retention]
     if not isinstance(found, Adapter):
         found = load_adapter(found, join(device), model)
-    rows = [row for each in tasks for row in measure(found.method, each, chosen, info.seed, targets, batch, workers)]
-    return Evaluation((*rows, *measure_retention(found.method, kept, info.seed, batch, workers)))
+    mine = [each for each in (*tasks, *targets) if is_own(info, each)]
+    halves = {each.name: own_halves(info, each) for each in tasks if chosen == "base-to-novel" and is_own(info, each)}
+    tested: list[TestedImage] | None = [] if images else None
+    run = functools.partial(measure, found.method, batch=batch, workers=workers, tested=tested)
+    rows = [row for each in tasks for row in run(each, chosen, info.seed, targets, halves=halves.get(each.name))]
+    rows += measure_retention(found.method, kept, info.seed, batch, workers, tested=tested)
+    notes = (f"{each.name}: {note}" for each in mine for note in find_differences(info, each))
+    return Evaluation(tuple(rows), notes=tuple(dict.fromkeys(notes)), tested=tuple(tested or ()))
+
+
+def _open(name: str, root: str | os.PathLike[str] | None, info: AdapterInfo) -> Task:
+    try:
+        return open_task(name, root)
+    except InputError as error:
+        if name != info.task:
+            raise
+        raise InputError(
+            f"{error}; it is the adapter's own task: where it has moved to, say --task PLACE --protocol {info.protocol}"
+        ) from error
