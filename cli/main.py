@@ -18,6 +18,7 @@ _COMMANDS = {
     "diff": "Compare two role maps: which heads changed their role.",
     "doctor": "Look at a model: what it is, whether it is read exactly, what works with it.",
     "evaluate": "Test an adapter on its own task or on others.",
+    "export": "Write an adapter for serving, for torch alone.",
     "help": "Say more about a refusal, or about a command.",
     "merge": "Put the shards of a scoring run together.",
     "models": "List the models that `--model` knows by name.",
