@@ -79,7 +79,7 @@ def is_transformers(folder: Path) -> bool:
     """Whether config.json is one of transformers; timm's is not."""
     try:
         return "model_type" in json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False
 
 

@@ -70,7 +70,7 @@ class OpenClipConfig:
             raw = json.loads(path.read_text(encoding="utf-8"))
             model = raw.get("model_cfg", raw)
             vision, text = dict(model["vision_cfg"]), dict(model["text_cfg"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"model: {path} is no OpenCLIP config ({type(error).__name__}: {error})") from error
         for place, options, read in (("", model, _MODEL), ("vision_cfg.", vision, _VISION), ("text_cfg.", text, _TEXT)):
             _check_options(options, place, read, path)
