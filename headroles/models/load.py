@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from safetensors import SafetensorError
-from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
@@ -26,6 +24,7 @@ from headroles.models.checkpoints.weights_file import explain_pickle
 from headroles.models.families import find_family
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.loading import announced
+from headroles.models.preprocess import Preprocess as Preprocess
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def open_model(
     origin = Origin(
         checkpoint.layout, str(checkpoint.weights), found.container, found.stored, tokenizer_place, found.preprocessing
     )
-    return HookedCLIP(clip.to(place), name, tokenizer, Preprocess(found.processor)), origin
+    return HookedCLIP(clip.to(place), name, tokenizer, Preprocess(found.processor, found.preprocessing)), origin
 
 
 def _open_transformers(
@@ -172,20 +171,10 @@ def _load_preprocess(source: str, clip: PreTrainedModel) -> tuple[Preprocess, st
     kind: Any
     kind, standard = family.processor(clip.config)
     try:
-        return Preprocess(kind.from_pretrained(source)), str(Path(source) / "preprocessor_config.json")
+        processor, place = kind.from_pretrained(source), str(Path(source) / "preprocessor_config.json")
     except (OSError, ValueError):
-        return Preprocess(kind(**standard)), f"{family.title}'s standard"
-
-
-@dataclass(frozen=True)
-class Preprocess:
-    """PIL image -> pixels (3, height, width); an object and not a closure, so that worker processes can take it."""
-
-    processor: Callable
-    """An image processor of transformers."""
-
-    def __call__(self, image: Image.Image) -> Tensor:
-        return self.processor(images=image, return_tensors="pt").pixel_values[0]
+        processor, place = kind(**standard), f"{family.title}'s standard"
+    return Preprocess(processor, place), place
 
 
 def _resolve_device(device: str) -> torch.device:

@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 
 from headroles.errors import InputError
 from headroles.files.packed_paths import PackedNames
-from headroles.images.images import SUFFIXES, Preprocess, read_pixels, spread
+from headroles.images.images import Preprocess, read_pixels, spread
+from headroles.images.pixels import name_suffixes, suffixes
 
 SIZES = "sizes.json"
 """Beside the shards: how many images each holds, {"000.tar": 1000, ...}, as other readers of shards know it. Without
@@ -35,7 +36,7 @@ class TarImages(Dataset):
         self.counts = np.array(list(_counts(self.paths)), dtype=np.int64)
         if not self.counts.sum():
             named = self.paths[0] if len(self.paths) == 1 else f"the {len(self.paths)} tar files"
-            raise InputError(f"images: no image in {named}; expected members ending in {', '.join(SUFFIXES)}")
+            raise InputError(f"images: no image in {named}; expected members ending in {name_suffixes()}")
         self.ends = self.counts.cumsum()
         self.chosen = spread(count, int(self.ends[-1]))
         self.root = Path(os.path.commonpath([path.parent for path in self.paths]))
@@ -132,4 +133,4 @@ def _members(path: Path) -> Iterator[tarfile.TarInfo]:
 
 def _is_image(name: str) -> bool:
     path = PurePosixPath(name)
-    return path.suffix.lower() in SUFFIXES and not any(part.startswith(".") and part != "." for part in path.parts)
+    return path.suffix.lower() in suffixes() and not any(part.startswith(".") and part != "." for part in path.parts)
