@@ -48,9 +48,9 @@ class Images(Protocol):
         """Differs where the images, or their order, differ as far as can be told without reading them."""
 
 
-def find_images(folder: str | os.PathLike) -> list[Path]:
-    """All image files below a folder, sorted by path; hidden files and folders are left out."""
-    return list(pack_images(folder))
+def find_images(folder: str | os.PathLike, skipped: Counter[str] | None = None) -> list[Path]:
+    """All image files below a folder, sorted by path; what is left out, hidden files too, is counted in `skipped`."""
+    return list(pack_images(folder, skipped))
 
 
 def pack_images(folder: str | os.PathLike, skipped: Counter[str] | None = None) -> PackedPaths:
@@ -157,12 +157,13 @@ class FolderImages(ImageFiles):
 def open_files(places: Sequence[str | os.PathLike[str]], preprocess: Preprocess | None) -> ImageFiles:
     """Files, and all images of folders, in the given order; named below the folder that holds them all."""
     paths: list[Path] = []
+    left_out: Counter[str] = Counter()
     for place in map(Path, places):
         if not place.exists():
             raise InputError(f"image: there is no {place}; give an image file or a folder of images")
-        paths += find_images(place) if place.is_dir() else [place]
+        paths += find_images(place, left_out) if place.is_dir() else [place]
     folder = Path(os.path.commonpath([path.resolve().parent for path in paths]))
-    return ImageFiles(paths, preprocess or undecided, folder)
+    return ImageFiles(paths, preprocess or undecided, folder, left_out)
 
 
 @dataclass

@@ -7,27 +7,14 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
 
 from torch.utils.data import Dataset
 
 from headroles.images.deep import ImageNote
 
-
-@dataclass
-class Notes:
-    """Remarks, and how often each was made."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    """Remark -> on how many images."""
-
-    def describe(self) -> str:
-        """All of them in one line; the commonest in words."""
-        (first, times), *others = self.counts.most_common()
-        more = f"; and {len(others)} other kinds, {sum(count for _, count in others)} times" if others else ""
-        return f"{self.counts.total()} remarks on images: {first} ({times} times){more}"
+LOG = logging.getLogger("headroles")
+"""What is said of how images are read: at INFO before a pass, at WARNING after it. The command line prints it."""
 
 
 class Remarked(Dataset):
@@ -61,27 +48,23 @@ def caught() -> Iterator[list[str]]:
     remarks.extend(" ".join(str(each.message).split()) for each in found)
 
 
-@contextmanager
-def collecting() -> Iterator[Notes]:
-    """Collects the remarks of all passes meanwhile; without it each pass warns of its own at its end."""
-    notes = Notes()
-    token = _open.set(notes)
-    try:
-        yield notes
-    finally:
-        _open.reset(token)
-
-
 def tell(remarks: Iterable[str]) -> None:
-    """Hand the remarks of a pass, which is over, to whoever collects them; else warn once."""
+    """Say the remarks of a pass, which is over, in one line: to whoever listens to `LOG`, else as a warning."""
     counts = Counter(remarks)
     if not counts:
         return
-    notes = _open.get()
-    if notes is not None:
-        notes.counts.update(counts)
+    line = describe_remarks(counts)
+    if LOG.handlers:
+        LOG.warning(line)
     else:
-        warnings.warn(Notes(counts).describe(), ImageNote, stacklevel=2)
+        warnings.warn(line, ImageNote, stacklevel=2)
+
+
+def describe_remarks(counts: Counter[str]) -> str:
+    """All of them in one line; the commonest in words."""
+    (first, times), *others = counts.most_common()
+    more = f"; and {len(others)} other kinds, {sum(count for _, count in others)} times" if others else ""
+    return f"{counts.total()} remarks on images: {first} ({times} times){more}"
 
 
 class _Listener(logging.Handler):
@@ -92,5 +75,3 @@ class _Listener(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.remarks.append(" ".join(record.getMessage().split()))
 
-
-_open: ContextVar[Notes | None] = ContextVar("notes", default=None)
