@@ -12,13 +12,14 @@ from transformers import PretrainedConfig
 from headroles.errors import InputError
 from headroles.models.checkpoints.checkpoint import TRANSFORMERS, Checkpoint, find_checkpoint, join_activation
 from headroles.models.checkpoints.converted import check_activation, load_converted
-from headroles.models.checkpoints.image_processor import FILES, Preprocess, read_processor
+from headroles.models.checkpoints.image_processor import FILES, read_processor
 from headroles.models.checkpoints.quiet import quiet
 from headroles.models.checkpoints.tokenizer import find_tokenizer, read_tokenizer
 from headroles.models.checkpoints.transformers_folder import load_folder
 from headroles.models.families import find_family
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.loading import announced
+from headroles.models.preprocess import Preprocess as Preprocess
 from headroles.models.text_check import check_texts
 from headroles.models.weights_check import check_input, check_weights
 
@@ -109,7 +110,8 @@ def _find_processor(folder: Path, config: PretrainedConfig, name: str) -> tuple[
     family = find_family(config.model_type, name)
     kind: Any
     kind, standard = family.processor(config)
-    return Preprocess(kind(**standard)), f"{family.title}'s standard, since the folder has no {FILES[0]}"
+    place = f"{family.title}'s standard, since the folder has no {FILES[0]}"
+    return Preprocess(kind(**standard), place), place
 
 
 def _resolve_device(device: str) -> torch.device:

@@ -13,11 +13,12 @@ from headroles.errors import InputError
 from headroles.models.checkpoints.architecture import EPS, Architecture, read_architecture
 from headroles.models.checkpoints.checkpoint import ACTIVATIONS, Checkpoint
 from headroles.models.checkpoints.convert import build_config, check_tensors, convert_tensors, name_as_openai
-from headroles.models.checkpoints.image_processor import Preprocess, read_processor
+from headroles.models.checkpoints.image_processor import read_processor
 from headroles.models.checkpoints.open_clip import CONFIG, OpenClipConfig
 from headroles.models.checkpoints.preprocessing import build_processor
 from headroles.models.checkpoints.weights_file import StoredWeights, read_weights
 from headroles.models.known_models import GELU, QUICK
+from headroles.models.preprocess import Preprocess
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _find_processor(
     side = architecture.image
     if config and config.preprocess is not None:
         path = str(checkpoint.folder / CONFIG)
-        return Preprocess(build_processor(config.preprocess, side, path)), path
+        return Preprocess(build_processor(config.preprocess, side, path), path), path
     if found := read_processor(checkpoint.folder):
         return found
-    return Preprocess(build_processor({}, side, "")), "OpenAI's constants"
+    return Preprocess(build_processor({}, side, ""), "OpenAI's constants"), "OpenAI's constants"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from transformers import AutoImageProcessor
 from headroles.errors import InputError
 from headroles.models.checkpoints.quiet import quiet
 from headroles.models.checkpoints.settings import read_settings
+from headroles.models.preprocess import Preprocess
 
 FILES = ("preprocessor_config.json", "processor_config.json")
 """The second, newer one, where it has the key image_processor."""
@@ -23,17 +23,6 @@ _LARGEST = 8192
 """Pixels of a side; more would not fit in memory, image by image."""
 _PICTURES = ((48, 36), (36, 48))
 """Width and height of pictures that are prepared to see what comes out."""
-
-
-@dataclass(frozen=True)
-class Preprocess:
-    """PIL image -> pixels (3, height, width); an object and not a closure, so that worker processes can take it."""
-
-    processor: Callable
-    """An image processor of transformers."""
-
-    def __call__(self, image: Image.Image) -> Tensor:
-        return self.processor(images=image, return_tensors="pt").pixel_values[0]
 
 
 def read_processor(folder: Path) -> tuple[Preprocess, str] | None:
@@ -55,7 +44,7 @@ def read_processor(folder: Path) -> tuple[Preprocess, str] | None:
         raise InputError(
             f"model: {path} is no image preprocessing ({' '.join(str(error).split())[:200]}); get the model's own file"
         ) from error
-    preprocess = Preprocess(processor)
+    preprocess = Preprocess(processor, str(path))
     shape_of(preprocess, str(path))
     return preprocess, str(path)
 
