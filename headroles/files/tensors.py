@@ -46,6 +46,15 @@ def read_hashed(path: str | os.PathLike, what: str, remedy: str) -> tuple[dict[s
     return tensors, metadata
 
 
+def is_hashed(path: str | os.PathLike) -> bool:
+    """Whether a file is there that is as `write_hashed` wrote it."""
+    try:
+        read_hashed(path, "", "")
+    except InputError:
+        return False
+    return True
+
+
 def check_hash(
     path: str | os.PathLike, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], what: str, remedy: str
 ) -> None:
