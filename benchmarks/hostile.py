@@ -1,9 +1,9 @@
 """Damaged inputs of every kind to every command: are they read right, or refused in one line, and nothing harmed?
 
 `python benchmarks/hostile.py` makes whole inputs, damages one file of one kind at a time, runs a command on it in a
-worker process, and counts by kind and command: tracebacks, messages that begin with "unexpected", runs over 60 s, deaths
-of the worker, files of the user's that changed, and damage that was taken for whole where a hash, schema or range could
-tell. It exits with 1 where there is any. `--only NUMBER` repeats one input and prints all about it.
+worker process, and counts by kind and command: tracebacks, messages that begin with "unexpected", runs over 60 s,
+deaths of the worker, files of the user's that changed, damage that was taken for whole where a hash, schema or range
+could tell, and half-made files or empty folders that were left. It exits with 1 where there is any. `--only NUMBER` repeats one input and prints all about it.
 """
 
 from __future__ import annotations
@@ -255,7 +255,8 @@ class Tally:
         """The counts."""
         for message in sorted(+self.messages) if refusals else ():
             click.echo(message)
-        click.echo(f"{'input':<14} {'command':<9} {'runs':>5} {'refused':>7} " + " ".join(f"{each:>10}" for each in FAULTS))
+        heading = " ".join(f"{each:>10}" for each in FAULTS)
+        click.echo(f"{'input':<14} {'command':<9} {'runs':>5} {'refused':>7} {heading}")
         for (kind, command), runs in sorted(self.runs.items()):
             counts = " ".join(f"{self.faults[kind, command, each]:>10}" for each in FAULTS)
             click.echo(f"{kind:<14} {command:<9} {runs:>5} {self.refused[kind, command]:>7} {counts}")

@@ -16,7 +16,10 @@ ODD: tuple[Any, ...] = (
     [None], {"x": 1}, "\u2028", "\ud83d\ude00" * 50,
 )  # fmt: skip
 """Values in place of others."""
-CELLS = ("", '"', "\x00", "\u2028", "a\nb", "../../etc/passwd", "x" * 20000, "\u00e9\u0301", ",,,", "nan", "-1", "1e999")
+CELLS = (
+    "", '"', "\x00", "\u2028", "a\nb", "../../etc/passwd", "x" * 20000, "\u00e9\u0301", ",,,", "nan", "-1", "1e999",
+)  # fmt: skip
+"""Cells in place of others."""
 
 
 def damage(name: str, content: bytes, rng: random.Random) -> tuple[bytes, str]:

@@ -80,8 +80,8 @@ CASES = (
     )),
     Case("CSV of labels", ("labels.csv", "photos"), "labels.csv", (
         (*SCORE, "--by", "images", "--images", "{in}/labels.csv", "--output", "{out}"),
-        ("validate", "{whole}/roles/role_map.json", "--images", "{in}/labels.csv", "--draws", "20", "--bootstraps", "20",
-         "--output", "{out}"),
+        ("validate", "{whole}/roles/role_map.json", "--images", "{in}/labels.csv", "--draws", "20",
+         "--bootstraps", "20", "--output", "{out}"),
     )),
     Case("CSV of groups", ("groups.csv", "photos"), "groups.csv", (
         ("debias", "{whole}/roles/role_map.json", "--heads", "L7.H3", "--task", "{in}/groups.csv", "--draws", "2"),)),

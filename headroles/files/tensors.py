@@ -93,6 +93,9 @@ def read_tensors(
             metadata = file.metadata() or {}
             if metadata.get("format") != file_format:
                 raise InputError(f"{path} holds no {what}")
-            return {name: file.get_tensor(name) for name in names}, metadata
-    except SafetensorError as error:
-        raise InputError(f"{path} is not a whole safetensors file ({error}); score again") from error
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        why = " ".join(str(error).split())
+        raise InputError(f"{path} is not a whole safetensors file ({why}); score again") from error
+    check_finite(tensors, str(path), "score again")
+    return tensors, metadata

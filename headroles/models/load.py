@@ -117,8 +117,10 @@ def _load_clip(source: str, name: str, dtype: torch.dtype) -> tuple[PreTrainedMo
         raise InputError(f"model: a weights file of {name} {explain_pickle(error)}") from error
     except SafetensorError as error:
         raise InputError(f"model: the weights of {name} are damaged ({error}); copy or download them again") from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"model: cannot load {name}: {' '.join(str(error).split())[:300]}") from error
+    # A config that does not fit fails in many ways, in transformers and in torch.
+    except Exception as error:
+        why = " ".join(str(error).split())[:300]
+        raise InputError(f"model: cannot load {name}: {type(error).__name__}: {why}") from error
     # A ViT may come from a classifier, whose head is left out; what a CLIP has beyond its own tensors would be lost.
     extra = ("unexpected_keys",) if config.model_type == "clip" else ()
     for trouble in ("missing_keys", "mismatched_keys", *extra):

@@ -90,7 +90,7 @@ class ImageIndex:
 
 
 def is_index(folder: Path) -> bool:
-    """Whether a folder is an index, whole or damaged, and nothing else: its files and no others, the first two there."""
+    """Whether a folder is an index, whole or damaged, and holds nothing else."""
     known = {_FACTS, *(f"{name}.npy" for name in ARRAYS)}
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     return found <= known and _FACTS in found and len(found) > 1

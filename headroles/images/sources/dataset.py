@@ -43,7 +43,11 @@ class DatasetImages(Dataset):
         return len(self.chosen)
 
     def __getitem__(self, number: int) -> tuple[int, Tensor | str]:
-        return number, read_cell(self.rows[self.chosen[number]][self.column], self.preprocess)
+        try:
+            cell = self.rows[self.chosen[number]][self.column]
+        except Exception as error:  # Of damaged rows, of the many kinds of the package and of pyarrow.
+            return number, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return number, read_cell(cell, self.preprocess)
 
     def name(self, number: int) -> str:
         """Such as row 7, counted from 0; with several splits, such as val row 7."""
@@ -113,7 +117,19 @@ def _encoded(data: Any, wanted: str | None, where: str) -> tuple[str, Any]:
     if column is None:
         raise InputError(no_column(columns, wanted, where))
     data = data.select_columns([column])
+    _check_buffers(data, where)
     return column, data.cast_column(column, Image(decode=False))
+
+
+def _check_buffers(data: Any, where: str) -> None:
+    """InputError where a column on disk points outside of its file: reading it would end the process."""
+    table = getattr(getattr(data, "data", None), "table", None)
+    try:
+        if table is not None:
+            table.validate(full=True)
+    except Exception as error:  # pyarrow's own kinds
+        why = " ".join(str(error).split())[:200]
+        raise InputError(f"images: {where} is damaged ({why}); copy it again") from error
 
 
 def _choose_split(splits: list[str], wanted: str | None, where: str) -> str:

@@ -42,9 +42,14 @@ class ParquetImages(Dataset):
 
     def __getitem__(self, number: int) -> tuple[int, Tensor | str]:
         shard, row = self._locate(number)
-        if self._cursor is None or not self._cursor.fits(shard):
-            self._cursor = _Cursor(shard, self.paths[shard], self.column)
-        return number, read_cell(self._cursor.read(row), self.preprocess, self.paths[shard].parent)
+        try:
+            if self._cursor is None or not self._cursor.fits(shard):
+                self._cursor = _Cursor(shard, self.paths[shard], self.column)
+            cell = self._cursor.read(row)
+        except Exception as error:  # pyarrow's own kinds, and OSError: all rows of the row group are lost
+            why = " ".join(str(error).split())[:200]
+            raise InputError(f"images: {self.name(number)} is damaged ({why}); copy the file again") from error
+        return number, read_cell(cell, self.preprocess, self.paths[shard].parent)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cursor": None}
