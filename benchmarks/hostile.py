@@ -3,7 +3,8 @@
 `python benchmarks/hostile.py` makes whole inputs, damages one file of one kind at a time, runs a command on it in a
 worker process, and counts by kind and command: tracebacks, messages that begin with "unexpected", runs over 60 s,
 deaths of the worker, files of the user's that changed, damage that was taken for whole where a hash, schema or range
-could tell, and half-made files or empty folders that were left. It exits with 1 where there is any. `--only NUMBER` repeats one input and prints all about it.
+could tell, and half-made files or empty folders that were left. It exits with 1 where there is any. `--only NUMBER`
+repeats one input and prints all about it.
 """
 
 from __future__ import annotations

@@ -164,8 +164,10 @@ def _load_tokenizer(source: str) -> Callable | None:
         return None
     try:
         return AutoTokenizer.from_pretrained(source, local_files_only=True)
-    except (OSError, ValueError, KeyError):
-        return None
+    # Files made by hand fail in many ways, also with plain exceptions of the tokenizers library.
+    except Exception as error:
+        why = " ".join(str(error).split())[:200]
+        raise InputError(f"model: the tokenizer files in {source} cannot be read ({why}); copy them again") from error
 
 
 def _load_preprocess(source: str, clip: PreTrainedModel) -> tuple[Preprocess, str]:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from headroles.roles.role_map import HeadRole, RoleMap
+from typing import Any
 
 _SHARES = ("concept_share", "entropy", "p_value", "q_value", "stability")
 _ROOM = 1e-6
 """What rounding may add to a share or a sum of shares."""
 
 
-def find_contradiction(role_map: RoleMap, roles: tuple[str, ...]) -> str | None:
-    """The first place where a role map contradicts itself, and how; None where it does not. `roles`: the known ones."""
+def find_contradiction(role_map: Any, roles: tuple[str, ...]) -> str | None:
+    """The first place where a RoleMap contradicts itself, and how; None where it does not. `roles`: the known ones."""
     return next(_contradictions(role_map, roles), None)
 
 
-def _contradictions(role_map: RoleMap, roles: tuple[str, ...]) -> Iterator[str]:
+def _contradictions(role_map: Any, roles: tuple[str, ...]) -> Iterator[str]:
     model, layers = role_map.model, role_map.layers
     if model.layers < 1 or model.heads < 1 or role_map.images.count < 0:
         yield "model.layers and model.heads must be at least 1, images.count at least 0"
@@ -38,7 +35,7 @@ def _contradictions(role_map: RoleMap, roles: tuple[str, ...]) -> Iterator[str]:
         yield from (f"{place}.{wrong}" for wrong in _wrong_values(head, role_map, roles))
 
 
-def _wrong_values(head: HeadRole, role_map: RoleMap, roles: tuple[str, ...]) -> Iterator[str]:
+def _wrong_values(head: Any, role_map: Any, roles: tuple[str, ...]) -> Iterator[str]:
     concepts = role_map.bank.counts.keys()
     if head.role not in roles:
         yield f"role: expected one of {', '.join(roles)}, got {head.role!r}"
@@ -60,7 +57,7 @@ def _wrong_values(head: HeadRole, role_map: RoleMap, roles: tuple[str, ...]) -> 
         yield "texts: a text has a concept that is none of bank.counts"
 
 
-def _named_shares(head: HeadRole) -> Iterator[tuple[str, float]]:
+def _named_shares(head: Any) -> Iterator[tuple[str, float]]:
     yield from (("interval", end) for end in head.interval)
     yield from ((f"distribution.{name}", share) for name, share in head.distribution.items())
 
