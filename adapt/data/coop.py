@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 from headroles.adapt.data.examples import Example
 from headroles.adapt.data.task import Task
 from headroles.errors import InputError
+from headroles.files.json_files import parse_json
 from headroles.images.images import list_images
 from headroles.images.prompts import TEMPLATE
 
@@ -93,7 +93,7 @@ def _read_split(folder: Path, data_set: DataSet) -> Splits:
     """split_zhou_*.json: {"train", "val", "test"}: [[relative path, label, class name], ...]."""
     path = folder / data_set.listing
     try:
-        raw: Any = json.loads(_read(path))
+        raw: Any = parse_json(_read(path), str(path), "task", "get it again")
         return {
             split: [Labelled(str(place), int(label), str(name)) for place, label, name in raw[split]]
             for split in ("train", "val", "test")

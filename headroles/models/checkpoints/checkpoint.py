@@ -9,6 +9,7 @@ from pathlib import Path
 from headroles.errors import InputError
 from headroles.models.checkpoints.hub import CONFIG, fetch_model, has_weights, is_transformers
 from headroles.models.checkpoints.hub import WEIGHTS as TRANSFORMERS_WEIGHTS
+from headroles.models.checkpoints.json_parts import check_json_parts
 from headroles.models.checkpoints.open_clip import CONFIG as OPEN_CLIP_CONFIG
 from headroles.models.checkpoints.open_clip import WEIGHTS as OPEN_CLIP_WEIGHTS
 from headroles.models.checkpoints.settings import check_pointers, read_settings
@@ -111,6 +112,7 @@ def _open_folder(folder: Path) -> Checkpoint:
     check_pointers(folder)
     if (folder / _ADAPTER).is_file() and not (folder / CONFIG).is_file():
         _refuse_adapter(folder)
+    check_json_parts(folder)
     if is_transformers(folder):
         if not has_weights(folder):
             raise InputError(f"model: folder {folder} has no weights; expected {TRANSFORMERS_WEIGHTS[0]}")
