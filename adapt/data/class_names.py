@@ -70,12 +70,9 @@ def odd_names(names: Sequence[str], template: str) -> tuple[str, ...]:
         return (f"{_count(numbers)} a number for a name: a prompt reads {shown(numbers[0])!r}; {_REMEDY}",)
     numbered = [name for name in names if _NUMBERED.match(name)]
     if len(numbered) == len(names):
-        return (
-            f"class names begin with numbers: a prompt reads {shown(numbered[0])!r}; {_REMEDY} {CLEAN}, or a file",
-        )
+        return (f"class names begin with numbers: a prompt reads {shown(numbered[0])!r}; {_REMEDY} {CLEAN}, or a file",)
     return ()
 
 
 def _count(names: Sequence[str]) -> str:
     return "1 class has" if len(names) == 1 else f"{len(names)} classes have"
-

@@ -91,8 +91,8 @@ def _find_splits(folder: Path, found: _Found) -> list[tuple[Path, str]]:
             continue
         if next(list_images(part), None) is not None:
             raise InputError(
-                f"task: {part} lies beside {splits[0][0].name}/, which is a split, and is none (train, val or test, each "
-                "with class folders); move it elsewhere"
+                f"task: {part} lies beside {splits[0][0].name}/, which is a split, and is none (train, val or test, "
+                "each with class folders); move it elsewhere"
             )
         found.notes.append(f"left out {part}: it holds no image")
     return splits

@@ -55,7 +55,9 @@ def read_hub(spec: str, template: str | None = None, reading: Reading | None = N
     return make_rows(spec, data, template, reading)
 
 
-def read_parquet(files: Sequence[Path], place: str, template: str | None = None, reading: Reading | None = None) -> Task:
+def read_parquet(
+    files: Sequence[Path], place: str, template: str | None = None, reading: Reading | None = None
+) -> Task:
     """Parquet files with a column of images and one of labels; a file's name may begin with its split."""
     _import(f"{place} is a parquet file")
     from datasets import Dataset, Image, Value, concatenate_datasets
@@ -76,7 +78,9 @@ def read_parquet(files: Sequence[Path], place: str, template: str | None = None,
     try:
         data = {split: concatenate_datasets(some) for split, some in parts.items()}
     except Exception as error:
-        raise InputError(f"task: files of {place} have different columns ({' '.join(str(error).split())[:200]})") from error
+        raise InputError(
+            f"task: files of {place} have different columns ({' '.join(str(error).split())[:200]})"
+        ) from error
     return make_rows(place, data, template, reading)
 
 
@@ -92,7 +96,7 @@ def make_rows(
 ) -> Task:
     """The task of a data set, or of one a split."""
     reading = reading or Reading()
-    splits = data if hasattr(data, "keys") else {"": data}
+    splits: dict[str, Any] = dict(data) if hasattr(data, "keys") else {"": data}
     rows: list[Row] = []
     names: list[str] | None = None
     for key, part in splits.items():

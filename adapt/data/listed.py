@@ -126,7 +126,11 @@ def _read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             cells = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"task: line {number} of {path} is no JSON ({error}); expected an object a line") from error
+            raise InputError(
+                f"task: line {number} of {path} is no JSON ({error}); expected an object a line"
+            ) from error
         if not isinstance(cells, dict) or not all(isinstance(v, (str, int, float, type(None))) for v in cells.values()):
-            raise InputError(f'task: line {number} of {path} is no plain object; expected {{"path": ..., "label": ...}}')
+            raise InputError(
+                f'task: line {number} of {path} is no plain object; expected {{"path": ..., "label": ...}}'
+            )
         yield number, cells

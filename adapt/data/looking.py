@@ -52,6 +52,17 @@ def look(task: Task, strict: bool = False) -> Task:
     return dataclasses.replace(task, notes=(*task.notes, *notes, *said), left_out=left_out)
 
 
+def look_at_test(task: Task, strict: bool = False) -> Task:
+    """A task that is only tested, without its broken images.
+
+    Of one's own data the training images are looked at too: the split is the one of a training.
+    """
+    if task.own:
+        return look(task, strict)
+    looked = look(dataclasses.replace(task, train=(), val=()), strict)
+    return dataclasses.replace(looked, train=task.train, val=task.val)
+
+
 def leave_out(task: Task, keys: Collection[str]) -> Task:
     """The task without some images; InputError where a class has none left."""
     if not keys:

@@ -51,7 +51,9 @@ def split_spec(spec: str) -> tuple[str, Reading]:
             "class-names"
         )
     share = given.get("test-share")
-    return place, Reading(None if share is None else _number(share), given.get("label", ""), given.get("class-names", ""))
+    return place, Reading(
+        None if share is None else _number(share), given.get("label", ""), given.get("class-names", "")
+    )
 
 
 def _number(text: str) -> float:

@@ -1,4 +1,4 @@
-"""Split files of CoOp's kind: {"train", "val", "test"}: [[path, label, class name], ...], a benchmark's or one's own."""
+"""Split files of CoOp's kind: {"train", "val", "test"}: [[path, label, class name], ...]; also one's own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def find_split_file(folder: Path) -> Path | None:
     """The one split file that lies in a folder; InputError where there are several."""
     found = [path for path in sorted(folder.glob("*.json")) if path.name.startswith("split") and _is_split_file(path)]
     if len(found) > 1:
-        raise InputError(f"task: {folder} holds several split files, {', '.join(p.name for p in found)}; give one of them")
+        raise InputError(
+            f"task: {folder} holds several split files, {', '.join(p.name for p in found)}; give one of them"
+        )
     return found[0] if found else None
 
 
@@ -84,8 +86,8 @@ def _entries(path: Path, split: str, raw: Any) -> list[Labelled]:
         right = isinstance(entry, list) and [type(part) for part in entry] == [str, int, str]
         if not right or not entry[0]:
             raise InputError(
-                f"task: {path} is no split file (entry {number} of {split} is {str(entry)[:80]}; expected [path, label, "
-                "class name]); get it again"
+                f"task: {path} is no split file (entry {number} of {split} is {str(entry)[:80]}; expected "
+                "[path, label, class name]); get it again"
             )
     return [Labelled(place, label, compose(name)) for place, label, name in raw]
 
@@ -98,8 +100,8 @@ def _find_root(path: Path, splits: Splits) -> Path:
     root = next((place for place in places if os.path.exists(find_file(place, first))), None)
     if root is None:
         raise InputError(
-            f"task: {first}, the first image of {path}, lies neither in {places[0]} nor beside the file; put the images "
-            "there"
+            f"task: {first}, the first image of {path}, lies neither in {places[0]} nor beside the file; put "
+            "the images there"
         )
     return root
 

@@ -87,7 +87,11 @@ def _complete(name: str, rows: Sequence[Row], reading: Reading) -> tuple[dict[st
     if loose or (splits["train"] and not splits["val"] and not splits["test"]):
         share = reading.test_share or TEST_SHARE
         train, test = _share(name, loose or splits["train"], share)
-        return {"train": train, "val": [], "test": test}, f"split here: {100 * share:g}% of each class test, all others train"
+        return {
+            "train": train,
+            "val": [],
+            "test": test,
+        }, f"split here: {100 * share:g}% of each class test, all others train"
     if reading.test_share is not None:
         raise InputError(f"test-share: {name} brings a split of its own; leave --test-share out")
     if not splits["test"]:

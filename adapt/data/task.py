@@ -127,7 +127,8 @@ class Task:
         few = [f"{name!r} has {counts[label]}" for label, name in enumerate(self.classes) if counts[label] < shots]
         more = f" and {len(few) - 3} more" if len(few) > 3 else ""
         return (
-            f"shots: {shots} a class were asked for; class {', '.join(few[:3])}{more} to train on; all of these are used",
+            f"shots: {shots} a class were asked for; class {', '.join(few[:3])}{more} to train on; "
+            "all of these are used",
         )
 
     def _keep(self, labels: range, half: str) -> Task:

@@ -29,18 +29,22 @@ SHIFTS: dict[str, str] = {name: shift.summary for name, shift in _SHIFTS.items()
 """Name of a domain shift -> what it does."""
 
 
-def open_task(spec: str | os.PathLike[str], root: str | os.PathLike[str] | None = None, template: str | None = None) -> Task:
+def open_task(
+    spec: str | os.PathLike[str], root: str | os.PathLike[str] | None = None, template: str | None = None
+) -> Task:
     """The task that `spec` names; images are listed, not opened.
 
     `spec` is "shapes:NAME" or "shapes:NAME@SHIFT"; a benchmark's data set ("eurosat", "dtd" ...) below `root`; a folder
     with a sub-folder a class, with or without train/val/test; a CSV, TSV or JSON-lines file of path,label[,split]; a
-    split file of CoOp's kind, or the folder that holds it; parquet files; a Hugging Face `datasets` folder, or "hf:NAME"
-    of the hub. Behind a path, "?test-share=0.5&label=COLUMN&class-names=FILE" says how it is read (`Reading`).
-    `template` replaces the data set's own prompt. A task's `name` is the spec that opens it again.
+    split file of CoOp's kind, or the folder that holds it; parquet files; a Hugging Face `datasets` folder, or
+    "hf:NAME" of the hub. Behind a path, "?test-share=0.5&label=COLUMN&class-names=FILE" says how it is read
+    (`Reading`). `template` replaces the data set's own prompt. A task's `name` is the spec that opens it again.
     """
     spec = os.fspath(spec)
     if spec.startswith(SHAPES):
-        return _open_shapes(spec, template)
+        place, reading = split_spec(spec)
+        _refuse(reading, place)
+        return _open_shapes(place, template)
     try:
         return _open_files(spec, root, template)
     except (OSError, ValueError) as error:  # A path with a null byte is a ValueError.
@@ -73,7 +77,9 @@ def _open_file(path: Path, template: str | None, reading: Reading) -> Task:
         return read_parquet([path], str(path), template, reading)
     if kind in LISTS:
         return read_list(path, template, reading)
-    raise InputError(f"task: {path} is no {', '.join(LISTS)}, .json or .parquet file; expected a list of path,label[,split]")
+    raise InputError(
+        f"task: {path} is no {', '.join(LISTS)}, .json or .parquet file; expected a list of path,label[,split]"
+    )
 
 
 def _open_folder(path: Path, template: str | None, reading: Reading) -> Task:
@@ -96,7 +102,9 @@ def _open_folder(path: Path, template: str | None, reading: Reading) -> Task:
 def _refuse(reading: Reading, place: str) -> None:
     """Benchmarks and split files say all themselves."""
     if reading != Reading():
-        raise InputError(f"task: {place} has splits and class names of its own; leave test-share, label, class-names out")
+        raise InputError(
+            f"task: {place} has splits and class names of its own; leave test-share, label, class-names out"
+        )
 
 
 def _open_shapes(spec: str, template: str | None) -> Task:
@@ -109,7 +117,8 @@ def _open_shapes(spec: str, template: str | None) -> Task:
         )
         for split, count in POOL.items()
     }
-    opened = Task(SHAPES + name, task.classes, template or task.template, **splits, augment=task.augment)
+    train, val, test = (splits[split] for split in ("train", "val", "test"))
+    opened = Task(SHAPES + name, task.classes, template or task.template, train, val, test, augment=task.augment)
     return opened.shifted(shift) if "@" in spec else opened
 
 
@@ -118,5 +127,6 @@ def _unknown(spec: str) -> str:
         return f"task: data set {spec} needs the folder that holds the data sets; give it with --root"
     return (
         f"task: there is no {spec}; expected a built-in task ({', '.join(list(TASKS)[:3])} ...), a folder of class "
-        f"folders, a CSV, TSV, JSON-lines, split or parquet file, a Hugging Face datasets folder, or, with --root, one of {', '.join(DATA_SETS)}"
+        f"folders, a CSV, TSV, JSON-lines, split or parquet file, a Hugging Face datasets folder, "
+        f"or, with --root, one of {', '.join(DATA_SETS)}"
     )

@@ -35,7 +35,10 @@ def _token_ids(model: HookedCLIP, texts: Sequence[str]) -> list[tuple[int, ...]]
     ids = tokens["input_ids"].tolist()
     if mask is None:
         return [tuple(row) for row in ids]
-    return [tuple(i for i, kept in zip(row, keep, strict=True) if kept) for row, keep in zip(ids, mask.tolist(), strict=True)]
+    return [
+        tuple(i for i, kept in zip(row, keep, strict=True) if kept)
+        for row, keep in zip(ids, mask.tolist(), strict=True)
+    ]
 
 
 def _unknown_names(model: HookedCLIP, classes: Sequence[str]) -> tuple[str, ...]:

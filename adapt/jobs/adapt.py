@@ -56,8 +56,8 @@ def adapt(
     `output`: the adapter's folder, or that of the seed-N folders if there are several; None keeps the result in memory
     alone (`Adapted.save`). `resume` goes on there with a job that was stopped, whatever it was doing; `overwrite`
     replaces one. Every image is opened before any work: broken ones are left out and said, with `strict` refused.
-    `progress` is called with the seed and a `Step`, `say` with each line that tells how all was read. All mistakes that can be found without training are
-    an InputError before anything is written over.
+    `progress` is called with the seed and a `Step`, `say` with each line that tells how all was read.
+    All mistakes that can be found without training are an InputError before anything is written over.
     """
     given = {"targets": targets, "retention": retention, "root": root, "role_map": role_map, "template": template}
     job = Job.of(settings, model, task, method=method, protocol=protocol, shots=shots, seeds=seeds, **given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from headroles.adapt.data.looking import leave_out, look
+from headroles.adapt.data.looking import leave_out, look, look_at_test
 from headroles.adapt.data.tasks import Task, open_task
 from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.jobs.job import Job
@@ -42,7 +42,7 @@ class JobTasks:
         task, few = _draw(task, job.shots, job.seeds, strict)
         trained = {seed: each.halves()[0] if protocol == "base-to-novel" else each for seed, each in few.items()}
         targets, kept = (
-            tuple(_look_at_test(each if isinstance(each, Task) else open_task(each, job.root), strict) for each in some)
+            tuple(look_at_test(each if isinstance(each, Task) else open_task(each, job.root), strict) for each in some)
             for some in (job.tested(protocol), job.kept)
         )
         return cls(task, trained, targets, kept, protocol)
@@ -84,8 +84,3 @@ def _draw(task: Task, shots: int | None, seeds: Sequence[int], strict: bool) -> 
     few = {seed: leave_out(each, seen.left_out) for seed, each in few.items()}
     whole = leave_out(task, seen.left_out)
     return replace(whole, notes=seen.notes, left_out=seen.left_out), few
-
-
-def _look_at_test(task: Task, strict: bool) -> Task:
-    """A task that is only tested: of one's own data the training images count too, as the split is made with them."""
-    return look(task if task.own else replace(task, train=(), val=()), strict)

@@ -23,14 +23,14 @@ class Rows(csv.DictReader):
 
     def __next__(self) -> dict:
         row = super().__next__()
-        extra = row.get(None)  # type: ignore[call-overload]  # What csv calls the cells beyond the last column.
+        extra = row.get(None)  # What csv calls the cells beyond the last column.
         if extra and any(cell.strip() for cell in extra):
             columns = len(self.fieldnames or ())
             raise InputError(
                 f"{self.what}: line {self.line_num} of {self.path} has {columns + len(extra)} cells for {columns} "
                 "columns; put cells that hold a comma in quotes"
             )
-        row.pop(None, None)  # type: ignore[call-overload]
+        row.pop(None, None)
         return row
 
 
