@@ -59,7 +59,7 @@ def _part_rows(root: Path, part: Path, split: str, found: _Found, reading: Readi
             return
     loose = _loose_images(part)
     if loose:
-        found.notes.append(f"left out {len(loose)} images of {part} outside class folders, such as {loose[0]}")
+        found.notes.append(f"images of {part} outside class folders are left out: {len(loose)}, such as {loose[0]}")
     for place in _subfolders(part)[0]:
         images = list(list_images(place))
         if not images:

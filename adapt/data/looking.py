@@ -102,11 +102,10 @@ def _say_broken(task: Task, broken: dict[str, str], strict: bool) -> tuple[str, 
         return ()
     shown = ", ".join(f"{key} ({error})" for key, error in list(broken.items())[:_SHOWN])
     more = " ..." if len(broken) > _SHOWN else ""
-    said = f"of {task.name} cannot be read: {shown}{more}"
     count = "1 image" if len(broken) == 1 else f"{len(broken)} images"
     if strict:
-        raise InputError(f"task: {count} {said}; mend them or take them out")
-    return (f"left out {count}, which {said}" if len(broken) > 1 else f"left out 1 image that {said}",)
+        raise InputError(f"task: {count} of {task.name} cannot be read: {shown}{more}; mend them or take them out")
+    return (f"left out {count} of {task.name} that cannot be read: {shown}{more}",)
 
 
 def _repeats(task: Task, seen: dict[str, Look], strict: bool) -> tuple[dict[str, str], list[str]]:

@@ -108,7 +108,7 @@ def test_our_own_outputs_are_no_classes(tmp_path):
     task = open_task(str(folder))
     assert task.classes == ("cat", "dog")
     assert [note.rpartition(": ")[2] for note in task.notes[:2]] == ["an output of headroles"] * 2
-    assert task.notes[2] == f"left out 1 images of {folder} outside class folders, such as loose.png"
+    assert task.notes[2] == f"images of {folder} outside class folders are left out: 1, such as loose.png"
 
 
 def test_one_class_is_no_task(tmp_path):
@@ -173,7 +173,11 @@ def test_windows_separators_are_read(tmp_path):
     [
         ("path,label", ("photos/cat/00.png", "cat", " tabby"), "line 2 of .* has 3 cells for 2 columns; put cells"),
         ("path,label,label", ("photos/cat/00.png", "cat", "dog"), "has 2 columns 'label'"),
-        ("path,label,class", ("photos/cat/00.png", "cat", "dog"), "several columns of classes, label, class; choose one"),
+        (
+            "path,label,class",
+            ("photos/cat/00.png", "cat", "dog"),
+            "several columns of classes, label, class; choose one",
+        ),
     ],
 )
 def test_lists_that_can_be_read_in_two_ways_are_refused(tmp_path, columns, row, message):
