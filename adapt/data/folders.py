@@ -12,7 +12,8 @@ from headroles.adapt.data.spec import Reading
 from headroles.adapt.data.splits import SPLIT_NAMES, Row, make_task
 from headroles.adapt.data.task import Task
 from headroles.errors import InputError
-from headroles.images.images import SUFFIXES, list_images
+from headroles.images.images import list_images
+from headroles.images.pixels import suffixes
 
 _OURS = ("adapter_config.json", "role_map.json", "metrics.json", "validation.json", "unfinished")
 """What marks a folder as an output of this package."""
@@ -107,7 +108,7 @@ def _holds_classes(part: Path) -> bool:
 def _loose_images(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.is_file()]
-    return sorted(name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith("."))
+    return sorted(name for name in names if name.lower().endswith(suffixes()) and not name.startswith("."))
 
 
 def _subfolders(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
