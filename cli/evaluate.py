@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from headroles.cli.options.running import running_options
     "Also write a folder: metrics, predictions, confusion matrix, and F1 of every class.",
     "what is in the --output folder",
 )
+@click.option("--strict", is_flag=True, help="Refuse images that cannot be read, or are there twice.")
 @click.option("--json", "as_json", is_flag=True, help="Print all rows, also per class, as JSON.")
 @ablation_options
 def command(
@@ -38,6 +40,7 @@ def command(
     workers: int,
     output: Path | None,
     overwrite: bool,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Test an adapter beside the frozen CLIP: on its own task, as in its metrics.json, or on any other, zero-shot."""
@@ -51,14 +54,9 @@ def command(
     names = split_names(task) if task else None
     if output:
         check_new(*(output / name for name in FILES), overwrite=overwrite)
-    more: dict[str, Any] = {
-        "root": root,
-        "template": template,
-        "model": model,
-        "device": device,
-        "images": output is not None,
-    }
-    found = evaluate(adapter, names, protocol, batch=batch, workers=workers, **more)
+    where = {"root": root, "template": template, "model": model, "device": device}
+    more: dict[str, Any] = {**where, "batch": batch, "workers": workers, "strict": strict, "images": bool(output)}
+    found = evaluate(adapter, names, protocol, say=partial(click.echo, err=True), **more)
     if not is_main():
         return
     for note in found.notes:

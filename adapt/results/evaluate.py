@@ -5,19 +5,22 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
 from headroles.adapt.adapter.info import AdapterInfo
+from headroles.adapt.data.looking import look_at_test
 from headroles.adapt.data.tasks import Task, open_task
+from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.evaluation import Evaluation
 from headroles.adapt.results.measuring import measure, measure_retention
 from headroles.adapt.results.own_task import find_differences, is_own, own_halves
-from headroles.adapt.results.protocols import choose_protocol
+from headroles.adapt.results.protocols import check_protocol, choose_protocol
 from headroles.adapt.results.tested import TestedImage
-from headroles.adapt.training.processes import join
+from headroles.adapt.training.processes import is_main, join
 from headroles.errors import InputError
+from headroles.models.hooked_clip import HookedCLIP
 
 
 def evaluate(
@@ -32,13 +35,16 @@ def evaluate(
     device: str = "auto",
     batch: int = 64,
     workers: int = 0,
+    strict: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """The rows of an adapter, its folder or what `load_adapter` gives, on tasks or their names (`open_task`).
 
     Without `task` and `protocol`: all that its metrics.json holds. With tasks alone: all classes of each
     (cross-dataset), or, where all are shifts of the adapter's own task, domain-shift. The latter takes the first task
     as the one that is shifted and the others as its shifts. `root` is that of `open_task`; `model` and `device` say
-    where the model of a folder's adapter is and runs, as in `load_adapter`.
+    where the model of a folder's adapter is and runs, as in `load_adapter`. Every image is opened first: broken ones
+    are left out, with `strict` refused. `say` is called with the lines that tell how the tasks were read.
 
     The adapter's own task is known by its content, wherever it lies: it has the adapter's template and its base and
     novel classes, and what is different from the training's is in the result's `notes`. `template`, which holds {} for
@@ -50,25 +56,41 @@ def evaluate(
     objects = {each.name: each for each in given if isinstance(each, Task)}
 
     def find(name: str) -> Task:
-        opened = objects.get(name) or _open(name, root, info)
+        opened = look_at_test(objects.get(name) or _open(name, root, info), strict)
         given = template or (info.template if name not in objects and is_own(info, opened) else opened.template)
         return dataclasses.replace(opened, template=given)
 
     names = [each.name if isinstance(each, Task) else each for each in given]
     chosen, own, others = choose_protocol(names, protocol, info)
+    check_protocol(chosen)
     tasks = [find(name) for name in own]
     targets = [find(name) for name in others]
     kept = [] if names or chosen != info.protocol else [find(name) for name in info.retention]
     if not isinstance(found, Adapter):
         found = load_adapter(found, join(device), model)
-    mine = [each for each in (*tasks, *targets) if is_own(info, each)]
-    halves = {each.name: own_halves(info, each) for each in tasks if chosen == "base-to-novel" and is_own(info, each)}
+    read = list({each.name: each for each in (*tasks, *targets, *kept)}.values())
+    _announce(read, found.method.model, say)
+    mine = [each for each in read if is_own(info, each)]
+    halves = {each.name: own_halves(info, each) for each in mine if chosen == "base-to-novel"}
     tested: list[TestedImage] | None = [] if images else None
     run = functools.partial(measure, found.method, batch=batch, workers=workers, tested=tested)
     rows = [row for each in tasks for row in run(each, chosen, info.seed, targets, halves=halves.get(each.name))]
     rows += measure_retention(found.method, kept, info.seed, batch, workers, tested=tested)
-    notes = (f"{each.name}: {note}" for each in mine for note in find_differences(info, each))
-    return Evaluation(tuple(rows), notes=tuple(dict.fromkeys(notes)), tested=tuple(tested or ()))
+    return Evaluation(
+        tuple(rows),
+        left_out=tuple(key for each in read for key in each.left_out),
+        notes=tuple(f"{each.name}: {note}" for each in mine for note in find_differences(info, each)),
+        tested=tuple(tested or ()),
+    )
+
+
+def _announce(tasks: Iterable[Task], model: HookedCLIP, say: Callable[[str], None] | None) -> None:
+    """How the tasks were read; InputError where the model cannot tell a task's classes apart."""
+    for each in tasks:
+        notes = check_told_apart(model, each.classes, each.template, each.own)
+        if say and is_main() and (each.own or each.notes or notes):
+            for line in (each.summary, *each.notes, *notes):
+                say(line)
 
 
 def _open(name: str, root: str | os.PathLike[str] | None, info: AdapterInfo) -> Task:

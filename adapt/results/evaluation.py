@@ -36,6 +36,8 @@ class Evaluation(Document):
 
     rows: tuple[Measure, ...]
     """One a seed, protocol, task and part."""
+    left_out: tuple[str, ...] = ()
+    """Images that were not tested, as they cannot be read or are trained on too."""
     schema_version: int = 1
     """Version of the file's layout."""
     notes: tuple[str, ...] = ()
@@ -53,9 +55,9 @@ class Evaluation(Document):
         return self.rows[number]
 
     def to_dict(self) -> dict[str, Any]:
-        """As in metrics.json: the rows, and "summary", their means and 95% intervals over seeds."""
-        notes = {"notes": list(self.notes)} if self.notes else {}
-        found: dict[str, Any] = json.loads(to_json(self.rows, **notes))
+        """As in metrics.json: the rows, "summary", their means and 95% intervals, and "left_out" and "notes"."""
+        more = {"left_out": list(self.left_out), "notes": list(self.notes)}
+        found: dict[str, Any] = json.loads(to_json(self.rows, **{name: each for name, each in more.items() if each}))
         return found
 
     def write(self, folder: str | os.PathLike[str]) -> tuple[Path, ...]:

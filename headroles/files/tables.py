@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from headroles.errors import InputError
 
 
+class Rows(csv.DictReader):
+    """Rows by column name; InputError where a row has more cells than there are columns, or a column is there twice."""
+
+    def __init__(self, text: Iterable[str], path: Path, what: str, delimiter: str) -> None:
+        super().__init__(text, delimiter=delimiter)
+        self.path, self.what = path, what
+        columns = list(self.fieldnames or ())
+        for column in columns:
+            if column.strip() and columns.count(column) > 1:
+                raise InputError(f"{what}: {path} has {columns.count(column)} columns {column!r}; keep one of them")
+
+    def __next__(self) -> dict:
+        row = super().__next__()
+        extra = row.get(None)  # What csv calls the cells beyond the last column.
+        if extra and any(cell.strip() for cell in extra):
+            columns = len(self.fieldnames or ())
+            raise InputError(
+                f"{self.what}: line {self.line_num} of {self.path} has {columns + len(extra)} cells for {columns} "
+                "columns; put cells that hold a comma in quotes"
+            )
+        row.pop(None, None)
+        return row
+
+
 @contextmanager
-def open_table(path: Path, what: str) -> Iterator[csv.DictReader]:
+def open_table(path: Path, what: str, delimiter: str = ",") -> Iterator[csv.DictReader]:
     """A reader of the rows by column name; what cannot be read while it is open is an InputError about `what`."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as text:
-            yield csv.DictReader(text)
+            yield Rows(text, path, what, delimiter)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{what}: cannot read {path} ({error}); expected UTF-8 text with commas") from error
+        between = "tabs" if delimiter == "\t" else "commas"
+        raise InputError(f"{what}: cannot read {path} ({error}); expected UTF-8 text with {between}") from error

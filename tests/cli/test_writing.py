@@ -128,7 +128,7 @@ def test_a_training_with_other_settings_names_them_without_hashes(run, commands,
     with monkeypatch.context() as patch:
         patch.setattr("headroles.adapt.jobs.seed_run.measure", stop)
         assert run(*arguments, "--output", tmp_path / "out")[0] == 130
-    cases = {("--shots", "3"): "begun with shots 4, got 3", ("--protocol", "few-shot"): "begun with classes ["}
+    cases = {("--shots", "3"): "begun with shots 4, got 3", ("--protocol", "base-to-novel"): "begun with classes ["}
     for more, expected in cases.items():
         code, _, errors = run(*arguments, *more, "--output", tmp_path / "out", "--resume")
         assert code == 2 and expected in errors, errors
