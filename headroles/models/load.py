@@ -21,6 +21,7 @@ from headroles.errors import InputError
 from headroles.models.checkpoints.checkpoint import TRANSFORMERS, Checkpoint, find_checkpoint, join_activation
 from headroles.models.checkpoints.converted import check_activation, load_converted
 from headroles.models.checkpoints.hub import has_tokenizer
+from headroles.models.checkpoints.preprocessing import check_processor
 from headroles.models.checkpoints.tokenizer import find_tokenizer
 from headroles.models.checkpoints.weights_file import explain_pickle
 from headroles.models.families import find_family
@@ -91,6 +92,7 @@ def _open_transformers(
     for tower in towers or [clip.config]:
         check_activation(checkpoint, tower.hidden_act, str(checkpoint.folder / "config.json"))
     processor, place_of_processor = _load_preprocess(source, clip)
+    check_processor(processor, place_of_processor)
     model = HookedCLIP(clip.to(place), name, None, processor)
     model.tokenizer = None if model.text is None else _load_tokenizer(source)
     container = "safetensors" if any(checkpoint.folder.glob("model*.safetensors")) else "state dict"
