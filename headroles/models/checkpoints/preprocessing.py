@@ -65,8 +65,8 @@ def check_processor(preprocess: Callable[[Image.Image], Tensor], place: str) -> 
         raise InputError(f"model: the preprocessing of {place} cannot be applied ({why}); copy it again") from error
     if not sound:
         raise InputError(
-            f"model: the preprocessing of {place} makes pixels of shape {tuple(pixels.shape)} that are not three finite "
-            "channels; copy it again"
+            f"model: the preprocessing of {place} makes pixels of shape {tuple(pixels.shape)}, not of three "
+            "finite channels; copy it again"
         )
 
 
