@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from PIL import Image
+from torch import Tensor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from headroles.errors import InputError
@@ -51,6 +52,22 @@ def build_processor(options: Mapping[str, Any], side: int, source: str) -> CLIPI
         image_mean=_channels(options, "mean", MEAN, source),
         image_std=_channels(options, "std", STD, source),
     )
+
+
+def check_processor(preprocess: Callable[[Image.Image], Tensor], place: str) -> None:
+    """InputError where preprocessing read from `place` makes no finite pixels of a small picture."""
+    try:
+        pixels = preprocess(Image.new("RGB", (40, 30), (255, 128, 0)))
+        sound = pixels.ndim == 3 and len(pixels) == 3 and bool(pixels.isfinite().all())
+    # Options that do not fit fail in many ways: types, sizes, memory.
+    except Exception as error:
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise InputError(f"model: the preprocessing of {place} cannot be applied ({why}); copy it again") from error
+    if not sound:
+        raise InputError(
+            f"model: the preprocessing of {place} makes pixels of shape {tuple(pixels.shape)}, not of three "
+            "finite channels; copy it again"
+        )
 
 
 def _side(size: Any) -> Any:
