@@ -37,11 +37,12 @@ def test_cells_may_hold_what_text_holds(tmp_path):
         ('path,class,group\n"a,b,c\n', "cannot read .*a.csv"),
     ],
 )
-@pytest.mark.parametrize("read", [find_source, lambda path: open_grouped(path, None), lambda path: open_labelled(path, None)])
-def test_wrong_tables_are_one_line(tmp_path, content, expected, read):
+@pytest.mark.parametrize("kind", ["paths", "labels", "groups"])
+def test_wrong_tables_are_one_line(tmp_path, content, expected, kind):
+    read = {"paths": find_source, "labels": open_labelled, "groups": open_grouped}[kind]
     (tmp_path / "a.csv").write_text(content)
     with pytest.raises(InputError, match=expected):
-        read(tmp_path / "a.csv")
+        read(tmp_path / "a.csv", **({} if kind == "paths" else {"preprocess": None}))
 
 
 def test_a_long_table_takes_little_memory(tmp_path):
