@@ -24,6 +24,7 @@ from headroles.images.images import (
     Preprocess,
     ShapesImages,
     pack_images,
+    printable,
     spread,
     undecided,
     with_preprocess,
@@ -97,7 +98,7 @@ def open_labelled(
     names, labels = _collect(rows)
     chosen = spread(count, len(names))
     files = ImageFiles(PackedPaths(home, (names[each] for each in chosen)), preprocess or undecided, home, left_out)
-    return _labelled(path.resolve().name, files, labels, np.array(chosen, dtype=np.int64), template)
+    return _labelled(printable(path.resolve().name), files, labels, np.array(chosen, dtype=np.int64), template)
 
 
 def _scenes(preprocess: Preprocess | None, count: int, seed: int) -> LabelledImages:
