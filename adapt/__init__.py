@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.data.tasks import TASKS as TASKS
     from headroles.adapt.data.tasks import open_task as open_task
     from headroles.adapt.jobs.adapt import adapt as adapt
+    from headroles.adapt.jobs.plan import plan as plan
     from headroles.adapt.methods.dear import Dear as Dear
     from headroles.adapt.methods.features import ImageFeatures as ImageFeatures
     from headroles.adapt.methods.features import TextTrunk as TextTrunk
@@ -42,6 +43,7 @@ _HOMES = {
     "data.task": ("Task",),
     "data.tasks": ("SHIFTS", "TASKS", "open_task"),
     "jobs.adapt": ("adapt",),
+    "jobs.plan": ("plan",),
     "methods.dear": ("Dear",),
     "methods.features": ("ImageFeatures", "TextTrunk"),
     "methods.masks": ("build_masks",),

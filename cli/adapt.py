@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.names import split_names
 from headroles.cli.options.settings import setting
+from headroles.cli.options.task import join_reading, task_options
 
 if TYPE_CHECKING:
     from headroles.adapt.results.adapted import Adapted
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
 @click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
-@click.option("--task", help="Built-in task, folder, CSV file or data set; see --list-tasks.  [default: shapes:tiny]")
+@click.option("--task", help="Built-in task, folder, list or data set; see --list-tasks.  [default: shapes:tiny]")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
+@task_options
 @click.option("--template", help="Prompt with {} for the class.  [default: the task's own]")
 @click.option("--list-tasks", is_flag=True, help="List the built-in tasks and their shifts, and stop.")
 @click.option(
@@ -31,9 +34,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--protocol",
-    default="base-to-novel",
-    show_default=True,
-    help="What is trained and tested: base-to-novel, few-shot, cross-dataset or domain-shift.",
+    help="What is trained and tested: base-to-novel, few-shot, cross-dataset or domain-shift.  [default: few-shot for "
+    "data of your own, base-to-novel for a benchmark or a built-in task]",
 )
 @click.option("--shots", default="16", show_default=True, help="Training images a class, or all.")
 @click.option("--seeds", default="1", show_default=True, help="Such as 1, 1-3 or 1,5; one adapter each.")
@@ -75,7 +77,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with a job that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
 @ablation_options
-def command(list_tasks: bool, **options: Any) -> None:
+def command(list_tasks: bool, dry_run: bool, **options: Any) -> None:
     """Adapt a CLIP to a task from a few images a class, with masks from its role map (DeAR).
 
     Writes an adapter folder in PEFT's layout. Without arguments it adapts the bundled model to a built-in task,
@@ -87,20 +89,35 @@ def command(list_tasks: bool, **options: Any) -> None:
     from headroles.adapt.jobs.adapt import adapt
     from headroles.adapt.training.processes import is_main
 
-    given = {name: value for name, value in options.items() if value is not None}
-    adapted = adapt(**_arguments(given), progress=_Bar())
+    given = _arguments({name: value for name, value in options.items() if value is not None})
+    if dry_run:
+        _plan(given)
+        return
+    adapted = adapt(**given, progress=_Bar(), say=partial(click.echo, err=True))
     if is_main():
         _report(adapted)
 
 
+def _plan(options: dict[str, Any]) -> None:
+    """How all would be read."""
+    from headroles.adapt.jobs.plan import plan
+
+    unread = {"output", "overwrite", "resume", "role_map", "workers"}
+    for line in plan(**{name: value for name, value in options.items() if name not in unread}):
+        click.echo(line)
+
+
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     """What `headroles.adapt.adapt` takes, from the options that are given."""
+    from headroles.adapt.jobs.job import TASK
     from headroles.models.checkpoints.checkpoint import join_activation
 
     # One name says it all, so that the adapter's base model can be found again.
     model = join_activation(options["model"], options.pop("activation", None))
     lists = {name: split_names(text) for name, text in options.items() if name in ("core", "targets", "retention")}
     numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": _parse_seeds(options["seeds"])}
+    if options.keys() & {"task", "test_share", "label", "class_names"}:
+        options["task"] = join_reading(options.get("task", TASK), options)
     return {**options, "model": model, **lists, **numbers}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,6 +19,7 @@ from headroles.cli.options.running import running_options
 @click.option("--protocol", help="Default: the adapter's own for its own task; others are tested on all classes.")
 @click.option("--model", help="Where the base model is, if it has moved.")
 @running_options
+@click.option("--strict", is_flag=True, help="Refuse images that cannot be read, or are there twice.")
 @click.option("--json", "as_json", is_flag=True, help="Print all rows, also per class, as JSON.")
 @ablation_options
 def command(
@@ -28,6 +31,7 @@ def command(
     device: str,
     batch: int,
     workers: int,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Test an adapter beside the frozen CLIP: on its own task, as in its metrics.json, or on any other, zero-shot."""
@@ -38,6 +42,8 @@ def command(
 
     note_ablation(AdapterInfo.load(adapter).ablation)
     names = split_names(task) if task else None
-    found = evaluate(adapter, names, protocol, root=root, model=model, device=device, batch=batch, workers=workers)
+    running: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "strict": strict}
+    say = partial(click.echo, err=True)
+    found = evaluate(adapter, names, protocol, root=root, model=model, say=say, **running)
     if is_main():
         click.echo(found.to_json() if as_json else found.to_table(), nl=not as_json)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("adapter", type=click.Path(path_type=Path))
 @click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--classes", help='Any class names, such as "a,b,c"; default: those of the adapter\'s task.')
+@click.option("--classes", help="Any class names: a,b,c, or @FILE, one a line; default: those of the adapter's task.")
 @click.option("--template", help="Prompt with {} for the class; default: the adapter's.")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to show of an image.")
 @click.option("--model", help="Where the base model is, if it has moved.")

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from headroles.adapt.data.examples import Example
+from headroles.adapt.data.split_file import Labelled, Splits, labelled_task, parse_splits
 from headroles.adapt.data.task import Task
 from headroles.errors import InputError
 from headroles.images.images import list_images
 from headroles.images.prompts import TEMPLATE
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """One image file as a layout lists it."""
-
-    path: str
-    """Relative to the data set's image folder."""
-    label: int
-    class_name: str
-
-
-Splits = dict[str, list[Labelled]]
 
 
 @dataclass(frozen=True)
@@ -71,35 +56,18 @@ def _plain(name: str) -> str:
 
 
 def _make_task(data_set: DataSet, folder: Path, splits: Splits, template: str | None) -> Task:
-    """Labels become 0 ... n - 1 in their own order."""
-    names: dict[int, str] = {}
-    for entry in (entry for part in splits.values() for entry in part):
-        if names.setdefault(entry.label, entry.class_name) != entry.class_name:
-            raise InputError(
-                f"task: label {entry.label} of {folder / data_set.listing} names both {names[entry.label]!r} and "
-                f"{entry.class_name!r}; get the file again"
-            )
-    order = {label: number for number, label in enumerate(sorted(names))}
-    root = str(folder / data_set.images)
-    train, val, test = (
-        tuple(Example(os.path.join(root, e.path), order[e.label], e.path) for e in splits.get(split, ()))
-        for split in ("train", "val", "test")
-    )
-    classes = tuple(data_set.renamed.get(names[label], names[label]).replace("_", " ") for label in order)
-    return Task(data_set.folder, classes, template or data_set.template, train, val, test)
+    """Under the benchmark's class names."""
+    renamed = {
+        split: [replace(e, class_name=data_set.renamed.get(e.class_name, e.class_name)) for e in part]
+        for split, part in splits.items()
+    }
+    root = folder / data_set.images
+    return labelled_task(data_set.folder, renamed, root, template or data_set.template, folder / data_set.listing)
 
 
 def _read_split(folder: Path, data_set: DataSet) -> Splits:
-    """split_zhou_*.json: {"train", "val", "test"}: [[relative path, label, class name], ...]."""
-    path = folder / data_set.listing
-    try:
-        raw: Any = json.loads(_read(path))
-        return {
-            split: [Labelled(str(place), int(label), str(name)) for place, label, name in raw[split]]
-            for split in ("train", "val", "test")
-        }
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"task: {path} is no split file ({type(error).__name__}: {error}); get it again") from error
+    """split_zhou_*.json."""
+    return parse_splits(folder / data_set.listing)
 
 
 def _read_aircraft(folder: Path, data_set: DataSet) -> Splits:

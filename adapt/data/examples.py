@@ -53,10 +53,17 @@ class RowSource:
 
     def open(self) -> Image.Image:
         """The picture as RGB."""
+        return open_image(io.BytesIO(self.content()))
+
+    def content(self) -> bytes:
+        """The encoded picture."""
         cell: dict[str, Any] | None = self.dataset[self.row][self.column]
-        if cell is None:
+        if cell is None or (cell["bytes"] is None and not cell["path"]):
             raise ValueError("the row holds no image")
-        return open_image(cell["path"] if cell["bytes"] is None else io.BytesIO(cell["bytes"]))
+        if cell["bytes"] is not None:
+            return bytes(cell["bytes"])
+        with open(cell["path"], "rb") as file:
+            return file.read()
 
 
 ImageSource: TypeAlias = "str | os.PathLike | ShapesSource | RowSource"

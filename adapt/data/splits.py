@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from headroles.adapt.data.class_names import compose, odd_names, rename
 from headroles.adapt.data.examples import Example, ImageSource
+from headroles.adapt.data.spec import TEST_SHARE, Reading
 from headroles.adapt.data.task import Task
 from headroles.errors import InputError
 from headroles.images.prompts import TEMPLATE
@@ -17,8 +21,6 @@ SPLIT_NAMES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 """What splits may be called -> what we call them."""
-VAL, TEST = 0.2, 0.3
-"""Shares of a class that go to validation and testing where there is no split, as in the splits that CoOp made."""
 
 
 @dataclass(frozen=True)
@@ -35,31 +37,47 @@ class Row:
 
 
 def make_task(
-    name: str, rows: Sequence[Row], template: str | None = None, classes: Iterable[str] | None = None
+    name: str,
+    rows: Sequence[Row],
+    template: str | None = None,
+    classes: Iterable[str] | None = None,
+    reading: Reading | None = None,
+    notes: Sequence[str] = (),
 ) -> Task:
     """A task of all rows; classes in sorted order unless given, those without any row left out.
 
-    No split, or training images alone: 50% of a class are for training, 20% for validation, 30% for testing. No
-    validation: 20% of the training images. No testing: the validation images test, and 20% of the training images
-    validate. Testing alone: the task has no training images. Raises InputError that names the class where
-    one is too small for that.
+    No split, or training images alone: 30% of a class (`Reading.test_share`) are for testing, all others for training.
+    No testing: the validation images test. Testing alone: the task has no training images. No validation images are
+    taken, as nothing reads them. Raises InputError that names the class where one is too small for that.
     """
+    reading = reading or Reading()
     if not rows:
         raise InputError(f"task: {name} holds no labelled image")
+    rows = [dataclasses.replace(row, class_name=compose(row.class_name)) for row in rows]
     _check_names(name, rows)
     present = {row.class_name for row in rows}
-    names = sorted(present) if classes is None else [c for c in classes if c in present]
-    splits = _complete(name, rows)
+    names = sorted(present) if classes is None else [c for c in map(compose, classes) if c in present]
+    splits, how = _complete(name, rows, reading)
+    if len(names) < 2:
+        raise InputError(
+            f"task: {name} has one class, {names[0]!r}; a task needs two or more: give the place whose sub-folders, or "
+            "labels, are the classes"
+        )
     _check_classes(name, names, splits)
     label = {class_name: index for index, class_name in enumerate(names)}
     train, val, test = (
         tuple(Example(row.source, label[row.class_name], row.name) for row in splits[split])
         for split in ("train", "val", "test")
     )
-    return Task(name, tuple(names), template or TEMPLATE, train, val, test)
+    shown = tuple(rename(names, reading.class_names, name))
+    notes = (*notes, *odd_names(shown, template or TEMPLATE))
+    made = how.startswith("split here")
+    task = Task(reading.join(name), shown, template or TEMPLATE, train, val, test)
+    return dataclasses.replace(task, own=True, split=how, split_here=made, notes=notes)
 
 
-def _complete(name: str, rows: Sequence[Row]) -> dict[str, list[Row]]:
+def _complete(name: str, rows: Sequence[Row], reading: Reading) -> tuple[dict[str, list[Row]], str]:
+    """The rows of every split, and how they came there."""
     splits: dict[str, list[Row]] = {split: [r for r in rows if r.split == split] for split in ("train", "val", "test")}
     loose = [row for row in rows if not row.split]
     if loose and len(loose) < len(rows):
@@ -67,35 +85,40 @@ def _complete(name: str, rows: Sequence[Row]) -> dict[str, list[Row]]:
     if splits["val"] and not (loose or splits["train"]):
         raise InputError(f"task: {name} has validation images and no training images; add a train split")
     if loose or (splits["train"] and not splits["val"] and not splits["test"]):
-        train, val, test = _share(name, loose or splits["train"], (VAL, TEST))
-        return {"train": train, "val": val, "test": test}
+        share = reading.test_share or TEST_SHARE
+        train, test = _share(name, loose or splits["train"], share)
+        return {
+            "train": train,
+            "val": [],
+            "test": test,
+        }, f"split here: {100 * share:g}% of each class test, all others train"
+    if reading.test_share is not None:
+        raise InputError(f"test-share: {name} brings a split of its own; leave --test-share out")
     if not splits["test"]:
-        splits["test"], splits["val"] = splits["val"], []
-    if splits["train"] and not splits["val"]:
-        splits["train"], splits["val"] = _share(name, splits["train"], (VAL,))
-    return splits
+        return {**splits, "test": splits["val"], "val": []}, "split as given: the validation images test"
+    return splits, "split as given" + (", validation images are not used" if splits["val"] else "")
 
 
-def _share(name: str, rows: Sequence[Row], shares: tuple[float, ...]) -> list[list[Row]]:
-    """What remains, then one list a share; at least one row of every class in each. Drawn by a hash of the names."""
+def _share(name: str, rows: Sequence[Row], share: float) -> list[list[Row]]:
+    """What trains and what tests, at least one of every class in each. Drawn by a hash of the names.
+
+    One more or one less image moves at most one other from part to part.
+    """
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[row.class_name].append(row)
-    part: dict[str, int] = {}
+    tested: set[str] = set()
     for class_name, group in groups.items():
-        sizes = [max(1, round(len(group) * share)) for share in shares]
-        if len(group) <= sum(sizes):
+        size = max(1, round(len(group) * share))
+        if len(group) < 2:
             raise InputError(
-                f"task: class {class_name!r} of {name} has {_images(len(group))}; without a train/val/test split of "
-                f"its own a class needs at least {len(shares) + 1}",
+                f"task: class {class_name!r} of {name} has {_images(len(group))}; without a train/test split of "
+                "its own a class needs at least 2",
                 page="too-few-images",
             )
-        drawn = sorted(group, key=lambda row: hashlib.sha256(row.name.encode()).digest())
-        start = 0
-        for number, size in enumerate(sizes, 1):
-            part.update({row.name: number for row in drawn[start : start + size]})
-            start += size
-    return [[row for row in rows if part.get(row.name, 0) == number] for number in range(len(shares) + 1)]
+        drawn = sorted(group, key=lambda row: hashlib.sha256(os.fsencode(row.name)).digest())
+        tested.update(row.name for row in drawn[: min(size, len(group) - 1)])
+    return [[row for row in rows if (row.name in tested) == part] for part in (False, True)]
 
 
 def _check_classes(name: str, names: Sequence[str], splits: dict[str, list[Row]]) -> None:
@@ -110,7 +133,9 @@ def _check_classes(name: str, names: Sequence[str], splits: dict[str, list[Row]]
 def _check_names(name: str, rows: Sequence[Row]) -> None:
     [(twice, times)] = Counter(row.name for row in rows).most_common(1)
     if times > 1:
-        raise InputError(f"task: {twice} is listed {times} times in {name}; list every image once")
+        where = dict.fromkeys(f"{row.class_name!r} {row.split}".strip() for row in rows if row.name == twice)
+        said = f", as {' and '.join(where)}" if len(where) > 1 else ""
+        raise InputError(f"task: {twice} is listed {times} times in {name}{said}; list every image once")
 
 
 def _images(count: int) -> str:

@@ -36,6 +36,16 @@ class Task:
     """Images for reported figures."""
     augment: bool = True
     """Whether cropping and mirroring leave the classes as they are."""
+    own: bool = False
+    """Data of one's own, not a benchmark: few-shot by default, and a class with fewer images than shots gives all."""
+    split: str = field(default="", compare=False, repr=False)
+    """How the images came to their splits; "" where nothing is said."""
+    split_here: bool = field(default=False, compare=False, repr=False)
+    """Whether the test images were chosen by us, as the data bring no split."""
+    notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """What was left out or is odd, a line each."""
+    left_out: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """Keys of the images that were left out, such as broken ones."""
 
     def __post_init__(self) -> None:
         check_template(self.template)
@@ -47,14 +57,31 @@ class Task:
         """One text a class, in label order: the template with the class name, its underscores as spaces."""
         return write_prompts(self.template, self.classes)
 
+    @property
+    def summary(self) -> str:
+        """One line: classes, images of each split, and how they were split."""
+        names = ", ".join(self.classes[:3]) + (" ..." if len(self.classes) > 3 else "")
+        counts = f"{len(self.train)} train, {len(self.val)} validation, {len(self.test)} test images"
+        how = f"; {self.split}" if self.split else ""
+        return f"task {self.name}: {len(self.classes)} classes ({names}); {counts}{how}"
+
+    @property
+    def default_protocol(self) -> str:
+        """What is trained and tested where nothing is asked for."""
+        return "few-shot" if self.own else "base-to-novel"
+
     def halves(self) -> tuple[Task, Task]:
         """Base and novel: the first ceil(n / 2) classes and the rest, each relabelled from 0.
 
         Shots are drawn over all classes first (`few_shot`), as CoOp does, so that a seed's base and few-shot
         training images agree.
         """
-        if len(self.classes) < 2:
-            raise InputError(f"task: {self.name} has one class; base and novel halves need at least two")
+        if len(self.classes) < 4:
+            has = "one class" if len(self.classes) == 1 else f"{len(self.classes)} classes"
+            raise InputError(
+                f"task: {self.name} has {has}; base and novel halves need at least two each, as among one class every "
+                "answer is right; use protocol few-shot"
+            )
         middle = math.ceil(len(self.classes) / 2)
         return self._keep(range(middle), "base"), self._keep(range(middle, len(self.classes)), "novel")
 
@@ -62,14 +89,16 @@ class Task:
         """`shots` training images a class and min(shots, 4) validation images (all where there are fewer).
 
         CoOp's protocol: one stream of Python's `random` from `seed`; `random.sample` per class in the order in which
-        the classes first appear, training images first. Raises InputError where a class has fewer training images.
+        the classes first appear, training images first. Where a class has fewer training images, data of one's own
+        give all of them and a note; else InputError.
         """
         if shots < 1:
             raise InputError(f"shots: expected at least 1, got {shots}")
-        self._check_shots(shots)
+        notes = self._check_shots(shots)
         rng = random.Random(seed)
         train = _sample(self.train, shots, rng)
-        return dataclasses.replace(self, train=train, val=_sample(self.val, min(shots, VAL_SHOTS), rng))
+        val = _sample(self.val, min(shots, VAL_SHOTS), rng)
+        return dataclasses.replace(self, train=train, val=val, notes=(*self.notes, *notes))
 
     def shifted(self, shift: str) -> Task:
         """The same pictures under a domain shift, in all splits; built-in tasks only."""
@@ -81,18 +110,26 @@ class Task:
         find_task(source.task, shift)
         return self._map(lambda examples: tuple(_shift(e, shift) for e in examples), f"{self.name}@{shift}")
 
-    def _check_shots(self, shots: int) -> None:
+    def _check_shots(self, shots: int) -> tuple[str, ...]:
         if not self.train:
             raise InputError(f"task: {self.name} has no training images; it only tests, train on another task")
         counts = Counter(example.label for example in self.train)
         least = min(range(len(self.classes)), key=lambda label: counts[label])
-        if counts[least] < shots:
+        if counts[least] >= shots:
+            return ()
+        if not self.own:
             has = "1 training image" if counts[least] == 1 else f"{counts[least]} training images"
             raise InputError(
                 f"shots: class {self.classes[least]!r} of {self.name} has {has}, {shots} were asked for; "
                 f"give --shots {counts[least]} or fewer, or add images",
                 page="too-few-images",
             )
+        few = [f"{name!r} has {counts[label]}" for label, name in enumerate(self.classes) if counts[label] < shots]
+        more = f" and {len(few) - 3} more" if len(few) > 3 else ""
+        return (
+            f"shots: {shots} a class were asked for; class {', '.join(few[:3])}{more} to train on; "
+            "all of these are used",
+        )
 
     def _keep(self, labels: range, half: str) -> Task:
         def keep(examples: Examples) -> Examples:

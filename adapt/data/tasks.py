@@ -8,7 +8,11 @@ from pathlib import Path
 from headroles.adapt.data.augment import TaskImages
 from headroles.adapt.data.coop import DATA_SETS, find_data_set, open_data_set
 from headroles.adapt.data.examples import Example, ImageError, ShapesSource
-from headroles.adapt.data.layouts import is_dataset_folder, read_csv, read_dataset, read_folder
+from headroles.adapt.data.folders import read_folder
+from headroles.adapt.data.hugging_face import HUB, is_dataset_folder, read_dataset, read_hub, read_parquet
+from headroles.adapt.data.listed import LISTS, read_list
+from headroles.adapt.data.spec import Reading, split_spec
+from headroles.adapt.data.split_file import find_split_file, read_split_file
 from headroles.adapt.data.task import Task
 from headroles.errors import InputError
 from headroles.shapes.shifts import SHIFTS as _SHIFTS
@@ -25,35 +29,82 @@ SHIFTS: dict[str, str] = {name: shift.summary for name, shift in _SHIFTS.items()
 """Name of a domain shift -> what it does."""
 
 
-def open_task(spec: str, root: str | os.PathLike[str] | None = None, template: str | None = None) -> Task:
+def open_task(
+    spec: str | os.PathLike[str], root: str | os.PathLike[str] | None = None, template: str | None = None
+) -> Task:
     """The task that `spec` names; images are listed, not opened.
 
     `spec` is "shapes:NAME" or "shapes:NAME@SHIFT"; a benchmark's data set ("eurosat", "dtd" ...) below `root`; a folder
-    with a sub-folder a class, with or without train/val/test; a CSV file of path,label[,split]; or a Hugging Face
-    `datasets` folder. `template` replaces the data set's own prompt. A task's `name` is the spec that opens it again.
+    with a sub-folder a class, with or without train/val/test; a CSV, TSV or JSON-lines file of path,label[,split]; a
+    split file of CoOp's kind, or the folder that holds it; parquet files; a Hugging Face `datasets` folder, or
+    "hf:NAME" of the hub. Behind a path, "?test-share=0.5&label=COLUMN&class-names=FILE" says how it is read
+    (`Reading`). `template` replaces the data set's own prompt. A task's `name` is the spec that opens it again.
     """
+    spec = os.fspath(spec)
     if spec.startswith(SHAPES):
-        return _open_shapes(spec, template)
+        place, reading = split_spec(spec)
+        _refuse(reading, place)
+        return _open_shapes(place, template)
     try:
         return _open_files(spec, root, template)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # A path with a null byte is a ValueError.
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"task: cannot read {spec} ({error})") from error
 
 
 def _open_files(spec: str, root: str | os.PathLike[str] | None, template: str | None) -> Task:
-    path = Path(spec).expanduser()
-    if root is not None and find_data_set(spec) is not None:
-        return open_data_set(spec, Path(root).expanduser(), template)
+    place, reading = split_spec(spec)
+    if root is not None and find_data_set(place) is not None:
+        _refuse(reading, place)
+        return open_data_set(place, Path(root).expanduser(), template)
+    if place.startswith(HUB):
+        return read_hub(place, template, reading)
+    path = Path(place).expanduser()
     if path.is_file():
-        return read_csv(path, template)
-    if not path.is_dir():
-        raise InputError(_unknown(spec))
+        return _open_file(path, template, reading)
+    if path.is_dir():
+        return _open_folder(path, template, reading)
+    raise InputError(_unknown(spec))
+
+
+def _open_file(path: Path, template: str | None, reading: Reading) -> Task:
+    kind = path.suffix.lower()
+    if kind == ".json":
+        _refuse(reading, str(path))
+        return read_split_file(path, template)
+    if kind == ".parquet":
+        return read_parquet([path], str(path), template, reading)
+    if kind in LISTS:
+        return read_list(path, template, reading)
+    raise InputError(
+        f"task: {path} is no {', '.join(LISTS)}, .json or .parquet file; expected a list of path,label[,split]"
+    )
+
+
+def _open_folder(path: Path, template: str | None, reading: Reading) -> Task:
     if is_dataset_folder(path):
-        return read_dataset(path, template)
+        return read_dataset(path, template, reading)
     data_set = find_data_set(path.name)
     if data_set is not None and path.name == data_set.folder and (path / data_set.listing).exists():
+        _refuse(reading, str(path))
         return open_data_set(path.name, path.parent, template)
-    return read_folder(path, template)
+    split_file = find_split_file(path)
+    if split_file is not None:
+        _refuse(reading, str(path))
+        return read_split_file(split_file, template, str(path))
+    shards = sorted(file for file in path.rglob("*.parquet") if not file.name.startswith("."))
+    if shards and not any(entry.is_dir() and entry.name != "data" for entry in path.iterdir()):
+        return read_parquet(shards, str(path), template, reading)
+    return read_folder(path, template, reading)
+
+
+def _refuse(reading: Reading, place: str) -> None:
+    """Benchmarks and split files say all themselves."""
+    if reading != Reading():
+        raise InputError(
+            f"task: {place} has splits and class names of its own; leave test-share, label, class-names out"
+        )
 
 
 def _open_shapes(spec: str, template: str | None) -> Task:
@@ -66,7 +117,8 @@ def _open_shapes(spec: str, template: str | None) -> Task:
         )
         for split, count in POOL.items()
     }
-    opened = Task(SHAPES + name, task.classes, template or task.template, **splits, augment=task.augment)
+    train, val, test = (splits[split] for split in ("train", "val", "test"))
+    opened = Task(SHAPES + name, task.classes, template or task.template, train, val, test, augment=task.augment)
     return opened.shifted(shift) if "@" in spec else opened
 
 
@@ -75,5 +127,6 @@ def _unknown(spec: str) -> str:
         return f"task: data set {spec} needs the folder that holds the data sets; give it with --root"
     return (
         f"task: there is no {spec}; expected a built-in task ({', '.join(list(TASKS)[:3])} ...), a folder of class "
-        f"folders, a CSV file, a Hugging Face datasets folder, or, with --root, one of {', '.join(DATA_SETS)}"
+        f"folders, a CSV, TSV, JSON-lines, split or parquet file, a Hugging Face datasets folder, "
+        f"or, with --root, one of {', '.join(DATA_SETS)}"
     )

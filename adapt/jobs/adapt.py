@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def adapt(
     role_map: RoleMap | str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
     method: str = "dear",
-    protocol: str = "base-to-novel",
+    protocol: str | None = None,
     shots: int | None = 16,
     seeds: int | Iterable[int] = 1,
     targets: Iterable[str | Task] | None = None,
@@ -38,22 +38,26 @@ def adapt(
     workers: int = 0,
     resume: bool = False,
     overwrite: bool = False,
+    strict: bool = False,
     progress: Announce | None = None,
+    say: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> Adapted:
     """Adapt a CLIP to a task from a few images a class: train, evaluate and write one adapter a seed.
 
     `model`: a CLIP, or what `load` takes. `task`, `targets`, `retention`: tasks, or what `open_task` takes with `root`
     and `template`. `role_map`: the map, its file or its folder; None for what `headroles score` left here or, for the
-    bundled model, a new one. `protocol`: what is trained and tested (`headroles.adapt.results.protocols.PROTOCOLS`),
-    from `shots` training images a class, None for all. `targets`: what cross-dataset and domain-shift test on;
+    bundled model, a new one. `protocol`: what is trained and tested (`headroles.adapt.results.protocols.PROTOCOLS`;
+    None: base-to-novel, for data of one's own few-shot) from `shots` training images a class, None for all; of one's
+    own data a class with fewer gives all that it has. `targets`: what cross-dataset and domain-shift test on;
     `retention`: where zero-shot accuracy is compared; None for those of the built-in world. `settings` are fields of
     DearConfig and TrainConfig.
 
     `output`: the adapter's folder, or that of the seed-N folders if there are several; None keeps the result in memory
     alone (`Adapted.save`). `resume` goes on there with a job that was stopped, whatever it was doing; `overwrite`
-    replaces one. `progress` is called with the seed and a `Step`. All mistakes that can be found without training are
-    an InputError before anything is written over.
+    replaces one. Every image is opened before any work: broken ones are left out and said, with `strict` refused.
+    `progress` is called with the seed and a `Step`, `say` with each line that tells how all was read.
+    All mistakes that can be found without training are an InputError before anything is written over.
     """
     given = {"targets": targets, "retention": retention, "root": root, "role_map": role_map, "template": template}
     job = Job.of(settings, model, task, method=method, protocol=protocol, shots=shots, seeds=seeds, **given)
@@ -61,6 +65,6 @@ def adapt(
         raise InputError("resume: needs the job's folder; give output as well")
     place = join(device)
     with working_folder(None if output is None else Path(output)) as folder:
-        run = JobRun.open(job, folder, place, resume, overwrite)
+        run = JobRun.open(job, folder, place, resume, overwrite, strict, say)
         adapted = run.write(run.train(workers, progress), overwrite)
     return adapted if output is not None else dataclasses.replace(adapted, folders=())

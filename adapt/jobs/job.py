@@ -35,8 +35,8 @@ class Job:
     """Prompt with {} for the class, for a task that is named; None: the task's own."""
     role_map: RoleMap | Path | None = None
     """Role map of the model; None: what `headroles score` left, or, for the bundled model, a new one."""
-    protocol: str = "base-to-novel"
-    """One of `headroles.adapt.results.protocols.PROTOCOLS`."""
+    protocol: str | None = None
+    """One of `headroles.adapt.results.protocols.PROTOCOLS`; None: base-to-novel, for data of one's own few-shot."""
     shots: int | None = 16
     """Training images a class; None for all of them."""
     seeds: tuple[int, ...] = (1,)
@@ -54,14 +54,11 @@ class Job:
 
     def __post_init__(self) -> None:
         find_method(self.method)
-        check_protocol(self.protocol)
+        if self.protocol is not None:
+            check_protocol(self.protocol)
+            self.check_targets(self.protocol)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds must be different numbers, at least one, got {self.seeds}")
-        if self.targets and self.protocol not in WITH_TARGETS:
-            raise InputError(
-                f"targets: {self.protocol} tests on the task itself; leave them out, or use protocol "
-                f"{' or '.join(WITH_TARGETS)}"
-            )
         if self.shots is not None and self.shots < 1:
             raise InputError(f"shots must be at least 1, got {self.shots}")
 
@@ -92,10 +89,17 @@ class Job:
         """As `open_task` takes it."""
         return self.task.name if isinstance(self.task, Task) else self.task
 
-    @property
-    def tested(self) -> tuple[str | Task, ...]:
+    def check_targets(self, protocol: str) -> None:
+        """InputError for targets that the protocol does not test on."""
+        if self.targets and protocol not in WITH_TARGETS:
+            raise InputError(
+                f"targets: {protocol} tests on the task itself; leave them out, or use protocol "
+                f"{' or '.join(WITH_TARGETS)}"
+            )
+
+    def tested(self, protocol: str) -> tuple[str | Task, ...]:
         """The tasks that the protocol tests on beside the job's own."""
-        return default_targets(self.task_name, self.protocol) if self.targets is None else self.targets
+        return default_targets(self.task_name, protocol) if self.targets is None else self.targets
 
     @property
     def kept(self) -> tuple[str | Task, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from headroles.adapt.adapter.adapter import Adapter
 from headroles.adapt.config import TrainConfig
+from headroles.adapt.data.spec import split_spec
+from headroles.adapt.data.task import Task
 from headroles.adapt.jobs.job import Job
 from headroles.adapt.jobs.output import check_output, remove_others
 from headroles.adapt.jobs.role_map import find_role_map
@@ -15,7 +18,7 @@ from headroles.adapt.jobs.seed_run import Announce, SeedRun
 from headroles.adapt.jobs.tasks import JobTasks
 from headroles.adapt.methods.entry import check_adaptable
 from headroles.adapt.results.adapted import Adapted, seed_folders
-from headroles.adapt.training.processes import check_precision, on_main
+from headroles.adapt.training.processes import check_precision, is_main, on_main
 from headroles.errors import InputError
 from headroles.heads.ablation import current_ablation
 from headroles.models.hooked_clip import HookedCLIP
@@ -33,19 +36,38 @@ class JobRun:
     """Where the role map came from."""
 
     @classmethod
-    def open(cls, job: Job, output: Path, device: str, resume: bool, overwrite: bool) -> JobRun:
-        """All mistakes that can be found without training are found here, before anything is written over."""
+    def open(
+        cls,
+        job: Job,
+        output: Path,
+        device: str,
+        resume: bool,
+        overwrite: bool,
+        strict: bool = False,
+        say: Callable[[str], None] | None = None,
+    ) -> JobRun:
+        """All mistakes that can be found without training are found here, before anything is written over.
+
+        `strict`: images that cannot be read, or are there twice, are mistakes. `say` is called with the lines that
+        tell how all was read.
+        """
         folders = seed_folders(output, job.seeds)
         on_main(lambda: check_output(output, resume, overwrite, len(folders) > 1))
-        tasks = JobTasks.open(job)
+        check_apart(job, output)
+        tasks = JobTasks.open(job, strict)
+        job = replace(job, protocol=tasks.protocol)
         check_ablation(job.train)
         clip = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)
         check_adaptable(clip)
+        lines = (*tasks.reading, *tasks.check_classes(clip))
         check_precision(clip.device, job.train.precision)
         role_map, note = on_main(lambda: find_role_map(job, clip, list(folders.values()) if resume else []))
         seeds = tuple(SeedRun(job, clip, role_map, tasks, seed, folder) for seed, folder in folders.items())
         for run in seeds:
             on_main(partial(run.begin, resume))
+        if say and is_main():
+            for line in lines:
+                say(line)
         return cls(seeds, output, note)
 
     def train(self, workers: int, progress: Announce | None) -> tuple[Adapter, ...]:
@@ -67,3 +89,12 @@ def check_ablation(train: TrainConfig) -> None:
     ablation = current_ablation()
     if ablation and ablation["effect"] == "direct" and train.cache_views:
         raise InputError("ablate-effect: direct needs whole forwards, not cached trunks; leave out --cache-views")
+
+
+def check_apart(job: Job, output: Path) -> None:
+    """InputError where the output would lie among the images of the job's task, and be read as one of its classes."""
+    if isinstance(job.task, Task):
+        return
+    folder = Path(split_spec(job.task)[0]).expanduser()
+    if folder.is_dir() and output.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"output: {output} lies in the task's folder {folder}; give an --output outside it")

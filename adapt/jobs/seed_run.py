@@ -53,7 +53,7 @@ class SeedRun:
             self.tasks.task,
             self.settings,
             trained=self.trained,
-            protocol=self.job.protocol,
+            protocol=self.tasks.protocol,
             shots=self.job.shots,
             targets=[target.name for target in self.tasks.targets],
             retention=[other.name for other in self.tasks.retention],
@@ -91,5 +91,5 @@ class SeedRun:
 
     def _evaluate(self, workers: int) -> tuple[Measure, ...]:
         tasks = self.tasks
-        own = measure(self.method, tasks.task, self.job.protocol, self.seed, tasks.targets, workers=workers)
+        own = measure(self.method, tasks.task, tasks.protocol, self.seed, tasks.targets, workers=workers)
         return (*own, *measure_retention(self.method, tasks.retention, self.seed, workers=workers))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from headroles.adapt.data.looking import leave_out, look, look_at_test
 from headroles.adapt.data.tasks import Task, open_task
+from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.jobs.job import Job
 from headroles.adapt.results.protocols import WITH_TARGETS
 from headroles.errors import InputError
+from headroles.models.hooked_clip import HookedCLIP
 
 
 @dataclass(frozen=True)
@@ -22,18 +26,61 @@ class JobTasks:
     """What cross-dataset and domain-shift test on."""
     retention: tuple[Task, ...]
     """What the retention rows are of."""
+    protocol: str
+    """The job's, or the task's default."""
 
     @classmethod
-    def open(cls, job: Job) -> JobTasks:
-        """InputError where a task cannot be read, is too small, or lacks."""
-        if job.protocol in WITH_TARGETS and not job.tested:
-            raise InputError(f"targets: {job.protocol} of {job.task_name} needs tasks to test on; give --targets a,b")
+    def open(cls, job: Job, strict: bool = False) -> JobTasks:
+        """InputError where a task cannot be read, is too small, or lacks. Every image is looked at (`look`)."""
         task = job.task if isinstance(job.task, Task) else open_task(job.task, job.root, job.template)
-        few = {seed: task if job.shots is None else task.few_shot(job.shots, seed) for seed in job.seeds}
-        halve = job.protocol == "base-to-novel"
-        trained = {seed: each.halves()[0] if halve else each for seed, each in few.items()}
+        protocol = job.protocol or task.default_protocol
+        job.check_targets(protocol)
+        if protocol in WITH_TARGETS and not job.tested(protocol):
+            raise InputError(f"targets: {protocol} of {job.task_name} needs tasks to test on; give --targets a,b")
+        if protocol == "base-to-novel":
+            task.halves()
+        task, few = _draw(task, job.shots, job.seeds, strict)
+        trained = {seed: each.halves()[0] if protocol == "base-to-novel" else each for seed, each in few.items()}
         targets, kept = (
-            tuple(each if isinstance(each, Task) else open_task(each, job.root) for each in some)
-            for some in (job.tested, job.kept)
+            tuple(look_at_test(each if isinstance(each, Task) else open_task(each, job.root), strict) for each in some)
+            for some in (job.tested(protocol), job.kept)
         )
-        return cls(task, trained, targets, kept)
+        return cls(task, trained, targets, kept, protocol)
+
+    @property
+    def reading(self) -> tuple[str, ...]:
+        """How all was read, a line each: classes, counts and split, what is trained on, what is odd or was left out."""
+        trained = next(iter(self.trained.values()))
+        lines = [self.task.summary, *dict.fromkeys((*self.task.notes, *trained.notes)), self._say_trained(trained)]
+        for other in (*self.targets, *self.retention):
+            if other.own:
+                lines += [f"{other.summary}", *other.notes]
+        return tuple(lines)
+
+    def check_classes(self, clip: HookedCLIP) -> tuple[str, ...]:
+        """Notes on names that the model does not know; InputError where it cannot tell classes apart."""
+        tasks = {each.name: each for each in (self.task, *self.targets, *self.retention)}.values()
+        notes = [check_told_apart(clip, each.classes, each.template, each.own) for each in tasks]
+        return tuple(dict.fromkeys(note for some in notes for note in some))
+
+    def _say_trained(self, trained: Task) -> str:
+        seen, every = len(trained.classes), len(self.task.classes)
+        names = f": {', '.join(trained.classes)}" if seen < every else ""
+        return f"{self.protocol}: trained on {len(trained.train)} images of {seen} of {every} classes{names}"
+
+
+def _draw(task: Task, shots: int | None, seeds: Sequence[int], strict: bool) -> tuple[Task, dict[int, Task]]:
+    """The task, and what every seed draws of it, without broken images.
+
+    Of one's own data all images are looked at, before shots are drawn; of a benchmark those that are drawn and tested.
+    """
+    if task.own:
+        task = look(task, strict)
+    few = {seed: task if shots is None else task.few_shot(shots, seed) for seed in seeds}
+    if task.own:
+        return task, few
+    drawn = {example.key: example for each in few.values() for example in each.train}
+    seen = look(replace(task, train=tuple(drawn.values()), val=()), strict)
+    few = {seed: leave_out(each, seen.left_out) for seed, each in few.items()}
+    whole = leave_out(task, seen.left_out)
+    return replace(whole, notes=seen.notes, left_out=seen.left_out), few

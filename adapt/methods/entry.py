@@ -37,6 +37,12 @@ def attribute_names(role_map: RoleMap, config: DearConfig) -> tuple[str, ...]:
     """The core concepts that the role map's bank knows, a token each; none without vision tokens."""
     if not config.vision_tokens:
         return ()
+    unknown = [concept for concept in config.core if concept not in role_map.concepts]
+    if unknown and len(unknown) < len(config.core) and config.core != DearConfig().core:
+        raise InputError(
+            f"core: the role map's bank {role_map.bank.name} does not know {', '.join(unknown)}; its concepts: "
+            f"{', '.join(role_map.concepts)}"
+        )
     known = tuple(concept for concept in config.core if concept in role_map.concepts)
     if not known:
         raise InputError(

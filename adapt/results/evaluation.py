@@ -28,6 +28,8 @@ class Evaluation(Document):
 
     rows: tuple[Measure, ...]
     """One a seed, protocol, task and part."""
+    left_out: tuple[str, ...] = ()
+    """Images that were not tested, as they cannot be read or are trained on too."""
     schema_version: int = 1
     """Version of the file's layout."""
 
@@ -41,8 +43,8 @@ class Evaluation(Document):
         return self.rows[number]
 
     def to_dict(self) -> dict[str, Any]:
-        """As in metrics.json: the rows, and "summary", their means and 95% intervals over seeds."""
-        found: dict[str, Any] = json.loads(to_json(self.rows))
+        """As in metrics.json: the rows, "summary", their means and 95% intervals, and "left_out" where it is."""
+        found: dict[str, Any] = json.loads(to_json(self.rows, **({"left_out": self.left_out} if self.left_out else {})))
         return found
 
     @classmethod

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
 from headroles.adapt.adapter.info import AdapterInfo
+from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.prediction import Prediction, Predictions
@@ -54,6 +55,7 @@ def predict(
     check_template(template)
     if not isinstance(found, Adapter):
         found = load_adapter(found, device, model)
+    check_told_apart(found.method.model, names, template)
     return Predictions(tuple(predict_images(found.method, list_given(images), names, template, batch, broken)))
 
 

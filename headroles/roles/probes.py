@@ -108,7 +108,7 @@ def _find(source: str | os.PathLike) -> tuple[Traversable, str]:
 
 def _read(path: Traversable, name: str, columns: tuple[str, ...]) -> list[tuple[int, tuple[str, ...]]]:
     """Line and cells of every row; none of the cells is empty."""
-    with open_table(path, "probes", name) as reader:
+    with open_table(path, "probes", name=name) as reader:
         for column in columns:
             if column not in (reader.fieldnames or ()):
                 raise InputError(

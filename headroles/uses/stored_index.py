@@ -40,11 +40,10 @@ class StoredIndex:
         """Compare what is there with the files, reading none; InputError for a stale one without `rebuild`."""
         left_out: Counter[str] = Counter()
         files = ImageFiles(find_images(images, left_out), undecided, images, left_out)
-        old = ImageIndex.load(folder) if is_index(folder) else None
-        stale: str | None = "there is none yet"
+        old, stale = _load(folder)
         if old is not None:
             stale = old.staleness(role_map.model.weights_hash, role_map.layers, stamp_files(files))
-        if old is not None and stale and not rebuild:
+        if is_index(folder) and stale and not rebuild:
             raise InputError(f"index: {folder} is stale: {stale}; leave out --no-rebuild to bring it up to date")
         check_place(folder, precision)
         return cls(folder, files, old, stale, precision)
@@ -67,3 +66,13 @@ class StoredIndex:
         if index.broken:
             say(f"left out {len(index.broken)} broken image files: {', '.join(sorted(index.broken)[:5])}")
         return index
+
+
+def _load(folder: Path) -> tuple[ImageIndex | None, str | None]:
+    """What is there, or why there is nothing that could be kept."""
+    if not is_index(folder):
+        return None, "there is none yet"
+    try:
+        return ImageIndex.load(folder), None
+    except InputError as error:
+        return None, f"what is there cannot be used ({str(error).removeprefix('index: ').partition(';')[0]})"

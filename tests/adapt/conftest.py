@@ -58,7 +58,7 @@ def small_map(clip_folder, make_role_map):
 def job(clip_folder, color_folder, small_map):
     """What `headroles.adapt.adapt` takes for a quick job on the tiny CLIP."""
     names = {"model": str(clip_folder), "task": str(color_folder), "role_map": small_map, "device": "cpu"}
-    return {**names, "shots": 4, "epochs": 2, "batch": 8, "lr": 5e-3}
+    return {**names, "shots": 4, "epochs": 2, "batch": 8, "lr": 5e-3, "protocol": "base-to-novel"}
 
 
 @pytest.fixture(scope="session")

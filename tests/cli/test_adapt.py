@@ -17,6 +17,7 @@ from PIL import Image
 from headroles.cli import main as cli
 
 QUICK = ("--epochs", "3", "--batch", "8", "--lr", "0.005")
+BASE = ("--protocol", "base-to-novel")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,8 @@ def role_map(clip_folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def job(clip_folder, color_folder, role_map) -> tuple:
     """The arguments of a quick job."""
-    return ("adapt", "--model", clip_folder, "--task", color_folder, "--role-map", role_map, "--shots", 4, *QUICK)
+    names = ("--model", clip_folder, "--task", color_folder, "--role-map", role_map)
+    return ("adapt", *names, "--shots", 4, *QUICK, *BASE)
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +240,7 @@ def test_mistakes_are_one_line_and_exit_2(run, clip_folder, color_folder, role_m
         ): "make one: headroles score --model",
         ("adapt", "--role-map", tmp_path / "none.json", *out): "no file",
         ("adapt", "--task", lonely, *out): "class 'cat' of",
-        ("adapt", "--task", color_folder, "--shots", "17", *out): "has 5 training images, 17 were asked for",
+        ("adapt", "--task", "shapes:tiny", "--shots", "1700", *out): "training images, 1700 were asked for",
         ("adapt", "--task", tmp_path / "nowhere", *out): "there is no",
         ("adapt", "--task", "shapes:wings", *out): "no built-in task shapes:wings",
         ("adapt", "--model", tmp_path / "nowhere", *out): "no model named",

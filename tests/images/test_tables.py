@@ -31,8 +31,8 @@ def test_cells_may_hold_what_text_holds(tmp_path):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("path,class,group\na, b.png,x,y\n", "line 2 of .* has 4 cells, its header 3; put cells that hold a comma"),
-        ("path,class,group,path\na,x,y,b\n", "has two columns 'path'"),
+        ("path,class,group\na, b.png,x,y\n", "line 2 of .* has 4 cells for 3 columns; put cells that hold a comma"),
+        ("path,class,group,path\na,x,y,b\n", "has 2 columns 'path'"),
         ("path,class,group\n", "lists no image|needs rows"),
         ('path,class,group\n"a,b,c\n', "cannot read .*a.csv"),
     ],

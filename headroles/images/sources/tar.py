@@ -17,7 +17,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError
+from headroles.files.json_files import read_json
 from headroles.files.packed_paths import PackedNames
+from headroles.files.plain import Unfit, from_plain
 from headroles.images.images import Preprocess, printable, read_pixels, spread
 from headroles.images.pixels import name_suffixes, suffixes
 from headroles.images.walk import count_suffix, is_hidden
@@ -109,9 +111,9 @@ def _read_sizes(file: Path) -> dict[str, int]:
     if not file.is_file():
         return {}
     try:
-        sizes = json.loads(file.read_text(encoding="utf-8"))
-        return {str(name): int(size) for name, size in sizes.items()}
-    except (ValueError, AttributeError, TypeError) as error:
+        sizes: dict[str, int] = from_plain(dict[str, int], read_json(file, "images"))
+        return sizes
+    except (Unfit, InputError) as error:
         raise InputError(f'images: {file} is not as {{"000.tar": 1000}} ({error}); mend or remove it') from error
 
 
@@ -151,7 +153,8 @@ def _members(path: Path) -> Iterator[tarfile.TarInfo]:
                 seen = True
                 yield member
                 tar.members = []  # type: ignore[attr-defined]  # It would keep every member; typeshed does not know it.
-    except (tarfile.TarError, OSError) as error:
+    # Sizes of a damaged header may be beyond what a file or memory can have.
+    except (tarfile.TarError, OSError, ValueError, OverflowError, MemoryError) as error:
         if not seen:
             raise InputError(f"images: cannot read {path} as a tar file ({error}); compressed ones: unpack") from error
 

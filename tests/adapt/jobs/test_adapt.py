@@ -37,7 +37,7 @@ def test_a_map_is_taken_by_file_or_folder(job, small_map, adapted, tmp_path):
 
 
 def test_settings_go_where_they_belong(job):
-    (one,) = adapt(**{**job, "epochs": 1, "shots": None}, mask="open", beta=0.25, protocol="few-shot")
+    (one,) = adapt(**{**job, "epochs": 1, "shots": None, "protocol": None}, mask="open", beta=0.25)
     assert (one.info.dear.mask, one.info.dear.beta) == ("open", 0.25)
     assert (one.info.train.epochs, one.info.train.warmup_epochs, one.info.train.lr) == (1, 0, 5e-3)
     assert (one.info.protocol, one.info.shots, one.info.trained_classes) == ("few-shot", None, one.info.classes)

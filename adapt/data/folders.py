@@ -1,0 +1,131 @@
+"""Folders of one's own: a sub-folder a class, perhaps below train, val and test; what is no class is said by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headroles.adapt.data.listed import METADATA, read_metadata
+from headroles.adapt.data.spec import Reading
+from headroles.adapt.data.splits import SPLIT_NAMES, Row, make_task
+from headroles.adapt.data.task import Task
+from headroles.errors import InputError
+from headroles.images.images import list_images
+from headroles.images.pixels import suffixes
+
+_OURS = ("adapter_config.json", "role_map.json", "metrics.json", "validation.json", "unfinished")
+"""What marks a folder as an output of this package."""
+_SYSTEM = {"@eadir", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "system volume information", "lost+found",
+           "thumbs", "thumbnails"}  # fmt: skip
+"""Folders that operating systems and network drives make."""
+
+
+@dataclass
+class _Found:
+    """What a folder of one's own holds."""
+
+    parts: list[Path]
+    """Its sub-folders that may be classes or splits."""
+    notes: list[str] = field(default_factory=list)
+    """What was left out."""
+
+
+def read_folder(folder: Path, template: str | None = None, reading: Reading | None = None) -> Task:
+    """Sub-folders named as classes, or train, val and test folders that hold such sub-folders.
+
+    Image files may lie deeper below a class; hidden files and folders, those that systems make, and outputs of this
+    package are left out. A metadata.csv or metadata.jsonl beside the images may say their classes. Raises InputError
+    where a folder is neither class nor split.
+    """
+    found = _look_into(folder)
+    splits = _find_splits(folder, found)
+    rows: list[Row] = []
+    for part, split in splits or [(folder, "")]:
+        rows += _part_rows(folder, part, split, found, reading or Reading())
+    if not rows:
+        raise InputError(f"task: {folder} holds no class folders with images; expected {folder}/CLASS/IMAGE")
+    return make_task(str(folder), rows, template, None, reading, found.notes)
+
+
+def _part_rows(root: Path, part: Path, split: str, found: _Found, reading: Reading) -> Iterator[Row]:
+    """Of a folder of class folders, or of images that its metadata file lists."""
+    metadata = next((part / name for name in METADATA if (part / name).is_file()), None)
+    if metadata is not None:
+        rows, note = read_metadata(metadata, root, split, reading)
+        found.notes += note
+        if rows:
+            yield from rows
+            return
+    loose = _loose_images(part)
+    if loose:
+        found.notes.append(f"images of {part} outside class folders are left out: {len(loose)}, such as {loose[0]}")
+    for place in _subfolders(part)[0]:
+        images = list(list_images(place))
+        if not images:
+            raise InputError(f"task: class folder {place} holds no image; add some or remove the folder")
+        for path in images:
+            yield Row(path, os.path.relpath(path, root).replace(os.sep, "/"), place.name, split)
+
+
+def _look_into(folder: Path) -> _Found:
+    parts, passed = _subfolders(folder)
+    return _Found(parts, [f"left out {path}: {why}" for path, why in passed])
+
+
+def _find_splits(folder: Path, found: _Found) -> list[tuple[Path, str]]:
+    """(folder, split) where these are splits, not classes; nothing where they are classes."""
+    splits = [
+        (part, SPLIT_NAMES[part.name.lower()])
+        for part in found.parts
+        if part.name.lower() in SPLIT_NAMES and _holds_classes(part)
+    ]
+    if not splits:
+        return []
+    for part, split in splits:
+        twin = next((other.name for other, same in splits if same == split and other != part), None)
+        if twin:
+            raise InputError(f"task: {part.name} and {twin} in {folder} are both the {split} split; merge them")
+    for part in found.parts:
+        if part in dict(splits):
+            continue
+        if next(list_images(part), None) is not None:
+            raise InputError(
+                f"task: {part} lies beside {splits[0][0].name}/, which is a split, and is none (train, val or test, "
+                "each with class folders); move it elsewhere"
+            )
+        found.notes.append(f"left out {part}: it holds no image")
+    return splits
+
+
+def _holds_classes(part: Path) -> bool:
+    """Whether a folder holds class folders, or a list of its images, not images alone."""
+    listed = any((part / name).is_file() for name in METADATA)
+    return listed or (bool(_subfolders(part)[0]) and not _loose_images(part))
+
+
+def _loose_images(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_file()]
+    return sorted(name for name in names if name.lower().endswith(suffixes()) and not name.startswith("."))
+
+
+def _subfolders(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Those that may be classes or splits; and those that are not, with why."""
+    parts: list[Path] = []
+    passed: list[tuple[Path, str]] = []
+    for path in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        if path.name.lower() in _SYSTEM:
+            passed.append((path, "a folder of the operating system"))
+        elif is_output(path):
+            passed.append((path, "an output of headroles"))
+        else:
+            parts.append(path)
+    return parts, passed
+
+
+def is_output(folder: Path) -> bool:
+    """Whether this package wrote the folder, or a folder in it."""
+    inner = [folder, *(path for path in folder.iterdir() if path.is_dir())]
+    return folder.name == "headroles-output" or any((path / name).exists() for path in inner for name in _OURS)

@@ -1,0 +1,42 @@
+"""plan(): how a job would be read, without training anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from headroles.adapt.data.task import Task
+from headroles.adapt.jobs.job import MODEL, TASK, Job
+from headroles.adapt.jobs.tasks import JobTasks
+from headroles.adapt.methods.entry import check_adaptable
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.load import load
+
+
+def plan(
+    model: str | HookedCLIP = MODEL,
+    task: str | Task = TASK,
+    *,
+    method: str = "dear",
+    protocol: str | None = None,
+    shots: int | None = 16,
+    seeds: int | Iterable[int] = 1,
+    targets: Iterable[str | Task] | None = None,
+    retention: Iterable[str | Task] | None = None,
+    root: str | os.PathLike[str] | None = None,
+    template: str | None = None,
+    device: str = "auto",
+    strict: bool = False,
+    **settings: Any,
+) -> tuple[str, ...]:
+    """What `adapt` says before it trains, a line each: classes, images of each split, how they were split, what is odd.
+
+    Takes what `adapt` takes. Nothing is trained or written. Raises InputError where the job cannot work.
+    """
+    given = {"targets": targets, "retention": retention, "root": root, "template": template}
+    job = Job.of(settings, model, task, method=method, protocol=protocol, shots=shots, seeds=seeds, **given)
+    tasks = JobTasks.open(job, strict)
+    clip = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)
+    check_adaptable(clip)
+    return (*tasks.reading, *tasks.check_classes(clip))

@@ -1,0 +1,37 @@
+"""The options that say how a task's own data are read; they become a part of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+_OPTIONS = (
+    click.option(
+        "--test-share", type=float, help="Share of each class that tests, in data without a split.  [default: 0.3]"
+    ),
+    click.option("--label", help="Column of the classes, in a list or a data set that has several."),
+    click.option(
+        "--class-names",
+        help="Names of the classes in prompts: a CSV file of label,name, a JSON object, or clean (without numbers in "
+        "front).",
+    ),
+    click.option("--strict", is_flag=True, help="Refuse images that cannot be read, or are there twice."),
+    click.option("--dry-run", is_flag=True, help="Say how all is read, and stop."),
+)
+
+
+def task_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --test-share, --label, --class-names, --strict and --dry-run to a command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def join_reading(task: str, options: dict[str, Any]) -> str:
+    """The task's name with what is asked for, which is taken out of `options`."""
+    from headroles.adapt.data.spec import Reading
+
+    given = {name: options.pop(name, None) for name in ("test_share", "label", "class_names")}
+    return Reading(given["test_share"], given["label"] or "", given["class_names"] or "").join(task)
