@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
-from torch import Tensor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from headroles.errors import InputError
@@ -52,32 +51,3 @@ def build_processor(options: Mapping[str, Any], side: int, source: str) -> CLIPI
         image_mean=_channels(options, "mean", MEAN, source),
         image_std=_channels(options, "std", STD, source),
     )
-
-
-def check_processor(preprocess: Callable[[Image.Image], Tensor], place: str) -> None:
-    """InputError where preprocessing read from `place` makes no finite pixels of a small picture."""
-    try:
-        pixels = preprocess(Image.new("RGB", (40, 30), (255, 128, 0)))
-        sound = pixels.ndim == 3 and len(pixels) == 3 and bool(pixels.isfinite().all())
-    # Options that do not fit fail in many ways: types, sizes, memory.
-    except Exception as error:
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise InputError(f"model: the preprocessing of {place} cannot be applied ({why}); copy it again") from error
-    if not sound:
-        raise InputError(
-            f"model: the preprocessing of {place} makes pixels of shape {tuple(pixels.shape)}, not of three "
-            "finite channels; copy it again"
-        )
-
-
-def _side(size: Any) -> Any:
-    sides = set(size[-2:]) if isinstance(size, list) else {size}
-    return sides.pop() if len(sides) == 1 else str(size)
-
-
-def _channels(options: Mapping[str, Any], name: str, default: tuple[float, ...], source: str) -> list[float]:
-    given = options.get(name) or default
-    values = [given] * 3 if isinstance(given, int | float) else list(given)
-    if len(values) != 3 or not all(isinstance(value, int | float) for value in values):
-        raise InputError(f"model: {source} sets preprocess_cfg.{name} to {given!r}; expected three numbers")
-    return [float(value) for value in values]
