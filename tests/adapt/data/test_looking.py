@@ -45,14 +45,14 @@ def test_broken_files_of_any_kind_are_left_out_and_named(photos):
     assert "left out 3 images of" in found.notes[0] and "cat/1.png (no regular file)" in found.notes[0]
     kept = {e.key for e in before.test} - set(found.left_out)
     assert {e.key for e in found.test} == kept
-    with pytest.raises(InputError, match="task: 3 images of .* cannot be read: .*; mend them or take them out"):
+    with pytest.raises(InputError, match=r"task: 3 images of .* cannot be read: .*; mend them or take them out"):
         look(task, strict=True)
 
 
 def test_a_class_that_loses_all_is_named(photos):
     for path in (photos / "dog").iterdir():
         path.write_bytes(b"x")
-    with pytest.raises(InputError, match="class 'dog' of .* has no training image left, as none can be read"):
+    with pytest.raises(InputError, match=r"class 'dog' of .* has no training image left, as none can be read"):
         look(open_task(str(photos)))
 
 

@@ -34,14 +34,14 @@ def test_sixteen_photos_a_class_just_work(tmp_path):
     task = open_task(str(write_folder(tmp_path / "photos", tuple("abcdef"), 16)))
     assert sizes(task) == (66, 0, 30) and task.default_protocol == "few-shot"
     assert task.summary == (
-        f"task {tmp_path / 'photos'}: 6 classes (a, b, c ...); 66 train, 0 validation, 30 test images; split here: 30% of "
-        "each class test, all others train"
+        f"task {tmp_path / 'photos'}: 6 classes (a, b, c ...); 66 train, 0 validation, 30 test images; split here: 30% "
+        "of each class test, all others train"
     )
     few = task.few_shot(16, 1)
     assert sizes(few) == (66, 0, 30)
     assert few.notes == (
-        "shots: 16 a class were asked for; class 'a' has 11, 'b' has 11, 'c' has 11 and 3 more to train on; all of these "
-        "are used",
+        "shots: 16 a class were asked for; class 'a' has 11, 'b' has 11, 'c' has 11 and 3 more to train on; all of "
+        "these are used",
     )
 
 
@@ -313,5 +313,5 @@ def test_class_names_come_from_a_file(tmp_path):
     with pytest.raises(InputError, match="has no name for class '1'"):
         open_task(f"{folder}?class-names={table}")
     table.write_text("label,name\n0,owl\n1,owl\n")
-    with pytest.raises(InputError, match="gives two classes of .* the name 'owl'"):
+    with pytest.raises(InputError, match=r"gives two classes of .* the name 'owl'"):
         open_task(f"{folder}?class-names={table}")

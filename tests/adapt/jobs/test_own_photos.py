@@ -37,8 +37,8 @@ def named(clip_folder, small_map, tmp_path_factory):
 
 def lines_of(photos) -> list[str]:
     return [
-        f"task {photos}: 6 classes (black, blue, green ...); 66 train, 0 validation, 30 test images; split here: 30% of "
-        "each class test, all others train",
+        f"task {photos}: 6 classes (black, blue, green ...); 66 train, 0 validation, 30 test images; split here: 30% "
+        "of each class test, all others train",
         "shots: 16 a class were asked for; class 'black' has 11, 'blue' has 11, 'green' has 11 and 3 more to train on; "
         "all of these are used",
         "few-shot: trained on 66 images of 6 of 6 classes",
