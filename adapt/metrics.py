@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
+from headroles.files.json_files import parse_json
+from headroles.files.plain import from_plain
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -122,9 +125,10 @@ def to_json(measures: Sequence[Measure], **more: Any) -> str:
 
 
 def read_measures(text: str) -> list[Measure]:
-    """The rows of a metrics.json."""
+    """The rows of a metrics.json; KeyError, TypeError or ValueError where it has none, or other ones."""
     names = {field.name for field in dataclasses.fields(Measure)}
-    return [Measure(**{key: row[key] for key in names}) for row in json.loads(text)["rows"]]
+    rows = from_plain(list, parse_json(text, "metrics.json", "adapter")["rows"], "rows")
+    return [from_plain(Measure, {key: row[key] for key in names}, f"rows[{place}]") for place, row in enumerate(rows)]
 
 
 def to_csv(measures: Sequence[Measure]) -> str:

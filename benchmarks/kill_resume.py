@@ -1,7 +1,8 @@
-"""Kill -9 at random moments of `headroles adapt`, then `--resume`: is the adapter the same, byte for byte?
+"""Kill -9 at random moments of a command, then go on: are all its files the same, byte for byte?
 
-`python benchmarks/kill_resume.py` adapts the bundled model once without a break, then kills ten more runs in as many
-parts of the time between the first file and the last, resumes each, and compares all files.
+`python benchmarks/kill_resume.py` runs `headroles adapt` on the bundled model once without a break, then kills ten more
+runs in as many parts of the time that it takes, goes on with `--resume`, and compares all files. `--command` names
+other commands; those that keep no state begin again.
 """
 
 from __future__ import annotations
@@ -15,73 +16,126 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-JOB = ("--task", "shapes:brightness", "--shots", "16", "--epochs", "40", "--retention", "none", "--cache-views", "2")
-COMPARED = ("adapter_model.safetensors", "metrics.json")
-"""Shown one by one; all other files are compared too."""
+ENTRY = "from headroles.cli.main import main; main()"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command, and what it needs."""
+
+    arguments: tuple[str, ...]
+    """{out} is its output, {made} a folder with what `before` made."""
+    before: tuple[tuple[str, ...], ...] = ()
+    """Commands that make what it reads."""
+    again: tuple[str, ...] = ()
+    """What goes on, or begins again."""
+    begun: str = ""
+    """Below its output: from here on it is killed; "": from its start on."""
+
+
+_SCORED = ("score", "--count", "200", "--bootstraps", "20", "--permutations", "200")
+_MAP = (*_SCORED, "--output", "{made}/roles")
+JOBS = {
+    "adapt": Job(
+        ("adapt", "--task", "shapes:brightness", "--shots", "16", "--epochs", "40", "--retention", "none",
+         "--cache-views", "2", "--role-map", "{made}/roles/role_map.json", "--output", "{out}"),
+        (_MAP,), ("--resume",), "unfinished",
+    ),
+    "score": Job((*_SCORED, "--batch", "8", "--save-every", "0", "--output", "{out}"), (), ("--resume",), "unfinished"),
+    "validate": Job(
+        ("validate", "{made}/roles/role_map.json", "--count", "200", "--draws", "20", "--bootstraps", "20",
+         "--output", "{out}"),
+        (_MAP,), ("--overwrite",),
+    ),
+    "retrieve": Job(
+        ("retrieve", "{made}/roles/role_map.json", "--query", "{made}/photos/0.png", "--images", "{made}/photos",
+         "--heads", "L7.*", "--index", "{out}/index"),
+        (_MAP,),
+    ),
+    "merge": Job(
+        ("merge", "{made}/shards", "--output", "{out}"),
+        tuple((*_SCORED, "--shard", f"{number}/2", "--output", "{made}/shards") for number in (1, 2)), ("--overwrite",),
+    ),
+}  # fmt: skip
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--kills", type=click.IntRange(min=1), default=10, show_default=True, help="Runs to kill.")
+@click.option("--command", "commands", multiple=True, type=click.Choice(list(JOBS)), default=("adapt",))
+@click.option("--kills", type=click.IntRange(min=1), default=10, show_default=True, help="Runs to kill, a command.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the moments.")
-@click.argument("job", nargs=-1)
-def main(kills: int, seed: int, job: tuple[str, ...]) -> None:
-    """Compare killed and resumed runs with an uninterrupted one; JOB replaces the arguments of `headroles adapt`."""
-    rng = random.Random(seed)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        run = Run(tuple(job or JOB), folder)
-        whole = folder / "whole"
-        lasted = run.finish(whole)
-        click.echo(f"uninterrupted: {lasted:.1f} s from the first file to the last")
-        wrong = 0
-        for number in range(kills):
-            out, moment, state = folder / f"killed-{number}", (number + rng.random()) / kills, None
-            while state is None:  # the machine may be faster than it was: a run that ends before its kill is no trial
-                shutil.rmtree(out, ignore_errors=True)
-                state, lasted = run.kill(out, moment * lasted, lasted)
-            run.finish(out, "--resume")
-            same = files(out) == files(whole)
-            wrong += not same
-            hashes = "  ".join(f"{name} {files(out)[name][:12]}" for name in COMPARED)
-            click.echo(f"{number + 1:>2}  {state:<44} {hashes}  {'identical' if same else 'DIFFERENT'}")
-    click.echo(f"{kills - wrong} of {kills} identical in all files")
+def main(commands: tuple[str, ...], kills: int, seed: int) -> None:
+    """Compare killed runs that went on with an uninterrupted one."""
+    wrong = 0
+    for command in commands:
+        with tempfile.TemporaryDirectory() as place:
+            wrong += trials(command, kills, random.Random(seed), Path(place))
     sys.exit(1 if wrong else 0)
 
 
-class Run:
-    """`headroles adapt` in a process of its own; the role map is made once, by the first run."""
+def trials(command: str, kills: int, rng: random.Random, folder: Path) -> int:
+    """How many of the killed runs ended otherwise than the whole one."""
+    run = Run(JOBS[command], folder)
+    whole = folder / "whole"
+    lasted = run.finish(whole)
+    click.echo(f"{command}, uninterrupted: {lasted:.1f} s")
+    wrong = 0
+    for number in range(kills):
+        out, moment, state = folder / f"killed-{number}", (number + rng.random()) / kills, None
+        while state is None:  # the machine may be faster than it was: a run that ends before its kill is no trial
+            shutil.rmtree(out, ignore_errors=True)
+            state, lasted = run.kill(out, moment * lasted, lasted)
+        run.finish(out, again=True)
+        same = files(out) == files(whole)
+        wrong += not same
+        click.echo(f"{number + 1:>2}  {state:<44} {digest(out)}  {'identical' if same else 'DIFFERENT'}")
+    click.echo(f"{command}: {kills - wrong} of {kills} identical in all {len(files(whole))} files")
+    return wrong
 
-    def __init__(self, job: tuple[str, ...], folder: Path) -> None:
-        self.job, self.role_map, self.log = job, folder / "role_map.json", folder / "log"
+
+class Run:
+    """A command in a process of its own; what it reads is made once."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self.job, self.made, self.log = job, folder / "made", folder / "log"
+        self.made.mkdir()
+        draw_photos(self.made / "photos")
+        for arguments in job.before:
+            self._check(self._open(arguments, folder))
+
+    def _open(self, arguments: tuple[str, ...], out: Path) -> subprocess.Popen:
+        filled = [part.format(made=self.made, out=out) for part in arguments]
+        with open(self.log, "w") as log:
+            return subprocess.Popen([sys.executable, "-c", ENTRY, *filled], stdout=log, stderr=log)
+
+    def _check(self, process: subprocess.Popen) -> None:
+        if process.wait():
+            sys.exit(self.log.read_text())
 
     def start(self, out: Path, *more: str) -> subprocess.Popen:
-        """Start it and wait for its first file."""
-        given = ("--role-map", str(self.role_map)) if self.role_map.exists() else ()
-        entry = "from headroles.cli.main import main; main()"
-        command = [sys.executable, "-c", entry, "adapt", *self.job, *given, "--output", str(out), *more]
-        with open(self.log, "w") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log)
-        while process.poll() is None and not (out / "unfinished").exists():
+        """Start it and wait until it has begun."""
+        process = self._open((*self.job.arguments, *more), out)
+        while self.job.begun and process.poll() is None and not (out / self.job.begun).exists():
             time.sleep(0.01)
         return process
 
-    def finish(self, out: Path, *more: str) -> float:
-        """Run to the end; seconds from the first file on."""
-        process, begun = self.start(out, *more), time.monotonic()
-        if process.wait():
-            sys.exit(self.log.read_text())
-        if not self.role_map.exists():
-            self.role_map.write_bytes((out / "role_map.json").read_bytes())
+    def finish(self, out: Path, again: bool = False) -> float:
+        """Run to the end; seconds from its beginning on. A run that was over but for its last breath is left."""
+        done = again and self.job.begun and not (out / self.job.begun).exists() and out.exists() and any(out.iterdir())
+        if done:
+            return 0.0
+        process, begun = self.start(out, *(self.job.again if again else ())), time.monotonic()
+        self._check(process)
         return time.monotonic() - begun
 
     def kill(self, out: Path, after: float, lasts: float) -> tuple[str | None, float]:
-        """Kill it `after` seconds from the first file on.
+        """Kill it `after` seconds from its beginning on.
 
-        What it was doing, or None if it was over before; and how long a run `lasts`, as far as is known then.
+        What it had written, or None if it was over before; and how long a run `lasts`, as far as is known then.
         """
         process, begun = self.start(out), time.monotonic()
         while process.poll() is None and time.monotonic() - begun < after:
@@ -90,16 +144,31 @@ class Run:
             return None, time.monotonic() - begun
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        epochs = sum(line.startswith("seed") for line in self.log.read_text().splitlines())
         left = [path for path in out.rglob("*") if path.is_file()]
-        partial = sum(path.suffix == ".partial" for path in left)
-        return f"killed after {after:.1f} s, epoch {epochs}, {len(left)} files, {partial} partial", lasts
+        partial = sum(".partial" in str(path.relative_to(out)) for path in left)
+        return f"killed after {after:.1f} s, {len(left)} files, {partial} partial", lasts
+
+
+def draw_photos(folder: Path) -> None:
+    """Forty rendered scenes as files."""
+    from PIL import Image
+
+    from headroles.shapes import render, sample_scene
+
+    folder.mkdir()
+    for number in range(40):
+        Image.fromarray(render(sample_scene(0, number))).save(folder / f"{number}.png")
 
 
 def files(folder: Path) -> dict[str, str]:
     """sha256 of every file below a folder."""
     found = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def digest(folder: Path) -> str:
+    """One short hash over all files."""
+    return hashlib.sha256(repr(files(folder)).encode()).hexdigest()[:12]
 
 
 if __name__ == "__main__":

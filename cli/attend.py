@@ -11,6 +11,7 @@ import click
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.heads import head_options
 from headroles.cli.options.output import check_new, output_options
+from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 
 
@@ -27,6 +28,7 @@ from headroles.cli.options.role_map import role_map_argument
 @click.option("--own-scales", is_flag=True, help="Draw every head on a scale of its own instead of one for all.")
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@pixels_option
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images a forward.")
 @output_options("File, .png, .svg or .pdf; default: attend.png by the role map.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; a figure only with --output.")

@@ -9,6 +9,7 @@ from importlib import import_module
 import click
 
 import headroles
+from headroles.cli.options.telling import telling
 from headroles.errors import InputError, ToldElsewhere
 
 _COMMANDS = {
@@ -60,7 +61,8 @@ def group(context: click.Context) -> None:
 def main() -> None:
     """Run the command line."""
     try:
-        code = group(standalone_mode=False)
+        with telling():
+            code = group(standalone_mode=False)
     except click.ClickException as error:
         if int(os.environ.get("RANK", "0")) > 0:
             sys.exit(2)  # One of several processes with the same mistake in their options: the first one says it.

@@ -12,6 +12,7 @@ import click
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.heads import head_options
 from headroles.cli.options.output import check_new, output_options
+from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
 
@@ -37,6 +38,7 @@ _EVALUATING = ("k", "count", "seed")
 @click.option("--seed", default=0, show_default=True, help="With --evaluate: of scenes and resamples.")
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
 @running_options
+@pixels_option
 @ablation_options
 def command(role_map: Path, evaluate: str | None, as_json: bool, **given: Any) -> None:
     """Find images that some heads find alike, beside those that the whole embedding finds alike.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.sections import SectionedCommand
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def _workers(context: click.Context, option: click.Parameter, text: str) -> int 
 
 
 SECTIONS = {
-    "Model and images": ("model", "activation", "images", "count", "column", "split", "strict"),
+    "Model and images": (
+        "model", "activation", "images", "count", "column", "split", "key", "max_pixels", "strict",
+    ),
     "What is computed": ("by", "layers", "bootstraps", "seed"),
     "By texts": (
         "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "permutations",
@@ -52,7 +55,7 @@ SECTIONS = {
     ),
     "By images": ("shares",),
     "Roles": ("roles_by", "low", "high"),
-    "How it runs": ("device", "precision", "compile", "batch", "workers", "shard", "resume", "save_every"),
+    "How it runs": ("device", "precision", "compile", "batch", "workers", "shard", "resume", "save_every", "dry_run"),
     "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
     "Results": ("output", "overwrite"),
 }  # fmt: skip
@@ -71,6 +74,7 @@ SECTIONS = {
     help="Column of a CSV file, parquet file or data set.  [default: path in a CSV file, else the only one of images]",
 )
 @click.option("--split", help="Split of a data set, such as train.  [default: the only one]")
+@click.option("--key", help="Which image of a tar file's samples: jpg, where 0001.seg.png is the mask of 0001.jpg.")
 @click.option(
     "--probes",
     help="Texts to describe heads with: a bank (see `headroles probes`) or a CSV file with columns text,concept.  "
@@ -136,6 +140,7 @@ SECTIONS = {
     "--workers", default="auto", show_default=True, callback=_workers,
     help="Processes that decode images. auto: none on a CPU; beside a GPU one a core but one, up to 8.",
 )
+@pixels_option
 @click.option("--strict", is_flag=True, help="Refuse a broken image instead of naming it and leaving it out.")
 @click.option("--shard", help="Score part i of n alone, such as 3/8, for `headroles merge` to put together.")
 @click.option("--resume", is_flag=True, help="Go on with a pass that was stopped, to the same result.")
@@ -147,9 +152,10 @@ SECTIONS = {
     "--output", type=click.Path(path_type=Path), default="headroles-output", show_default=True,
     help="Folder for the results.",
 )
+@click.option("--dry-run", is_flag=True, help="Open and check everything, say how it would be read, and stop.")
 @click.option("--overwrite", is_flag=True, help="Replace results, or an unfinished pass, in the output folder.")
 @ablation_options
-def command(output: Path, device: str, resume: bool, overwrite: bool, **given: Any) -> None:
+def command(output: Path, device: str, resume: bool, overwrite: bool, dry_run: bool, **given: Any) -> None:
     """Turn images into a role map: what does each head of a CLIP do?
 
     Writes role_map.json, role_map.csv and moments.safetensors (value_moments.safetensors by images; probes.csv too
@@ -158,13 +164,16 @@ def command(output: Path, device: str, resume: bool, overwrite: bool, **given: A
     """
     from headroles.cli.options.reading_bar import ReadingBar
     from headroles.cli.options.score_kinds import check_placed
-    from headroles.jobs.run_score import run_job
+    from headroles.jobs.run_score import look, run_job
     from headroles.jobs.score_job import ScoreJob
     from headroles.models.checkpoints.checkpoint import join_activation
 
     check_placed(given)
     given["model"] = join_activation(given["model"], given.pop("activation"))
     job = ScoreJob(**_split(given))
+    if dry_run:
+        look(job, output, device=device, resume=resume, overwrite=overwrite)
+        return
     with ReadingBar(given["images"]) as bar:
         scored = run_job(job, output, device=device, resume=resume, overwrite=overwrite, progress=bar)
     report(scored, output, given["texts_per_head"])

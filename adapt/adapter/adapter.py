@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from headroles.adapt.metrics import HEADING, Measure, read_measures, table_rows,
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.records import EpochRecord
 from headroles.errors import InputError
+from headroles.files.json_files import read_object
+from headroles.files.plain import Unfit, from_plain
 from headroles.files.tensors import write_tensors
 from headroles.files.whole import write_text
 from headroles.models.hooked_clip import HookedCLIP
@@ -153,8 +154,8 @@ def _read_results(path: Path) -> tuple[tuple[Measure, ...], tuple[EpochRecord, .
     if not path.is_file():
         return (), ()
     try:
-        text = path.read_text(encoding="utf-8")
-        history = tuple(EpochRecord(**record) for record in json.loads(text)["history"])
-        return tuple(read_measures(text)), history
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        whole = read_object(path, "adapter", "copy the whole folder")
+        history = from_plain(tuple[EpochRecord, ...], whole["history"], "history")
+        return tuple(read_measures(path.read_text(encoding="utf-8-sig"))), history
+    except (Unfit, KeyError, TypeError) as error:
         raise InputError(f"adapter: {path} cannot be read ({error}); copy the whole folder") from error

@@ -16,6 +16,8 @@ from headroles.adapt.data.task import Task
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.training.fingerprint import digest, digest_map
 from headroles.errors import InputError
+from headroles.files.json_files import read_json
+from headroles.files.plain import Unfit, from_plain
 from headroles.heads.ablation import current_ablation
 
 FORMAT, SCHEMA_VERSION = "headroles-adapter", 1
@@ -139,13 +141,13 @@ class AdapterInfo:
 
     @classmethod
     def _parse(cls, raw: Mapping[str, Any], path: Path) -> AdapterInfo:
-        names = ("classes", "trained_classes", "attributes", "targets", "retention")
         try:
-            lists = {name: tuple(raw[name]) for name in names}
-            parts = {"dear": DearConfig.from_dict(raw["dear"]), "train": TrainConfig.from_dict(raw["train"])}
-            return cls(**{**raw, **lists, **parts})
-        except (TypeError, AttributeError, InputError) as error:
+            DearConfig.from_dict(raw["dear"])  # Says more of a wrong setting than its type does.
+            TrainConfig.from_dict(raw["train"])
+            info: AdapterInfo = from_plain(cls, raw)
+        except (Unfit, TypeError, InputError) as error:
             raise InputError(f"adapter: {path} does not fit the schema: {error}") from error
+        return info
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -153,10 +155,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         seeds = sorted(child.name for child in path.parent.glob("seed-*") if (child / CONFIG).is_file())
         hint = f"; it holds one a seed, such as {path.parent / seeds[0]}" if seeds else "; make one: headroles adapt"
         raise InputError(f"adapter: {path.parent} is no adapter folder (no {CONFIG}){hint}")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"adapter: {path} is not JSON ({error})") from error
+    raw = read_json(path, "adapter", "copy the whole folder")
     if not isinstance(raw, dict):
         raise InputError(f"adapter: {path} holds no settings; expected a JSON object")
     return raw

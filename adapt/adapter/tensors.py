@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from headroles.adapt.adapter.info import WEIGHTS
 from headroles.errors import InputError
+from headroles.files.tensors import check_finite
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -24,9 +25,11 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
             raise InputError(f"adapter: {folder} holds a pickle, {pickles[0]}; only {WEIGHTS} is read, never a pickle")
         raise InputError(f"adapter: {folder} lacks {WEIGHTS}; copy the whole folder")
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(f"adapter: {path} is damaged or no safetensors file ({error}); copy it again") from error
+    check_finite(tensors, f"adapter: {path}", "copy it again, or adapt again")
+    return tensors
 
 
 def fill(method: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:

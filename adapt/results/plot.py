@@ -20,8 +20,11 @@ from matplotlib.ticker import MaxNLocator
 from headroles.adapt.adapter.adapter import FIGURES, Adapter
 from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.methods.masks import build_masks, masked_kinds
+from headroles.adapt.training.records import EpochRecord
 from headroles.errors import InputError
 from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
+from headroles.files.json_files import read_object
+from headroles.files.plain import Unfit, from_plain
 from headroles.roles.role_map import RoleMap
 from headroles.shown import Shown
 
@@ -67,6 +70,9 @@ def read_runs(folder: str | os.PathLike[str]) -> Runs:
     if not folders:
         raise InputError(f"adapter: {folder} is no adapter folder (no {CONFIG}); make one: headroles adapt")
     runs = [Run(each, AdapterInfo.load(each), _read_history(each / METRICS)) for each in folders]
+    for run in runs:
+        if any(set(record["alpha"]) != set(run.parts) for record in run.history):
+            raise InputError(f"adapter: {run.folder / METRICS} has other fusion weights than {CONFIG}; copy both again")
     return Runs(sorted(runs, key=lambda run: run.info.seed))
 
 
@@ -86,8 +92,9 @@ def _in_memory(adapter: Adapter) -> Run:
 
 def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
     try:
-        history = tuple(json.loads(path.read_text(encoding="utf-8"))["history"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        history = tuple(read_object(path, "adapter", "copy the whole folder")["history"])
+        from_plain(tuple[EpochRecord, ...], history, "history")
+    except (Unfit, KeyError, TypeError) as error:
         raise InputError(f"adapter: {path} cannot be read ({error}); copy the whole folder") from error
     if not history:
         raise InputError(f"adapter: {path} has no history of a training; adapt again")

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files.tensors import write_tensors
+from headroles.files.json_files import read_json
+from headroles.files.tensors import read_hashed, write_hashed
 from headroles.files.whole import write_text
 from headroles.roles.role_map import RoleMap
 
 FOLDER = "unfinished"
 """Below the adapter's folder, from the first moment of a training until its results are written."""
+_ANEW = "start anew with --overwrite"
 _SETTINGS, _STATE = "settings.json", "checkpoint.safetensors"
 
 
@@ -46,7 +47,7 @@ class Checkpoint:
     def begin(self, settings: Mapping[str, Any], role_map: RoleMap, resume: bool) -> None:
         """Start afresh, or go on with what is there; then `settings` must be those that it began with."""
         if resume and self.unfinished:
-            self._compare(json.loads((self.folder / _SETTINGS).read_text(encoding="utf-8")), _plain(settings))
+            self._compare(read_json(self.folder / _SETTINGS, "resume", _ANEW), _plain(settings))
             return
         self.remove()
         self.folder.mkdir(parents=True)
@@ -63,18 +64,14 @@ class Checkpoint:
 
     def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Replace the checkpoint in one step."""
-        write_tensors(self.path, tensors, {"state": json.dumps(state)})
+        write_hashed(self.path, tensors, {"state": json.dumps(state)})
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Tensors and state of the latest epoch; None before the first one is whole."""
         if not self.path.is_file():
             return None
-        try:
-            with safe_open(self.path, "pt") as file:
-                state = json.loads(file.metadata()["state"])
-                return {name: file.get_tensor(name).clone() for name in file.keys()}, state  # noqa: SIM118
-        except (SafetensorError, TypeError, KeyError, ValueError) as error:
-            raise InputError(f"resume: {self.path} is damaged ({error}); start anew with --overwrite") from error
+        tensors, note = read_hashed(self.path, "resume", _ANEW)
+        return tensors, json.loads(note["state"])  # The hash says that it is as it was written.
 
     def remove(self) -> None:
         """Delete the folder, if there is one; the mark of an unfinished training goes first."""

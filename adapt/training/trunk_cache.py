@@ -18,7 +18,7 @@ from headroles.adapt.data.tasks import Task, TaskImages
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.training.processes import share
-from headroles.files.tensors import write_tensors
+from headroles.files.tensors import is_hashed, write_hashed
 from headroles.images.images import read_ahead
 
 _CHUNK = 64
@@ -53,6 +53,7 @@ class Trunks:
     ) -> None:
         self.dear, self.task, self.config, self.accelerator = dear, task, config, accelerator
         self.folder, self.workers = folder, workers
+        self._whole: set[Path] = set()
         self.texts = dear.text_trunk(task.prompts)
         self.labels = torch.tensor([example.label for example in task.train], device=dear.device)
 
@@ -87,13 +88,20 @@ class Trunks:
                 name: torch.stack([file[name][row] for file, row in found]).to(self.dear.device) for name in files[0]
             }
 
+    def _holds(self, path: Path) -> bool:
+        """Whether a file is there, as it was written; looked at once. A damaged one is written again."""
+        if path not in self._whole and is_hashed(path):
+            self._whole.add(path)
+        return path in self._whole
+
     def _open_view(self, view: int) -> list[dict[str, Tensor]]:
         """The tensors of every chunk, mapped from disk."""
         count = len(self.task.train)
         chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
         paths = [self.folder / f"{view}-{number}.safetensors" for number in range(len(chunks))]
-        lacking = [item for item in share(list(zip(paths, chunks, strict=True))) if not item[0].is_file()]
+        lacking = [item for item in share(list(zip(paths, chunks, strict=True))) if not self._holds(item[0])]
         for (path, _), part in zip(lacking, self._fresh(view, [chunk for _, chunk in lacking]), strict=True):
-            write_tensors(path, part, {})
+            write_hashed(path, part, {})
+            self._whole.add(path)
         self.accelerator.wait_for_everyone()
         return [load_file(path) for path in paths]

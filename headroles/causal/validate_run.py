@@ -23,6 +23,7 @@ from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
 from headroles.heads.reference import HeadReference
 from headroles.images.labelled import TEMPLATE, LabelledImages, open_labelled
+from headroles.images.reading import announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_map import ImagesInfo, ModelInfo, RoleMap
@@ -79,6 +80,7 @@ class ValidateRun:
 
     def fold(self, batch: int = 64, workers: int = 0, progress: Progress | None = None) -> Folded:
         """One pass for the direct effect, or one, and the forwards of every set, for the total effect."""
+        announce(describe_images(self.images.images, self.images.name))
         sets = HeadSets.draw(self.role_map, self.config, self.images.names)
         texts = ValueTexts.embed(self.model, self.images.concepts)
         measure = self._fold_direct if self.config.effect == "direct" else self._fold_total

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.causal.costs import ConceptTest, Correlation, HeadEffect, IntactConcept
+from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.roles.role_map import ImagesInfo, ModelInfo
 from headroles.shown import Shown, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from typing_extensions import Self
 
 SCHEMA_VERSION = 1
 FORMAT = "headroles.validation"
@@ -51,6 +53,31 @@ class Validation(Document, Shown):
     """Marks the file."""
     schema_version: int = SCHEMA_VERSION
     """Version of the file's layout."""
+
+    @classmethod
+    def from_dict(cls, raw: Any, source: str = "this") -> Self:
+        """See `Document.from_dict`; costs of other concepts, and shares beyond 0 and 1, are refused too."""
+        found = super().from_dict(raw, source)
+        wrong = found._contradiction()
+        if wrong:
+            raise InputError(f"validation: {source} does not fit the schema: {wrong}; validate again")
+        return found
+
+    def _contradiction(self) -> str | None:
+        """The first place where it contradicts itself, and how."""
+        names = {concept.name for concept in self.concepts}
+        tests = ((test.concept, test.costs) for test in self.tests)
+        heads = ((head.name, head.costs) for head in self.heads)
+        for place, costs in (*tests, *heads):
+            if costs.keys() != names:
+                other = min(costs.keys() ^ names)
+                return f"costs of {place}: the concepts are not those of the validation; {other!r} is in one of them"
+        shares = {f"accuracy of {concept.name}": concept.accuracy for concept in self.concepts}
+        shares |= {f"p_value of {test.concept}": test.p_value for test in self.tests} | {"p_value": self.p_value}
+        for place, share in shares.items():
+            if share is not None and not 0 <= share <= 1:
+                return f"{place}: expected a share from 0 to 1, got {share}"
+        return None
 
     def __getitem__(self, concept: str) -> ConceptTest:
         """The test of a concept's heads."""

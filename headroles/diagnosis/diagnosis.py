@@ -41,10 +41,10 @@ class Diagnosis(Document):
     """Number of parameters."""
     weights_bytes: int
     """Bytes of the loaded weights."""
-    image_size: int
-    """Height and width of an image, in pixels."""
-    patch_size: int
-    """Height and width of a patch."""
+    image_size: int | tuple[int, int]
+    """Height and width of an image as it flows, in pixels: one number where they are equal."""
+    patch_size: int | tuple[int, int]
+    """Height and width of a patch: one number where they are equal."""
     context: int | None
     """Tokens of the longest text."""
     vision: TowerFacts
@@ -130,7 +130,7 @@ class Diagnosis(Document):
             f"{_megabytes(self.weights_bytes)} on {self.device}",
             f"  tokenizer      {origin.tokenizer or _no_tokenizer(self.text)}",
             f"  preprocessing  {origin.preprocessing}",
-            f"  input          {self.image_size} pixels, patch {self.patch_size}{context}",
+            f"  input          {_pixels(self.image_size)} pixels, patch {_pixels(self.patch_size)}{context}",
             _describe_tower("vision", self.vision),
             "  text           none" if self.text is None else _describe_tower("text", self.text),
             "parts of embeddings sum to the embeddings (relative error of the worst input):",
@@ -146,6 +146,10 @@ class Diagnosis(Document):
             *map(_describe_command, self.commands),
         ]
         return "\n".join(lines)
+
+
+def _pixels(size: int | tuple[int, int]) -> str:
+    return str(size) if isinstance(size, int) else " x ".join(map(str, size))
 
 
 def _as_written(row: Any) -> Any:

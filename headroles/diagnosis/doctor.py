@@ -21,7 +21,6 @@ from headroles.heads.moments import HeadMoments, observe
 from headroles.images.images import Preprocess, collate
 from headroles.images.sources.find import Source, find_source
 from headroles.images.sources.stream import StreamedImages
-from headroles.models.families.family import side_of
 from headroles.models.hooked_clip import HookedCLIP, Tower
 from headroles.models.layers import resolve_layers
 from headroles.models.load import Origin, open_model
@@ -79,8 +78,8 @@ def _examine(model: HookedCLIP, origin: Origin, source: Source, batch: int) -> D
         device=str(model.device),
         parameters=sum(weight.numel() for weight in weights),
         weights_bytes=sum(weight.numel() * weight.element_size() for weight in weights),
-        image_size=model.image_size,
-        patch_size=side_of(vision_config.patch_size),
+        image_size=_one_or_two(model.image_shape),
+        patch_size=_one_or_two(model.family.patch_shape),
         context=None if text_config is None else model.context,
         vision=_describe(model.visual, vision_config),
         text=None if model.text is None or text_config is None else _describe(model.text, text_config),
@@ -88,6 +87,11 @@ def _examine(model: HookedCLIP, origin: Origin, source: Source, batch: int) -> D
         cost=_measure_cost(model, batch),
         commands=_check_commands(model, all(check.passed for check in checks)),
     )
+
+
+def _one_or_two(shape: tuple[int, int]) -> int | tuple[int, int]:
+    """The side of a square, or height and width."""
+    return shape[0] if shape[0] == shape[1] else shape
 
 
 def _configs(model: HookedCLIP) -> tuple[PretrainedConfig, PretrainedConfig | None]:
@@ -168,8 +172,7 @@ def _random_texts(model: HookedCLIP) -> Iterator[None]:
 
 
 def _random_pixels(model: HookedCLIP, count: int) -> Float[Tensor, "image 3 height width"]:
-    side = model.image_size
-    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(_SEED))
+    return torch.randn(count, 3, *model.image_shape, generator=torch.Generator().manual_seed(_SEED))
 
 
 def _read_images(source: Source, preprocess: Preprocess) -> Float[Tensor, "image 3 height width"]:

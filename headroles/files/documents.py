@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.errors import InputError
+from headroles.files.json_files import read_json
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.whole import write_text
 
@@ -64,11 +65,7 @@ class Document:
             path = path / cls.file_name
         if not path.is_file():
             raise InputError(f"{cls.called}: no file {path}; make one with `{cls.made_by}`", page="missing-file")
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{cls.called}: {path} is not JSON ({error})") from error
-        return cls.from_dict(raw, str(path))
+        return cls.from_dict(read_json(path, cls.called), str(path))
 
     @classmethod
     def from_dict(cls, raw: Any, source: str = "this") -> Self:
@@ -101,8 +98,8 @@ class Document:
     def is_at(cls, path: str | os.PathLike[str]) -> bool:
         """Whether a file is marked as one of these, whatever its version."""
         try:
-            return cls._is_marked(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            return cls._is_marked(read_json(path, cls.called))
+        except InputError:
             return False
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
+import math
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -108,7 +109,16 @@ def _list(inner: tuple[Any, ...], raw: Any, place: str) -> tuple[Any, ...]:
 def _is_a(kind: Any, raw: Any) -> bool:
     if isinstance(raw, bool):
         return kind is bool
-    return isinstance(raw, (int, float) if kind is float else kind)
+    if kind in (int, float) and isinstance(raw, (int, float)):
+        return _is_number(kind, raw)
+    return isinstance(raw, kind)
+
+
+def _is_number(kind: Any, raw: int | float) -> bool:
+    """Finite, and a whole one within 64 bits: JSON's 1e999 is infinite, and its whole numbers have no end."""
+    if isinstance(raw, float):
+        return kind is float and math.isfinite(raw)
+    return -(2**63) <= raw < 2**63
 
 
 def _join(place: str, name: str) -> str:

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files.tensors import read_tensors, write_tensors
+from headroles.files.tensors import read_tensors, write_hashed, write_tensors
 from headroles.heads.pooling import pooled_parts
 from headroles.models.hooked_clip import HookedCLIP, recording
 from headroles.models.precision import half_precision
@@ -148,7 +148,10 @@ class HeadMoments:
         return square - (torch.einsum("rb,blht->rlht", weights, torch.stack(sums)) / images) ** 2
 
     def save(self, path: str | os.PathLike, more: Mapping[str, str] | None = None) -> None:
-        """Write a safetensors file, with `more` metadata; u u' is symmetric: only its upper triangle is stored."""
+        """Write a safetensors file, with `more` metadata and then a hash.
+
+        u u' is symmetric: only its upper triangle is stored.
+        """
         width = self.second.shape[-1]
         rows, columns = torch.triu_indices(width, width)
         tensors = {
@@ -158,7 +161,7 @@ class HeadMoments:
         }
         layers = ",".join(map(str, self.layers))
         metadata = {"format": FORMAT, "layers": layers, "weights_hash": self.weights_hash, **(more or {})}
-        write_tensors(path, tensors, metadata)
+        (write_hashed if more else write_tensors)(path, tensors, metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> HeadMoments:
@@ -166,13 +169,24 @@ class HeadMoments:
         what = "head moments; expected a file that `headroles score` wrote"
         sums, metadata = read_tensors(path, ("count", "first", "second"), FORMAT, what)
         count, first, half = sums.values()
-        width = first.shape[-1]
+        layers = read_layers(path, metadata)
+        width = first.shape[-1] if first.ndim == 4 else 0
+        shape = (*count.shape, len(layers), *first.shape[2:])
+        if first.shape != shape or half.shape != (*shape[:-1], width * (width + 1) // 2) or bool((count < 0).any()):
+            raise InputError(f"{path} holds sums whose shapes or counts contradict each other; score again")
         rows, columns = torch.triu_indices(width, width)
         second = first.new_zeros(*first.shape, width)
         second[..., rows, columns] = half
         second[..., columns, rows] = half
-        layers = tuple(int(layer) for layer in metadata["layers"].split(","))
-        return cls(layers, metadata["weights_hash"], count, first, second)
+        return cls(layers, metadata.get("weights_hash", ""), count, first, second)
+
+
+def read_layers(path: str | os.PathLike, metadata: Mapping[str, str]) -> tuple[int, ...]:
+    """The layers that a file's metadata name; InputError where they name none."""
+    try:
+        return tuple(int(layer) for layer in metadata["layers"].split(","))
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path} does not say which layers it holds; score again") from error
 
 
 def blocks_within(layers: int, heads: int, width: int, blocks: int) -> int:

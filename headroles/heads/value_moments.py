@@ -18,7 +18,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files.tensors import read_tensors, write_tensors
+from headroles.files.json_files import parse_json
+from headroles.files.plain import Unfit, from_plain
+from headroles.files.tensors import read_tensors, write_hashed, write_tensors
+from headroles.heads.moments import read_layers
 from headroles.models.hooked_clip import HookedCLIP
 
 FORMAT = "headroles.value_moments.1"
@@ -62,15 +65,7 @@ class ValueMoments:
         """No image yet. InputError where the sums would not fit into 16 GiB."""
         heads, width = model.visual.heads, min(model.visual.moment_width, model.visual.embed)
         values, kinds = sum(len(names) for _, names in concepts), len(concepts) + 1
-        outputs = (len(layers), heads, width)
-        shapes = {
-            "count": (blocks,),
-            "first": (blocks, *outputs),
-            "pairs": (blocks, values, values),
-            "value_first": (blocks, values, *outputs),
-            "square": (blocks, kinds, *outputs[:-1]),
-            "second": (kinds, *outputs, width),
-        }
+        shapes = sum_shapes(blocks, values, kinds, len(layers), heads, width)
         size = 8 * sum(torch.Size(shape).numel() for shape in shapes.values())
         if size > _LARGEST:
             raise InputError(
@@ -84,6 +79,12 @@ class ValueMoments:
         """The same sums on another device."""
         sums = {name: tensor.to(device) for name, tensor in self.sums().items()}
         return ValueMoments(self.layers, self.weights_hash, self.concepts, **sums)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the sums that fit the layers, the concepts and `first`, by name."""
+        blocks, heads, width = (*self.first.shape[:1], *self.first.shape[2:4], 0, 0, 0)[:3]
+        values, kinds = sum(len(names) for _, names in self.concepts), len(self.concepts) + 1
+        return sum_shapes(blocks, values, kinds, len(self.layers), heads, width)
 
     @property
     def images(self) -> int:
@@ -142,20 +143,41 @@ class ValueMoments:
         return ValueMoments(self.layers, self.weights_hash, self.concepts, **sums)
 
     def save(self, path: str | os.PathLike, more: Mapping[str, str] | None = None) -> None:
-        """Write a safetensors file, with `more` metadata."""
+        """Write a safetensors file, with `more` metadata and then a hash."""
         facts = {"format": FORMAT, "weights_hash": self.weights_hash}
         facts |= {"layers": ",".join(map(str, self.layers)), "concepts": json.dumps(self.concepts)}
         facts |= more or {}
-        write_tensors(path, self.sums(), facts)
+        (write_hashed if more else write_tensors)(path, self.sums(), facts)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> ValueMoments:
         """Read what `save` wrote."""
         what = "value moments; expected a file of `headroles score --by images`"
         sums, metadata = read_tensors(path, _SUMS, FORMAT, what)
-        concepts = tuple((name, tuple(values)) for name, values in json.loads(metadata["concepts"]))
-        layers = tuple(int(layer) for layer in metadata["layers"].split(","))
-        return cls(layers, metadata["weights_hash"], concepts, **sums)
+        try:
+            raw = parse_json(metadata.get("concepts", ""), str(path), "value moments", "score again")
+            concepts = from_plain(Values, raw, "concepts")
+        except Unfit as error:
+            raise InputError(f"{path} does not say what its images are labelled with ({error}); score again") from error
+        moments = cls(read_layers(path, metadata), metadata.get("weights_hash", ""), concepts, **sums)
+        if {name: tuple(tensor.shape) for name, tensor in sums.items()} != moments.shapes():
+            raise InputError(f"{path} holds sums whose shapes contradict each other; score again")
+        return moments
+
+
+def sum_shapes(
+    blocks: int, values: int, kinds: int, layers: int, heads: int, width: int
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of the sums by name; `kinds`: concepts, and one for all images."""
+    outputs = (layers, heads, width)
+    return {
+        "count": (blocks,),
+        "first": (blocks, *outputs),
+        "pairs": (blocks, values, values),
+        "value_first": (blocks, values, *outputs),
+        "square": (blocks, kinds, *outputs[:-1]),
+        "second": (kinds, *outputs, width),
+    }
 
 
 def span_coordinates(

@@ -18,8 +18,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from headroles.errors import InputError
+from headroles.files.json_files import read_object
+from headroles.files.plain import Unfit, from_plain
 from headroles.files.whole import write_text
 
+_AGAIN = "learn them again with headroles debias --learn"
 FORMAT = "headroles.head-weights.1"
 
 
@@ -67,16 +70,17 @@ class HeadWeights:
         path = Path(path)
         if not path.is_file():
             raise InputError(f"head weights: there is no file {path}; learn them with headroles debias --learn")
+        raw = read_object(path, "head weights", _AGAIN)
+        if raw.pop("format", None) != FORMAT:
+            raise InputError(f"head weights: {path} is of another version or holds none; {_AGAIN}")
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            if raw.pop("format") != FORMAT:
-                raise InputError(f"head weights: {path} is of another version")
-            raw["factors"] = tuple(tuple(map(float, row)) for row in raw["factors"])
-            return cls(**{**raw, "layers": tuple(raw["layers"]), "config": LearnConfig(**raw["config"])})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"head weights: {path} holds none ({error})") from error
+            weights: HeadWeights = from_plain(cls, raw)
+        except (Unfit, InputError) as error:
+            raise InputError(f"head weights: {path} holds none ({error}); {_AGAIN}") from error
+        rows = {len(row) for row in weights.factors}
+        if len(set(weights.layers)) != len(weights.factors) or len(rows) != 1 or min(weights.layers) < 0:
+            raise InputError(f"head weights: {path} has not one row of equal length a layer; {_AGAIN}")
+        return weights
 
     def full(self, layers: int) -> Float[Tensor, "layer head"]:
         """Factors of all layers of the tower, 1 where a layer has none: what `scaling_heads` takes."""

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from headroles.errors import InputError
 from headroles.files.packed_paths import Computed, PackedNames, PackedPaths
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-
-UNREADABLE = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error,
-    Image.DecompressionBombError,
-)  # fmt: skip
-"""What Pillow raises for files that are no whole picture."""
-
-Preprocess = Callable[[Image.Image], Float[Tensor, "3 height width"]]
+from headroles.images.notes import Remarked, tell
+from headroles.images.pixels import UNREADABLE as UNREADABLE
+from headroles.images.pixels import Preprocess as Preprocess
+from headroles.images.pixels import name_suffixes, read_pixels
+from headroles.images.pixels import open_image as open_image
+from headroles.images.pixels import to_rgb as to_rgb
+from headroles.images.walk import list_images as list_images
 
 
 def undecided(image: Image.Image) -> Tensor:
@@ -53,55 +48,14 @@ class Images(Protocol):
         """Differs where the images, or their order, differ as far as can be told without reading them."""
 
 
-def open_image(path: str | os.PathLike | BinaryIO) -> Image.Image:
-    """The file as upright 8-bit RGB: EXIF rotation applied, any mode converted, transparency laid on white.
-
-    Raises one of `UNREADABLE` where there is no whole picture to read.
-    """
-    with Image.open(path) as image:
-        image.load()
-        return to_rgb(ImageOps.exif_transpose(image))
+def find_images(folder: str | os.PathLike, skipped: Counter[str] | None = None) -> list[Path]:
+    """All image files below a folder, sorted by path; what is left out, hidden files too, is counted in `skipped`."""
+    return list(pack_images(folder, skipped))
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB of an image of any mode."""
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
-        levels = np.asarray(image, dtype=np.float64)
-        full = 65535 if image.mode.startswith("I") and levels.max(initial=0) > 255 else 255
-        image = Image.fromarray(np.clip(levels * (255 / full), 0, 255).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")
-
-
-def read_pixels(file: str | os.PathLike | BinaryIO, preprocess: Preprocess) -> Tensor | str:
-    """Pixels of an image file, or what is wrong with it."""
-    try:
-        return preprocess(open_image(file))
-    except UNREADABLE as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def list_images(folder: str | os.PathLike[str]) -> Iterator[str]:
-    """The image files below a folder, sorted by path, hidden ones left out; none is opened."""
-    with os.scandir(os.fspath(folder)) as entries:
-        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    for entry in visible:
-        if entry.is_dir():
-            yield from list_images(entry.path)
-        elif entry.name.lower().endswith(SUFFIXES):
-            yield entry.path
-
-
-def find_images(folder: str | os.PathLike) -> list[Path]:
-    """All image files below a folder, sorted by path; hidden files and folders are left out."""
-    return list(pack_images(folder))
-
-
-def pack_images(folder: str | os.PathLike) -> PackedPaths:
-    """`find_images` for millions of files."""
+def pack_images(folder: str | os.PathLike, skipped: Counter[str] | None = None) -> PackedPaths:
+    """`find_images` for millions of files; what is left out is counted in `skipped`."""
+    skipped = Counter() if skipped is None else skipped
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(
@@ -109,13 +63,25 @@ def pack_images(folder: str | os.PathLike) -> PackedPaths:
             page="no-images",
         )
     start = len(os.path.join(folder, ""))
-    found = PackedPaths(folder, (path[start:] for path in list_images(folder)))
+    found = PackedPaths(folder, (path[start:] for path in list_images(folder, skipped)))
     if not found:
+        there = f" (left out: {name_counts(skipped)})" if skipped else ""
         raise InputError(
-            f"images: no image file below {folder}; expected files ending in {', '.join(SUFFIXES)}",
+            f"images: no image file below {folder}{there}; expected files ending in {name_suffixes()}",
             page="no-images",
         )
     return found
+
+
+def printable(name: str) -> str:
+    """A name that can be written as UTF-8: the bytes of a file's name that cannot become \\xE9 and the like."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def name_counts(counts: Counter[str]) -> str:
+    """Such as .txt 3, .heic 1; the commonest six."""
+    named = [f"{name} {count:,}" for name, count in counts.most_common(6)]
+    return ", ".join(named) + (" ..." if len(counts) > 6 else "")
 
 
 class Spread(Computed[int]):
@@ -145,6 +111,8 @@ class ImageFiles(Dataset):
     preprocess: Preprocess
     folder: Path
     """Names are given below this folder."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """What lies beside them and is not read, by suffix or by what it is."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -153,7 +121,14 @@ class ImageFiles(Dataset):
         return index, read_pixels(self.paths[index], self.preprocess)
 
     def name(self, index: int) -> str:
-        """Where the file is, below the folder."""
+        """Where the file is, below the folder; bytes that are no UTF-8 as \\xE9."""
+        return printable(self._below(index))
+
+    def _below(self, index: int) -> str:
+        if isinstance(self.paths, PackedPaths) and self.paths.folder == self.folder:
+            name = self.paths.names[index]
+            if not os.path.isabs(name) and os.path.normpath(name) == name and not name.startswith(".."):
+                return name.replace(os.sep, "/")
         return Path(os.path.relpath(self.paths[index], self.folder)).as_posix()
 
     def fingerprint(self) -> str:
@@ -168,10 +143,11 @@ class FolderImages(ImageFiles):
     """The files, in the order of their numbers."""
 
     def __init__(self, folder: str | os.PathLike[str], preprocess: Preprocess, limit: int | None = None) -> None:
-        paths = pack_images(folder)
+        left_out: Counter[str] = Counter()
+        paths = pack_images(folder, left_out)
         if limit is not None and limit < len(paths):
             paths = PackedPaths(paths.folder, (paths.names[number] for number in spread(limit, len(paths))))
-        super().__init__(paths, preprocess, Path(folder))
+        super().__init__(paths, preprocess, Path(folder), left_out)
 
     def fingerprint(self) -> str:
         """A hash of the files' names below the folder."""
@@ -181,12 +157,13 @@ class FolderImages(ImageFiles):
 def open_files(places: Sequence[str | os.PathLike[str]], preprocess: Preprocess | None) -> ImageFiles:
     """Files, and all images of folders, in the given order; named below the folder that holds them all."""
     paths: list[Path] = []
+    left_out: Counter[str] = Counter()
     for place in map(Path, places):
         if not place.exists():
             raise InputError(f"image: there is no {place}; give an image file or a folder of images")
-        paths += find_images(place) if place.is_dir() else [place]
+        paths += find_images(place, left_out) if place.is_dir() else [place]
     folder = Path(os.path.commonpath([path.resolve().parent for path in paths]))
-    return ImageFiles(paths, preprocess or undecided, folder)
+    return ImageFiles(paths, preprocess or undecided, folder, left_out)
 
 
 @dataclass
@@ -234,8 +211,19 @@ Batch = tuple[Int[Tensor, "image"], Float[Tensor, "image 3 height width"], list[
 
 def batches(images: Images, size: int, workers: int = 0) -> Iterator[Batch]:
     """Batches in order; with `workers` > 0 they are decoded in as many processes."""
-    loader = DataLoader(cast(Dataset, images), batch_size=size, num_workers=workers, collate_fn=collate)
-    return read_ahead(loader)
+    return load_batches(images, batch_size=size, num_workers=workers)
+
+
+def load_batches(images: Any, **options: Any) -> Iterator[Batch]:
+    """Batches of images by a DataLoader with these options; remarks on images are told once, at the end."""
+    loader = DataLoader(cast(Dataset, Remarked(images)), collate_fn=_collate_remarked, **options)
+    told: list[str] = []
+    try:
+        for batch, remarks in read_ahead(loader):
+            told += remarks
+            yield batch
+    finally:
+        tell(told)
 
 
 def read_ahead(loader: Iterable[Loaded]) -> Iterator[Loaded]:
@@ -251,6 +239,10 @@ def read_ahead(loader: Iterable[Loaded]) -> Iterator[Loaded]:
         message = str(error).rstrip().rpartition("errors.InputError: ")[2]  # A worker's is wrapped in its traceback.
         error.with_traceback(None)
     raise InputError(message)
+
+
+def _collate_remarked(items: list[tuple[tuple[int, Tensor | str], list[str]]]) -> tuple[Batch, list[str]]:
+    return collate([item for item, _ in items]), [remark for _, remarks in items for remark in remarks]
 
 
 def collate(items: list[tuple[int, Tensor | str]]) -> Batch:

@@ -5,6 +5,7 @@ An image has at most one value of each concept; -1 (`ABSENT`) where a concept do
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -75,16 +76,17 @@ def open_labelled(
     """
     if str(source) == "shapes":
         return _scenes(preprocess, count or 2000, seed)
-    path = Path(source)
+    path, left_out = Path(source), Counter[str]()
     if path.is_dir():
-        rows = _folder_rows(path)
+        rows = _folder_rows(path, left_out)
     elif path.is_file():
         rows = _csv_rows(path)
     else:
         raise InputError(f"images: {source} is no folder and no file; give shapes, a folder CONCEPT/VALUE/, or a CSV")
     if count is not None and count < len(rows):
         rows = [rows[number * len(rows) // count] for number in range(count)]
-    files = ImageFiles([place for place, _ in rows], preprocess or undecided, path if path.is_dir() else path.parent)
+    home = path if path.is_dir() else path.parent
+    files = ImageFiles([place for place, _ in rows], preprocess or undecided, home, left_out)
     return _labelled(path.resolve().name, files, [values for _, values in rows], template)
 
 
@@ -118,9 +120,9 @@ def _labelled(name: str, files: ImageFiles, rows: Sequence[dict[str, str]], temp
     return LabelledImages(name, files, concepts, codes)
 
 
-def _folder_rows(folder: Path) -> list[tuple[Path, dict[str, str]]]:
+def _folder_rows(folder: Path, left_out: Counter[str]) -> list[tuple[Path, dict[str, str]]]:
     """(file, its values) of a folder CONCEPT/VALUE/... or VALUE/...; the depth of the first file decides."""
-    found = [(path, path.relative_to(folder).parts[:-1]) for path in find_images(folder)]
+    found = [(path, path.relative_to(folder).parts[:-1]) for path in find_images(folder, left_out)]
     depth = min(len(parts) for _, parts in found)
     if depth == 0:
         raise InputError(f"images: {folder} has unlabelled images; expected {folder}/CONCEPT/VALUE/IMAGE or a CSV")

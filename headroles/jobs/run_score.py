@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from headroles.images.reading import Reading, announce
 from headroles.jobs.by_discovery import ByDiscovery
 from headroles.jobs.output import check_output, check_state
 from headroles.jobs.score_job import Scored, ScoreJob
@@ -37,9 +38,23 @@ def run_job(
     way = together(lambda: open_way(job, where))
     if overwrite:
         on_main(state.remove)
+    on_main(lambda: announce(way.subject.reading))
     sums, seen = together(lambda: _fold(job, way, part, state, resume, progress))
     seen = join_pass(sums.sums(), seen)
     return on_main(lambda: _finish(job, way, sums, seen, output, state))
+
+
+def look(
+    job: ScoreJob, output: Path, *, device: str = "auto", resume: bool = False, overwrite: bool = False
+) -> Reading:
+    """How `run_job` would read the images; everything is opened and checked, nothing is read or written."""
+    where = join(device)
+    part, name = together(job.choose_part)
+    state = PassState(output, name, part.process, part.processes)
+    on_main(lambda: _check_place(job, output, name, state, resume, overwrite))
+    reading = together(lambda: open_way(job, where)).subject.reading
+    on_main(lambda: announce(reading))
+    return reading
 
 
 def explain_and_write(way: Way[Sums], sums: Sums, seen: Seen, output: Path) -> Scored:

@@ -8,6 +8,7 @@ from typing import Any
 from headroles.checks import make_config
 from headroles.images.images import Images
 from headroles.images.labelled import LabelledImages
+from headroles.images.reading import announce
 from headroles.jobs.score_job import ScoreJob
 from headroles.jobs.ways import open_way
 from headroles.models.hooked_clip import HookedCLIP
@@ -33,6 +34,7 @@ def score(
     count: int | None = None,
     column: str | None = None,
     split: str | None = None,
+    key: str | None = None,
     device: str = "auto",
     batch: int | None = None,
     workers: int | None = None,
@@ -48,8 +50,8 @@ def score(
     those of the "bank", or "discover" them in the texts that heads pick (`discovery`, `encoder`).
 
     `settings` are fields of ScoreConfig (by images: ImageScoreConfig), such as `layers="all"`; or give `config`.
-    `source` names the images in the result; `count`, `column` and `split` choose among images given by name. `batch`
-    and `workers`: None for what the device takes; `strict` refuses a broken image instead of leaving it out.
+    `source` names the images in the result; `count`, `column`, `split` and `key` choose among images given by name.
+    `batch` and `workers`: None for what the device takes; `strict` refuses a broken image instead of leaving it out.
 
     Raises InputError for whatever does not fit, before a large model is loaded where that can be told.
     """
@@ -62,6 +64,7 @@ def score(
         count=count,
         column=column,
         split=split,
+        key=key,
         by=by,
         probes=probes,
         concepts=concepts,
@@ -73,6 +76,7 @@ def score(
         strict=strict,
     )
     way = open_way(job, device)
+    announce(way.subject.reading)
     options = job.pass_options(way.subject.model.device, Part())
     sums, seen = way.fold(options, fit=batch is None, progress=progress)
     check_enough(seen)

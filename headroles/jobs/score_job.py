@@ -41,9 +41,10 @@ class ScoreJob:
     source: str | None = None
     """What to call the images in the result; None: what they are called."""
     count: int | None = None
-    """As in `find_source`; so are the next two."""
+    """As in `find_source`; so are the next three."""
     column: str | None = None
     split: str | None = None
+    key: str | None = None
     by: str = "texts"
     """Describe heads by "texts", or by the labels of "images"."""
     probes: str | os.PathLike | ProbeBank | None = None

@@ -12,11 +12,14 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from headroles.errors import InputError
+from headroles.files.json_files import parse_json
+from headroles.files.plain import Unfit, from_plain
+from headroles.files.tensors import read_hashed
 from headroles.heads.moments import HeadMoments
 from headroles.heads.value_moments import ValueMoments
 from headroles.passes.state import Seen
 
-FORMAT = "headroles.shard.2"
+FORMAT = "headroles.shard.3"
 SUMS: dict[str, Any] = {"texts": HeadMoments, "images": ValueMoments}
 """What a shard is a file of, by what heads are described with."""
 
@@ -84,9 +87,12 @@ def read_shard(path: Path) -> ShardInfo:
         raise InputError(f"shard: cannot read {path} ({' '.join(str(error).split())}); score it again") from error
     if note.get("shard_format") != FORMAT:
         raise InputError(f"shard: {path} is no shard; expected a file that `headroles score --shard i/n` wrote")
-    raw = json.loads(note["shard"])
-    seen = {**raw["seen"], "broken": tuple((number, name) for number, name in raw["seen"]["broken"])}
-    return ShardInfo(**{**raw, "seen": Seen(**seen)})
+    read_hashed(path, "shard", "score it again")
+    try:
+        info: ShardInfo = from_plain(ShardInfo, parse_json(note.get("shard", ""), str(path), "shard", "score it again"))
+    except Unfit as error:
+        raise InputError(f"shard: {path} does not fit the schema ({error}); score it again") from error
+    return info
 
 
 def find_shards(paths: Iterable[Path]) -> list[Path]:

@@ -12,6 +12,7 @@ from headroles.errors import InputError
 from headroles.heads.moments import HeadMoments
 from headroles.images.images import FolderImages, Images, Preprocess, ShapesImages
 from headroles.images.labelled import LabelledImages, open_labelled
+from headroles.images.reading import Reading, describe_images
 from headroles.images.sources import find_source
 from headroles.images.sources.stream import StreamedImages
 from headroles.jobs.score_job import ScoreJob
@@ -40,6 +41,11 @@ class Subject:
         assert self.images is not None, "shards have read the images"
         return self.images
 
+    @property
+    def reading(self) -> Reading:
+        """How the images are read."""
+        return describe_images(self.opened, self.source, self.model.processor)
+
     def fold_moments(self, config: RoleConfig, options: PassOptions, **more: Any) -> tuple[HeadMoments, Seen]:
         """Head moments of this process's part of the images; `more` as in `headroles.passes.moment_pass`."""
         layers, precision = config.resolve_layers(self.model), config.precision
@@ -63,7 +69,7 @@ def open_subject(job: ScoreJob, config: RoleConfig, device: str, read: bool) -> 
 
 def open_labels(job: ScoreJob, seed: int) -> LabelledImages:
     """The job's images with their labels; `headroles.images.labelled` says what they may be."""
-    for name, given in (("column", job.column), ("split", job.split)):
+    for name, given in (("column", job.column), ("split", job.split), ("key", job.key)):
         if given is not None:
             raise InputError(f"{name}: labelled images are a folder or a CSV path,CONCEPT...; leave it out")
     if isinstance(job.images, str | os.PathLike):
@@ -90,7 +96,8 @@ def _find_images(job: ScoreJob, seed: int) -> tuple[str, Callable[[Preprocess], 
     """Name of the job's images, and what makes them of a model's preprocessing."""
     images = job.images
     if isinstance(images, str | os.PathLike):
-        found = find_source(os.fspath(images), count=job.count, column=job.column, split=job.split, seed=seed)
+        name = os.fspath(images)
+        found = find_source(name, count=job.count, column=job.column, split=job.split, key=job.key, seed=seed)
         return job.source or found.name, found.open
     _refuse_names(job)
     if isinstance(images, LabelledImages):
@@ -99,7 +106,7 @@ def _find_images(job: ScoreJob, seed: int) -> tuple[str, Callable[[Preprocess], 
 
 
 def _refuse_names(job: ScoreJob) -> None:
-    for name in ("count", "column", "split"):
+    for name in ("count", "column", "split", "key"):
         if getattr(job, name) is not None:
             raise InputError(f"{name}: the images are opened already; leave it out, or give them by name")
 

@@ -6,6 +6,7 @@ What differs between them is in `headroles.models.families`. No weight is copied
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from transformer_lens.hook_points import HookPoint
 from transformers import PreTrainedModel
 
 from headroles.errors import InputError
+from headroles.models.checkpoints.image_processor import shape_of
 from headroles.models.families import PooledTower, Tower, find_family
 
 __all__ = ["HookedCLIP", "PooledTower", "Tower", "recording"]
@@ -41,6 +43,7 @@ class HookedCLIP(HookedRootModule):
         self.model_name = name
         self.tokenizer = tokenizer
         self.processor = processor
+        self._measured: tuple[Any, tuple[int, int]] | None = None
         self.family = find_family(clip.config.model_type, name)(clip)
         self.visual = self.family.visual
         self.text = self.family.text
@@ -57,9 +60,24 @@ class HookedCLIP(HookedRootModule):
         return self.clip.dtype
 
     @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of an input image, in pixels, as `processor` makes them, which can differ in DINOv2."""
+        if self.processor is None:
+            return self.family.image_shape
+        if self._measured is None or self._measured[0] is not self.processor:
+            shape = shape_of(self.processor, f"the processor of {self.model_name}")
+            self._measured = (self.processor, shape)
+        return self._measured[1]
+
+    @property
     def image_size(self) -> int:
-        """Height and width of an input image, in pixels."""
-        return self.family.image_size
+        """Height of an input image in pixels; its width too where it is square (`image_shape`)."""
+        return self.image_shape[0]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches of an input image."""
+        return self.family.grid(*self.image_shape)
 
     @property
     def context(self) -> int:
@@ -69,8 +87,8 @@ class HookedCLIP(HookedRootModule):
 
     @property
     def patches(self) -> int:
-        """Patch tokens of an image, CLS and registers not counted."""
-        return self.family.patches
+        """Patch tokens of an input image, CLS and registers not counted."""
+        return math.prod(self.grid)
 
     @property
     def least_tokens(self) -> int:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from headroles.errors import InputError
-from headroles.images.images import Batch, Images, collate, read_ahead
+from headroles.images.images import Batch, Images, load_batches
 from headroles.images.sources.stream import StreamedImages
 from headroles.passes.processes import add_up, gather, others_failed
 from headroles.passes.state import PassState, Seen
@@ -132,15 +131,13 @@ class _Units:
 
     def load(self, pin: bool) -> Iterator[Batch]:
         """Their batches, decoded ahead of time where there are workers."""
-        loader = DataLoader(
-            cast(Dataset, self.images),
+        return load_batches(
+            self.images,
             batch_sampler=self,
             num_workers=self.options.workers,
-            collate_fn=collate,
             pin_memory=pin,
             prefetch_factor=2 if self.options.workers else None,
         )
-        return read_ahead(loader)
 
     def __iter__(self) -> Iterator[list[Any]]:
         if isinstance(self.images, StreamedImages):

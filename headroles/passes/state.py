@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files.tensors import write_tensors
+from headroles.files.tensors import read_hashed, write_hashed
 
 FOLDER = "unfinished"
 """Below the output folder, from the first save of a pass until its results are written."""
@@ -79,7 +78,7 @@ class PassState:
     def save(self, sums: Mapping[str, Tensor], seen: Seen, settings: Mapping[str, Any]) -> None:
         """Replace the state in one step."""
         note = {"seen": json.dumps(dataclasses.asdict(seen)), "settings": json.dumps(settings)}
-        write_tensors(self.path, sums, note)
+        write_hashed(self.path, sums, note)
 
     def load(self, sums: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Seen | None:
         """Put the saved sums in place and say what went into them; None where nothing is saved.
@@ -92,14 +91,11 @@ class PassState:
                 raise InputError(f"resume: the pass was begun with {begun} processes, now {now}; start {begun} again")
         if not self.path.is_file():
             return None
-        try:
-            with safe_open(self.path, "pt") as file:
-                note = {name: json.loads(text) for name, text in file.metadata().items()}
-                _compare(note["settings"], json.loads(json.dumps(settings)), self.folder.parent)
-                for name, tensor in sums.items():
-                    tensor.copy_(file.get_tensor(name))
-        except (SafetensorError, TypeError, KeyError, AttributeError, json.JSONDecodeError) as error:
-            raise InputError(f"resume: {self.path} is damaged ({error}); start anew with --overwrite") from error
+        tensors, texts = read_hashed(self.path, "resume", "start anew with --overwrite")
+        note = {name: json.loads(text) for name, text in texts.items()}  # The hash says that they are as written.
+        _compare(note["settings"], json.loads(json.dumps(settings)), self.folder.parent)
+        for name, tensor in sums.items():
+            tensor.copy_(tensors[name])
         seen = note["seen"]
         return Seen(**{**seen, "broken": tuple((number, name) for number, name in seen["broken"])})
 

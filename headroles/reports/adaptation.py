@@ -47,8 +47,9 @@ def read_adaptation(folder: str | os.PathLike) -> Adaptation:
     try:
         measures = [measure for text in texts for measure in read_measures(text)]
         trainable = json.loads(texts[0])["trainable"]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"adapter: {folder} has a {METRICS} that lacks {error}; copy the whole folder") from error
+    except (KeyError, TypeError, ValueError) as error:
+        why = f"adapter: {folder} has a {METRICS} that does not fit: {error}; copy the whole folder"
+        raise InputError(why) from error
     rows = [dataclasses.asdict(measure) | {"difference": measure.difference} for measure in measures]
     return Adaptation(
         name=_name(Path(folder).resolve()),

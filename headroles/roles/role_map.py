@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.errors import InputError
 from headroles.files.documents import Document
+from headroles.roles.map_checks import find_contradiction
 from headroles.shown import Shown, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from typing_extensions import Self
 
 SCHEMA_VERSION = 1
 ROLES = ("attribute", "mixed", "generalization")
@@ -141,6 +143,15 @@ class RoleMap(Document, Shown):
     def __post_init__(self) -> None:
         if self.probe_kind not in PROBE_KINDS:
             raise InputError(f"role map: probe_kind must be one of {', '.join(PROBE_KINDS)}, got {self.probe_kind!r}")
+
+    @classmethod
+    def from_dict(cls, raw: Any, source: str = "this") -> Self:
+        """See `Document.from_dict`; a map that contradicts itself is refused too."""
+        role_map = super().from_dict(raw, source)
+        wrong = find_contradiction(role_map, ROLES)
+        if wrong:
+            raise InputError(f"role map: {source} does not fit the schema: {wrong}; score again")
+        return role_map
 
     @property
     def concepts(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from headroles.heads.ablation import current_ablation, record_ablation
 from headroles.heads.names import parse_heads
 from headroles.images.images import Images, batches, with_preprocess
 from headroles.images.pictures import Given, encode_pixels, is_open, open_given
+from headroles.images.reading import announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import Heads, attribute_heads, choose_heads
@@ -48,6 +49,7 @@ def attend(
     opened = open_given(images)
     clip = open_model(scored, model, device)
     ready = opened if is_open(images) else with_preprocess(opened, preprocess_of(clip))
+    announce(describe_images(ready, "images"))
     views = view_images(clip, ready, chosen, texts, clip.embed_texts(texts), batch)
     return Attended(scored.model, record_ablation({}), views)
 

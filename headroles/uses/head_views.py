@@ -7,6 +7,7 @@ c[t] = a[t] v[t] @ B @ direction / (sigma |f|), and sum_t c[t] is the head's con
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,13 +37,17 @@ class HeadViews:
     cosine: Float[Tensor, "image head"]
     """Cosine of the whole embedding with the head's text."""
 
-    patches: int
-    """How many of the tokens, the last ones, are patches."""
+    shape: tuple[int, int]
+    """Rows and columns of the patches, which are the last tokens."""
+
+    @property
+    def patches(self) -> int:
+        """How many of the tokens, the last ones, are patches."""
+        return math.prod(self.shape)
 
     def grid(self, quantity: str) -> Float[Tensor, "image head row column"]:
         """ "contribution" or "attention" of the patches, as they lie on the picture."""
-        side = round(self.patches**0.5)
-        return getattr(self, quantity)[..., -self.patches :].unflatten(-1, (side, side))
+        return getattr(self, quantity)[..., -self.patches :].unflatten(-1, self.shape)
 
     def rest(self, quantity: str) -> Float[Tensor, "image head"]:
         """The same of all tokens that are no patch: CLS, and registers."""
@@ -85,7 +90,8 @@ def view_heads(
         written.append(looks * values / (seen[_SCALE] * length))
         attention.append(looks)
     cosine = embedding / length @ directions.T
-    return HeadViews(tuple(heads), torch.stack(written, 1), torch.stack(attention, 1), cosine, model.patches)
+    grid = model.family.grid(*pixel_values.shape[-2:])
+    return HeadViews(tuple(heads), torch.stack(written, 1), torch.stack(attention, 1), cosine, grid)
 
 
 def _first_row(scale: Float[Tensor, "image *token 1"]) -> Float[Tensor, "image 1"]:

@@ -6,8 +6,9 @@ CLS in the heads' own width, see `headroles.heads.moments`) and `embeddings.npy`
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,14 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from headroles.errors import InputError
+from headroles.files.json_files import read_object
 from headroles.images.images import ImageFiles
 
-FORMAT = "headroles.index.1"
+FORMAT = "headroles.index.2"
+ARRAYS = ("heads", "embeddings", "bases")
+"""Its files beside index.json, each NAME.npy."""
+_FACTS = "index.json"
+_OTHER = "remove it or give another --index"
 
 Stamp = tuple[int, int]
 """Size in bytes, time of the last change in nanoseconds."""
@@ -72,22 +78,22 @@ class ImageIndex:
 
     @classmethod
     def load(cls, folder: Path) -> ImageIndex:
-        """Open what `build_index` wrote; nothing is read of the arrays before it is asked for."""
+        """Open what `build_index` wrote, its arrays mapped from disk.
+
+        InputError where it is of another version, or a part is not what its hash says was written.
+        """
         facts = _read_facts(folder)
-        try:
-            arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("heads", "embeddings", "bases")]
-        except (OSError, ValueError) as error:
-            raise InputError(f"index: {folder} is damaged ({error}); remove it") from error
+        arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS]
         names, stamps = tuple(facts["names"]), tuple(map(tuple, facts["stamps"]))
         broken = {name: tuple(stamp) for name, stamp in facts["broken"].items()}
-        if any(len(array) != len(names) for array in arrays[:2]):
-            raise InputError(f"index: {folder} is damaged (rows are missing); remove it")
         return cls(facts["weights_hash"], tuple(facts["layers"]), names, stamps, broken, *arrays)
 
 
 def is_index(folder: Path) -> bool:
-    """Whether `ImageIndex.load` may find something there."""
-    return (folder / "index.json").is_file()
+    """Whether a folder is an index, whole or damaged, and holds nothing else."""
+    known = {_FACTS, *(f"{name}.npy" for name in ARRAYS)}
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return found <= known and _FACTS in found and len(found) > 1
 
 
 def stamp_files(images: ImageFiles) -> dict[str, Stamp]:
@@ -99,11 +105,32 @@ def stamp_files(images: ImageFiles) -> dict[str, Stamp]:
     return found
 
 
+def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write index.json, with hashes over the arrays, which are there, and over itself."""
+    whole = {**facts, "format": FORMAT, "arrays": {name: _hash_file(folder / f"{name}.npy") for name in ARRAYS}}
+    (folder / _FACTS).write_text(json.dumps({**whole, "sha256": _hash_facts(whole)}), encoding="utf-8")
+
+
 def _read_facts(folder: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"index: {folder} holds no index ({error}); remove it or give another --index") from error
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise InputError(f"index: {folder} is no index of this version; remove it or give another --index")
+    facts = read_object(folder / _FACTS, "index", _OTHER)
+    if facts.get("format") != FORMAT:
+        raise InputError(f"index: {folder} is no index of this version; {_OTHER}")
+    if facts.pop("sha256", None) != _hash_facts(facts):
+        raise InputError(f"index: {folder / _FACTS} is damaged: it is not what its hash says was written; {_OTHER}")
+    for name, digest in facts["arrays"].items():
+        path = folder / f"{name}.npy"
+        if not path.is_file() or _hash_file(path) != digest:
+            raise InputError(f"index: {path} is missing or damaged: not what its hash says was written; {_OTHER}")
     return facts
+
+
+def _hash_facts(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _hash_file(path: Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            found.update(part)
+    return found.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.images.images import ImageFiles, Images, batches
-from headroles.uses.image_index import FORMAT, ImageIndex, Stamp, is_index, stamp_files
+from headroles.uses.image_index import ImageIndex, Stamp, is_index, stamp_files, write_facts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -163,14 +162,13 @@ class _Building:
             (self.folder / name).unlink()
         np.save(self.folder / "bases.npy", _bases(self.model, self.layers))
         facts = {
-            "format": FORMAT,
             "weights_hash": self.model.weights_hash(),
             "layers": self.layers,
             "names": [self.names[row] for row in rows],
             "stamps": [self.stamps[self.names[row]] for row in rows],
             "broken": self.broken,
         }
-        (self.folder / "index.json").write_text(json.dumps(facts), encoding="utf-8")
+        write_facts(self.folder, facts)
 
 
 @contextmanager

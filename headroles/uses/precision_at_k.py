@@ -11,6 +11,7 @@ from numpy import ndarray
 from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
 from headroles.images.labelled import LabelledImages, open_labelled
+from headroles.images.reading import announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import concept_shares
@@ -89,6 +90,7 @@ def precision_at_k(
     shared = _shared(scored, labelled)
     clip = open_model(scored, model, device)
     ready = labelled if isinstance(images, LabelledImages) else labelled.with_preprocess(preprocess_of(clip))
+    announce(describe_images(ready.images, ready.name))
     index, numbers = index_in_memory(clip, ready.images, scored.layers, batch, workers)
     if len(index) <= k:
         raise InputError(f"k must be below the number of readable images, {len(index)}, got {k}")

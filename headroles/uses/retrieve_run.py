@@ -20,6 +20,7 @@ from headroles.heads.ablation import current_ablation, record_ablation
 from headroles.heads.names import head_list
 from headroles.images.images import FolderImages, Images, find_images
 from headroles.images.pictures import encode_pixels
+from headroles.images.reading import announce, describe_images
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import Heads, choose_heads, concept_shares
 from headroles.roles.role_map import RoleMap
@@ -118,6 +119,7 @@ class RetrieveRun:
             return Folded(self.stored.fold(clip, self.role_map.layers, batch, workers, say), clip)
         given = cast("Images | None", self.images)
         images = FolderImages(self.folder, preprocess_of(clip)) if self.folder is not None else cast(Images, given)
+        announce(describe_images(images, "images" if self.folder is None else str(self.folder)))
         index, numbers = index_in_memory(clip, images, self.role_map.layers, batch, workers)
         return Folded(index, clip, given, numbers)
 

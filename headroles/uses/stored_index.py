@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from headroles.errors import InputError
 from headroles.images.images import ImageFiles, find_images, undecided, with_preprocess
+from headroles.images.reading import announce, describe_images
 from headroles.roles.own_model import preprocess_of
 from headroles.roles.role_map import RoleMap
 from headroles.uses.image_index import ImageIndex, is_index, stamp_files
@@ -36,12 +38,12 @@ class StoredIndex:
     @classmethod
     def open(cls, role_map: RoleMap, images: Path, folder: Path, precision: str, rebuild: bool) -> StoredIndex:
         """Compare what is there with the files, reading none; InputError for a stale one without `rebuild`."""
-        files = ImageFiles(find_images(images), undecided, images)
-        old = ImageIndex.load(folder) if is_index(folder) else None
-        stale: str | None = "there is none yet"
+        left_out: Counter[str] = Counter()
+        files = ImageFiles(find_images(images, left_out), undecided, images, left_out)
+        old, stale = _load(folder)
         if old is not None:
             stale = old.staleness(role_map.model.weights_hash, role_map.layers, stamp_files(files))
-        if old is not None and stale and not rebuild:
+        if is_index(folder) and stale and not rebuild:
             raise InputError(f"index: {folder} is stale: {stale}; leave out --no-rebuild to bring it up to date")
         check_place(folder, precision)
         return cls(folder, files, old, stale, precision)
@@ -56,6 +58,7 @@ class StoredIndex:
     ) -> ImageIndex:
         """Bring it up to date, or make it; files that have not changed are not read again."""
         files = with_preprocess(self.files, preprocess_of(model))
+        announce(describe_images(files, str(self.files.folder)))
         say(f"indexing {len(files)} images into {self.folder}: {self.stale}")
         index = build_index(
             model, files, layers, self.folder, precision=self.precision, batch=batch, workers=workers, old=self.old
@@ -63,3 +66,13 @@ class StoredIndex:
         if index.broken:
             say(f"left out {len(index.broken)} broken image files: {', '.join(sorted(index.broken)[:5])}")
         return index
+
+
+def _load(folder: Path) -> tuple[ImageIndex | None, str | None]:
+    """What is there, or why there is nothing that could be kept."""
+    if not is_index(folder):
+        return None, "there is none yet"
+    try:
+        return ImageIndex.load(folder), None
+    except InputError as error:
+        return None, f"what is there cannot be used ({str(error).removeprefix('index: ').partition(';')[0]})"

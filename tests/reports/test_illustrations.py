@@ -40,7 +40,10 @@ def images(tiny, color_folder):
 def role_map(tiny, images) -> RoleMap:
     config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9, roles_by="quantile", low=0.5, high=0.7)
     role_map, _ = score_texts(tiny, images.images, ProbeBank.load("shapes"), config)
-    heads = [dataclasses.replace(head, concept="color", role="attribute") for head in role_map.head_roles[:2]]
+    heads = [
+        dataclasses.replace(head, concept="color", concept_share=head.distribution["color"], role="attribute")
+        for head in role_map.head_roles[:2]
+    ]
     return dataclasses.replace(role_map, head_roles=(*heads, *role_map.head_roles[2:]))
 
 

@@ -209,9 +209,16 @@ def test_a_stale_index_can_be_refused_and_damage_is_named(run, role_map, folder,
     (folder / "04.png").unlink()
     code, _, error = run(*arguments, "--no-rebuild")
     assert code == 2 and "1 of 12 files differ, such as 04.png" in error
-    (tmp_path / "index" / "heads.npy").write_bytes(b"torn")
-    code, _, error = run(*arguments)
-    assert code == 2 and "damaged" in error
+    _, answer, _ = run(*arguments)
+    for name in ("heads.npy", "embeddings.npy", "bases.npy", "index.json"):
+        part = tmp_path / "index" / name
+        whole = part.read_bytes()
+        for torn in (b"torn", whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]):
+            part.write_bytes(torn)
+            code, _, error = run(*arguments, "--no-rebuild")
+            assert code == 2 and name in error and "leave out --no-rebuild" in error
+            code, out, error = run(*arguments)
+            assert (code, out, part.read_bytes()) == (0, answer, whole) and name in error
 
 
 def test_the_contact_sheet_is_drawn(run, role_map, folder, tmp_path):

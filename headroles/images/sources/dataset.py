@@ -43,7 +43,11 @@ class DatasetImages(Dataset):
         return len(self.chosen)
 
     def __getitem__(self, number: int) -> tuple[int, Tensor | str]:
-        return number, read_cell(self.rows[self.chosen[number]][self.column], self.preprocess)
+        try:
+            cell = self.rows[self.chosen[number]][self.column]
+        except Exception as error:  # pyarrow's and the package's own kinds.
+            return number, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return number, read_cell(cell, self.preprocess)
 
     def name(self, number: int) -> str:
         """Such as row 7, counted from 0; with several splits, such as val row 7."""
@@ -68,10 +72,22 @@ def find_saved(folder: Path, split: str | None, column: str | None, count: int |
         data = data[split]
     elif split is not None:
         raise InputError(f"split: {folder} has no splits; leave --split out")
+    _validate(data, folder)
     column, encoded = _encoded(data, column, str(folder))
     if not len(data):
         raise InputError(f"images: {folder} has no rows")
     return partial(DatasetImages, encoded, column, f"{split} " if several else "", count)
+
+
+def _validate(data: datasets.Dataset, folder: Path) -> None:
+    """InputError where a buffer of the data's files is damaged: reading past its end would end the process."""
+    try:
+        data.data.validate(full=True)
+        if data._indices is not None:
+            data._indices.validate(full=True)
+    except Exception as error:  # pyarrow's own kinds.
+        why = " ".join(str(error).split())[:200]
+        raise InputError(f"images: the data of {folder} are damaged ({why}); copy or save them again") from error
 
 
 def find_streamed(name: str, split: str | None, column: str | None, count: int | None) -> Callable:
@@ -106,7 +122,7 @@ def _encoded(data: Any, wanted: str | None, where: str) -> tuple[str, Any]:
     from datasets import Image, Value
 
     columns = {
-        name: isinstance(kind, Image) or (isinstance(kind, Value) and kind.dtype in ("binary", "large_binary"))
+        name: isinstance(kind, Image) or (isinstance(kind, Value) and _holds_bytes(kind.dtype))
         for name, kind in data.features.items()
     }
     column = choose_column(columns, wanted)
@@ -114,6 +130,10 @@ def _encoded(data: Any, wanted: str | None, where: str) -> tuple[str, Any]:
         raise InputError(no_column(columns, wanted, where))
     data = data.select_columns([column])
     return column, data.cast_column(column, Image(decode=False))
+
+
+def _holds_bytes(kind: str) -> bool:
+    return kind in ("binary", "large_binary", "binary_view") or kind.startswith("fixed_size_binary")
 
 
 def _choose_split(splits: list[str], wanted: str | None, where: str) -> str:

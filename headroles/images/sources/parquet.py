@@ -44,7 +44,11 @@ class ParquetImages(Dataset):
         shard, row = self._locate(number)
         if self._cursor is None or not self._cursor.fits(shard):
             self._cursor = _Cursor(shard, self.paths[shard], self.column)
-        return number, read_cell(self._cursor.read(row), self.preprocess, self.paths[shard].parent)
+        try:
+            cell = self._cursor.read(row)
+        except Exception as error:  # pyarrow's own kinds, and OSError: the row's page is damaged.
+            return number, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return number, read_cell(cell, self.preprocess, self.paths[shard].parent)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cursor": None}
@@ -77,6 +81,7 @@ class _Cursor:
         sizes = [self.file.metadata.row_group(group).num_rows for group in range(self.file.num_row_groups)]
         self.starts = np.concatenate([[0], np.cumsum(sizes)])
         self.group, self.first, self.rows, self.steps = -1, 0, (), iter(())
+        self.error: Exception | None = None
 
     def fits(self, shard: int) -> bool:
         """Whether it is on this file, and was opened in this process: an open file is not shared with a fork."""
@@ -88,10 +93,21 @@ class _Cursor:
         if group != self.group or row < self.first:
             self.group, self.first, self.rows = group, int(self.starts[group]), ()
             self.steps = self.file.iter_batches(_ROWS, row_groups=[group], columns=[self.column])
+            self.error = None
+        if self.error is not None:
+            raise self.error
+        try:
+            self._advance(row)
+        except Exception as error:
+            self.error = error  # What follows in this group cannot be found either.
+            raise
+        return self.rows[row - self.first].as_py()
+
+    def _advance(self, row: int) -> None:
         while row >= self.first + len(self.rows):
             self.first += len(self.rows)
             self.rows = next(self.steps).column(0)
-        return self.rows[row - self.first].as_py()
+            self.rows.validate(full=True)
 
 
 def _read_footers(paths: list[Path], wanted: str | None) -> tuple[np.ndarray, str]:
@@ -118,7 +134,10 @@ def _may_hold_images(kind: Any) -> bool:
 
     if types.is_struct(kind):
         return kind.get_field_index("bytes") >= 0 and _may_hold_images(kind.field("bytes").type)
-    return types.is_binary(kind) or types.is_large_binary(kind)
+    if types.is_dictionary(kind):
+        return _may_hold_images(kind.value_type)
+    tests = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_binary_view)
+    return any(test(kind) for test in tests)
 
 
 def _import(path: Path) -> Any:

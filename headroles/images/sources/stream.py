@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from headroles.errors import InputError
 from headroles.images.images import Preprocess, undecided
 from headroles.images.sources.cells import read_cell
 
@@ -32,10 +33,19 @@ class StreamedImages(Dataset):
 
     def items(self, first: int = 0) -> Iterator[Item]:
         """Numbered cells, from number `first` on."""
-        for number, cell in enumerate(self.cells(first), start=first):
-            if self.count is not None and number >= self.count:
+        number, cells = first, self.cells(first)
+        while self.count is None or number < self.count:
+            try:
+                cell = next(cells)
+            except StopIteration:
                 return
+            except InputError:
+                raise
+            except Exception as error:  # The package, the hub's client and the network raise errors of many kinds.
+                why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                raise InputError(f"images: {self.identity} ends at image {number} ({why}); --resume goes on") from error
             yield number, cell
+            number += 1
 
     def __getitem__(self, item: Item) -> tuple[int, Tensor | str]:
         number, cell = item

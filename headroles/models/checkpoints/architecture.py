@@ -119,8 +119,18 @@ def count_layers(names: Collection[str], prefix: str) -> int:
     return len({part for part in parts if part.isdecimal()})
 
 
+def check_naming(tensors: Collection[str], source: str) -> None:
+    """InputError for tensors under transformers' names, which are read with the config beside them."""
+    if any(name.startswith(("vision_model.", "text_model.")) for name in tensors):
+        raise InputError(
+            f"model: {source} has tensors under transformers' names, whose sizes its config.json says; put it beside "
+            "that as model.safetensors or pytorch_model.bin, and give the folder"
+        )
+
+
 def _shape(tensors: Mapping[str, Tensor], name: str, dimensions: int, source: str) -> tuple[int, ...]:
     if name not in tensors:
+        check_naming(tensors, source)
         raise InputError(f"model: {source} has no tensor {name}; expected both towers of a CLIP, all of its tensors")
     if tensors[name].ndim != dimensions:
         raise InputError(f"model: {source}: {name} has {tensors[name].ndim} dimensions, expected {dimensions}")

@@ -9,14 +9,20 @@ from pathlib import Path
 from headroles.errors import InputError
 from headroles.models.checkpoints.hub import CONFIG, fetch_model, has_weights, is_transformers
 from headroles.models.checkpoints.hub import WEIGHTS as TRANSFORMERS_WEIGHTS
+from headroles.models.checkpoints.json_parts import check_json_parts
 from headroles.models.checkpoints.open_clip import CONFIG as OPEN_CLIP_CONFIG
 from headroles.models.checkpoints.open_clip import WEIGHTS as OPEN_CLIP_WEIGHTS
+from headroles.models.checkpoints.settings import check_pointers, read_settings
 from headroles.models.known_models import GELU, KNOWN, QUICK, find_known
 
 ACTIVATIONS = (QUICK, GELU)
 TRANSFORMERS, OPEN_CLIP, OPENAI = "transformers", "OpenCLIP", "OpenAI"
 """Layouts. The last has no config: what its file does not say has to be given."""
 _FILES = (".pt", ".pth", ".bin", ".safetensors")
+_ADAPTER = "adapter_config.json"
+"""PEFT's."""
+_DATA_PREFIX = "hf:"
+"""What data sets of the hub are called with; models have none."""
 _HUB_PREFIX = "hf-hub:"
 """OpenCLIP's way to write a hub id."""
 
@@ -82,6 +88,10 @@ def _find(name: str) -> tuple[Checkpoint, str | None]:
         return _open_folder(path), None
     if path.is_file():
         return _open_file(path), None
+    if name.startswith(_DATA_PREFIX):
+        raise InputError(
+            f"model: {name} names a data set; a model of the hub is given by its id alone, such as OWNER/NAME"
+        )
     hub_id = name.removeprefix(_HUB_PREFIX)
     if name.startswith((".", "/", "~")) or hub_id.count("/") != 1 or hub_id.endswith(_FILES):
         short = ", ".join(model.name for model in KNOWN if ":" not in model.name)
@@ -99,6 +109,10 @@ def _open_hub(hub_id: str, name: str) -> Checkpoint:
 
 
 def _open_folder(folder: Path) -> Checkpoint:
+    check_pointers(folder)
+    if (folder / _ADAPTER).is_file() and not (folder / CONFIG).is_file():
+        _refuse_adapter(folder)
+    check_json_parts(folder)
     if is_transformers(folder):
         if not has_weights(folder):
             raise InputError(f"model: folder {folder} has no weights; expected {TRANSFORMERS_WEIGHTS[0]}")
@@ -109,10 +123,21 @@ def _open_folder(folder: Path) -> Checkpoint:
             raise InputError(f"model: folder {folder} has no weights; expected {' or '.join(OPEN_CLIP_WEIGHTS)}")
         return Checkpoint(OPEN_CLIP, folder, weights)
     if (folder / CONFIG).is_file():
+        read_settings(folder / CONFIG)
         raise InputError(f"model: {folder / CONFIG} names no model_type; expected one that save_pretrained wrote")
     files = sorted(path for path in folder.iterdir() if path.suffix in _FILES)
     hint = f"; give the file itself: {files[0]}" if files else "; expected one that save_pretrained or OpenCLIP wrote"
     raise InputError(f"model: folder {folder} has no config.json and no {OPEN_CLIP_CONFIG}{hint}")
+
+
+def _refuse_adapter(folder: Path) -> None:
+    """PEFT keeps what training changed, not the model."""
+    base = read_settings(folder / _ADAPTER).get("base_model_name_or_path") or "the model that was trained"
+    raise InputError(
+        f"model: {folder} holds a PEFT adapter over {base}, no model; merge it with peft: PeftModel.from_pretrained("
+        "CLIPModel.from_pretrained(BASE), FOLDER).merge_and_unload().save_pretrained(MERGED), and give MERGED with the "
+        "base's tokenizer and preprocessing files"
+    )
 
 
 def _open_file(path: Path) -> Checkpoint:

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import CLIPConfig
 
 from headroles.errors import InputError
-from headroles.models.checkpoints.architecture import Architecture, TowerShape
+from headroles.models.checkpoints.architecture import Architecture, TowerShape, check_naming
 
 _PLAIN = {
     "logit_scale": "logit_scale",
@@ -60,6 +60,7 @@ def check_tensors(tensors: Mapping[str, Tensor], architecture: Architecture, sou
     expected = architecture.shapes
     for name, shape in expected.items():
         if name not in tensors:
+            check_naming(tensors, source)
             raise InputError(f"model: {source} has no tensor {name}; expected all tensors of both towers of a CLIP")
         if (found := tuple(tensors[name].shape)) != shape:
             raise InputError(f"model: {source}: tensor {name} has shape {found}, expected {shape}")

@@ -8,18 +8,17 @@ from typing import cast
 
 import torch
 from transformers import CLIPModel
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from headroles.errors import InputError
 from headroles.models.checkpoints.architecture import EPS, Architecture, read_architecture
 from headroles.models.checkpoints.checkpoint import ACTIVATIONS, Checkpoint
 from headroles.models.checkpoints.convert import build_config, check_tensors, convert_tensors, name_as_openai
+from headroles.models.checkpoints.image_processor import read_processor
 from headroles.models.checkpoints.open_clip import CONFIG, OpenClipConfig
 from headroles.models.checkpoints.preprocessing import build_processor
 from headroles.models.checkpoints.weights_file import StoredWeights, read_weights
 from headroles.models.known_models import GELU, QUICK
-
-_PREPROCESSING = "preprocessor_config.json"
+from headroles.models.preprocess import Preprocess
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Converted:
 
     clip: CLIPModel
     """With every weight of the file, in the asked type."""
-    processor: CLIPImageProcessorPil
+    processor: Preprocess
     """Its image preprocessing."""
     preprocessing: str
     """Where that was found."""
@@ -104,11 +103,11 @@ def _check_sign(stored: StoredWeights, architecture: Architecture, source: str) 
 
 def _find_processor(
     checkpoint: Checkpoint, config: OpenClipConfig | None, architecture: Architecture
-) -> tuple[CLIPImageProcessorPil, str]:
+) -> tuple[Preprocess, str]:
     side = architecture.image
     if config and config.preprocess is not None:
         path = str(checkpoint.folder / CONFIG)
-        return build_processor(config.preprocess, side, path), path
-    if (checkpoint.folder / _PREPROCESSING).is_file():
-        return CLIPImageProcessorPil.from_pretrained(checkpoint.folder), str(checkpoint.folder / _PREPROCESSING)
-    return build_processor({}, side, ""), "OpenAI's constants"
+        return Preprocess(build_processor(config.preprocess, side, path), path), path
+    if found := read_processor(checkpoint.folder):
+        return found
+    return Preprocess(build_processor({}, side, ""), "OpenAI's constants"), "OpenAI's constants"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
 from headroles.errors import InputError
+from headroles.files.json_files import read_object
 from headroles.models.checkpoints.open_clip import CONFIG as OPEN_CLIP_CONFIG
 from headroles.models.checkpoints.open_clip import WEIGHTS as OPEN_CLIP_WEIGHTS
 
@@ -78,8 +78,8 @@ def find_cached(hub_id: str) -> Path | None:
 def is_transformers(folder: Path) -> bool:
     """Whether config.json is one of transformers; timm's is not."""
     try:
-        return "model_type" in json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+        return "model_type" in read_object(folder / CONFIG, "model")
+    except InputError:
         return False
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from headroles.errors import InputError
+from headroles.files.json_files import read_object
 from headroles.models.checkpoints.architecture import EPS, Architecture, TowerShape
 
 CONFIG = "open_clip_config.json"
@@ -67,10 +67,10 @@ class OpenClipConfig:
     def load(cls, path: Path) -> OpenClipConfig:
         """Read the file; InputError, by name, for an option that transformers' CLIP cannot express."""
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
+            raw = read_object(path, "model")
             model = raw.get("model_cfg", raw)
             vision, text = dict(model["vision_cfg"]), dict(model["text_cfg"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(f"model: {path} is no OpenCLIP config ({type(error).__name__}: {error})") from error
         for place, options, read in (("", model, _MODEL), ("vision_cfg.", vision, _VISION), ("text_cfg.", text, _TEXT)):
             _check_options(options, place, read, path)

@@ -11,7 +11,14 @@ from transformers import AutoTokenizer, CLIPTokenizer
 
 from headroles.errors import InputError
 from headroles.models.checkpoints.checkpoint import Checkpoint
-from headroles.models.checkpoints.hub import CLIP_TOKENIZERS, fetch_clip_tokenizer, find_cached, has_tokenizer
+from headroles.models.checkpoints.hub import (
+    CLIP_TOKENIZERS,
+    fetch_clip_tokenizer,
+    find_cached,
+    has_tokenizer,
+    is_transformers,
+)
+from headroles.models.checkpoints.quiet import quiet
 
 MERGES = ("bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt")
 """OpenAI's own file, as its package and OpenCLIP's ship it."""
@@ -26,7 +33,7 @@ def find_tokenizer(checkpoint: Checkpoint, vocabulary: int, named: str | None) -
     `vocabulary`: token ids of the text tower. `named`: hub id of a tokenizer that the config asks for.
     Raises InputError where the files beside the checkpoint are another model's.
     """
-    tokenizer, place = _find_beside(checkpoint.folder)
+    tokenizer, place = read_tokenizer(checkpoint.folder)
     if tokenizer is None and named not in (None, checkpoint.hub_id, *CLIP_TOKENIZERS):
         if folder := find_cached(named):
             tokenizer, place = AutoTokenizer.from_pretrained(folder, local_files_only=True), named
@@ -56,20 +63,32 @@ def build_from_merges(path: Path) -> CLIPTokenizer:
     return CLIPTokenizer(vocab=vocab, merges=merges)  # type: ignore[arg-type]  # It takes pairs, and says strings.
 
 
-def _find_beside(folder: Path) -> tuple[Callable | None, str | None]:
+def read_tokenizer(folder: Path) -> tuple[Callable | None, str | None]:
+    """The tokenizer that is in a folder, and its place; two Nones: without files transformers would make one up.
+
+    InputError where its files cannot be read.
+    """
     if has_tokenizer(folder):
-        kind = AutoTokenizer if (folder / "tokenizer_config.json").is_file() else CLIPTokenizer
-        try:
-            return kind.from_pretrained(folder, local_files_only=True), str(folder)
-        # Files made by hand fail in many ways, also with plain exceptions of the tokenizers library.
-        except Exception as error:
-            raise InputError(
-                f"model: the tokenizer files in {folder} cannot be read ({error}); copy them again"
-            ) from error
+        kind = (
+            AutoTokenizer if (folder / "tokenizer_config.json").is_file() or is_transformers(folder) else CLIPTokenizer
+        )
+        return _open_folder(kind, folder), str(folder)
     for name in MERGES:
         if (folder / name).is_file():
             return build_from_merges(folder / name), str(folder / name)
     return None, None
+
+
+def _open_folder(kind: Any, folder: Path) -> Callable:
+    try:
+        with quiet():
+            return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    # Files made by hand fail in many ways, also with plain exceptions of the tokenizers library.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"model: the tokenizer files in {folder} cannot be read ({reason}); copy them again"
+        ) from error
 
 
 def _check(tokenizer: Any, place: str | None, vocabulary: int) -> None:

@@ -22,6 +22,10 @@ from torch import Tensor
 from headroles.errors import InputError
 from headroles.models.checkpoints.torchscript import ArchiveError, is_archive, read_archive
 
+WRAPPERS = ("module.", "_orig_mod.", "model.", "clip_model.", "clip.")
+"""What parallel training, torch.compile and people's own modules put before the names of a model's tensors."""
+_CONTAINERS = ("state_dict", "model_state_dict", "model")
+"""Where training scripts keep them beside optimizer and epoch."""
 _AGAIN = "copy or download it again"
 
 
@@ -30,7 +34,7 @@ class StoredWeights:
     """What a weights file holds."""
 
     tensors: dict[str, Tensor]
-    """By the names of the file, without the prefix of a parallel training."""
+    """By the names of the file, without the `WRAPPERS` that all of them have."""
     container: str
     """safetensors, state dict or TorchScript archive."""
     activation: str | None = None
@@ -52,7 +56,7 @@ def read_weights(path: Path) -> StoredWeights:
     with path.open("rb") as file:
         start = file.read(64)
     if path.suffix == ".safetensors" or start[8:9] == b"{":
-        return StoredWeights(_read_safetensors(path), "safetensors")
+        return StoredWeights(unwrap(_read_safetensors(path), path), "safetensors")
     if start.startswith(b"version https://git-lfs"):
         raise InputError(f"model: {path} is a Git LFS pointer, not the weights; get the file itself: git lfs pull")
     if start.startswith(b"PK") and not zipfile.is_zipfile(path):
@@ -91,8 +95,9 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"model: {path} {explain_pickle(error)}") from error
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    for name in _CONTAINERS:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
     return _check_tensors(content, path)
 
 
@@ -102,9 +107,24 @@ def _check_tensors(content: Any, path: Path) -> dict[str, Tensor]:
     for name, tensor in content.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise InputError(f"model: {path} is no state dict: {name!r} is no tensor but {type(tensor).__name__}")
-    if all(name.startswith("module.") for name in content):
-        return {name.removeprefix("module."): tensor for name, tensor in content.items()}
-    return dict(content)
+    return unwrap(content, path)
+
+
+def unwrap(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors without the wrappers that all names have; InputError where a CLIP is wrapped beside others."""
+    found = dict(tensors)
+    while own := next((each for each in WRAPPERS if all(name.startswith(each) for name in found)), None):
+        found = {name.removeprefix(own): tensor for name, tensor in found.items()}
+    inside = next((name for name in found if name.endswith(".visual.class_embedding")), None)
+    if inside is None:
+        return found
+    prefix = inside.removesuffix("visual.class_embedding")
+    other = next((name for name in found if not name.startswith(prefix)), None)
+    beside = f", beside others such as {other}" if other else ""
+    raise InputError(
+        f"model: {path} has a CLIP's tensors under the prefix {prefix!r}{beside}; save the CLIP alone: its own "
+        "state_dict()"
+    )
 
 
 def explain_pickle(error: Exception) -> str:

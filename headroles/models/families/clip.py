@@ -2,62 +2,65 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import CLIPModel, CLIPVisionModelWithProjection, PretrainedConfig
+from transformers import CLIPModel, CLIPVisionModel, CLIPVisionModelWithProjection, PretrainedConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from headroles.models.families.family import Family
+from headroles.models.families.family import Family, sides_of
 from headroles.models.families.hook_points import LayerParts
 from headroles.models.families.tower import Tower
 
+LARGEST_ID = 2
+"""The eos_token_id of older configs: there texts are read at their largest token, whatever ends them."""
+
 
 class Clip(Family):
-    """CLIPModel, or CLIPVisionModelWithProjection, which has no text tower."""
+    """CLIPModel, or its vision tower alone: CLIPVisionModelWithProjection, or CLIPVisionModel, without projection."""
 
     title = "CLIP"
+    reads_at_end = True
 
-    def __init__(self, model: CLIPModel | CLIPVisionModelWithProjection) -> None:
+    def __init__(self, model: CLIPModel | CLIPVisionModelWithProjection | CLIPVisionModel) -> None:
         super().__init__(model)
-        vision = self.model.vision_model
-        self.visual = Tower(encoder_parts(vision.encoder.layers), vision.post_layernorm, self.model.visual_projection)
+        vision = self._vision = getattr(self.model, "vision_model", self.model)
+        projection = getattr(self.model, "visual_projection", None)
+        self.visual = Tower(encoder_parts(vision.encoder.layers), vision.post_layernorm, projection)
         if isinstance(model, CLIPModel):
             text = self.model.text_model
             self.text = Tower(encoder_parts(text.encoder.layers), text.final_layer_norm, self.model.text_projection)
 
     @classmethod
     def loader(cls, config: PretrainedConfig, name: str) -> tuple[type, Mapping[str, Any]]:
-        return (CLIPModel if config.model_type == "clip" else CLIPVisionModelWithProjection), {}
+        if config.model_type == "clip":
+            return CLIPModel, {}
+        bare = "CLIPVisionModel" in (config.architectures or ())
+        return (CLIPVisionModel if bare else CLIPVisionModelWithProjection), {}
 
     @classmethod
     def processor(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
-        side = getattr(config, "vision_config", config).image_size
+        side, _ = sides_of(getattr(config, "vision_config", config).image_size)
         return CLIPImageProcessorPil, {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
-
-    @property
-    def image_size(self) -> int:
-        return getattr(self.model.config, "vision_config", self.model.config).image_size
-
-    @property
-    def patches(self) -> int:
-        return self.model.vision_model.embeddings.num_patches
 
     @property
     def least_tokens(self) -> int:
         """CLS and all patches: runs of fewer tokens are of those alone that `headroles.adapt` appends."""
-        return 1 + self.patches
+        return 1 + math.prod(self.grid(*self.image_shape))
 
     def encode_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+        if self._vision is self.model:
+            return self.visual.hook_embed(self.model(pixel_values=pixel_values).pooler_output)
         if self.text is None:
             return self.model(pixel_values=pixel_values).image_embeds
         return self.model.get_image_features(pixel_values=pixel_values).pooler_output
 
     def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
-        vision = self.model.vision_model
+        vision = self._vision
         return vision.pre_layrnorm(vision.embeddings(pixel_values))
 
     def text_mask(self, tokens: int) -> Float[Tensor, "query key"]:
@@ -66,14 +69,27 @@ class Clip(Family):
         return mask.triu(1)
 
     def text_rows(self, input_ids: Int[Tensor, "text token"]) -> Int[Tensor, "text"]:
-        """The first EOS (the largest id where EOS is 2)."""
+        """The first EOS (the largest id where EOS is `LARGEST_ID`)."""
         end = self.model.config.text_config.eos_token_id
-        marks = input_ids if end == 2 else (input_ids == end)
+        marks = input_ids if end == LARGEST_ID else (input_ids == end)
         return marks.int().argmax(-1)
 
     def tokenize(self, tokenizer: Callable, texts: Sequence[str]) -> dict[str, Tensor]:
-        tokens = tokenizer(list(texts), padding=True, truncation=True, max_length=self.context, return_tensors="pt")
+        """Padded on the right, so that texts end where they alone would; what follows the end, no token sees."""
+        cut: dict[str, Any] = {"truncation": True, "max_length": self.context}
+        if getattr(tokenizer, "pad_token_id", 0) is None:
+            tokens = _pad(tokenizer(list(texts), **cut)["input_ids"], getattr(tokenizer, "eos_token_id", None) or 0)
+        else:
+            tokens = tokenizer(list(texts), padding=True, padding_side="right", return_tensors="pt", **cut)
         return {key: tokens[key].to(self.model.device) for key in ("input_ids", "attention_mask")}
+
+
+def _pad(texts: Sequence[Sequence[int]], end: int) -> dict[str, Tensor]:
+    """What a tokenizer without a padding token leaves to do, with its end of text, as CLIP's own does."""
+    longest = max(map(len, texts))
+    ids = torch.tensor([[*tokens, *[end] * (longest - len(tokens))] for tokens in texts])
+    lengths = torch.tensor([len(tokens) for tokens in texts])
+    return {"input_ids": ids, "attention_mask": (torch.arange(longest) < lengths[:, None]).long()}
 
 
 def encoder_parts(layers: Iterable[Any]) -> list[LayerParts]:

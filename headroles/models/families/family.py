@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
+from headroles.errors import InputError
 from headroles.models.families.tower import Tower
 
 
@@ -20,6 +21,10 @@ class Family:
 
     title: ClassVar[str]
     """The family's name in messages."""
+    any_size: ClassVar[bool] = False
+    """Whether position embeddings are interpolated to the images that come."""
+    reads_at_end: ClassVar[bool] = False
+    """Whether a text's embedding is read at the token that ends it."""
     visual: Tower
     """The vision tower."""
     text: Tower | None = None
@@ -45,14 +50,35 @@ class Family:
         raise NotImplementedError
 
     @property
-    def image_size(self) -> int:
-        """Height and width of an input image, in pixels."""
-        raise NotImplementedError
+    def vision_config(self) -> PretrainedConfig:
+        """The config of the vision tower."""
+        return getattr(self.model.config, "vision_config", self.model.config)
 
     @property
-    def patches(self) -> int:
-        """Patch tokens of an image of that size."""
-        raise NotImplementedError
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of the images that the position embeddings are made for, in pixels."""
+        return sides_of(self.vision_config.image_size)
+
+    @property
+    def patch_shape(self) -> tuple[int, int]:
+        """Height and width of a patch, in pixels."""
+        return sides_of(self.vision_config.patch_size)
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of patches of an image of this size, in pixels."""
+        down, across = self.patch_shape
+        return height // down, width // across
+
+    def check_size(self, height: int, width: int, source: str) -> None:
+        """InputError where images of this size cannot flow; `source` makes them."""
+        down, across = self.image_shape
+        if self.any_size:
+            down, across = max(height, self.patch_shape[0]), max(width, self.patch_shape[1])
+        if (height, width) != (down, across):
+            raise InputError(
+                f"model: {source} makes pictures of {height} x {width} pixels, the vision tower takes {down} x "
+                f"{across}; set its size and crop_size to that, or take the model's own file"
+            )
 
     @property
     def least_tokens(self) -> int:
@@ -95,6 +121,6 @@ class Family:
         raise NotImplementedError
 
 
-def side_of(size: int | Sequence[int]) -> int:
-    """One side of a square that a config gives as a number or as two."""
-    return size if isinstance(size, int) else int(size[0])
+def sides_of(size: int | Sequence[int]) -> tuple[int, int]:
+    """Height and width that a config gives as one number or as two."""
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))

@@ -6,6 +6,7 @@ attention.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,8 +15,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
-
-from headroles.errors import InputError
 
 
 class Attention(nn.Module):
@@ -146,12 +145,33 @@ def _z_hook(parts: LayerParts, points: Attention, flow: _Flow, module: nn.Module
         return None
     z = args[0].unflatten(-1, (parts.heads, parts.head_width))
     if points.hook_pattern.has_hooks():
-        pattern = flow.pattern()
-        edited = points.hook_pattern(pattern)
-        if edited is not pattern:
-            z = flow.attend(edited)
+        z = pass_aside(points.hook_pattern, flow.pattern(), flow.attend, z)
         flow.forget()
-    return (points.hook_z(z).flatten(-2),)
+    return (pass_saved(points.hook_z, z).flatten(-2),)
+
+
+def pass_saved(point: HookPoint, tensor: Tensor) -> Tensor:
+    """What `point` makes of the output of an operation that keeps its output for the gradient.
+
+    An edit in place would spoil that gradient, so that hooks get a copy where there will be one.
+    """
+    return point(tensor.clone() if tensor.requires_grad else tensor)
+
+
+def pass_aside(point: HookPoint, tensor: Tensor, use: Callable[[Tensor], Tensor], output: Tensor) -> Tensor:
+    """`output`, or `use` of what `point` makes of a tensor that the forward does not look at.
+
+    The latter where a hook returned another tensor or changed this one in place; where there may be a gradient it
+    flows through the tensor, and the numbers stay the forward's own.
+    """
+    kept = tensor.detach().clone()
+    passed = pass_saved(point, tensor)
+    if not torch.equal(passed.detach(), kept):
+        return use(passed)
+    if not passed.requires_grad:
+        return output
+    used = use(passed)
+    return output.detach() + (used - used.detach())
 
 
 def input_hook(point: HookPoint, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
@@ -166,12 +186,14 @@ def output_hook(point: HookPoint, module: nn.Module, args: tuple, output: Tensor
     return point(output) if point.has_hooks() else None
 
 
-def scale_hook(point: HookPoint, module: nn.LayerNorm, args: tuple) -> None:
-    """Show sigma, the deviation that the LayerNorm divides by. Reading only: the fused LayerNorm makes its own."""
+def scale_hook(point: HookPoint, module: nn.LayerNorm, args: tuple, output: Tensor) -> Tensor | None:
+    """A forward hook of a LayerNorm: sigma, the deviation that it divides by, passes `point`."""
     if not point.has_hooks():
-        return
+        return None
     (residual,) = args
     deviation = (residual.var(-1, unbiased=False, keepdim=True) + module.eps).sqrt()
-    edited = point(deviation)
-    if edited is not deviation:
-        raise InputError("ln_final.hook_scale can be read, not edited: edit blocks.{last}.hook_resid_post instead")
+
+    def divide(deviation: Tensor) -> Tensor:
+        return (residual - residual.mean(-1, keepdim=True)) / deviation * module.weight + module.bias
+
+    return pass_aside(point, deviation, divide, output)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from headroles.models.families.hook_points import Block, LayerParts, input_hook, output_hook
+from headroles.models.families.hook_points import Block, LayerParts, input_hook, output_hook, pass_saved
 from headroles.models.families.tower import Tower, copy_unhooked
 
 
@@ -24,8 +24,9 @@ class PooledTower(Tower):
     """A tower below an attention pooling head, whose heads count as those of one more layer, L = `layers`.
 
     `blocks.{L}` is the pooling head: `hook_resid_pre` (image, token, D) are the tokens after the final LayerNorm,
-    `attn.hook_pattern` (image, head, 1, token) and `attn.hook_z` (image, 1, head, width) have the probe as their only
-    query, `hook_attn_out` and `hook_mlp_out` (image, 1, D) sum to `hook_resid_post` (image, D), the embedding.
+    `attn.hook_v` (image, token, head, width) their values, `attn.hook_pattern` (image, head, 1, token) and
+    `attn.hook_z` (image, 1, head, width) have the probe as their only query, `hook_attn_out` and `hook_mlp_out`
+    (image, 1, D) sum to `hook_resid_post` (image, D), the embedding.
     """
 
     pooling = True
@@ -131,10 +132,10 @@ def _connect_pooling(head: Any, block: Block) -> None:
 
 
 def _pooling_hook(block: Block, module: nn.MultiheadAttention, args: tuple, output: tuple) -> tuple | None:
-    """nn.MultiheadAttention shows neither pattern nor z: they are computed again where somebody hooks them."""
+    """nn.MultiheadAttention shows neither values, pattern nor z: they are computed again where somebody hooks them."""
     points = block.attn
     out, weights = output
-    if points.hook_pattern.has_hooks() or points.hook_z.has_hooks():
+    if any(point.has_hooks() for point in (points.hook_v, points.hook_pattern, points.hook_z)):
         out = module.out_proj(points.hook_z(_attend(module, args, block)).flatten(-2))
     elif not block.hook_attn_out.has_hooks():
         return None
@@ -145,8 +146,9 @@ def _attend(module: nn.MultiheadAttention, args: tuple, block: Block) -> Float[T
     """z of the pooling heads, from a pattern that passes its hook point."""
     projections = zip(args[:3], module.in_proj_weight.chunk(3), module.in_proj_bias.chunk(3), strict=True)
     query, key, value = (
-        nn.functional.linear(tokens, weight, bias).unflatten(-1, (module.num_heads, -1)).transpose(1, 2)
+        nn.functional.linear(tokens, weight, bias).unflatten(-1, (module.num_heads, -1))
         for tokens, weight, bias in projections
     )
-    pattern = (query @ key.transpose(-1, -2) * module.head_dim**-0.5).softmax(-1)
-    return (block.attn.hook_pattern(pattern) @ value).transpose(1, 2)
+    value = block.attn.hook_v(value).transpose(1, 2)
+    pattern = (query.transpose(1, 2) @ key.permute(0, 2, 3, 1) * module.head_dim**-0.5).softmax(-1)
+    return (pass_saved(block.attn.hook_pattern, pattern) @ value).transpose(1, 2)

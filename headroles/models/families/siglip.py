@@ -13,7 +13,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from headroles.errors import InputError
 from headroles.models.families.clip import encoder_parts
-from headroles.models.families.family import Family, side_of
+from headroles.models.families.family import Family, sides_of
 from headroles.models.families.pooled_tower import PooledTower
 from headroles.models.families.tower import Tower
 
@@ -44,16 +44,8 @@ class Siglip(Family):
 
     @classmethod
     def processor(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
-        side = side_of(getattr(config, "vision_config", config).image_size)
-        return SiglipImageProcessorPil, {"size": {"height": side, "width": side}}
-
-    @property
-    def image_size(self) -> int:
-        return side_of(self._vision.config.image_size)
-
-    @property
-    def patches(self) -> int:
-        return self._vision.embeddings.num_patches
+        height, width = sides_of(getattr(config, "vision_config", config).image_size)
+        return SiglipImageProcessorPil, {"size": {"height": height, "width": width}}
 
     def encode_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
         return self._vision(pixel_values=pixel_values).pooler_output

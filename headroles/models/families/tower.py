@@ -23,6 +23,7 @@ class Tower(nn.Module):
     `blocks.{l}.hook_attn_out`, `blocks.{l}.hook_mlp_out`, `blocks.{l}.hook_resid_post` (image, token, D),
     `ln_final.hook_scale` (image, ..., 1), `hook_embed` (image, ..., embed), the embedding before it is normalised.
     `hook_attn_out` and `hook_mlp_out` are what is added to the residual stream, layer scale included.
+    At each of them a hook may return another tensor or change its own in place, and `retain_grad` gives the gradient.
     """
 
     pooling: bool = False
@@ -44,7 +45,7 @@ class Tower(nn.Module):
         self.__dict__["_projection"] = projection
         for part, block in zip(parts, blocks, strict=True):
             connect_layer(part, block)
-        final_norm.register_forward_pre_hook(partial(scale_hook, self.ln_final.hook_scale))
+        final_norm.register_forward_hook(partial(scale_hook, self.ln_final.hook_scale))
         if projection is not None:
             projection.register_forward_hook(partial(output_hook, self.hook_embed))
 

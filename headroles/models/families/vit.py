@@ -16,7 +16,7 @@ from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from headroles.models.families.family import Family, side_of
+from headroles.models.families.family import Family, sides_of
 from headroles.models.families.hook_points import LayerParts
 from headroles.models.families.tower import Tower
 
@@ -33,14 +33,6 @@ class _ClsFamily(Family):
 
     def _parts(self, layer: Any) -> LayerParts:
         raise NotImplementedError
-
-    @property
-    def image_size(self) -> int:
-        return side_of(self.model.config.image_size)
-
-    @property
-    def patches(self) -> int:
-        return self.model.embeddings.patch_embeddings.num_patches
 
     def encode_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
         return self.visual.hook_embed(self.model(pixel_values=pixel_values).last_hidden_state[:, 0])
@@ -60,8 +52,8 @@ class Vit(_ClsFamily):
 
     @classmethod
     def processor(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
-        side = side_of(config.image_size)
-        return ViTImageProcessorPil, {"size": {"height": side, "width": side}}
+        height, width = sides_of(config.image_size)
+        return ViTImageProcessorPil, {"size": {"height": height, "width": width}}
 
     def _layers(self) -> nn.ModuleList:
         return self.model.layers
@@ -78,6 +70,7 @@ class Dinov2(_ClsFamily):
     """Dinov2Model and Dinov2WithRegistersModel: CLS, then registers if any, then patches."""
 
     title = "DINOv2"
+    any_size = True
 
     @classmethod
     def loader(cls, config: PretrainedConfig, name: str) -> tuple[type, Mapping[str, Any]]:
@@ -85,10 +78,10 @@ class Dinov2(_ClsFamily):
 
     @classmethod
     def processor(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
-        side = side_of(config.image_size)
+        height, width = sides_of(config.image_size)
         colors = {"image_mean": IMAGENET_DEFAULT_MEAN, "image_std": IMAGENET_DEFAULT_STD}
-        crop = {"height": side, "width": side}
-        return BitImageProcessorPil, {"size": {"shortest_edge": side}, "crop_size": crop, **colors}
+        crop = {"height": height, "width": width}
+        return BitImageProcessorPil, {"size": {"shortest_edge": max(crop.values())}, "crop_size": crop, **colors}
 
     def _layers(self) -> nn.ModuleList:
         return self.model.encoder.layer

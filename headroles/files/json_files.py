@@ -1,0 +1,51 @@
+"""JSON files that others may have touched: read whole, or refused with the file's name and what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+from headroles.errors import InputError
+
+
+def read_json(path: str | os.PathLike[str], what: str, remedy: str = "") -> Any:
+    """The value in a UTF-8 file, with or without a byte order mark.
+
+    InputError, which begins with `what` ("adapter") and ends with `remedy` ("copy it again"), where the file cannot be
+    read, is no JSON, or holds NaN or infinity, which JSON does not know.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _refusal(path, what, f"is no UTF-8 text, at byte {error.start}", remedy) from error
+    except OSError as error:
+        raise _refusal(path, what, f"cannot be read ({error.strerror})", remedy) from error
+    return parse_json(text, str(path), what, remedy)
+
+
+def read_object(path: str | os.PathLike[str], what: str, remedy: str = "") -> dict[str, Any]:
+    """`read_json` of a file that has to hold an object."""
+    value = read_json(path, what, remedy)
+    if not isinstance(value, dict):
+        raise _refusal(path, what, f"holds a {type(value).__name__}; expected a JSON object", remedy)
+    return value
+
+
+def parse_json(text: str, place: str, what: str, remedy: str = "") -> Any:
+    """The value of a text; `place` names it in the InputError. See `read_json`."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise _refusal(place, what, "is not JSON (nested too deeply)", remedy) from error
+    except (ValueError, MemoryError) as error:
+        raise _refusal(place, what, f"is not JSON ({error})", remedy) from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _refusal(place: str | os.PathLike[str], what: str, why: str, remedy: str) -> InputError:
+    return InputError(f"{what}: {os.fspath(place)} {why}" + (f"; {remedy}" if remedy else ""))

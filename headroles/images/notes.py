@@ -1,0 +1,77 @@
+"""What Pillow, transformers and this package remark on single images: counted, and said in one line at the end."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from headroles.images.deep import ImageNote
+
+LOG = logging.getLogger("headroles")
+"""What is said of how images are read: at INFO before a pass, at WARNING after it. The command line prints it."""
+
+
+class Remarked(Dataset):
+    """Images with what was remarked on each while it was decoded: ((number, pixels), remarks)."""
+
+    def __init__(self, images: Any) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, item: Any) -> tuple[Any, list[str]]:
+        with caught() as remarks:
+            found = self.images[item]
+        return found, remarks
+
+
+@contextmanager
+def caught() -> Iterator[list[str]]:
+    """Collects Python's warnings and transformers' log meanwhile; nothing of them is printed."""
+    remarks: list[str] = []
+    log, handler = logging.getLogger("transformers"), _Listener(remarks)
+    before, through = log.handlers, log.propagate
+    log.handlers, log.propagate = [handler], False
+    try:
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            yield remarks
+    finally:
+        log.handlers, log.propagate = before, through
+    remarks.extend(" ".join(str(each.message).split()) for each in found)
+
+
+def tell(remarks: Iterable[str]) -> None:
+    """Say the remarks of a pass, which is over, in one line: to whoever listens to `LOG`, else as a warning."""
+    counts = Counter(remarks)
+    if not counts:
+        return
+    line = describe_remarks(counts)
+    if LOG.handlers:
+        LOG.warning(line)
+    else:
+        warnings.warn(line, ImageNote, stacklevel=2)
+
+
+def describe_remarks(counts: Counter[str]) -> str:
+    """All of them in one line; the commonest in words."""
+    (first, times), *others = counts.most_common()
+    more = f"; and {len(others)} other kinds, {sum(count for _, count in others)} times" if others else ""
+    return f"{counts.total()} remarks on images: {first} ({times} times){more}"
+
+
+class _Listener(logging.Handler):
+    def __init__(self, remarks: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.remarks = remarks
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.remarks.append(" ".join(record.getMessage().split()))
+

@@ -1,0 +1,97 @@
+"""A transformers' folder as the model it describes: config checked first, every weight present, nothing guessed."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+
+from headroles.errors import InputError
+from headroles.models.checkpoints.config_check import check_config, check_settings
+from headroles.models.checkpoints.hub import CONFIG
+from headroles.models.checkpoints.quiet import quiet
+from headroles.models.checkpoints.settings import read_settings
+from headroles.models.checkpoints.weights_file import WRAPPERS, explain_pickle
+from headroles.models.families import find_family
+
+
+def load_folder(folder: Path, name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, str]:
+    """The model, and its config's type of numbers; InputError names the setting, the tensor or the file."""
+    config = _read_config(folder, name)
+    family = find_family(config.model_type, name)
+    check_config(config, str(folder / CONFIG))
+    kind, options = family.loader(config, name)
+    stored = str(config.dtype or torch.float32).removeprefix("torch.")
+    clip, report = _load(folder, name, kind, dtype, options)
+    if report.get("missing_keys") and (prefix := _prefix(report.get("unexpected_keys", ()))):
+        clip, report = _load(folder, name, kind, dtype, {**options, "key_mapping": {f"^{re.escape(prefix)}": ""}})
+    # A ViT may come from a classifier, whose head is left out; what a CLIP has beyond its own tensors would be lost.
+    extra = ("unexpected_keys",) if config.model_type == "clip" else ()
+    for trouble in ("missing_keys", "mismatched_keys", *extra):
+        if report.get(trouble):
+            example = sorted(map(_describe, report[trouble]))[0]
+            raise InputError(
+                f"model: {name} has {trouble.replace('_', ' ')}, such as {example}; it is no whole {family.title}"
+            )
+    return clip, stored
+
+
+def _read_config(folder: Path, name: str) -> PretrainedConfig:
+    settings = read_settings(folder / CONFIG)
+    if not isinstance(settings.get("model_type"), str):
+        raise InputError(f"model: {folder / CONFIG} has the model_type {settings.get('model_type')!r}; expected a name")
+    find_family(settings["model_type"], name)
+    if "quantization_config" in settings:
+        raise InputError(
+            f"model: {folder / CONFIG} has a quantization_config; quantised weights are not read: take the model as it "
+            "was before, in fp32, fp16 or bf16"
+        )
+    check_settings(settings, str(folder / CONFIG))
+    try:
+        with quiet():
+            return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    # Settings made by hand fail in many ways, most of them in a validator of many lines.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"model: {folder / CONFIG} cannot be read ({reason}); get the model's own file") from error
+
+
+def _load(
+    folder: Path, name: str, kind: Any, dtype: torch.dtype, options: Any
+) -> tuple[PreTrainedModel, dict[str, Collection]]:
+    # Mismatched sizes are refused by name; from_pretrained itself would not say which.
+    checks = {"weights_only": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
+    try:
+        with quiet():
+            return kind.from_pretrained(
+                folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, **checks, **options
+            )
+    except pickle.UnpicklingError as error:
+        raise InputError(f"model: a weights file of {name} {explain_pickle(error)}") from error
+    except SafetensorError as error:
+        raise InputError(f"model: the weights of {name} are damaged ({error}); copy or download them again") from error
+    # Whatever an index, a shard or a setting does to transformers.
+    except Exception as error:
+        raise InputError(f"model: cannot load {name}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _prefix(names: Collection[str]) -> str:
+    """The wrappers that all names are under: "", or such as "_orig_mod.model."."""
+    prefix, names = "", list(names)
+    while names and (own := next((each for each in WRAPPERS if all(name.startswith(each) for name in names)), "")):
+        prefix, names = prefix + own, [name.removeprefix(own) for name in names]
+    return prefix
+
+
+def _describe(key: str | tuple) -> str:
+    """A tensor's name; of a mismatched one its shapes too."""
+    if isinstance(key, str):
+        return key
+    tensor, found, expected = key
+    return f"{tensor} ({tuple(found)}, expected {tuple(expected)})"

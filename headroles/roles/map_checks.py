@@ -1,0 +1,66 @@
+"""What every role map keeps to, beyond the types of its fields: heads that the model has, shares that are shares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+_SHARES = ("concept_share", "entropy", "p_value", "q_value", "stability")
+_ROOM = 1e-6
+"""What rounding may add to a share or a sum of shares."""
+
+
+def find_contradiction(role_map: Any, roles: tuple[str, ...]) -> str | None:
+    """The first place where a RoleMap contradicts itself, and how; None where it does not. `roles`: the known ones."""
+    return next(_contradictions(role_map, roles), None)
+
+
+def _contradictions(role_map: Any, roles: tuple[str, ...]) -> Iterator[str]:
+    model, layers = role_map.model, role_map.layers
+    if model.layers < 1 or model.heads < 1 or role_map.images.count < 0:
+        yield "model.layers and model.heads must be at least 1, images.count at least 0"
+    if len(set(layers)) < len(layers) or not all(0 <= layer <= model.layers for layer in layers):
+        yield f"layers: {list(layers)[:8]} are not different layers of a model of {model.layers}"
+    if not role_map.bank.counts or min(role_map.bank.counts.values()) < 0:
+        yield "bank.counts: expected at least one concept, and no count below 0"
+    taken = set()
+    for number, head in enumerate(role_map.head_roles):
+        place = f"head_roles[{number}]"
+        if head.layer not in layers or not 0 <= head.head < model.heads:
+            yield f"{place}: {head.name} is no head of layers {', '.join(map(str, layers))}, {model.heads} heads each"
+        if head.name in taken:
+            yield f"{place}: {head.name} is there twice"
+        taken.add(head.name)
+        yield from (f"{place}.{wrong}" for wrong in _wrong_values(head, role_map, roles))
+
+
+def _wrong_values(head: Any, role_map: Any, roles: tuple[str, ...]) -> Iterator[str]:
+    concepts = role_map.bank.counts.keys()
+    if head.role not in roles:
+        yield f"role: expected one of {', '.join(roles)}, got {head.role!r}"
+    if head.distribution.keys() != concepts:
+        other = sorted(head.distribution.keys() ^ concepts)[0]
+        yield f"distribution: its concepts are not those of bank.counts; {other!r} is in one of them alone"
+    if head.concept not in concepts:
+        yield f"concept: {head.concept!r} is none of bank.counts"
+    for name, share in (*((name, getattr(head, name)) for name in _SHARES), *_named_shares(head)):
+        if not -_ROOM <= share <= 1 + _ROOM:
+            yield f"{name}: expected a share from 0 to 1, got {share}"
+    if sum(head.distribution.values()) > 1 + 1e-3:
+        yield f"distribution: shares sum to {sum(head.distribution.values()):.4g}, over 1"
+    if head.concept in head.distribution and not _near(head.concept_share, head.distribution[head.concept]):
+        yield f"concept_share: {head.concept_share} is not that of {head.concept!r} in distribution"
+    if head.variance < 0 or head.entropy_bits < -_ROOM:
+        yield "variance and entropy_bits: expected numbers of at least 0"
+    if not all(text.concept in concepts for text in head.texts):
+        yield "texts: a text has a concept that is none of bank.counts"
+
+
+def _named_shares(head: Any) -> Iterator[tuple[str, float]]:
+    yield from (("interval", end) for end in head.interval)
+    yield from ((f"distribution.{name}", share) for name, share in head.distribution.items())
+
+
+def _near(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-4, abs_tol=1e-6)

@@ -1,0 +1,75 @@
+"""Every command that reads images says first how it reads them, and at the end what was remarked on them."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+QUICK = ("--permutations", "50", "--bootstraps", "5", "--texts-per-head", "6", "--device", "cpu")
+READING = "6 (.png 5, .jfif 1); left out: .txt 2, .heic 1; preprocessing: "
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two values of a concept, three pictures each, and what lies beside them."""
+    rng, folder = np.random.default_rng(0), tmp_path / "photos"
+    for number in range(6):
+        path = folder / ("red" if number < 3 else "blue") / f"{number}{'.jfif' if number == 4 else '.png'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (40, 36, 3), dtype=np.uint8)).save(path)
+    for name in ("a.txt", "b.txt", "c.heic"):
+        (folder / "red" / name).write_text("x")
+    return folder
+
+
+def test_score_says_how_it_reads_and_a_dry_run_stops_there(run, photos, tmp_path):
+    output = tmp_path / "roles"
+    code, out, errors = run("score", "--images", photos, "--output", output, "--dry-run", *QUICK)
+    assert (code, out) == (0, "") and errors.count("\n") == 1
+    assert errors.startswith(f"images: photos, {READING}CLIPImageProcessor")
+    assert "preprocessor_config.json" in errors
+    assert not output.exists()
+    code, _, again = run("score", "--images", photos, "--output", output, *QUICK)
+    assert code == 0 and again.startswith(errors)
+    code, _, errors = run("score", "--images", photos, "--output", output, "--dry-run", *QUICK)
+    assert code == 2 and "overwrite" in errors
+
+
+def test_remarks_come_once_and_last(run, photos, tmp_path):
+    for number in range(3):
+        grey = Image.fromarray(np.full((9, 9), number / 4, np.float32))
+        grey.save(photos / f"{number}.tif")
+    code, _, errors = run("score", "--images", photos, "--output", tmp_path / "roles", *QUICK)
+    *_, last = errors.splitlines()
+    assert code == 0 and errors.count("floating-point") == 1
+    assert last.startswith("3 remarks on images: floating-point pictures do not say their scale: 0 is black and 1")
+
+
+def test_a_limit_of_pixels_is_an_option(run, photos, tmp_path):
+    Image.new("RGB", (50, 50)).save(photos / "large.png")
+    given = ("score", "--images", photos, *QUICK)
+    code, _, errors = run(*given, "--output", tmp_path / "a", "--max-pixels", "2000")
+    assert code == 0 and "left out 1 broken image files: large.png" in errors
+    code, _, errors = run(*given, "--output", tmp_path / "b", "--max-pixels", "2000", "--strict")
+    assert code == 2 and "large.png cannot be read" in errors and "more than the limit of 2000; --max-pixels" in errors
+    code, _, errors = run(*given, "--output", tmp_path / "c")
+    assert code == 0 and "broken" not in errors
+
+
+@pytest.mark.slow
+def test_the_other_commands_say_it_too(run, photos, tmp_path):
+    output = tmp_path / "roles"
+    run("score", "--count", "40", "--output", output, *QUICK)
+    heads = ("--heads", "L5.H0")
+    shutil.copytree(photos, tmp_path / "color")
+    commands = (
+        ("attend", output, "--image", photos, *heads, "--json"),
+        ("retrieve", output, "--query", photos / "red" / "0.png", "--images", photos, *heads, "--json"),
+        ("retrieve", output, "--evaluate", tmp_path / "color", "--k", "2", "--json"),
+    )
+    for command in commands:
+        code, _, errors = run(*command)
+        assert code == 0 and READING in errors, errors
+    code, _, errors = run("validate", output, "--count", "60", "--bootstraps", "5", "--draws", "20", "--device", "cpu")
+    assert code == 0 and "images: shapes, 60; preprocessing: CLIPImageProcessor" in errors
