@@ -72,7 +72,7 @@ class Validation(Document, Shown):
             if costs.keys() != names:
                 other = min(costs.keys() ^ names)
                 return f"costs of {place}: the concepts are not those of the validation; {other!r} is in one of them"
-        shares = {f"accuracy of {concept.name}": concept.accuracy for concept in self.concepts}
+        shares: dict[str, float | None] = {f"accuracy of {concept.name}": concept.accuracy for concept in self.concepts}
         shares |= {f"p_value of {test.concept}": test.p_value for test in self.tests} | {"p_value": self.p_value}
         for place, share in shares.items():
             if share is not None and not 0 <= share <= 1:
