@@ -20,6 +20,7 @@ from headroles.cli.options.running import running_options
 @click.option("--model", help="Where the base model is, if it has moved.")
 @running_options
 @click.option("--strict", is_flag=True, help="Refuse images that cannot be read, or are there twice.")
+@click.option("--dry-run", is_flag=True, help="Say how all is read, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print all rows, also per class, as JSON.")
 @ablation_options
 def command(
@@ -32,6 +33,7 @@ def command(
     batch: int,
     workers: int,
     strict: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Test an adapter beside the frozen CLIP: on its own task, as in its metrics.json, or on any other, zero-shot."""
@@ -42,8 +44,14 @@ def command(
 
     note_ablation(AdapterInfo.load(adapter).ablation)
     names = split_names(task) if task else None
-    running: dict[str, Any] = {"device": device, "batch": batch, "workers": workers, "strict": strict}
-    say = partial(click.echo, err=True)
+    running: dict[str, Any] = {
+        "device": device,
+        "batch": batch,
+        "workers": workers,
+        "strict": strict,
+        "dry_run": dry_run,
+    }
+    say = partial(click.echo, err=not dry_run)
     found = evaluate(adapter, names, protocol, root=root, model=model, say=say, **running)
-    if is_main():
+    if is_main() and not dry_run:
         click.echo(found.to_json() if as_json else found.to_table(), nl=not as_json)

@@ -29,6 +29,7 @@ def evaluate(
     workers: int = 0,
     strict: bool = False,
     say: Callable[[str], None] | None = None,
+    dry_run: bool = False,
 ) -> Evaluation:
     """The rows of an adapter, its folder or what `load_adapter` gives, on tasks or their names (`open_task`).
 
@@ -36,7 +37,8 @@ def evaluate(
     (cross-dataset), or, where all are shifts of the adapter's own task, domain-shift. The latter takes the first task
     as the one that is shifted and the others as its shifts. `root` is that of `open_task`; `model` and `device` say
     where the model of a folder's adapter is and runs, as in `load_adapter`. Every image is opened first: broken ones
-    are left out, with `strict` refused. `say` is called with the lines that tell how the tasks were read.
+    are left out, with `strict` refused. `say` is called with the lines that tell how the tasks were read;
+    `dry_run` stops then, without rows.
     """
     found = pick_adapter(adapter)
     info = found.info if isinstance(found, Adapter) else AdapterInfo.load(found)
@@ -57,9 +59,12 @@ def evaluate(
     read = {each.name: each for each in (*tasks, *targets, *kept)}.values()
     for each in read:
         notes = check_told_apart(found.method.model, each.classes, each.template, each.own)
-        if say and is_main() and (each.own or each.notes or notes):
+        if say and is_main() and (each.own or each.notes or notes or dry_run):
             for line in (each.summary, *each.notes, *notes):
                 say(line)
+    left_out = tuple(key for each in read for key in each.left_out)
+    if dry_run:
+        return Evaluation((), left_out=left_out)
     rows = [row for each in tasks for row in measure(found.method, each, chosen, info.seed, targets, batch, workers)]
     rows += measure_retention(found.method, kept, info.seed, batch, workers)
-    return Evaluation(tuple(rows), left_out=tuple(key for each in read for key in each.left_out))
+    return Evaluation(tuple(rows), left_out=left_out)
