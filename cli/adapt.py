@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--protocol",
     help="What is trained and tested: base-to-novel, few-shot, cross-dataset or domain-shift.  [default: few-shot for "
-    "data of your own, base-to-novel for a benchmark or a built-in task]",
+    "data of your own and fewer than four classes, else base-to-novel]",
 )
 @click.option("--shots", default="16", show_default=True, help="Training images a class, or all.")
 @click.option("--seeds", default="1", show_default=True, help="Such as 1, 1-3 or 1,5; one adapter each.")

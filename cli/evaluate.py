@@ -26,6 +26,7 @@ from headroles.cli.options.running import running_options
     "what is in the --output folder",
 )
 @click.option("--strict", is_flag=True, help="Refuse images that cannot be read, or are there twice.")
+@click.option("--dry-run", is_flag=True, help="Say how all is read, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print all rows, also per class, as JSON.")
 @ablation_options
 def command(
@@ -41,6 +42,7 @@ def command(
     output: Path | None,
     overwrite: bool,
     strict: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Test an adapter beside the frozen CLIP: on its own task, as in its metrics.json, or on any other, zero-shot."""
@@ -55,12 +57,15 @@ def command(
     if output:
         check_new(*(output / name for name in FILES), overwrite=overwrite)
     where = {"root": root, "template": template, "model": model, "device": device}
-    more: dict[str, Any] = {**where, "batch": batch, "workers": workers, "strict": strict, "images": bool(output)}
-    found = evaluate(adapter, names, protocol, say=partial(click.echo, err=True), **more)
+    more: dict[str, Any] = {**where, "batch": batch, "workers": workers, "strict": strict}
+    more |= {"images": bool(output), "dry_run": dry_run}
+    found = evaluate(adapter, names, protocol, say=partial(click.echo, err=not dry_run), **more)
     if not is_main():
         return
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
+    if dry_run:
+        return
     written = found.write(output) if output else ()
     click.echo(found.to_json() if as_json else found.to_table(), nl=not as_json)
     if written and not as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to show of an image.")
 @click.option("--model", help="Where the base model is, if it has moved.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON list with all probabilities.")
+@click.option("--strict", is_flag=True, help="Refuse images that cannot be read.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list: probabilities, or why left out.")
 @ablation_options
 def command(
     adapter: Path,
@@ -31,6 +32,7 @@ def command(
     top: int,
     model: str | None,
     device: str,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Say what is in images, files or folders, with an adapter; the classes may be ones that it never saw."""
@@ -40,21 +42,22 @@ def command(
 
     note_ablation(AdapterInfo.load(adapter).ablation)
     names = None if classes is None else split_names(classes)
-    found = predict(adapter, images, names, template=template, model=model, device=device, broken=_report_broken)
+    left_out: list[tuple[Path, str]] = []
+    broken = None if strict else lambda path, error: left_out.append((path, " ".join(error.split())))
+    found = predict(adapter, images, names, template=template, model=model, device=device, broken=broken)
+    for path, error in left_out:
+        click.echo(f"left out {path}: {error}", err=True)
     if as_json:
-        click.echo(_to_json(found))
+        click.echo(_to_json(found, left_out))
         return
     for each in found:
         click.echo(f"{each.image}  {each.best(top)}")
 
 
-def _to_json(found: Predictions) -> str:
-    """One list with all probabilities."""
+def _to_json(found: Predictions, left_out: list[tuple[Path, str]]) -> str:
+    """One list with all probabilities, then the images that were left out."""
     import json
 
-    rows = [{"image": each.image, "probabilities": each.shares} for each in found]
+    rows: list[dict[str, Any]] = [{"image": each.image, "probabilities": each.shares} for each in found]
+    rows += [{"image": str(path), "error": error} for path, error in left_out]
     return json.dumps(rows, indent=2, ensure_ascii=False)
-
-
-def _report_broken(path: Path, error: str) -> None:
-    click.echo(f"left out {path}: {' '.join(error.split())}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +13,12 @@ from headroles.adapt.data.spec import Reading
 from headroles.adapt.data.splits import SPLIT_NAMES, Row, make_task
 from headroles.adapt.data.task import Task
 from headroles.errors import InputError
-from headroles.images.images import list_images
+from headroles.images.images import name_counts
 from headroles.images.pixels import suffixes
+from headroles.images.walk import SYSTEM, list_images
 
 _OURS = ("adapter_config.json", "role_map.json", "metrics.json", "validation.json", "unfinished")
 """What marks a folder as an output of this package."""
-_SYSTEM = {"@eadir", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "system volume information", "lost+found",
-           "thumbs", "thumbnails"}  # fmt: skip
-"""Folders that operating systems and network drives make."""
 
 
 @dataclass
@@ -30,6 +29,8 @@ class _Found:
     """Its sub-folders that may be classes or splits."""
     notes: list[str] = field(default_factory=list)
     """What was left out."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Files that are no images, by suffix."""
 
 
 def read_folder(folder: Path, template: str | None = None, reading: Reading | None = None) -> Task:
@@ -46,6 +47,8 @@ def read_folder(folder: Path, template: str | None = None, reading: Reading | No
         rows += _part_rows(folder, part, split, found, reading or Reading())
     if not rows:
         raise InputError(f"task: {folder} holds no class folders with images; expected {folder}/CLASS/IMAGE")
+    if found.skipped:
+        found.notes.append(f"beside the images of {folder}, left out: {name_counts(found.skipped)}")
     return make_task(str(folder), rows, template, None, reading, found.notes)
 
 
@@ -62,7 +65,7 @@ def _part_rows(root: Path, part: Path, split: str, found: _Found, reading: Readi
     if loose:
         found.notes.append(f"images of {part} outside class folders are left out: {len(loose)}, such as {loose[0]}")
     for place in _subfolders(part)[0]:
-        images = list(list_images(place))
+        images = list(list_images(place, found.skipped))
         if not images:
             raise InputError(f"task: class folder {place} holds no image; add some or remove the folder")
         for path in images:
@@ -116,7 +119,7 @@ def _subfolders(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     parts: list[Path] = []
     passed: list[tuple[Path, str]] = []
     for path in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        if path.name.lower() in _SYSTEM:
+        if path.name.lower() in SYSTEM:
             passed.append((path, "a folder of the operating system"))
         elif is_output(path):
             passed.append((path, "an output of headroles"))

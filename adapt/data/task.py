@@ -16,6 +16,8 @@ from headroles.images.prompts import check_template, write_prompts
 Examples = tuple[Example, ...]
 VAL_SHOTS = 4
 """At most so many validation images a class go with few shots."""
+HALVABLE = 4
+"""So many classes give halves of two each; among one class every answer is right."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class Task:
 
     @property
     def default_protocol(self) -> str:
-        """What is trained and tested where nothing is asked for."""
-        return "few-shot" if self.own else "base-to-novel"
+        """What is trained and tested where nothing is asked for: few-shot also where halves would have one class."""
+        return "few-shot" if self.own or len(self.classes) < HALVABLE else "base-to-novel"
 
     def halves(self) -> tuple[Task, Task]:
         """Base and novel: the first ceil(n / 2) classes and the rest, each relabelled from 0.
@@ -76,7 +78,7 @@ class Task:
         Shots are drawn over all classes first (`few_shot`), as CoOp does, so that a seed's base and few-shot
         training images agree.
         """
-        if len(self.classes) < 4:
+        if len(self.classes) < HALVABLE:
             has = "one class" if len(self.classes) == 1 else f"{len(self.classes)} classes"
             raise InputError(
                 f"task: {self.name} has {has}; base and novel halves need at least two each, as among one class every "

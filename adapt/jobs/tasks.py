@@ -58,10 +58,16 @@ class JobTasks:
         return tuple(lines)
 
     def check_classes(self, clip: HookedCLIP) -> tuple[str, ...]:
-        """Notes on names that the model does not know; InputError where it cannot tell classes apart."""
+        """How the model reads texts and images, and notes on names that it does not know, a line each.
+
+        InputError where it cannot tell classes apart.
+        """
+        describe = getattr(clip.processor, "describe", None)
+        own = f"; preprocessing: {describe()}" if describe else ""
+        line = f"model {clip.model_name}: texts of up to {clip.context} tokens{own}"
         tasks = {each.name: each for each in (self.task, *self.targets, *self.retention)}.values()
         notes = [check_told_apart(clip, each.classes, each.template, each.own) for each in tasks]
-        return tuple(dict.fromkeys(note for some in notes for note in some))
+        return (line, *dict.fromkeys(note for some in notes for note in some))
 
     def _say_trained(self, trained: Task) -> str:
         seen, every = len(trained.classes), len(self.task.classes)

@@ -34,11 +34,14 @@ def first_layers(model: HookedCLIP, config: DearConfig) -> tuple[int, int]:
 
 
 def attribute_names(role_map: RoleMap, config: DearConfig) -> tuple[str, ...]:
-    """The core concepts that the role map's bank knows, a token each; none without vision tokens."""
+    """The core concepts that the role map's bank knows, a token each; none without vision tokens.
+
+    DeAR's own core concepts may lack in a bank; other names that it does not know are refused as mistakes of typing.
+    """
     if not config.vision_tokens:
         return ()
-    unknown = [concept for concept in config.core if concept not in role_map.concepts]
-    if unknown and len(unknown) < len(config.core) and config.core != DearConfig().core:
+    unknown = [concept for concept in config.core if concept not in (*role_map.concepts, *DearConfig().core)]
+    if unknown and len(unknown) < len(config.core):  # Of none at all the message below speaks.
         raise InputError(
             f"core: the role map's bank {role_map.bank.name} does not know {', '.join(unknown)}; its concepts: "
             f"{', '.join(role_map.concepts)}"

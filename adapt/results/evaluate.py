@@ -37,6 +37,7 @@ def evaluate(
     workers: int = 0,
     strict: bool = False,
     say: Callable[[str], None] | None = None,
+    dry_run: bool = False,
 ) -> Evaluation:
     """The rows of an adapter, its folder or what `load_adapter` gives, on tasks or their names (`open_task`).
 
@@ -44,7 +45,8 @@ def evaluate(
     (cross-dataset), or, where all are shifts of the adapter's own task, domain-shift. The latter takes the first task
     as the one that is shifted and the others as its shifts. `root` is that of `open_task`; `model` and `device` say
     where the model of a folder's adapter is and runs, as in `load_adapter`. Every image is opened first: broken ones
-    are left out, with `strict` refused. `say` is called with the lines that tell how the tasks were read.
+    are left out, with `strict` refused. `say` is called with the lines that tell how the tasks were read;
+    `dry_run` stops then, without rows.
 
     The adapter's own task is known by its content, wherever it lies: it has the adapter's template and its base and
     novel classes, and what is different from the training's is in the result's `notes`. `template`, which holds {} for
@@ -69,8 +71,11 @@ def evaluate(
     if not isinstance(found, Adapter):
         found = load_adapter(found, join(device), model)
     read = list({each.name: each for each in (*tasks, *targets, *kept)}.values())
-    _announce(read, found.method.model, say)
+    _announce(read, found.method.model, say, dry_run)
+    left_out = tuple(key for each in read for key in each.left_out)
     mine = [each for each in read if is_own(info, each)]
+    if dry_run:
+        return Evaluation((), left_out=left_out, notes=_notes(info, mine))
     halves = {each.name: own_halves(info, each) for each in mine if chosen == "base-to-novel"}
     tested: list[TestedImage] | None = [] if images else None
     run = functools.partial(measure, found.method, batch=batch, workers=workers, tested=tested)
@@ -78,19 +83,24 @@ def evaluate(
     rows += measure_retention(found.method, kept, info.seed, batch, workers, tested=tested)
     return Evaluation(
         tuple(rows),
-        left_out=tuple(key for each in read for key in each.left_out),
-        notes=tuple(f"{each.name}: {note}" for each in mine for note in find_differences(info, each)),
+        left_out=left_out,
+        notes=_notes(info, mine),
         tested=tuple(tested or ()),
     )
 
 
-def _announce(tasks: Iterable[Task], model: HookedCLIP, say: Callable[[str], None] | None) -> None:
-    """How the tasks were read; InputError where the model cannot tell a task's classes apart."""
+def _announce(tasks: Iterable[Task], model: HookedCLIP, say: Callable[[str], None] | None, always: bool) -> None:
+    """How the tasks were read, of built-in ones where it is `always` said; InputError where the model cannot tell a task's classes apart."""
     for each in tasks:
         notes = check_told_apart(model, each.classes, each.template, each.own)
-        if say and is_main() and (each.own or each.notes or notes):
+        if say and is_main() and (each.own or each.notes or notes or always):
             for line in (each.summary, *each.notes, *notes):
                 say(line)
+
+
+def _notes(info: AdapterInfo, tasks: Iterable[Task]) -> tuple[str, ...]:
+    """What is not as the adapter remembers its own task."""
+    return tuple(f"{each.name}: {note}" for each in tasks for note in find_differences(info, each))
 
 
 def _open(name: str, root: str | os.PathLike[str] | None, info: AdapterInfo) -> Task:

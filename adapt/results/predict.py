@@ -25,7 +25,7 @@ from headroles.images.pictures import Picture, to_picture
 from headroles.images.prompts import check_template, write_prompts
 
 Broken = Callable[[Path, str], None]
-"""Called with an unreadable file of a folder, which is left out, and with why it is."""
+"""Called with an unreadable file, which is left out, and with why it is."""
 
 
 def predict(
@@ -44,7 +44,8 @@ def predict(
     `images`: a file, a folder (the images below it), a PIL image or an array of bytes (height, width, 3), or several
     of them. `classes` and `template`, which holds {} for the class: None for those of the adapter's task. `model` and
     `device` say where the model of a folder's adapter is and runs. Raises InputError where fewer than two different
-    classes are given, where an image cannot be read; one of a folder is left out where `broken` is to be told.
+    classes are given, where a file lacks, or where an image cannot be read; while others can be read, it is left out
+    where `broken` is to be told.
     """
     found = pick_adapter(adapter)
     info = found.info if isinstance(found, Adapter) else AdapterInfo.load(found)
@@ -83,7 +84,7 @@ def predict_images(
     batch: int = 64,
     broken: Broken | None = None,
 ) -> list[Prediction]:
-    """`predict` with an adapter's module. Files that are named themselves have to be readable."""
+    """`predict` with an adapter's module."""
     check_classes(classes)
     prompts = write_prompts(template, classes)
     texts = dear.encode_texts(dear.text_trunk(prompts))
@@ -100,17 +101,34 @@ def predict_images(
 def _open_all(
     images: Sequence[Path | Image.Image], dear: Dear, broken: Broken | None
 ) -> Iterator[tuple[str, Float[Tensor, "3 height width"]]]:
-    """The name and the pixels of every image."""
+    """The name and the pixels of every image; InputError where none can be read, or one without `broken`."""
+    for path in images:
+        if isinstance(path, Path) and not path.exists():
+            raise InputError(
+                f"image: cannot read {path} (there is no such file); give an image file or a folder of them"
+            )
+    whole = 0
+    broken_files: list[tuple[Path, BaseException]] = []
     for number, image in enumerate(images, 1):
         if isinstance(image, Image.Image):
+            whole += 1
             yield f"picture {number}", dear.preprocess(image)
             continue
-        is_folder = image.is_dir()
-        for path in find_images(image) if is_folder else [image]:
+        for path in find_images(image) if image.is_dir() else [image]:
             try:
-                yield str(path), dear.preprocess(open_image(path))
+                pixels = dear.preprocess(open_image(path))
             except UNREADABLE as error:
-                if not (is_folder and broken):
-                    remedy = "give an image file or a folder of them"
-                    raise InputError(f"image: cannot read {path} ({error}); {remedy}") from error
+                if not broken:
+                    raise _unreadable(path, error) from error
+                broken_files.append((path, error))
                 broken(path, str(error))
+                continue
+            whole += 1
+            yield str(path), pixels
+    if broken_files and not whole:
+        raise _unreadable(*broken_files[0])
+
+
+def _unreadable(path: Path, error: BaseException) -> InputError:
+    why = " ".join(str(error).split())
+    return InputError(f"image: cannot read {path} ({why}); give an image file or a folder of them")

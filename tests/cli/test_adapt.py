@@ -98,6 +98,22 @@ def test_predict_takes_any_classes(run, adapter, color_folder):
     assert {name for name in ("blue", "green", "grey", "red") if f" {name} " in text}
 
 
+def test_predict_treats_broken_files_alike_by_name_and_in_folders(run, adapter, color_folder, tmp_path):
+    shutil.copy(next((color_folder / "test" / "red").iterdir()), tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"nothing")
+    for images in ((tmp_path,), (tmp_path / "bad.png", tmp_path / "good.png")):
+        code, text, errors = run("predict", adapter, *images, "--json")
+        rows = {row["image"]: sorted(row) for row in json.loads(text)}
+        assert code == 0 and errors.startswith(f"left out {tmp_path / 'bad.png'}: ") and errors.count("\n") == 1
+        assert rows == {str(images[-1] if len(images) > 1 else tmp_path / "good.png"): ["image", "probabilities"],
+                        str(tmp_path / "bad.png"): ["error", "image"]}  # fmt: skip
+        code, _, errors = run("predict", adapter, *images, "--strict")
+        assert code == 2 and "cannot read" in errors and errors.count("\n") == 1
+    for wrong in ((tmp_path / "bad.png",), (tmp_path / "good.png", tmp_path / "typo.png")):
+        code, text, errors = run("predict", adapter, *wrong)
+        assert (code, text) == (2, "") and "cannot read" in errors and errors.count("\n") == 1
+
+
 def test_predict_leaves_out_broken_files_of_a_folder_and_says_so(run, adapter, color_folder, tmp_path):
     shutil.copy(color_folder / "test" / "red" / "0.png", tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"no")

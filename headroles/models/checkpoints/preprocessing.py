@@ -51,3 +51,16 @@ def build_processor(options: Mapping[str, Any], side: int, source: str) -> CLIPI
         image_mean=_channels(options, "mean", MEAN, source),
         image_std=_channels(options, "std", STD, source),
     )
+
+
+def _side(size: Any) -> Any:
+    sides = set(size[-2:]) if isinstance(size, list) else {size}
+    return sides.pop() if len(sides) == 1 else str(size)
+
+
+def _channels(options: Mapping[str, Any], name: str, default: tuple[float, ...], source: str) -> list[float]:
+    given = options.get(name) or default
+    values = [given] * 3 if isinstance(given, int | float) else list(given)
+    if len(values) != 3 or not all(isinstance(value, int | float) for value in values):
+        raise InputError(f"model: {source} sets preprocess_cfg.{name} to {given!r}; expected three numbers")
+    return [float(value) for value in values]

@@ -36,17 +36,25 @@ def test_broken_files_of_any_kind_are_left_out_and_named(photos):
     whole = (photos / "cat" / "0.png").read_bytes()
     (photos / "cat" / "0.png").write_bytes(whole[:60])
     (photos / "cat" / "1.png").unlink()
-    os.mkfifo(photos / "cat" / "1.png")
+    (photos / "cat" / "1.png").symlink_to("nowhere")
     (photos / "cat" / "2.png").write_bytes(b"")
     task = open_task(str(photos))
     found = look(task)
     assert set(found.left_out) == {"cat/0.png", "cat/1.png", "cat/2.png"}
     assert len(found.train) + len(found.test) == 17
-    assert "left out 3 images of" in found.notes[0] and "cat/1.png (no regular file)" in found.notes[0]
+    assert "left out 3 images of" in found.notes[0] and "cat/1.png (No such file or directory)" in found.notes[0]
     kept = {e.key for e in before.test} - set(found.left_out)
     assert {e.key for e in found.test} == kept
     with pytest.raises(InputError, match=r"task: 3 images of .* cannot be read: .*; mend them or take them out"):
         look(task, strict=True)
+
+
+def test_a_listed_pipe_is_not_waited_for(photos, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    rows = [f"photos/{c}/{n}.png,{c}" for c in ("cat", "dog") for n in range(10)] + ["pipe.png,cat"]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]))
+    found = look(open_task(str(tmp_path / "list.csv")))
+    assert found.left_out == ("pipe.png",) and "pipe.png (no regular file)" in found.notes[0]
 
 
 def test_a_class_that_loses_all_is_named(photos):

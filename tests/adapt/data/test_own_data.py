@@ -105,10 +105,12 @@ def test_our_own_outputs_are_no_classes(tmp_path):
         save_image(folder / place / "figure.png")
     (folder / "own" / "seed-1" / "adapter_config.json").write_text("{}")
     save_image(folder / "loose.png")
+    (folder / "cat" / "notes.txt").write_text("x")
     task = open_task(str(folder))
     assert task.classes == ("cat", "dog")
     assert [note.rpartition(": ")[2] for note in task.notes[:2]] == ["an output of headroles"] * 2
     assert task.notes[2] == f"images of {folder} outside class folders are left out: 1, such as loose.png"
+    assert task.notes[3].endswith("left out: .txt 1")
 
 
 def test_one_class_is_no_task(tmp_path):
