@@ -263,6 +263,17 @@ def test_a_hub_that_cannot_be_reached_is_one_line(run, tmp_path, monkeypatch):
     assert code == 2 and "cannot open hf:nobody/nothing" in errors and errors.count("\n") == 1
 
 
+def test_a_hub_without_a_network_is_asked_once(run, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    code, _, errors = run("score", "--images", "hf:nobody/nothing", "--output", tmp_path / "o")
+    assert code == 2 and "cannot open hf:nobody/nothing" in errors and errors.count("\n") == 1, errors
+    code, _, errors = run("score", "--images", "hf:", "--output", tmp_path / "o")
+    assert code == 2 and "hf: names no data set; expected hf:NAME" in errors
+
+
 def test_a_tar_that_is_cut_off_names_its_last_member(places, tmp_path):
     whole = (places["tar folder"][0] / "002.tar").read_bytes()
     with tarfile.open(places["tar folder"][0] / "002.tar") as tar:

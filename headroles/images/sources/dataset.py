@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import datasets
 
 PIP = "pip install 'headroles[datasets]'"
+_TIMEOUT = 10
+"""Seconds to wait for the hub's first answer."""
 
 
 def is_saved(folder: Path) -> bool:
@@ -92,9 +94,12 @@ def _validate(data: datasets.Dataset, folder: Path) -> None:
 
 def find_streamed(name: str, split: str | None, column: str | None, count: int | None) -> Callable:
     """What makes `StreamedImages` of a data set of the hub, NAME or NAME:CONFIG, once the preprocessing is known."""
-    package = _import(name)
     place, _, config = name.partition(":")
+    if not place.strip():
+        raise InputError("images: hf: names no data set; expected hf:NAME, such as hf:food101, or hf:NAME:CONFIG")
+    package = _import(name)
     try:
+        _ask_hub(place)
         splits = package.get_dataset_split_names(place, config or None)
         split = _choose_split(splits, split, name)
         data = package.load_dataset(place, config or None, split=split, streaming=True)
@@ -103,6 +108,14 @@ def find_streamed(name: str, split: str | None, column: str | None, count: int |
     except Exception as error:  # The package, the hub's client and the network raise errors of many kinds.
         raise InputError(f"images: cannot open hf:{name} ({' '.join(str(error).split())[:200]})") from error
     return streamed(data, f"{name} {split}", column, count)
+
+
+def _ask_hub(name: str) -> None:
+    """One request, whose errors say what is wrong: data sets ask six times, and talk meanwhile, without a network."""
+    from huggingface_hub import HfApi
+
+    if not Path(name).exists():
+        HfApi().dataset_info(name, timeout=_TIMEOUT)
 
 
 def streamed(data: datasets.IterableDataset, identity: str, column: str | None, count: int | None) -> Callable:
