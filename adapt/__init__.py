@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.results.adapted import Adapted as Adapted
     from headroles.adapt.results.evaluate import evaluate as evaluate
     from headroles.adapt.results.evaluation import Evaluation as Evaluation
+    from headroles.adapt.results.export import export_adapter as export_adapter
     from headroles.adapt.results.predict import predict as predict
     from headroles.adapt.results.prediction import Prediction as Prediction
     from headroles.adapt.results.prediction import Predictions as Predictions
@@ -52,6 +53,7 @@ _HOMES = {
     "results.adapted": ("Adapted",),
     "results.evaluate": ("evaluate",),
     "results.evaluation": ("Evaluation",),
+    "results.export": ("export_adapter",),
     "results.predict": ("predict",),
     "results.prediction": ("Prediction", "Predictions"),
     "results.protocols": ("PROTOCOLS",),

@@ -163,6 +163,8 @@ class _Bar:
 
 def _report(adapted: Adapted) -> None:
     """Zero-shot beside adapted, what was trained, and what to type next."""
+    from headroles.cli.options.stopped import typed
+
     click.echo(adapted.note)
     click.echo(adapted.trainable)
     seeds = len(adapted.folders)
@@ -170,7 +172,7 @@ def _report(adapted: Adapted) -> None:
     click.echo(adapted.to_table())
     for folder in adapted.folders:
         click.echo(f"wrote {folder}")
-    click.echo(f"next: headroles plot {adapted.folders[0]} --kind curves")
+    click.echo("next: " + typed("plot", adapted.folders[0], "--kind", "curves"))
 
 
 def _list_tasks() -> None:

@@ -54,13 +54,18 @@ def command(
     if path:
         check_suffix(path)
         check_new(path, overwrite=overwrite)
-    found = attend(role_map, images, **given)
+    found = attend(role_map, images, attention=attention, **given)
     if path:
         write_figure(found.plot("attention" if attention else "contribution", own_scales=own_scales), path)
     if as_json:
         click.echo(json.dumps(found.to_rows(), indent=2, ensure_ascii=False))
         return
     for row in found.to_rows():
-        share = f"{row['contribution']:+.4f} of cosine {row['cosine']:+.4f}"
-        click.echo(f"{row['image']}  {row['head']} {row['concept']}  {row['text']!r}: {share}")
+        click.echo(f"{row['image']}  {row['head']} {row['concept']}  {_describe(row)}")
     click.echo(f"wrote {path}")
+
+
+def _describe(row: dict[str, Any]) -> str:
+    if "contribution" not in row:
+        return f"attention to CLS {row['attention_to_cls']:.2f}"
+    return f"{row['text']!r}: {row['contribution']:+.4f} of cosine {row['cosine']:+.4f}"

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from headroles.cli.options.ablation import ablation_options, note_ablation
+from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.running import running_options
 
 
@@ -16,9 +17,14 @@ from headroles.cli.options.running import running_options
 @click.argument("adapter", type=click.Path(path_type=Path), default="headroles-output/adapter")
 @click.option("--task", help="Built-in task, folder, CSV file or data set, or several with commas; default: its own.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
+@click.option("--template", help="Prompt with {} for the class; default: the adapter's for its own task.")
 @click.option("--protocol", help="Default: the adapter's own for its own task; others are tested on all classes.")
 @click.option("--model", help="Where the base model is, if it has moved.")
 @running_options
+@output_options(
+    "Also write a folder: metrics, predictions, confusion matrix, and F1 of every class.",
+    "what is in the --output folder",
+)
 @click.option("--strict", is_flag=True, help="Refuse images that cannot be read, or are there twice.")
 @click.option("--dry-run", is_flag=True, help="Say how all is read, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print all rows, also per class, as JSON.")
@@ -27,11 +33,14 @@ def command(
     adapter: Path,
     task: str | None,
     root: Path | None,
+    template: str | None,
     protocol: str | None,
     model: str | None,
     device: str,
     batch: int,
     workers: int,
+    output: Path | None,
+    overwrite: bool,
     strict: bool,
     dry_run: bool,
     as_json: bool,
@@ -39,19 +48,25 @@ def command(
     """Test an adapter beside the frozen CLIP: on its own task, as in its metrics.json, or on any other, zero-shot."""
     from headroles.adapt.adapter.info import AdapterInfo
     from headroles.adapt.results.evaluate import evaluate
+    from headroles.adapt.results.evaluation import FILES
     from headroles.adapt.training.processes import is_main
     from headroles.cli.options.names import split_names
 
     note_ablation(AdapterInfo.load(adapter).ablation)
     names = split_names(task) if task else None
-    running: dict[str, Any] = {
-        "device": device,
-        "batch": batch,
-        "workers": workers,
-        "strict": strict,
-        "dry_run": dry_run,
-    }
-    say = partial(click.echo, err=not dry_run)
-    found = evaluate(adapter, names, protocol, root=root, model=model, say=say, **running)
-    if is_main() and not dry_run:
-        click.echo(found.to_json() if as_json else found.to_table(), nl=not as_json)
+    if output:
+        check_new(*(output / name for name in FILES), overwrite=overwrite)
+    where = {"root": root, "template": template, "model": model, "device": device}
+    more: dict[str, Any] = {**where, "batch": batch, "workers": workers, "strict": strict}
+    more |= {"images": bool(output), "dry_run": dry_run}
+    found = evaluate(adapter, names, protocol, say=partial(click.echo, err=not dry_run), **more)
+    if not is_main():
+        return
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    if dry_run:
+        return
+    written = found.write(output) if output else ()
+    click.echo(found.to_json() if as_json else found.to_table(), nl=not as_json)
+    if written and not as_json:
+        click.echo(f"wrote {output}/{', '.join(path.name for path in written)}")

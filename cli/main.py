@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -19,6 +20,7 @@ _COMMANDS = {
     "diff": "Compare two role maps: which heads changed their role.",
     "doctor": "Look at a model: what it is, whether it is read exactly, what works with it.",
     "evaluate": "Test an adapter on its own task or on others.",
+    "export": "Write an adapter for serving, for torch alone.",
     "help": "Say more about a refusal, or about a command.",
     "merge": "Put the shards of a scoring run together.",
     "models": "List the models that `--model` knows by name.",
@@ -40,6 +42,15 @@ class _LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         return import_module(f"headroles.cli.{name}").command if name in _COMMANDS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], _COMMANDS, 1)
+            hint = f"Did you mean {near[0]}?" if near else "`headroles --help` lists the commands."
+            ctx.fail(f"No such command {args[0]!r}. {hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -68,11 +79,17 @@ def main() -> None:
             sys.exit(2)  # One of several processes with the same mistake in their options: the first one says it.
         _fail(error.format_message())
     except click.Abort:
+        if int(os.environ.get("RANK", "0")) == 0:
+            from headroles.cli.options.stopped import how_to_go_on
+
+            click.echo("\n" + how_to_go_on(group, sys.argv[1:]), err=True)
         sys.exit(130)
     except ToldElsewhere:
         sys.exit(2)
-    except (InputError, OSError) as error:
+    except InputError as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except Exception as error:
         if os.environ.get("HEADROLES_DEBUG"):
             raise

@@ -198,6 +198,7 @@ def _split(given: dict[str, Any]) -> dict[str, Any]:
 def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None:
     """Roles per layer, the clearest head of every concept, and what to type next; by the main process alone."""
     from headroles.cli.options.score_kinds import report_variant
+    from headroles.cli.options.stopped import typed
     from headroles.passes.processes import is_main
     from headroles.roles.role_map import ROLES
 
@@ -209,7 +210,7 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
     role_map = scored.role_map
     if role_map is None:
         click.echo(f"wrote {scored.files[0]} ({scored.read:,} images; shards take turns at batches)")
-        click.echo(f"next, with all shards: headroles merge {output} --output {output}")
+        click.echo("next, with all shards: " + typed("merge", output, "--output", output))
         return
     texts = role_map.settings.get("texts_per_head")
     if texts_asked is not None and texts is not None and texts < texts_asked:
@@ -237,4 +238,4 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
     if not role_map.heads(role="attribute"):
         click.echo("no head is an Attribute head by this rule; --roles-by quantile ranks the heads instead")
     click.echo(f"wrote {output}/{', '.join(path.name for path in scored.files)}")
-    click.echo(f"next: headroles plot {output}/role_map.json")
+    click.echo("next: " + typed("plot", output / "role_map.json"))

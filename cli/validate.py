@@ -47,15 +47,17 @@ def command(role_map: Path, output: Path | None, overwrite: bool, concepts: str 
     from headroles.causal.validate import validate
     from headroles.causal.validate_run import FILES, write
     from headroles.cli.options.reading_bar import ReadingBar
+    from headroles.files.lock import locked
 
     folder = output or role_map.parent
-    check_new(*(folder / name for name in FILES), overwrite=overwrite)
     options = {name: value for name, value in given.items() if value is not None}
     if concepts:
         options["concepts"] = split_names(concepts)
-    with ReadingBar(str(options.get("images", "shapes"))) as bar:
-        validation = validate(role_map, **options, progress=bar)
-    write(validation, folder)
+    with locked(folder, "validation"):
+        check_new(*(folder / name for name in FILES), overwrite=overwrite)
+        with ReadingBar(str(options.get("images", "shapes"))) as bar:
+            validation = validate(role_map, **options, progress=bar)
+        write(validation, folder)
     _report(validation, folder)
 
 
@@ -63,8 +65,9 @@ def _report(validation: Validation, folder: Path) -> None:
     """The matrix, what stands against it, and what to type next."""
     from headroles.causal.table import to_table
     from headroles.cli.options.broken import note_broken
+    from headroles.cli.options.stopped import typed
 
     note_broken(validation.images.broken)
     click.echo(to_table(validation))
     click.echo(f"wrote {folder}/validation.json, validation.csv")
-    click.echo(f"next: headroles plot {folder}/validation.json")
+    click.echo("next: " + typed("plot", folder / "validation.json"))

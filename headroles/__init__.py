@@ -40,6 +40,8 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.images.labelled import Concept as Concept
     from headroles.images.labelled import LabelledImages as LabelledImages
     from headroles.images.labelled import open_labelled as open_labelled
+    from headroles.images.reading import Reading as Reading
+    from headroles.images.reading import describe_images as describe_images
     from headroles.images.sources.find import Source as Source
     from headroles.images.sources.find import find_source as find_source
     from headroles.jobs.score import score as score
@@ -95,6 +97,7 @@ _HOMES = {
     "images.grouped": ("GroupedImages", "open_grouped"),
     "images.images": ("FolderImages", "Images", "ShapesImages"),
     "images.labelled": ("Concept", "LabelledImages", "open_labelled"),
+    "images.reading": ("Reading", "describe_images"),
     "images.sources.find": ("Source", "find_source"),
     "jobs.score": ("score",),
     "models.hooked_clip": ("HookedCLIP",),

@@ -35,12 +35,17 @@ def check_bounds(settings: Any) -> None:
         raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {settings.low} and {settings.high}")
 
 
-def make_config(kind: type[Config], config: Config | None, settings: Mapping[str, Any]) -> Config:
-    """The config that is given, or one of these settings; an unknown setting is refused, with the near one."""
+def make_config(
+    kind: type[Config], config: Config | None, settings: Mapping[str, Any], also: Sequence[str] = ()
+) -> Config:
+    """The config that is given, or one of these settings; an unknown setting is refused, with the near one.
+
+    `also`: other names that may have been meant.
+    """
     known = [field.name for field in dataclasses.fields(kind)]
     for name in settings:
         if name not in known:
-            near = get_close_matches(name, known, 1)
+            near = get_close_matches(name, [*known, *also], 1)
             advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             raise InputError(f"{name} is no setting of {kind.__name__}; {advice}")
     if config is not None and settings:

@@ -23,7 +23,7 @@ from headroles.errors import InputError
 from headroles.files.json_files import read_object
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.tensors import write_tensors
-from headroles.files.whole import write_text
+from headroles.files.whole import replacing_together, write_text
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
 from headroles.roles.role_map import RoleMap
@@ -80,10 +80,11 @@ class Adapter(Shown):
         return self.method.trainable_summary()
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the folder, each file in one step, and then let go of the training's checkpoint."""
+        """Write the folder and then let go of the training's checkpoint.
+
+        All files are written before the first takes its place: where that fails, an older adapter stays whole.
+        """
         folder = Path(folder)
-        (folder / METRICS).unlink(missing_ok=True)
-        write_tensors(folder / WEIGHTS, self.method.state_dict(), {"format": "pt"})
         more = {"history": [dataclasses.asdict(record) for record in self.history], "trainable": self.trainable}
         texts = {
             CONFIG: self.info.to_json(),
@@ -92,8 +93,10 @@ class Adapter(Shown):
             TABLE: to_csv(self.measures),
             METRICS: to_json(self.measures, **more),
         }
-        for name, text in texts.items():
-            write_text(folder / name, text)
+        with replacing_together(folder, METRICS) as staging:
+            write_tensors(staging / WEIGHTS, self.method.state_dict(), {"format": "pt"})
+            for name, text in texts.items():
+                write_text(staging / name, text)
         Checkpoint(folder).remove()
 
     @classmethod

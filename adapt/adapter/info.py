@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import headroles
+from headroles.adapt.adapter.memory import image_ids, remember_split
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.data.task import Task
 from headroles.adapt.methods.dear import Dear
@@ -65,6 +66,10 @@ class AdapterInfo:
     """Every setting of the training."""
     role_map_sha256: str
     """Of the file role_map.json."""
+    split: Mapping[str, Mapping[str, Any]] | None = None
+    """The task's splits as they were: split -> "images", their number, and "sha256" over their classes and places."""
+    trained_images: tuple[str, ...] = ()
+    """Of few-shot trainings: the training images, each as 16 hex digits of the sha256 of its file."""
     ablation: Mapping[str, Any] | None = None
     """Heads that were cut while training and testing, as `headroles.heads.ablation.Ablation`; None for none."""
     headroles_version: str = headroles.__version__
@@ -113,8 +118,15 @@ class AdapterInfo:
             dear=dear.config,
             train=train,
             role_map_sha256=digest_map(dear.role_map),
+            split=remember_split(task),
+            trained_images=tuple(sorted(image_ids(seen.train))) if shots else (),
             ablation=current_ablation(),
         )
+
+    @property
+    def novel_classes(self) -> tuple[str, ...]:
+        """The task's classes that were not trained."""
+        return tuple(name for name in self.classes if name not in self.trained_classes)
 
     def to_json(self) -> str:
         """Sorted keys, indent 2, as PEFT writes it."""
@@ -133,7 +145,7 @@ class AdapterInfo:
                 f"{SCHEMA_VERSION}; adapt again"
             )
         names = {field.name for field in dataclasses.fields(cls)}
-        needed = names - {"ablation"}  # Adapters older than that key had all heads.
+        needed = names - {"ablation", "split", "trained_images"}  # Older adapters had all heads, and no memory.
         for kind, wrong in (("an unknown key", raw.keys() - names), ("no key", needed - raw.keys())):
             if wrong:
                 raise InputError(f"adapter: {path} has {kind} {min(wrong)!r}; use the file that wrote it, unchanged")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from headroles.adapt.adapter.info import CONFIG, FILES, METRICS, TABLE
+from headroles.adapt.results.adapted import seed_folders
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.processes import is_main, on_main
 from headroles.errors import InputError
+from headroles.files.lock import locked
 from headroles.files.places import check_writable
 
 
@@ -40,6 +43,10 @@ def check_output(output: Path, resume: bool, overwrite: bool, several: bool = Fa
     check_writable(output)
 
 
+def _lock(stack: ExitStack, folder: Path) -> None:
+    stack.enter_context(locked(folder, "adapter"))
+
+
 def remove_others(output: Path, folders: Collection[Path]) -> None:
     """Take away what an earlier job has left beside the adapters in `folders`."""
     summary = {TABLE, METRICS} if len(folders) > 1 else set()
@@ -49,10 +56,16 @@ def remove_others(output: Path, folders: Collection[Path]) -> None:
 
 
 @contextmanager
-def working_folder(output: Path | None) -> Iterator[Path]:
-    """The output folder, or a temporary one, the same for all processes, where a job keeps its results in memory."""
+def working_folder(output: Path | None, seeds: Sequence[int]) -> Iterator[Path]:
+    """The output folder, or a temporary one, the same for all processes, where a job keeps its results in memory.
+
+    The output's own folders are locked: another job that would write there meanwhile is refused at once.
+    """
     if output is not None:
-        yield output
+        with ExitStack() as stack:
+            for folder in dict.fromkeys((output, *seed_folders(output, seeds).values())):
+                on_main(partial(_lock, stack, folder))
+            yield output
         return
     folder = Path(on_main(lambda: tempfile.mkdtemp(prefix="headroles-")))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from headroles.adapt.jobs.job import MODEL, Job
 from headroles.adapt.training.checkpoint import Checkpoint
@@ -42,8 +43,8 @@ def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tup
         unfit = f" ({LEFT} {why})"
     if job.model_name != MODEL:
         raise InputError(
-            f"role map: none for model {job.model_name}{unfit}; make one: headroles score --model {job.model_name} "
-            "--images FOLDER, and give it as --role-map FILE",
+            f"role map: none for model {job.model_name}{unfit}; make one: headroles score "
+            f"--model {quote(job.model_name)} --images FOLDER, and give it as --role-map FILE",
             page="missing-file",
         )
     return score_scenes(clip, first), f"role map: made from rendered scenes{unfit}"
@@ -56,7 +57,7 @@ def _take_given(job: Job, given: RoleMap | Path, clip: HookedCLIP) -> tuple[Role
     if role_map.model.weights_hash != clip.weights_hash():
         raise InputError(
             f"role map: {place} is of other weights than model {job.model_name}; make one: headroles score "
-            f"--model {job.model_name}",
+            f"--model {quote(job.model_name)}",
             page="other-weights",
         )
     return role_map, f"role map: {place}"

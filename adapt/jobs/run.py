@@ -18,6 +18,7 @@ from headroles.adapt.jobs.seed_run import Announce, SeedRun
 from headroles.adapt.jobs.tasks import JobTasks
 from headroles.adapt.methods.entry import check_adaptable
 from headroles.adapt.results.adapted import Adapted, seed_folders
+from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.processes import check_precision, is_main, on_main
 from headroles.errors import InputError
 from headroles.heads.ablation import current_ablation
@@ -72,7 +73,18 @@ class JobRun:
 
     def train(self, workers: int, progress: Announce | None) -> tuple[Adapter, ...]:
         """Train, evaluate and write every seed that is not done."""
-        return tuple(run.finish(workers, progress) for run in self.seeds)
+        try:
+            return tuple(run.finish(workers, progress) for run in self.seeds)
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        """Where nothing is kept that a job could go on from, take the marks of its beginning away."""
+        checkpoints = [Checkpoint(run.folder) for run in self.seeds]
+        if is_main() and all(checkpoint.empty for checkpoint in checkpoints):
+            for checkpoint in checkpoints:
+                checkpoint.remove()
 
     def write(self, adapters: tuple[Adapter, ...], overwrite: bool) -> Adapted:
         """The summary over several seeds; `overwrite` takes away what an earlier job has left beside them."""

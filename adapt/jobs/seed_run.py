@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
 from headroles.adapt.adapter.info import METRICS, AdapterInfo
@@ -15,12 +16,13 @@ from headroles.adapt.jobs.tasks import JobTasks
 from headroles.adapt.methods.registry import find_method
 from headroles.adapt.metrics import Measure
 from headroles.adapt.results.measuring import measure, measure_retention
-from headroles.adapt.training.checkpoint import Checkpoint, difference
+from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.fingerprint import fingerprint
 from headroles.adapt.training.processes import is_main, on_main
 from headroles.adapt.training.records import EpochRecord, Step
 from headroles.adapt.training.train import fit
 from headroles.errors import InputError
+from headroles.files.differences import difference, tell_difference
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
@@ -63,13 +65,19 @@ class SeedRun:
         """Mark the folder as begun; InputError where `resume` finds something else there."""
         checkpoint = Checkpoint(self.folder)
         if resume and not checkpoint.unfinished and (self.folder / METRICS).exists():
-            old, new = (json.loads(info.to_json()) for info in (AdapterInfo.load(self.folder), self.info))
-            found = difference(old, new)
-            if found:
-                raise InputError(f"resume: {self.folder} was made with {found[0]} {found[1]!r}, got {found[2]!r}")
+            self._compare(AdapterInfo.load(self.folder))
             return
         settings = fingerprint(self.role_map, self.trained, self.job.dear, self.settings)
         checkpoint.begin(settings, self.role_map, resume)
+
+    def _compare(self, old: AdapterInfo) -> None:
+        """InputError where what is done is something else; a task is the same by its content, however it is spelled."""
+        found = difference(_settings(old), _settings(self.info))
+        if found:
+            raise InputError(
+                f"resume: {self.folder} was made with {tell_difference(*found)}; start anew with --overwrite or "
+                "another --output"
+            )
 
     def finish(self, workers: int, progress: Announce | None) -> Adapter:
         """Train, evaluate and write, unless that is done."""
@@ -93,3 +101,9 @@ class SeedRun:
         tasks = self.tasks
         own = measure(self.method, tasks.task, tasks.protocol, self.seed, tasks.targets, workers=workers)
         return (*own, *measure_retention(self.method, tasks.retention, self.seed, workers=workers))
+
+
+def _settings(info: AdapterInfo) -> dict[str, Any]:
+    """What two adapters of the same job share."""
+    plain: dict[str, Any] = json.loads(info.to_json())
+    return {name: value for name, value in plain.items() if name not in ("task", "headroles_version")}

@@ -41,7 +41,7 @@ class ImageBranch:
         """The last residual stream of the originals, CLS first, and of the attribute tokens."""
         originals, tokens = trunk, None
         for layer in range(self.first, self.tower.layers):
-            entering = learned.entering(len(originals), tokens).to(originals.dtype)
+            entering = learned.entering(originals.shape[0], tokens).to(originals.dtype)
             originals, tokens = self._run_layer(layer, originals, entering, masks.get(layer))
         assert tokens is not None  # `first_layers` leaves a layer at the least.
         return originals, tokens
@@ -92,4 +92,4 @@ def _join_texts(
     previous: Float[Tensor, "text token width"] | None,
     rest: Float[Tensor, "text token width"],
 ) -> Float[Tensor, "text token width"]:
-    return torch.cat([begin, learned.entering(len(begin), previous).to(begin.dtype), rest], 1)
+    return torch.cat([begin, learned.entering(begin.shape[0], previous).to(begin.dtype), rest], 1)

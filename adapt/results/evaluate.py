@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterable
 
@@ -13,8 +15,12 @@ from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.evaluation import Evaluation
 from headroles.adapt.results.measuring import measure, measure_retention
+from headroles.adapt.results.own_task import find_differences, is_own, own_halves
 from headroles.adapt.results.protocols import check_protocol, choose_protocol
+from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import is_main, join
+from headroles.errors import InputError
+from headroles.models.hooked_clip import HookedCLIP
 
 
 def evaluate(
@@ -23,6 +29,8 @@ def evaluate(
     protocol: str | None = None,
     *,
     root: str | os.PathLike[str] | None = None,
+    template: str | None = None,
+    images: bool = False,
     model: str | None = None,
     device: str = "auto",
     batch: int = 64,
@@ -39,32 +47,68 @@ def evaluate(
     where the model of a folder's adapter is and runs, as in `load_adapter`. Every image is opened first: broken ones
     are left out, with `strict` refused. `say` is called with the lines that tell how the tasks were read;
     `dry_run` stops then, without rows.
+
+    The adapter's own task is known by its content, wherever it lies: it has the adapter's template and its base and
+    novel classes, and what is different from the training's is in the result's `notes`. `template`, which holds {} for
+    the class, replaces that of all tasks. `images`: keep every tested image too (`Evaluation.tested`).
     """
     found = pick_adapter(adapter)
     info = found.info if isinstance(found, Adapter) else AdapterInfo.load(found)
     given = [] if task is None else [task] if isinstance(task, (str, Task)) else list(task)
     objects = {each.name: each for each in given if isinstance(each, Task)}
 
-    def find(name: str, template: str | None = None) -> Task:
-        return look_at_test(objects.get(name) or open_task(name, root, template), strict)
+    def find(name: str) -> Task:
+        opened = look_at_test(objects.get(name) or _open(name, root, info), strict)
+        given = template or (info.template if name not in objects and is_own(info, opened) else opened.template)
+        return dataclasses.replace(opened, template=given)
 
     names = [each.name if isinstance(each, Task) else each for each in given]
     chosen, own, others = choose_protocol(names, protocol, info)
     check_protocol(chosen)
-    tasks = [find(name, info.template if name == info.task else None) for name in own]
+    tasks = [find(name) for name in own]
     targets = [find(name) for name in others]
     kept = [] if names or chosen != info.protocol else [find(name) for name in info.retention]
     if not isinstance(found, Adapter):
         found = load_adapter(found, join(device), model)
-    read = {each.name: each for each in (*tasks, *targets, *kept)}.values()
-    for each in read:
-        notes = check_told_apart(found.method.model, each.classes, each.template, each.own)
-        if say and is_main() and (each.own or each.notes or notes or dry_run):
+    read = list({each.name: each for each in (*tasks, *targets, *kept)}.values())
+    _announce(read, found.method.model, say, dry_run)
+    left_out = tuple(key for each in read for key in each.left_out)
+    mine = [each for each in read if is_own(info, each)]
+    if dry_run:
+        return Evaluation((), left_out=left_out, notes=_notes(info, mine))
+    halves = {each.name: own_halves(info, each) for each in mine if chosen == "base-to-novel"}
+    tested: list[TestedImage] | None = [] if images else None
+    run = functools.partial(measure, found.method, batch=batch, workers=workers, tested=tested)
+    rows = [row for each in tasks for row in run(each, chosen, info.seed, targets, halves=halves.get(each.name))]
+    rows += measure_retention(found.method, kept, info.seed, batch, workers, tested=tested)
+    return Evaluation(
+        tuple(rows),
+        left_out=left_out,
+        notes=_notes(info, mine),
+        tested=tuple(tested or ()),
+    )
+
+
+def _announce(tasks: Iterable[Task], model: HookedCLIP, say: Callable[[str], None] | None, always: bool) -> None:
+    """How the tasks were read, of built-in ones where it is `always` said; InputError where the model cannot tell a task's classes apart."""
+    for each in tasks:
+        notes = check_told_apart(model, each.classes, each.template, each.own)
+        if say and is_main() and (each.own or each.notes or notes or always):
             for line in (each.summary, *each.notes, *notes):
                 say(line)
-    left_out = tuple(key for each in read for key in each.left_out)
-    if dry_run:
-        return Evaluation((), left_out=left_out)
-    rows = [row for each in tasks for row in measure(found.method, each, chosen, info.seed, targets, batch, workers)]
-    rows += measure_retention(found.method, kept, info.seed, batch, workers)
-    return Evaluation(tuple(rows), left_out=left_out)
+
+
+def _notes(info: AdapterInfo, tasks: Iterable[Task]) -> tuple[str, ...]:
+    """What is not as the adapter remembers its own task."""
+    return tuple(f"{each.name}: {note}" for each in tasks for note in find_differences(info, each))
+
+
+def _open(name: str, root: str | os.PathLike[str] | None, info: AdapterInfo) -> Task:
+    try:
+        return open_task(name, root)
+    except InputError as error:
+        if name != info.task:
+            raise
+        raise InputError(
+            f"{error}; it is the adapter's own task: where it has moved to, say --task PLACE --protocol {info.protocol}"
+        ) from error

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headroles.adapt.adapter.info import METRICS
+from headroles.adapt.adapter.info import METRICS, TABLE
 from headroles.adapt.metrics import HEADING, Measure, table_rows, to_frame, to_json, to_table
+from headroles.adapt.results.tested import TestedImage, classes_frame, confusion_frame, predictions_frame
 from headroles.files.documents import Document
+from headroles.files.whole import replacing_together, write_text
 from headroles.shown import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Self
 
+TABLES = {"predictions.csv": predictions_frame, "confusion.csv": confusion_frame, "classes.csv": classes_frame}
+"""File -> what makes it of the tested images."""
+FILES = (METRICS, TABLE, *TABLES)
+"""What `Evaluation.write` writes."""
 _DERIVED = ("summary", "history", "trainable")
 """What a metrics.json may hold beside the rows."""
 
@@ -32,6 +40,10 @@ class Evaluation(Document):
     """Images that were not tested, as they cannot be read or are trained on too."""
     schema_version: int = 1
     """Version of the file's layout."""
+    notes: tuple[str, ...] = ()
+    """What is not as the adapter remembers its task, a sentence each."""
+    tested: tuple[TestedImage, ...] = field(default=(), compare=False)
+    """Every tested image, where that was asked for; not in metrics.json, but in the files of `write`."""
 
     def __iter__(self) -> Iterator[Measure]:
         return iter(self.rows)
@@ -43,9 +55,22 @@ class Evaluation(Document):
         return self.rows[number]
 
     def to_dict(self) -> dict[str, Any]:
-        """As in metrics.json: the rows, "summary", their means and 95% intervals, and "left_out" where it is."""
-        found: dict[str, Any] = json.loads(to_json(self.rows, **({"left_out": self.left_out} if self.left_out else {})))
+        """As in metrics.json: the rows, "summary", their means and 95% intervals, and "left_out" and "notes"."""
+        more = {"left_out": list(self.left_out), "notes": list(self.notes)}
+        found: dict[str, Any] = json.loads(to_json(self.rows, **{name: each for name, each in more.items() if each}))
         return found
+
+    def write(self, folder: str | os.PathLike[str]) -> tuple[Path, ...]:
+        """metrics.json and metrics.csv, and, of the tested images, predictions.csv, confusion.csv and classes.csv.
+
+        All of them or, where writing fails, none; returns them.
+        """
+        with replacing_together(folder, METRICS) as staging:
+            for name, frame in TABLES.items() if self.tested else ():
+                write_text(staging / name, frame(self.tested).to_csv(index=False))
+            for name in (TABLE, METRICS):
+                self.save(staging / name)
+        return tuple(Path(folder) / name for name in FILES if self.tested or name not in TABLES)
 
     @classmethod
     def from_dict(cls, raw: Any, source: str = "this") -> Self:

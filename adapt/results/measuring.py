@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.utils.data import DataLoader
@@ -11,28 +11,42 @@ from headroles.adapt.data.tasks import Example, Task, TaskImages
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.metrics import Accuracy, Measure, harmonic_mean, with_mean
 from headroles.adapt.results.protocols import check_protocol
+from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import add_up, share
 from headroles.errors import InputError
 from headroles.images.images import read_ahead
+from headroles.passes.processes import gather
 
 
 @torch.inference_mode()
 def compare(
-    dear: Dear, task: Task, examples: Sequence[Example], batch: int = 64, workers: int = 0
+    dear: Dear,
+    task: Task,
+    examples: Sequence[Example],
+    batch: int = 64,
+    workers: int = 0,
+    tell: Callable[[Example, int, int, float], None] | None = None,
 ) -> tuple[Accuracy, Accuracy]:
     """Accuracy of the frozen CLIP (zero-shot) and of the adapted one, in one pass that shares the trunk.
 
-    Under several processes each takes its share of the examples.
+    Under several processes each takes its share of the examples. `tell` is called with every one of these, the frozen
+    and the adapted CLIP's class, and the probability of the latter.
     """
     if not examples:
         raise InputError(f"task: {task.name} has no test images")
-    images = TaskImages(share(examples), dear.preprocess, False, 0, 0)
+    own = share(examples)
+    images = TaskImages(own, dear.preprocess, False, 0, 0)
     text = dear.text_trunk(task.prompts)
     texts = dear.encode_texts(text)
     counts = torch.zeros(3, len(task.classes), dtype=torch.long, device=dear.device)
-    for _, pixels, labels in read_ahead(DataLoader(images, batch_size=batch, num_workers=workers)):
+    for numbers, pixels, labels in read_ahead(DataLoader(images, batch_size=batch, num_workers=workers)):
         trunk, labels = dear.image_trunk(pixels), labels.to(dear.device)
         guesses = (dear.frozen_images(trunk) @ text.frozen.T, dear.logits(dear.encode_images(trunk), texts))
+        if tell:
+            found = guesses[1].softmax(-1).max(-1)
+            columns = (guesses[0].argmax(-1), found.indices, found.values)
+            for number, *guess in zip(numbers.tolist(), *(column.tolist() for column in columns), strict=True):
+                tell(own[number], *guess)
         hits = [labels[logits.argmax(-1) == labels] for logits in guesses]
         counts += torch.stack([part.bincount(minlength=len(task.classes)) for part in (*hits, labels)])
     *rights, total = add_up(counts).tolist()
@@ -41,18 +55,28 @@ def compare(
 
 
 def measure(
-    dear: Dear, task: Task, protocol: str, seed: int, targets: Sequence[Task] = (), batch: int = 64, workers: int = 0
+    dear: Dear,
+    task: Task,
+    protocol: str,
+    seed: int,
+    targets: Sequence[Task] = (),
+    batch: int = 64,
+    workers: int = 0,
+    *,
+    halves: tuple[Task, Task] | None = None,
+    tested: list[TestedImage] | None = None,
 ) -> list[Measure]:
     """The rows of a protocol.
 
     base-to-novel and few-shot test on `task` itself; cross-dataset on `targets`; domain-shift on the task and on
-    `targets` (its other renderings). Several targets get a row "mean" too.
+    `targets` (its other renderings). Several targets get a row "mean" too. `halves`: base and novel, where they are not
+    the halves of the classes. `tested` takes up every tested image.
     """
     check_protocol(protocol)
-    measuring = _Measuring(dear, seed, protocol, batch, workers)
+    measuring = _Measuring(dear, seed, protocol, batch, workers, tested)
     if protocol == "base-to-novel":
-        halves = zip(("base", "novel"), task.halves(), strict=True)
-        base, novel = (measuring.row(half, part, task.name) for part, half in halves)
+        parts = zip(("base", "novel"), halves or task.halves(), strict=True)
+        base, novel = (measuring.row(half, part, task.name) for part, half in parts)
         return [base, novel, _join(base, novel)]
     if protocol == "few-shot":
         return [measuring.row(task)]
@@ -62,21 +86,51 @@ def measure(
     return own + with_mean([measuring.row(target) for target in targets])
 
 
-def measure_retention(dear: Dear, tasks: Sequence[Task], seed: int, batch: int = 64, workers: int = 0) -> list[Measure]:
+def measure_retention(
+    dear: Dear,
+    tasks: Sequence[Task],
+    seed: int,
+    batch: int = 64,
+    workers: int = 0,
+    *,
+    tested: list[TestedImage] | None = None,
+) -> list[Measure]:
     """What the adapted CLIP still knows: zero-shot accuracy on other tasks, all classes, beside the frozen CLIP's."""
-    measuring = _Measuring(dear, seed, "retention", batch, workers)
+    measuring = _Measuring(dear, seed, "retention", batch, workers, tested)
     return with_mean([measuring.row(task) for task in tasks])
 
 
 class _Measuring:
     """What all rows of one call share."""
 
-    def __init__(self, dear: Dear, seed: int, protocol: str, batch: int, workers: int) -> None:
+    def __init__(
+        self,
+        dear: Dear,
+        seed: int,
+        protocol: str,
+        batch: int,
+        workers: int,
+        tested: list[TestedImage] | None,
+    ) -> None:
         self.dear, self.seed, self.protocol, self.batch, self.workers = dear, seed, protocol, batch, workers
+        self.tested = tested
 
     def row(self, task: Task, part: str = "all", name: str = "") -> Measure:
         """One row: the task's test images among its classes; `name`: what to call the task."""
-        frozen, adapted = compare(self.dear, task, task.test, self.batch, self.workers)
+        seen: list[TestedImage] = []
+
+        def tell(example: Example, frozen: int, adapted: int, probability: float) -> None:
+            label, *guesses = (task.classes[number] for number in (example.label, frozen, adapted))
+            seen.append(
+                TestedImage(
+                    self.protocol, name or task.name, part, example.key, label, guesses[0], guesses[1], probability
+                )
+            )
+
+        own = None if self.tested is None else tell
+        frozen, adapted = compare(self.dear, task, task.test, self.batch, self.workers, own)
+        if self.tested is not None:
+            self.tested += gather(seen)
         per_class = {"zero_shot": frozen.per_class, "adapted": adapted.per_class}
         place = (self.seed, self.protocol, name or task.name, part)
         return Measure(*place, sum(frozen.total), frozen.mean, adapted.mean, per_class)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from headroles.errors import InputError
+from headroles.files.differences import difference, tell_difference
 from headroles.files.json_files import read_json
 from headroles.files.tensors import read_hashed, write_hashed
 from headroles.files.whole import write_text
@@ -40,6 +41,11 @@ class Checkpoint:
         return (self.folder / _SETTINGS).is_file()
 
     @property
+    def empty(self) -> bool:
+        """Whether a training was begun here, and nothing of it is kept yet."""
+        return self.unfinished and not self.path.is_file() and not (self.folder / "views").is_dir()
+
+    @property
     def role_map(self) -> Path:
         """The role map that the training began with."""
         return self.folder / "role_map.json"
@@ -58,8 +64,8 @@ class Checkpoint:
         found = difference(old, new)
         if found:
             raise InputError(
-                f"resume: {self.folder.parent} was begun with {found[0]} {found[1]!r}, got {found[2]!r}; resume with "
-                "the same settings, or start anew with --overwrite or another --output"
+                f"resume: {self.folder.parent} was begun with {tell_difference(*found)}; resume with the same "
+                "settings, or start anew with --overwrite or another --output"
             )
 
     def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -94,17 +100,6 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
             row, _, name = rest.partition(".")
             states.setdefault(int(row), {})[name] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
-
-
-def difference(old: Any, new: Any, name: str = "settings") -> tuple[str, Any, Any] | None:
-    """The first place where two JSON values differ: its name, the old value, the new one; None where there is none."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted(old.keys() | new.keys()):
-            found = difference(old.get(key), new.get(key), key)
-            if found:
-                return found
-        return None
-    return None if old == new else (name, old, new)
 
 
 def _plain(settings: Mapping[str, Any]) -> Any:

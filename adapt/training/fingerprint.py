@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,8 +16,9 @@ from headroles.roles.role_map import RoleMap
 
 def fingerprint(role_map: RoleMap, task: Task, dear: DearConfig, train: TrainConfig) -> dict[str, Any]:
     """All that a training's result depends on, as plain values; two equal ones give the same adapter."""
+    counts = Counter(example.label for example in task.train)
     settings = {
-        "task": task.name,
+        "shots": max(counts.values(), default=0),
         "classes": list(task.classes),
         "template": task.template,
         "training images": digest(task.train),

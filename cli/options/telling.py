@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,7 +18,8 @@ import click
 def telling() -> Iterator[None]:
     """Listen to the library's log meanwhile."""
     log, listener = logging.getLogger("headroles"), _Listener()
-    level = log.level
+    level, show = log.level, warnings.showwarning
+    warnings.showwarning = partial(_keep, listener, show)
     log.addHandler(listener)
     log.setLevel(logging.INFO)
     try:
@@ -21,8 +27,20 @@ def telling() -> Iterator[None]:
     finally:
         log.removeHandler(listener)
         log.setLevel(level)
-        for line in listener.kept:
-            click.echo(line, err=True)
+        warnings.showwarning = show
+        for line, times in Counter(listener.kept).items():
+            click.echo(f"{line} ({times} times)" if times > 1 else line, err=True)
+
+
+def _keep(
+    listener: _Listener, show: Callable[..., None], message: Warning | str, category: type[Warning], filename: str,
+    *place: Any, **more: Any,
+) -> None:  # fmt: skip
+    """Warnings about single images wait for the end; others are shown."""
+    if category.__name__ == "ImageNote" or "PIL" in Path(filename).parts:
+        listener.kept.append(" ".join(str(message).split()))
+    else:
+        show(message, category, filename, *place, **more)
 
 
 class _Listener(logging.Handler):

@@ -33,8 +33,9 @@ def check_labels(role_map: RoleMap, images: LabelledImages) -> None:
         )
     if not tested & set(images.names):
         raise InputError(
-            f"images: they are labelled with {', '.join(images.names)}, and no such concept has Attribute heads; "
-            f"these have: {', '.join(sorted(tested))}"
+            f"images: they are labelled with {', '.join(images.names)}, and no such concept has Attribute heads; these "
+            f"have: {', '.join(sorted(tested))}. Give a folder CONCEPT/VALUE/IMAGE or a CSV path,CONCEPT...; in "
+            "a folder VALUE/IMAGE the folder's name is the concept"
         )
     seed = images.images.seed if isinstance(images.images, ShapesImages) else None
     if seed is not None and role_map.images.source == "shapes" and role_map.settings.get("seed") == seed:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from headroles.causal.block_costs import BlockCosts
 from headroles.causal.concept_tests import concept_tests, joint_p_value
@@ -20,6 +19,7 @@ from headroles.causal.margins import ValueTexts
 from headroles.causal.selectivity import correlate, head_effects
 from headroles.causal.validation import Validation
 from headroles.errors import InputError
+from headroles.files.whole import replacing_together
 from headroles.heads.ablation import record_ablation
 from headroles.heads.reference import HeadReference
 from headroles.images.labelled import TEMPLATE, LabelledImages, open_labelled
@@ -139,9 +139,10 @@ class ValidateRun:
 
 
 def write(validation: Validation, folder: str | os.PathLike) -> None:
-    """validation.json and validation.csv; each appears in one step, the JSON last."""
-    for name in reversed(FILES):
-        validation.save(Path(folder) / name)
+    """validation.json and validation.csv: both or, where writing fails, none."""
+    with replacing_together(folder, FILES[0]) as staging:
+        for name in FILES:
+            validation.save(staging / name)
 
 
 def _open_images(

@@ -112,7 +112,7 @@ def _name(axes: Axes, head: HeadView, quantity: str) -> None:
     axes.annotate(head.head, (0, 1), (0, 15), "axes fraction", "offset points", weight="bold", color=INK)
     axes.annotate(head.concept, (1, 1), (0, 15), "axes fraction", "offset points", ha="right", color=GREY)
     if quantity == "contribution":
-        axes.annotate(shorten(head.text, whole / 72), (0, 1), (0, 4), "axes fraction", "offset points", color=INK)
+        axes.annotate(shorten(head.text or "", whole / 72), (0, 1), (0, 4), "axes fraction", "offset points", color=INK)
         note = f"sum {head.contribution:+.3f}  (CLS {head.rest(quantity):+.3f})"
     else:
         note = f"CLS {head.rest(quantity):.2f}"

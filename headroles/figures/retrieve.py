@@ -11,7 +11,7 @@ from PIL import Image
 from headroles.figures.fitting import shorten
 from headroles.figures.page import square
 from headroles.figures.style import GREY, INK, Drawing, figure_style
-from headroles.images.images import UNREADABLE, open_image
+from headroles.images.images import UNREADABLE, find_printed, open_image
 from headroles.images.pictures import decode_picture
 from headroles.uses.retrieved import Retrieved
 from headroles.uses.search import Neighbour
@@ -52,7 +52,7 @@ def _look(found: Retrieved, name: str) -> Image.Image | None:
     if name in found.pictures:
         return _decode(found.pictures[name])
     try:
-        image = open_image(Path(found.folder or ".") / name)
+        image = open_image(find_printed(Path(found.folder or ".") / name))
     except UNREADABLE:
         return None
     image.thumbnail((_THUMB, _THUMB))

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headroles.errors import InputError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+_LONGEST = 2**31 - 1
+"""Characters of a cell: Python's own limit is 131,072."""
 
 
 class Rows(csv.DictReader):
     """Rows by column name; InputError where a row has more cells than there are columns, or a column is there twice."""
 
-    def __init__(self, text: Iterable[str], path: Path, what: str, delimiter: str) -> None:
-        super().__init__(text, delimiter=delimiter)
+    def __init__(self, text: Iterable[str], path: Path | str, what: str, delimiter: str) -> None:
+        super().__init__(text, delimiter=delimiter, strict=True)
         self.path, self.what = path, what
         columns = list(self.fieldnames or ())
         for column in columns:
@@ -35,11 +43,20 @@ class Rows(csv.DictReader):
 
 
 @contextmanager
-def open_table(path: Path, what: str, delimiter: str = ",") -> Iterator[csv.DictReader]:
-    """A reader of the rows by column name; what cannot be read while it is open is an InputError about `what`."""
+def open_table(
+    path: Path | Traversable, what: str, delimiter: str = ",", name: str | None = None
+) -> Iterator[csv.DictReader]:
+    """A reader of the rows by column name; what cannot be read while it is open is an InputError about `what`.
+
+    Rows come one by one. Cells in quotes may hold line breaks, commas and any length. `name`: what to call the file;
+    None: its path.
+    """
+    before, name = csv.field_size_limit(_LONGEST), str(path) if name is None else name
     try:
-        with path.open(newline="", encoding="utf-8-sig") as text:
-            yield Rows(text, path, what, delimiter)
+        with path.open("rb") as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+            yield Rows(text, name, what, delimiter)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         between = "tabs" if delimiter == "\t" else "commas"
-        raise InputError(f"{what}: cannot read {path} ({error}); expected UTF-8 text with {between}") from error
+        raise InputError(f"{what}: cannot read {name} ({error}); expected UTF-8 text with {between}") from error
+    finally:
+        csv.field_size_limit(before)

@@ -1,27 +1,65 @@
-"""Files that appear whole: written under another name, then renamed."""
+"""Files that appear whole: written under another name, then renamed; several of them together or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from headroles.files.places import tidying
+
+STAGING = ".headroles-partial"
+"""Folder, below that of a result, where files wait for each other."""
 
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """A path to write to, which becomes `path` in one step, or is removed where writing fails.
 
-    Folders that lack on the way to `path` are made.
+    Folders that lack on the way to `path` are made, and go again where writing fails. An OSError names the file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
+    with tidying(path.parent), naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_together(folder: str | os.PathLike, last: str) -> Iterator[Path]:
+    """A folder whose files, once all are written, take their places in `folder`; `last` is the last one to.
+
+    Where writing fails, what was in `folder` before is as it was.
+    """
+    folder = Path(folder)
+    staging = folder / STAGING
+    with tidying(folder), naming(folder):
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        try:
+            yield staging
+            (folder / last).unlink(missing_ok=True)  # So that a kill between two of the next steps can be seen.
+            for path in sorted(staging.iterdir(), key=lambda each: (each.name == last, each.name)):
+                path.replace(folder / path.name)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError of writing, which as a rule names no file ("File too large"), names `path`."""
     try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise type(error)(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -27,7 +27,8 @@ def to_levels(image: Image.Image) -> UInt8[ndarray, "height width"]:
     full, known = find_scale(image)
     values = np.asarray(image, dtype=np.float64)
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
-    if not (low >= -0.001 * full and high <= 1.001 * full):  # Also where there is a NaN.
+    slack = 0.001 * full if image.mode == "F" else 0  # Resampled floats reach a little beyond.
+    if not (low >= -slack and high <= full + slack):  # Also where there is a NaN.
         raise ValueError(
             f"values from {low:g} to {high:g} do not fit the scale 0 to {full:g} of mode {image.mode} "
             f"{'by its tags' if known else 'without a tag that says another'}; save it with 8 or 16 bits"

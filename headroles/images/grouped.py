@@ -134,12 +134,12 @@ def _planted(text: str, preprocess: Preprocess | None, seed: int) -> GroupedImag
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
     with open_table(path, "task") as reader:
-        rows, columns = list(reader), reader.fieldnames or ()
+        numbered, columns = [(reader.line_num, row) for row in reader], reader.fieldnames or ()
     lacking = [column for column in ("path", "class", "group") if column not in columns]
-    if lacking or not rows:
+    if lacking or not numbered:
         what = ", ".join(lacking) or "rows"
         raise InputError(f"task: {path} needs rows with columns path, class, group; it has no {what}")
-    for number, row in enumerate(rows, start=2):
+    for number, row in numbered:
         row["split"] = (row.get("split") or "test").strip()
         for column in ("path", "class", "group"):
             row[column] = (row[column] or "").strip()
@@ -147,7 +147,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
                 raise InputError(f"task: line {number} of {path} has no {column}")
         if row["split"] not in SPLITS:
             raise InputError(f"task: line {number} of {path} has split {row['split']!r}; expected {', '.join(SPLITS)}")
-    return rows
+    return [row for _, row in numbered]
 
 
 def check_splits(grouped: GroupedImages, needed: dict[str, str]) -> None:

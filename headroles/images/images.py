@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
@@ -76,6 +77,14 @@ def pack_images(folder: str | os.PathLike, skipped: Counter[str] | None = None) 
 def printable(name: str) -> str:
     """A name that can be written as UTF-8: the bytes of a file's name that cannot become \\xE9 and the like."""
     return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def find_printed(path: Path) -> Path:
+    """The file whose path was made `printable`."""
+    if path.exists():
+        return path
+    raw = re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), os.fsencode(path))
+    return Path(os.fsdecode(raw))
 
 
 def name_counts(counts: Counter[str]) -> str:

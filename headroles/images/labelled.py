@@ -5,8 +5,10 @@ An image has at most one value of each concept; -1 (`ABSENT`) where a concept do
 
 from __future__ import annotations
 
+import os
+from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,8 +17,18 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from headroles.errors import InputError
+from headroles.files.packed_paths import PackedNames, PackedPaths
 from headroles.files.tables import open_table
-from headroles.images.images import ImageFiles, Preprocess, ShapesImages, find_images, undecided, with_preprocess
+from headroles.images.images import (
+    ImageFiles,
+    Preprocess,
+    ShapesImages,
+    pack_images,
+    printable,
+    spread,
+    undecided,
+    with_preprocess,
+)
 from headroles.images.prompts import write_prompts
 from headroles.shapes.world import ABSENT
 
@@ -78,16 +90,15 @@ def open_labelled(
         return _scenes(preprocess, count or 2000, seed)
     path, left_out = Path(source), Counter[str]()
     if path.is_dir():
-        rows = _folder_rows(path, left_out)
+        home, rows = path, _folder_rows(path, left_out)
     elif path.is_file():
-        rows = _csv_rows(path)
+        home, rows = path.parent, _csv_rows(path)
     else:
         raise InputError(f"images: {source} is no folder and no file; give shapes, a folder CONCEPT/VALUE/, or a CSV")
-    if count is not None and count < len(rows):
-        rows = [rows[number * len(rows) // count] for number in range(count)]
-    home = path if path.is_dir() else path.parent
-    files = ImageFiles([place for place, _ in rows], preprocess or undecided, home, left_out)
-    return _labelled(path.resolve().name, files, [values for _, values in rows], template)
+    names, labels = _collect(rows)
+    chosen = spread(count, len(names))
+    files = ImageFiles(PackedPaths(home, (names[each] for each in chosen)), preprocess or undecided, home, left_out)
+    return _labelled(printable(path.resolve().name), files, labels, np.array(chosen, dtype=np.int64), template)
 
 
 def _scenes(preprocess: Preprocess | None, count: int, seed: int) -> LabelledImages:
@@ -101,47 +112,77 @@ def _scenes(preprocess: Preprocess | None, count: int, seed: int) -> LabelledIma
     return LabelledImages("shapes", ShapesImages(preprocess or undecided, count, seed), concepts, codes)
 
 
-def _labelled(name: str, files: ImageFiles, rows: Sequence[dict[str, str]], template: str) -> LabelledImages:
-    known: dict[str, set[str]] = {}
-    for row in rows:
-        for concept, value in row.items():
-            known.setdefault(concept, set()).add(value)
-    concepts = tuple(
-        Concept(concept, tuple(sorted(values)), tuple((text,) for text in write_prompts(template, sorted(values))))
-        for concept, values in sorted(known.items())
-        if len(values) > 1
-    )
+class _Labels:
+    """Every row's value of one concept, as numbers in the order in which values were met."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.codes = array("q")
+
+    def put(self, row: int, value: str) -> None:
+        """The value of a row that comes after all others."""
+        self.codes.extend([ABSENT] * (row - len(self.codes)))
+        self.codes.append(self.numbers.setdefault(value, len(self.numbers)))
+
+    def choose(self, rows: Int[ndarray, "image"]) -> tuple[tuple[str, ...], Int[ndarray, "image"]]:
+        """The values that some of these rows have, sorted, and each row's place among them."""
+        codes: Int[ndarray, "row"] = np.full(max(len(self.codes), int(rows.max(initial=0)) + 1), ABSENT)
+        codes[: len(self.codes)] = self.codes
+        codes, known = codes[rows], tuple(self.numbers)
+        met = sorted((known[code], code) for code in np.unique(codes).tolist() if code != ABSENT)
+        places = np.full(len(known) + 1, ABSENT)  # The last one is that of `ABSENT`, which is -1.
+        places[[code for _, code in met]] = np.arange(len(met))
+        return tuple(value for value, _ in met), places[codes]
+
+
+def _collect(rows: Iterable[tuple[str, dict[str, str]]]) -> tuple[PackedNames, dict[str, _Labels]]:
+    """Names and labels of millions of rows in little memory; rows are taken one by one."""
+    labels: dict[str, _Labels] = {}
+
+    def names() -> Iterator[str]:
+        for number, (name, values) in enumerate(rows):
+            for concept, value in values.items():
+                labels.setdefault(concept, _Labels()).put(number, value)
+            yield name
+
+    return PackedNames(names()), labels
+
+
+def _labelled(
+    name: str, files: ImageFiles, labels: dict[str, _Labels], rows: Int[ndarray, "image"], template: str
+) -> LabelledImages:
+    concepts, columns = [], []
+    for concept, each in sorted(labels.items()):
+        values, codes = each.choose(rows)
+        if len(values) > 1:
+            concepts.append(Concept(concept, values, tuple((text,) for text in write_prompts(template, values))))
+            columns.append(codes)
     if not concepts:
         raise InputError(f"images: {name} has no concept with two values; label images with different values")
-    codes = np.full((len(rows), len(concepts)), ABSENT)
-    for column, each in enumerate(concepts):
-        number = {value: code for code, value in enumerate(each.values)}
-        codes[:, column] = [number.get(row.get(each.name, ""), ABSENT) for row in rows]
-    return LabelledImages(name, files, concepts, codes)
+    return LabelledImages(name, files, tuple(concepts), np.stack(columns, axis=1))
 
 
-def _folder_rows(folder: Path, left_out: Counter[str]) -> list[tuple[Path, dict[str, str]]]:
+def _folder_rows(folder: Path, left_out: Counter[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """(file, its values) of a folder CONCEPT/VALUE/... or VALUE/...; the depth of the first file decides."""
-    found = [(path, path.relative_to(folder).parts[:-1]) for path in find_images(folder, left_out)]
-    depth = min(len(parts) for _, parts in found)
+    names = pack_images(folder, left_out).names
+    depth = min(name.count(os.sep) for name in names)
     if depth == 0:
         raise InputError(f"images: {folder} has unlabelled images; expected {folder}/CONCEPT/VALUE/IMAGE or a CSV")
-    if depth == 1:
-        return [(path, {folder.resolve().name: parts[0]}) for path, parts in found]
-    return [(path, {parts[0]: parts[1]}) for path, parts in found]
+    for name in names:
+        parts = name.split(os.sep)
+        yield name, {folder.resolve().name: parts[0]} if depth == 1 else {parts[0]: parts[1]}
 
 
-def _csv_rows(file: Path) -> list[tuple[Path, dict[str, str]]]:
+def _csv_rows(file: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """(file, its values) of every line."""
     with open_table(file, "images") as reader:
-        lines = list(reader)
-    if not lines or "path" not in lines[0] or len(lines[0]) < 2:
-        raise InputError(f"images: {file} needs a column path and one column a concept; the images are unlabelled")
-    rows = []
-    for number, line in enumerate(lines, start=2):
-        place = (line.pop("path") or "").strip()
-        line.pop(None, None)
-        if not place:
-            raise InputError(f"images: line {number} of {file} has no path")
-        values = {concept: value.strip() for concept, value in line.items() if value and value.strip()}
-        rows.append((file.parent / place, values))
-    return rows
+        columns, found = reader.fieldnames or (), False
+        if "path" not in columns or len(columns) < 2:
+            raise InputError(f"images: {file} needs a column path and one column a concept; the images are unlabelled")
+        for line in reader:
+            place, found = (line.pop("path") or "").strip(), True
+            if not place:
+                raise InputError(f"images: line {reader.line_num} of {file} has no path")
+            yield place, {concept: value.strip() for concept, value in line.items() if value and value.strip()}
+        if not found:
+            raise InputError(f"images: {file} lists no image; expected a line an image below the column names")

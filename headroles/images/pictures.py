@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError
-from headroles.images.images import Images, Preprocess, open_files, to_rgb
+from headroles.images.images import UNREADABLE, Images, Preprocess, open_files, to_rgb
 
 Picture: TypeAlias = "Image.Image | ndarray"
 """A PIL image, or an array (height, width) or (height, width, 3 or 4) of bytes, or of numbers in [0, 1]."""
@@ -72,15 +72,24 @@ def is_open(images: Given) -> bool:
 def to_picture(picture: Picture) -> Image.Image:
     """8-bit RGB of a PIL image or an array; InputError for anything else."""
     if isinstance(picture, Image.Image):
-        return to_rgb(picture)
+        return _to_rgb(picture)
     array = np.asarray(picture)
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (3, 4)):
         raise InputError(f"images: a picture must be (height, width) or (height, width, 3 or 4), got {array.shape}")
+    if not array.size:
+        raise InputError(f"images: a picture must have pixels, got an array of shape {array.shape}")
     if array.dtype != np.uint8:
-        if not np.issubdtype(array.dtype, np.floating) or array.min() < 0 or array.max() > 1:
+        if not np.issubdtype(array.dtype, np.floating) or not (array.min() >= 0 and array.max() <= 1):  # Also for NaN.
             raise InputError(f"images: an array must hold bytes, or numbers in [0, 1]; got {array.dtype}")
         array = (array * 255).round().astype(np.uint8)
     return to_rgb(Image.fromarray(array))
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    try:
+        return to_rgb(picture)
+    except UNREADABLE as error:
+        raise InputError(f"images: a picture of mode {picture.mode} cannot be read: {error}") from error
 
 
 def restore(pixels: Float[Tensor, "3 height width"], preprocess: Preprocess | None) -> Float[ndarray, "height width 3"]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from headroles.errors import InputError
-from headroles.jobs.output import check_output
+from headroles.files.lock import locked
+from headroles.jobs.output import LOCKED, check_output
 from headroles.jobs.run_score import explain_and_write
 from headroles.jobs.score_job import Scored, ScoreJob
 from headroles.jobs.shards import ShardInfo, find_shards, merge_shards
@@ -30,10 +31,11 @@ def merge_job(
     `model`, `probes` and `encoder`: where they are on this machine, if elsewhere than where the shards were scored.
     Raises InputError where shards overlap or are missing, or anything differs.
     """
-    check_output(output, overwrite)
-    info, sums = merge_shards(find_shards(shards))
-    way = _open(info, model, probes, encoder, device)
-    return explain_and_write(way, sums.to(way.subject.model.device), info.seen, output)
+    with locked(output, LOCKED):
+        check_output(output, overwrite)
+        info, sums = merge_shards(find_shards(shards))
+        way = _open(info, model, probes, encoder, device)
+        return explain_and_write(way, sums.to(way.subject.model.device), info.seen, output)
 
 
 def _open(info: ShardInfo, model: str | None, probes: str | None, encoder: str | None, device: str) -> Way[Any]:

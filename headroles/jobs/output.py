@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from headroles.errors import InputError
 from headroles.files.places import check_writable
+from headroles.files.whole import replacing_together
 
 if TYPE_CHECKING:
     from headroles.heads.moments import HeadMoments
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MOMENTS = {"text": "moments.safetensors", "image": "value_moments.safetensors"}
 """File of the sums that a role map rests on, by its kind of probes."""
+LOCKED = "role map"
+"""What a lock of a whole run says that it makes."""
 PROBES = "probes.csv"
 """File of the bank whose concepts were discovered."""
 _FILES = ("role_map.json", "role_map.csv", *MOMENTS.values(), PROBES)
@@ -50,12 +53,13 @@ def write_results(
 ) -> tuple[Path, ...]:
     """Write and name role_map.json, role_map.csv, the moments, and the `bank` if its concepts were discovered.
 
-    Each appears in one step, the map last.
+    All are written before the first takes its place, the map last: where writing fails, an older result stays whole.
     """
-    moments.save(folder / MOMENTS[role_map.probe_kind])
-    if bank:
-        bank.save(folder / PROBES)
-    role_map.save(folder / "role_map.csv")
-    role_map.save(folder / "role_map.json")
+    with replacing_together(folder, "role_map.json") as staging:
+        moments.save(staging / MOMENTS[role_map.probe_kind])
+        if bank:
+            bank.save(staging / PROBES)
+        role_map.save(staging / "role_map.csv")
+        role_map.save(staging / "role_map.json")
     names = ("role_map.json", "role_map.csv", MOMENTS[role_map.probe_kind], *([PROBES] if bank else []))
     return tuple(folder / name for name in names)

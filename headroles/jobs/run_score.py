@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from headroles.files.lock import locked
 from headroles.images.reading import Reading, announce
 from headroles.jobs.by_discovery import ByDiscovery
-from headroles.jobs.output import check_output, check_state
+from headroles.jobs.output import LOCKED, check_output, check_state
 from headroles.jobs.score_job import Scored, ScoreJob
 from headroles.jobs.shards import ShardInfo, parse_shard, save_shard
 from headroles.jobs.ways import Sums, Way, open_way
@@ -34,14 +36,16 @@ def run_job(
     where = join(device)
     part, name = together(job.choose_part)
     state = PassState(output, name, part.process, part.processes)
-    on_main(lambda: _check_place(job, output, name, state, resume, overwrite))
-    way = together(lambda: open_way(job, where))
-    if overwrite:
-        on_main(state.remove)
-    on_main(lambda: announce(way.subject.reading))
-    sums, seen = together(lambda: _fold(job, way, part, state, resume, progress))
-    seen = join_pass(sums.sums(), seen)
-    return on_main(lambda: _finish(job, way, sums, seen, output, state))
+    with ExitStack() as stack:
+        on_main(lambda: stack.enter_context(locked(output, name if job.shard else LOCKED)))
+        on_main(lambda: _check_place(job, output, name, state, resume, overwrite))
+        way = together(lambda: open_way(job, where))
+        if overwrite:
+            on_main(state.remove)
+        on_main(lambda: announce(way.subject.reading))
+        sums, seen = together(lambda: _fold(job, way, part, state, resume, progress))
+        seen = join_pass(sums.sums(), seen)
+        return on_main(lambda: _finish(job, way, sums, seen, output, state))
 
 
 def look(

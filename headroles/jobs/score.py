@@ -19,6 +19,12 @@ from headroles.roles.discovery import DiscoveryConfig, Encoder
 from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import RoleMap
 
+_NAMES = (
+    "images", "probes", "concepts", "discovery", "encoder", "source", "count", "column", "split", "device", "batch",
+    "workers", "strict", "progress",
+)  # fmt: skip
+"""Arguments of `score` that are no settings: a misspelt one arrives among these."""
+
 
 def score(
     model: str | HookedCLIP = "shapes",
@@ -56,7 +62,7 @@ def score(
     Raises InputError for whatever does not fit, before a large model is loaded where that can be told.
     """
     kind = ImageScoreConfig if by == "images" else ScoreConfig
-    chosen = make_config(kind, config, settings)
+    chosen = make_config(kind, config, settings, also=_NAMES)
     job = ScoreJob(
         model=model,
         images=images,

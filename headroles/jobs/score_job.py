@@ -70,6 +70,12 @@ class ScoreJob:
     compile: bool = False
     """Compile the model's MLPs."""
 
+    def __post_init__(self) -> None:
+        for name, least in (("count", 2), ("batch", 1), ("workers", 0)):
+            given = getattr(self, name)
+            if given is not None and (not isinstance(given, int) or given < least):
+                raise InputError(f"{name} must be a whole number from {least} on, got {given!r}")
+
     @property
     def model_name(self) -> str:
         """What the model is called."""

@@ -102,6 +102,11 @@ def _find_images(job: ScoreJob, seed: int) -> tuple[str, Callable[[Preprocess], 
     _refuse_names(job)
     if isinstance(images, LabelledImages):
         return job.source or images.name, lambda preprocess: images.images
+    if not callable(getattr(images, "fingerprint", None)):
+        raise InputError(
+            f"images: expected a place, shapes, or images as headroles.FolderImages opens them, got a "
+            f"{type(images).__name__}; put pictures into a folder, or list their paths in a CSV file"
+        )
     return job.source or _name_of(images), lambda preprocess: images
 
 

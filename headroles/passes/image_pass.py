@@ -115,6 +115,7 @@ def describe_pass(
     return {
         "images": images.fingerprint(),
         "batch": options.unit,
+        "count": None if isinstance(images, StreamedImages) else len(images),
         "shard": f"{part.shard + 1}/{part.shards}",
         "processes": part.processes,
         **settings,

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from headroles.errors import InputError
+from headroles.files.differences import DECIDED_BY, difference, is_hash, show
 from headroles.files.tensors import read_hashed, write_hashed
 
 FOLDER = "unfinished"
@@ -108,9 +109,12 @@ class PassState:
 
 
 def _compare(old: Mapping[str, Any], new: Mapping[str, Any], output: Path) -> None:
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            raise InputError(
-                f"resume: {output} was begun with other {name} ({old.get(name)}, now {new.get(name)}); resume with "
-                "what it was begun with, or start anew with --overwrite or another --output"
-            )
+    found = difference(dict(old), dict(new))
+    if found:
+        name, before, now = found
+        decided = DECIDED_BY.get(name)
+        values = (decided or "") if is_hash(before) or is_hash(now) else f"{show(before)}, now {show(now)}"
+        raise InputError(
+            f"resume: {output} was begun with other {name}{f' ({values})' if values else ''}; resume with what it was "
+            "begun with, or start anew with --overwrite or another --output"
+        )

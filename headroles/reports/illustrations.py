@@ -74,7 +74,7 @@ def illustrate(
         count=len(index),
         names=album.names,
         pictures=album.pictures,
-        side=round(model.patches**0.5),
+        side=model.grid[0],
         examples=examples,
         searches=tuple(searches),
         precision=tuple(
@@ -201,6 +201,6 @@ def _patches(
         for number, head in enumerate(heads):
             for row in set(best[head.name]) & set(part):
                 split = views.contribution[part.index(row), number].tolist()
-                patches = tuple(float(f"{value:.4g}") for value in split[1:])
+                patches = tuple(float(f"{value:.4g}") for value in split[-views.patches :])
                 found[head.name, row] = Example(album.add(row), float(f"{sum(split):.6g}"), patches)
     return {name: tuple(found[name, row] for row in own) for name, own in best.items()}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headroles.errors import InputError
+from headroles.files.tables import open_table
 from headroles.files.whole import write_text
 
 if TYPE_CHECKING:
@@ -63,14 +64,7 @@ class ProbeBank:
     def load(cls, source: str | os.PathLike) -> ProbeBank:
         """A bundled bank by name, or a CSV file with columns `text` and `concept`."""
         path, name = _find(source)
-        rows = _read(path, name, ("text", "concept"))
-        pairs = [((row["text"] or "").strip(), (row["concept"] or "").strip()) for row in rows]
-        for line, (text, concept) in enumerate(pairs, start=2):
-            if not text or not concept:
-                raise InputError(
-                    f"probes: line {line} of {name} lacks a {'concept' if text else 'text'}; fill it in",
-                    page="bank-without-labels",
-                )
+        pairs = [(text, concept) for _, (text, concept) in _read(path, name, ("text", "concept"))]
         _refuse_repeated([text for text, _ in pairs], name)
         bank = cls(name, *(tuple(part) for part in zip(*pairs, strict=True)))
         if len(bank.concepts) < 2:
@@ -81,9 +75,14 @@ class ProbeBank:
         return bank
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the CSV file that `load` reads."""
+        """Write the CSV file that `load` reads; InputError for a text or a concept that it would not read alike."""
+        for each in (*self.texts, *self.labels):
+            if each != each.strip() or not each:
+                raise InputError(f"probes: {each!r} is empty or has spaces around it, which are not kept; mend it")
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
+        # Python leaves a lone carriage return without quotes where lines end otherwise.
+        returns = any("\r" in each for each in (*self.texts, *self.labels))
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL)
         writer.writerow(["text", "concept"])
         writer.writerows(zip(self.texts, self.labels, strict=True))
         write_text(path, text.getvalue())
@@ -92,10 +91,7 @@ class ProbeBank:
 def load_texts(source: str | os.PathLike) -> tuple[str, tuple[str, ...]]:
     """Name and texts of a bank, whatever their concepts: a CSV file needs the column `text` alone."""
     path, name = _find(source)
-    texts = [(row["text"] or "").strip() for row in _read(path, name, ("text",))]
-    for line, text in enumerate(texts, start=2):
-        if not text:
-            raise InputError(f"probes: line {line} of {name} lacks a text; fill it in", page="bank-without-labels")
+    texts = [text for _, (text,) in _read(path, name, ("text",))]
     _refuse_repeated(texts, name)
     return name, tuple(texts)
 
@@ -110,18 +106,24 @@ def _find(source: str | os.PathLike) -> tuple[Traversable, str]:
     return path, path.name
 
 
-def _read(path: Traversable, name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
-    except UnicodeDecodeError as error:
-        raise InputError(f"probes: {name} is not UTF-8 text; save it as UTF-8 CSV") from error
-    found = rows[0].keys() if rows else ()
-    for column in columns:
-        if column not in found:
-            raise InputError(
-                f"probes: {name} has no column {column!r}; expected a CSV with columns {','.join(columns)}",
-                page="bank-without-labels",
-            )
+def _read(path: Traversable, name: str, columns: tuple[str, ...]) -> list[tuple[int, tuple[str, ...]]]:
+    """Line and cells of every row; none of the cells is empty."""
+    with open_table(path, "probes", name=name) as reader:
+        for column in columns:
+            if column not in (reader.fieldnames or ()):
+                raise InputError(
+                    f"probes: {name} has no column {column!r}; expected a CSV with columns {','.join(columns)}",
+                    page="bank-without-labels",
+                )
+        rows = [(reader.line_num, tuple((row[column] or "").strip() for column in columns)) for row in reader]
+    if not rows:
+        raise InputError(f"probes: {name} has no text; expected a line a text below the column names")
+    for line, cells in rows:
+        for column, cell in zip(columns, cells, strict=True):
+            if not cell:
+                raise InputError(
+                    f"probes: line {line} of {name} lacks a {column}; fill it in", page="bank-without-labels"
+                )
     return rows
 
 

@@ -31,6 +31,7 @@ def attend(
     any_role: bool = False,
     every: bool = False,
     text: str | None = None,
+    attention: bool = False,
     model: HookedCLIP | str | None = None,
     device: str = "auto",
     batch: int = 16,
@@ -39,18 +40,23 @@ def attend(
 
     `role_map`: the map, its file or its folder. `images`: image files and folders, PIL images, arrays, or images that
     are open already. The heads are those by name ("L6.H3,L7.*"), the Attribute heads of a concept (`any_role`: all
-    heads of it), or every Attribute head. `text`: None for each head's own first text. `model`: None for the one that
-    the map names. Raises InputError where a file or a head lacks, an image cannot be read, a head is cut, or attention
-    pools the model's embedding.
+    heads of it), or every Attribute head. `text`: None for each head's own first text. `attention`: where there is
+    none, or the model reads no texts, look at attention alone; all that takes a text is None then. `model`: None for
+    the one that the map names. Raises InputError where a file or a head lacks, an image cannot be read, a head is cut,
+    or attention pools the model's embedding.
     """
     scored = RoleMap.of(role_map)
     chosen = _choose(scored, heads, concept, any_role, every)
-    texts = texts_of(chosen, text)
+    alone = attention and text is None
+    texts = None if alone and any(not head.texts for head in chosen) else texts_of(chosen, text)
     opened = open_given(images)
     clip = open_model(scored, model, device)
+    if alone and clip.text is None:
+        texts = None
     ready = opened if is_open(images) else with_preprocess(opened, preprocess_of(clip))
     announce(describe_images(ready, "images"))
-    views = view_images(clip, ready, chosen, texts, clip.embed_texts(texts), batch)
+    directions = None if texts is None else clip.embed_texts(texts)
+    views = view_images(clip, ready, chosen, texts, directions, batch)
     return Attended(scored.model, record_ablation({}), views)
 
 
@@ -72,8 +78,8 @@ def view_images(
     model: HookedCLIP,
     images: Images,
     heads: Sequence[HeadRole],
-    texts: Sequence[str],
-    directions: Float[Tensor, "head embed"],
+    texts: Sequence[str] | None,
+    directions: Float[Tensor, "head embed"] | None,
     batch: int = 16,
 ) -> tuple[ImageView, ...]:
     """`view_heads` on every image, in order; raises InputError for one that cannot be read."""
@@ -83,26 +89,29 @@ def view_images(
             raise InputError(f"image: {images.name(number)} cannot be read ({error}); mend or leave it out")
         views = view_heads(model, pixels, places, directions)
         for row, number in enumerate(index.tolist()):
-            own = tuple(_view(views, row, place, head, texts[place]) for place, head in enumerate(heads))
+            own = tuple(
+                _view(views, row, place, head, None if texts is None else texts[place])
+                for place, head in enumerate(heads)
+            )
             found.append(ImageView(images.name(number), encode_pixels(pixels[row], model.processor), own))
     return tuple(found)
 
 
-def _view(views: HeadViews, row: int, place: int, head: HeadRole, text: str) -> HeadView:
-    """Plain numbers of one image and head."""
+def _view(views: HeadViews, row: int, place: int, head: HeadRole, text: str | None) -> HeadView:
+    """Plain numbers of one image and head; None for all that takes a text, where there is none."""
     split, looks = views.contribution[row, place], views.attention[row, place]
     return HeadView(
         head=head.name,
         role=head.role,
         concept=head.concept,
         text=text,
-        contribution=split.sum().item(),
-        contribution_of_cls=split[0].item(),
-        contribution_of_patches=_rows(views.grid("contribution")[row, place]),
+        contribution=None if text is None else split.sum().item(),
+        contribution_of_cls=None if text is None else split[0].item(),
+        contribution_of_patches=None if text is None else _rows(views.grid("contribution")[row, place]),
         attention_to_cls=looks[0].item(),
         attention_to_patches=_rows(views.grid("attention")[row, place]),
-        cosine=views.cosine[row, place].item(),
-        contribution_of_registers=_registers(split, views.patches),
+        cosine=None if text is None else views.cosine[row, place].item(),
+        contribution_of_registers=None if text is None else _registers(split, views.patches),
         attention_to_registers=_registers(looks, views.patches),
     )
 

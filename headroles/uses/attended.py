@@ -36,19 +36,19 @@ class HeadView:
     """By the role map."""
     concept: str
     """Dominant concept by the role map."""
-    text: str
-    """The text along which contributions are measured."""
-    contribution: float
+    text: str | None
+    """The text along which contributions are measured; None, as all of these, where attention alone was asked for."""
+    contribution: float | None
     """The head's part of the cosine of image and text: the sum over all tokens."""
-    contribution_of_cls: float
+    contribution_of_cls: float | None
     """What of it CLS's own value adds."""
-    contribution_of_patches: Grid
+    contribution_of_patches: Grid | None
     """What every patch adds."""
     attention_to_cls: float
     """Softmax weight of CLS's query on CLS itself."""
     attention_to_patches: Grid
     """The same on every patch."""
-    cosine: float
+    cosine: float | None
     """Cosine of the whole embedding with the text."""
     contribution_of_registers: float | None = None
     """What registers add; None for a model that has none."""
@@ -59,12 +59,14 @@ class HeadView:
         """ "contribution" or "attention" of the patches, as they lie on the picture."""
         if quantity not in QUANTITIES:
             raise InputError(f"quantity must be one of {', '.join(QUANTITIES)}, got {quantity!r}")
+        if quantity == "contribution" and self.contribution_of_patches is None:
+            raise InputError(f"quantity: {self.head} was looked at without a text; take attention")
         return np.array(self.contribution_of_patches if quantity == "contribution" else self.attention_to_patches)
 
     def rest(self, quantity: str) -> float:
         """The same of all tokens that are no patch: CLS, and registers."""
         if quantity == "contribution":
-            return self.contribution_of_cls + (self.contribution_of_registers or 0.0)
+            return (self.contribution_of_cls or 0.0) + (self.contribution_of_registers or 0.0)
         return self.attention_to_cls + (self.attention_to_registers or 0.0)
 
 
@@ -110,7 +112,9 @@ class Attended(Document, Shown):
         """One row an image and head: all but the grids."""
         import pandas as pd
 
-        return pd.DataFrame(self.to_rows()).drop(columns=["contribution_of_patches", "attention_to_patches"])
+        return pd.DataFrame(self.to_rows()).drop(
+            columns=["contribution_of_patches", "attention_to_patches"], errors="ignore"
+        )
 
     def __repr__(self) -> str:
         """One line: grids would drown a console."""
@@ -120,8 +124,12 @@ class Attended(Document, Shown):
     def _repr_html_(self) -> str:
         columns = ("image", "head", "concept", "text", "contribution", "cosine")
         rows = [
-            (view.image, head.head, head.concept, head.text, f"{head.contribution:+.4f}", f"{head.cosine:+.4f}")
+            (view.image, head.head, head.concept, head.text or "", _signed(head.contribution), _signed(head.cosine))
             for view in self.images
             for head in view.heads
         ]
         return html_table(f"{self.model.name}: what heads add to the cosine with a text", columns, rows)
+
+
+def _signed(number: float | None) -> str:
+    return "" if number is None else f"{number:+.4f}"

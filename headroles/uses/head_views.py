@@ -59,16 +59,19 @@ def view_heads(
     model: HookedCLIP,
     pixel_values: Float[Tensor, "image 3 height width"],
     heads: Sequence[Head],
-    directions: Float[Tensor, "head embed"],
+    directions: Float[Tensor, "head embed"] | None,
 ) -> HeadViews:
     """What every token adds to each head's part of the unit embedding along the head's own direction.
 
-    `directions` are unit text embeddings, one a head. One forward; only the layers of `heads` are hooked.
+    `directions` are unit text embeddings, one a head; None for attention alone, all else is zero then. One forward;
+    only the layers of `heads` are hooked.
     Raises InputError where there are no heads, or not one direction a head, or attention pools the embedding (SigLIP):
     there no row is read, so what a head reads where is a question with one more sum in its answer.
     """
     if model.visual.pooling:
         raise InputError(f"model: attention pools the embedding of {model.model_name}; expected one read at CLS")
+    if directions is None:
+        directions = torch.zeros(len(heads), model.visual.embed)
     if not heads or len(directions) != len(heads):
         raise InputError(f"heads: expected one text a head and at least one head, got {len(heads)}, {len(directions)}")
     rows: dict[int, list[int]] = {}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 from headroles.errors import InputError
+from headroles.files.lock import locked
+from headroles.files.whole import naming
 from headroles.images.images import ImageFiles, Images, batches
 from headroles.uses.image_index import ImageIndex, Stamp, is_index, stamp_files, write_facts
 
@@ -114,9 +117,9 @@ class _Building:
         """Arrays for all files, those that an older index of this model and these layers knows filled in."""
         names = [images.name(number) for number in range(len(images))]
         shape = (len(names), *_bases(model, layers).shape[:3])  # Pooled heads are as wide as the embedding.
-        heads = np.lib.format.open_memmap(folder / "all_heads.npy", "w+", np.dtype(precision), shape)
+        heads = _open_array(folder / "all_heads.npy", precision, shape)
         rows = (len(names), model.visual.embed)
-        embeddings = np.lib.format.open_memmap(folder / "all_rows.npy", "w+", np.dtype(precision), rows)
+        embeddings = _open_array(folder / "all_rows.npy", precision, rows)
         building = cls(folder, model, images, layers, names, stamp_files(images), heads, embeddings)
         if old is not None and old.weights_hash == model.weights_hash() and old.layers == layers:
             building._keep(old)
@@ -173,21 +176,46 @@ class _Building:
 
 @contextmanager
 def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of `folder` in the end, or vanishes where the work inside fails."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
+    """An empty folder that takes the place of `folder` in the end, or vanishes where the work inside fails.
+
+    The old one is moved aside, and goes when the new one is in its place.
+    """
+    partial, before = (folder.with_name(folder.name + end) for end in (".partial", ".before"))
+    with locked(folder.parent, folder.name), naming(folder):
         shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            yield partial
+            _swap(folder, partial, before)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _swap(folder: Path, new: Path, before: Path) -> None:
+    shutil.rmtree(before, ignore_errors=True)
+    if folder.exists():
+        folder.rename(before)
+    try:
+        new.rename(folder)
+    except OSError:
+        if before.exists():
+            before.rename(folder)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _open_array(path: Path, kind: Any, shape: tuple[int, ...]) -> np.memmap:
+    """A new array file, mapped, whose place on disk is taken at once: a full disk would kill a later write (SIGBUS)."""
+    array = np.lib.format.open_memmap(path, "w+", np.dtype(kind), shape)
+    if hasattr(os, "posix_fallocate") and path.stat().st_size:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _compact(source: ndarray, rows: Sequence[int], path: Path) -> None:
     """Write some rows of a memory-mapped array."""
-    target = np.lib.format.open_memmap(path, "w+", source.dtype, (len(rows), *source.shape[1:]))
+    target = _open_array(path, source.dtype, (len(rows), *source.shape[1:]))
     for start in range(0, len(rows), _CHUNK):
         target[start : start + _CHUNK] = source[rows[start : start + _CHUNK]]
     target.flush()

@@ -13,7 +13,7 @@ from numpy import ndarray
 from PIL import Image
 
 from headroles.errors import InputError
-from headroles.images.images import UNREADABLE, open_image
+from headroles.images.images import UNREADABLE, open_image, printable
 from headroles.images.pictures import Picture, encode_picture, to_picture
 from headroles.roles.own_model import preprocess_of
 from headroles.uses.image_index import ImageIndex
@@ -53,7 +53,7 @@ def find_query(index: ImageIndex, query: QueryImage, folder: Path | None, model:
     pixels = preprocess_of(model)(picture)
     heads, embedding = observe_with_embedding(model, pixels[None], index.layers)
     picture.thumbnail((_THUMB, _THUMB))
-    name = Path(query).name if isinstance(query, (str, os.PathLike)) else "query"
+    name = printable(Path(query).name) if isinstance(query, (str, os.PathLike)) else "query"
     return Query(
         name, heads[0].float().cpu().numpy(), embedding[0].float().cpu().numpy(), None, encode_picture(picture)
     )
@@ -68,9 +68,9 @@ def find_row(index: ImageIndex, query: QueryImage, folder: Path | None) -> int |
     if not isinstance(query, (str, os.PathLike)):
         return None
     if folder is None:
-        return index.row(str(query))
+        return index.row(printable(str(query)))
     path, folder = Path(query).resolve(), folder.resolve()
-    return index.row(path.relative_to(folder).as_posix()) if path.is_relative_to(folder) else None
+    return index.row(printable(path.relative_to(folder).as_posix())) if path.is_relative_to(folder) else None
 
 
 def check_query(query: QueryImage, folder: Path | None) -> None:

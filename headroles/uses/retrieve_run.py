@@ -18,7 +18,7 @@ from numpy import ndarray
 from headroles.errors import InputError
 from headroles.heads.ablation import current_ablation, record_ablation
 from headroles.heads.names import head_list
-from headroles.images.images import FolderImages, Images, find_images
+from headroles.images.images import FolderImages, Images, find_images, printable
 from headroles.images.pictures import encode_pixels
 from headroles.images.reading import announce, describe_images
 from headroles.roles.own_model import open_model, preprocess_of
@@ -144,7 +144,7 @@ class RetrieveRun:
             by_heads=found.by_heads,
             by_embedding=found.by_embedding,
             indexed=len(folded.index),
-            folder=None if self.folder is None else str(self.folder),
+            folder=None if self.folder is None else printable(str(self.folder)),
             query_picture=query.picture,
             pictures=_pictures(folded, found),
         )
@@ -174,7 +174,7 @@ def _find_place(
     cut = current_ablation()
     key = f"{images.resolve()} {cut}" if cut else str(images.resolve())
     home = Path(role_map) if Path(role_map).is_dir() else Path(role_map).parent
-    return home / f"index-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    return home / f"index-{hashlib.sha256(os.fsencode(key)).hexdigest()[:8]}"
 
 
 def _pictures(folded: Folded, found: Found) -> dict[str, str]:

@@ -1,12 +1,15 @@
 """Every command that reads images says first how it reads them, and at the end what was remarked on them."""
 
+import os
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-QUICK = ("--permutations", "50", "--bootstraps", "5", "--texts-per-head", "6", "--device", "cpu")
+from headroles import RoleMap
+
+QUICK = ("--layers", "5", "--permutations", "50", "--bootstraps", "5", "--texts-per-head", "6", "--device", "cpu")
 READING = "6 (.png 5, .jfif 1); left out: .txt 2, .heic 1; preprocessing: "
 
 
@@ -71,5 +74,28 @@ def test_the_other_commands_say_it_too(run, photos, tmp_path):
     for command in commands:
         code, _, errors = run(*command)
         assert code == 0 and READING in errors, errors
-    code, _, errors = run("validate", output, "--count", "60", "--bootstraps", "5", "--draws", "20", "--device", "cpu")
+    code, _, errors = run("validate", output, "--count", "60", "--bootstraps", "50", "--draws", "20")
     assert code == 0 and "images: shapes, 60; preprocessing: CLIPImageProcessor" in errors
+
+
+def test_names_that_are_no_utf8_go_through_all_commands(run, photos, tmp_path):
+    odd = tmp_path / os.fsdecode(b"fotos \xe9")
+    try:
+        shutil.copytree(photos, odd)
+    except OSError:
+        pytest.skip("this file system has UTF-8 names alone")
+    os.rename(odd / "red" / "0.png", odd / "red" / os.fsdecode(b"caf\xe9.png"))
+    (odd / os.fsdecode(b"broken \xe9.png")).write_bytes(b"no")
+    output = tmp_path / "roles"
+    code, _, errors = run("score", "--images", odd, "--output", output, *QUICK)
+    assert code == 0 and r"images: fotos \xe9, 7" in errors
+    assert r"left out 1 broken image files: broken \xe9.png" in errors
+    assert RoleMap.load(output / "role_map.json").images.broken == (r"broken \xe9.png",)
+    query = odd / "red" / os.fsdecode(b"caf\xe9.png")
+    for command in (
+        ("retrieve", output, "--query", query, "--images", odd, "--heads", "L5.H0"),
+        ("retrieve", output, "--query", query, "--images", odd, "--heads", "L5.H0", "--output", tmp_path / "a.svg"),
+        ("attend", output, "--image", query, "--heads", "L5.H0"),
+    ):
+        code, out, errors = run(*command)
+        assert code == 0 and r"caf\xe9.png" in out, errors

@@ -50,3 +50,12 @@ def test_files_folders_pictures_and_open_images_can_be_given(pixels, color_folde
     assert open_given(opened) is opened
     with pytest.raises(InputError, match="mixed"):
         open_given([pixels, color_folder])
+
+
+def test_pictures_without_a_scale_or_without_pixels_are_refused():
+    for wrong in (
+        np.full((4, 4), np.nan), np.zeros((0, 4)), np.zeros((4, 0, 3), np.uint8),
+        Image.fromarray(np.full((4, 4), 200, np.float32)), Image.fromarray(np.full((4, 4), -1, np.int32)),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="images: "):
+            to_picture(wrong)

@@ -15,6 +15,7 @@ from headroles.images.images import (
     Preprocess,
     ShapesImages,
     list_images,
+    printable,
     undecided,
     with_preprocess,
 )
@@ -67,10 +68,10 @@ def find_source(
         return Source(text, find_streamed(text.removeprefix(HUB), split, column, count))
     path = Path(images)
     if path.is_dir():
-        return Source(path.resolve().name, _find_in_folder(path, count, column, split, key))
+        return Source(printable(path.resolve().name), _find_in_folder(path, count, column, split, key))
     files = [path] if path.is_file() else expand(text)
     name = path.name if path.is_file() else text
-    return Source(name, _find_in_files(files, count, column, split, key))
+    return Source(printable(name), _find_in_files(files, count, column, split, key))
 
 
 def _find_in_folder(

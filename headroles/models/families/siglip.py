@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import html
+import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import PretrainedConfig, SiglipModel, SiglipVisionModel
+from transformers import PretrainedConfig, SiglipModel, SiglipTokenizer, SiglipVisionModel
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from headroles.errors import InputError
@@ -16,6 +18,8 @@ from headroles.models.families.clip import encoder_parts
 from headroles.models.families.family import Family, sides_of
 from headroles.models.families.pooled_tower import PooledTower
 from headroles.models.families.tower import Tower
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 class Siglip(Family):
@@ -62,12 +66,14 @@ class Siglip(Family):
         return torch.full((len(input_ids),), input_ids.shape[1] - 1, device=input_ids.device)
 
     def tokenize(self, tokenizer: Callable, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Lower case, padded on the right to the whole context, and no mask: so SigLIP was trained.
+        """Cleaned, padded on the right to the whole context, and no mask: so SigLIP was trained.
 
-        Tokenizers of SigLIP 2 do not all lower the case, nor do all pad on the right.
+        Tokenizers of SigLIP 2 do not all clean, nor do all pad on the right.
         """
+        # SigLIP's own tokenizer takes punctuation off itself, in a slightly other way.
+        clean = str.lower if isinstance(tokenizer, SiglipTokenizer) else clean_text
         tokens = tokenizer(
-            [text.lower() for text in texts],
+            [clean(text) for text in texts],
             padding="max_length",
             padding_side="right",
             truncation=True,
@@ -75,3 +81,9 @@ class Siglip(Family):
             return_tensors="pt",
         )
         return {"input_ids": tokens["input_ids"].to(self.model.device)}
+
+
+def clean_text(text: str) -> str:
+    """Lower case, without punctuation, single spaces: what OpenCLIP's configs of SigLIP 2 call "canonicalize"."""
+    plain = html.unescape(html.unescape(text)).replace("_", " ").translate(_PUNCTUATION)
+    return " ".join(plain.lower().split())

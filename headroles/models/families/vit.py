@@ -16,6 +16,7 @@ from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
+from headroles.errors import InputError
 from headroles.models.families.family import Family, sides_of
 from headroles.models.families.hook_points import LayerParts
 from headroles.models.families.tower import Tower
@@ -82,6 +83,16 @@ class Dinov2(_ClsFamily):
         colors = {"image_mean": IMAGENET_DEFAULT_MEAN, "image_std": IMAGENET_DEFAULT_STD}
         crop = {"height": height, "width": width}
         return BitImageProcessorPil, {"size": {"shortest_edge": max(crop.values())}, "crop_size": crop, **colors}
+
+    def check_size(self, height: int, width: int, source: str) -> None:
+        """Also InputError for position embeddings that are no square: transformers interpolates them as one."""
+        rows, columns = self.grid(*self.image_shape)
+        if rows != columns:
+            raise InputError(
+                f"model: {self.model.name_or_path or source} has position embeddings of {rows} x {columns} patches, "
+                "which transformers' DINOv2 reads as a square; take a model with a square image_size"
+            )
+        super().check_size(height, width, source)
 
     def _layers(self) -> nn.ModuleList:
         return self.model.encoder.layer

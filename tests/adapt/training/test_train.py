@@ -144,8 +144,14 @@ def test_resume_refuses_other_settings_and_a_damaged_checkpoint(train, make_dear
     with pytest.raises(InputError, match=r"begun with beta 0\.5, got 0\.8"):
         fit(make_dear(beta=0.8), task, QUICK, tmp_path / "out", resume=True)
     assert Checkpoint(tmp_path / "out").path.read_bytes() == kept
-    Checkpoint(tmp_path / "out").path.write_bytes(kept[:-10])
-    with pytest.raises(InputError, match="is damaged"):
+    for torn in (kept[:-10], kept[:-10] + bytes([kept[-10] ^ 1]) + kept[-9:]):
+        Checkpoint(tmp_path / "out").path.write_bytes(torn)
+        with pytest.raises(InputError, match="is damaged"):
+            train("out", resume=True)
+    Checkpoint(tmp_path / "out").path.write_bytes(kept)
+    settings = Checkpoint(tmp_path / "out").folder / "settings.json"
+    settings.write_bytes(b"\xff" + settings.read_bytes())
+    with pytest.raises(InputError, match=r"settings\.json is no UTF-8 text"):
         train("out", resume=True)
 
 

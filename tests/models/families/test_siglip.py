@@ -10,6 +10,7 @@ import torch
 from headroles import HeadMoments, InputError, ProbeBank, ScoreConfig, ShapesImages, image_contributions
 from headroles.heads import pooling
 from headroles.heads.moments import blocks_within, observe
+from headroles.models.families.siglip import clean_text
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import resolve_layers
 from headroles.models.load import Preprocess
@@ -221,3 +222,13 @@ def test_texts_are_lower_case_padded_to_the_context_and_unmasked(siglip):
     torch.testing.assert_close(both[:1], siglip.embed_texts(["A RED CIRCLE"]))
     tokens["input_ids"][0, -1] = 5
     assert not torch.allclose(siglip(**tokens), siglip(**siglip.tokenize(["a red circle"])))
+
+
+def test_texts_are_cleaned_as_open_clips_config_of_siglip_2_says(make_siglip, tokenizer):
+    model = HookedCLIP(make_siglip(layers=1), "siglip", tokenizer)
+    messy, clean = "A  photo_of: the Cat's &amp; dog's (night)!\n", "a photo of the cats dogs night"
+    assert clean_text(messy) == clean
+    ids = model.tokenize([messy, clean])["input_ids"]
+    assert torch.equal(ids[0], ids[1])
+    padded = tokenizer(clean, padding="max_length", max_length=16, truncation=True, return_tensors="pt").input_ids
+    assert torch.equal(ids[1], padded[0])
