@@ -90,7 +90,7 @@ def evaluate(
 
 
 def _announce(tasks: Iterable[Task], model: HookedCLIP, say: Callable[[str], None] | None, always: bool) -> None:
-    """How the tasks were read, of built-in ones where it is `always` said; InputError where the model cannot tell a task's classes apart."""
+    """Say how the tasks were read, `always` also of built-in ones; InputError where the model confuses classes."""
     for each in tasks:
         notes = check_told_apart(model, each.classes, each.template, each.own)
         if say and is_main() and (each.own or each.notes or notes or always):
