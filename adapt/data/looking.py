@@ -94,7 +94,8 @@ def _look_at(example: Example) -> Look:
         open_image(io.BytesIO(content))
         return Look(digest=hashlib.sha256(content).digest())
     except UNREADABLE as error:
-        return Look(" ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__)
+        why = str(getattr(error, "strerror", None) or error).partition("<_io.BytesIO")[0]  # The file was read already.
+        return Look(" ".join(why.split()) or type(error).__name__)
 
 
 def _say_broken(task: Task, broken: dict[str, str], strict: bool) -> tuple[str, ...]:
