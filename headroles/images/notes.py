@@ -34,17 +34,19 @@ class Remarked(Dataset):
 
 @contextmanager
 def caught() -> Iterator[list[str]]:
-    """Collects Python's warnings and transformers' log meanwhile; nothing of them is printed."""
+    """Collects Python's warnings and Pillow's and transformers' logs meanwhile; nothing of them is printed."""
     remarks: list[str] = []
-    log, handler = logging.getLogger("transformers"), _Listener(remarks)
-    before, through = log.handlers, log.propagate
-    log.handlers, log.propagate = [handler], False
+    logs = [logging.getLogger(name) for name in ("transformers", "PIL")]
+    before = [(log.handlers, log.propagate) for log in logs]
+    for log in logs:
+        log.handlers, log.propagate = [_Listener(remarks)], False
     try:
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
             yield remarks
     finally:
-        log.handlers, log.propagate = before, through
+        for log, (handlers, through) in zip(logs, before, strict=True):
+            log.handlers, log.propagate = handlers, through
     remarks.extend(" ".join(str(each.message).split()) for each in found)
 
 
