@@ -92,8 +92,8 @@ def _make_task(data_set: DataSet, folder: Path, splits: Splits, template: str | 
 def _read_split(folder: Path, data_set: DataSet) -> Splits:
     """split_zhou_*.json: {"train", "val", "test"}: [[relative path, label, class name], ...]."""
     path = folder / data_set.listing
+    raw: Any = parse_json(_read(path), str(path), "task", "get it again")
     try:
-        raw: Any = parse_json(_read(path), str(path), "task", "get it again")
         return {
             split: [Labelled(str(place), int(label), str(name)) for place, label, name in raw[split]]
             for split in ("train", "val", "test")
