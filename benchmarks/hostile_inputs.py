@@ -166,7 +166,7 @@ def _photos(folder: Path) -> None:
             picture.save(path)
             rows.append((path.relative_to(folder).as_posix(), name, ("train", "val", "test")[number // 2]))
             cells.append({"bytes": path.read_bytes(), "path": None})
-    _table(folder / "list.csv", [("path", "class", "split"), *rows])
+    _table(folder / "list.csv", [("path", "label", "split"), *rows])
     _table(folder / "labels.csv", [("path", "color", "size"), *((*row[:2], row[2]) for row in rows)])
     groups = [(path, name, "xy"[number % 2], split) for number, (path, name, split) in enumerate(rows)]
     _table(folder / "groups.csv", [("path", "class", "group", "split"), *groups])
