@@ -83,10 +83,16 @@ class Diagnosis(Document):
     @classmethod
     def from_dict(cls, raw: Any, source: str = "this") -> Diagnosis:
         """The opposite of `to_dict`; an error that is None is not a number."""
-        if isinstance(raw, dict) and isinstance(raw.get("exactness"), list):
-            checks = [_as_written(row) for row in raw["exactness"]]
-            raw = {name: value for name, value in raw.items() if name != "passed"} | {"exactness": checks}
-        return super().from_dict(raw, source)
+        rows = raw.get("exactness") if isinstance(raw, dict) else None
+        if not isinstance(rows, list):
+            return super().from_dict(raw, source)
+        raw = {name: value for name, value in raw.items() if name != "passed"}
+        found = super().from_dict({**raw, "exactness": [_as_written(row) for row in rows]}, source)
+        checks = (
+            dataclasses.replace(check, error=math.nan) if row.get("error") is None else check
+            for check, row in zip(found.exactness, rows, strict=True)
+        )
+        return dataclasses.replace(found, exactness=tuple(checks))
 
     def to_frame(self) -> pd.DataFrame:
         """One row, so that models can be put below each other: sizes, worst errors, speed, which commands work."""
@@ -153,10 +159,10 @@ def _pixels(size: int | tuple[int, int]) -> str:
 
 
 def _as_written(row: Any) -> Any:
-    """A check's own fields, its error a number."""
+    """A check's own fields, its error a number: 0 in place of one that is none."""
     if not isinstance(row, dict):
         return row
-    error = math.nan if row.get("error") is None else row["error"]
+    error = 0.0 if row.get("error") is None else row["error"]
     return {name: value for name, value in row.items() if name != "passed"} | {"error": error}
 
 

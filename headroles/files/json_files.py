@@ -10,11 +10,12 @@ from typing import Any, NoReturn
 from headroles.errors import InputError
 
 
-def read_json(path: str | os.PathLike[str], what: str, remedy: str = "") -> Any:
+def read_json(path: str | os.PathLike[str], what: str, remedy: str = "", finite: bool = True) -> Any:
     """The value in a UTF-8 file, with or without a byte order mark.
 
     InputError, which begins with `what` ("adapter") and ends with `remedy` ("copy it again"), where the file cannot be
-    read, is no JSON, or holds NaN or infinity, which JSON does not know.
+    read, is no JSON, or holds NaN or infinity, which JSON does not know. Unless `finite`, these are let through, for a
+    reader that can say which setting has them.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -22,21 +23,21 @@ def read_json(path: str | os.PathLike[str], what: str, remedy: str = "") -> Any:
         raise _refusal(path, what, f"is no UTF-8 text, at byte {error.start}", remedy) from error
     except OSError as error:
         raise _refusal(path, what, f"cannot be read ({error.strerror})", remedy) from error
-    return parse_json(text, str(path), what, remedy)
+    return parse_json(text, str(path), what, remedy, finite)
 
 
-def read_object(path: str | os.PathLike[str], what: str, remedy: str = "") -> dict[str, Any]:
+def read_object(path: str | os.PathLike[str], what: str, remedy: str = "", finite: bool = True) -> dict[str, Any]:
     """`read_json` of a file that has to hold an object."""
-    value = read_json(path, what, remedy)
+    value = read_json(path, what, remedy, finite)
     if not isinstance(value, dict):
         raise _refusal(path, what, f"holds a {type(value).__name__}; expected a JSON object", remedy)
     return value
 
 
-def parse_json(text: str, place: str, what: str, remedy: str = "") -> Any:
+def parse_json(text: str, place: str, what: str, remedy: str = "", finite: bool = True) -> Any:
     """The value of a text; `place` names it in the InputError. See `read_json`."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant if finite else None)
     except RecursionError as error:
         raise _refusal(place, what, "is not JSON (nested too deeply)", remedy) from error
     except (ValueError, MemoryError) as error:

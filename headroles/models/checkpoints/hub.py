@@ -78,7 +78,7 @@ def find_cached(hub_id: str) -> Path | None:
 def is_transformers(folder: Path) -> bool:
     """Whether config.json is one of transformers; timm's is not."""
     try:
-        return "model_type" in read_object(folder / CONFIG, "model")
+        return "model_type" in read_object(folder / CONFIG, "model", finite=False)
     except InputError:
         return False
 

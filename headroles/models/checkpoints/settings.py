@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from headroles.errors import InputError
+from headroles.files.json_files import read_object
 
 _POINTER = b"version https://git-lfs"
 _SMALL = 1024
@@ -14,14 +14,11 @@ _SMALL = 1024
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; InputError where it is cut, nested beyond reason, or something else."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"model: {path} is no whole JSON file ({error}); copy or download it again") from error
-    if not isinstance(found, dict):
-        raise InputError(f"model: {path} holds a {type(found).__name__}, expected an object of settings")
-    return found
+    """The object in a JSON file; InputError where it is cut, nested beyond reason, or something else.
+
+    A number that is none is left to who knows the setting.
+    """
+    return read_object(path, "model", "copy or download it again", finite=False)
 
 
 def check_pointers(folder: Path) -> None:
