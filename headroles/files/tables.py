@@ -42,6 +42,10 @@ class Rows(csv.DictReader):
         return row
 
 
+_OPEN_QUOTE = "unexpected end of data"
+"""What Python's csv calls a quote that nothing closes."""
+
+
 @contextmanager
 def open_table(
     path: Path | Traversable, what: str, delimiter: str = ",", name: str | None = None
@@ -57,6 +61,7 @@ def open_table(
             yield Rows(text, name, what, delimiter)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         between = "tabs" if delimiter == "\t" else "commas"
-        raise InputError(f"{what}: cannot read {name} ({error}); expected UTF-8 text with {between}") from error
+        why = "a quoted cell has no end" if _OPEN_QUOTE in str(error) else str(error)
+        raise InputError(f"{what}: cannot read {name} ({why}); expected UTF-8 text with {between}") from error
     finally:
         csv.field_size_limit(before)
