@@ -50,14 +50,19 @@ def _check_tower(config: Any, place: str) -> None:
     if config.hidden_act not in ACT2FN:
         _refuse(f"{place}hidden_act", "an activation of transformers, such as quick_gelu or gelu", config.hidden_act)
     eps = config.layer_norm_eps
-    if isinstance(eps, bool) or not isinstance(eps, int | float) or not (math.isfinite(eps) and eps > 0):
+    if isinstance(eps, bool) or not isinstance(eps, int | float) or not (math.isfinite(eps) and 0 < eps < 1):
         _refuse(f"{place}layer_norm_eps", "a small positive number", eps)
     if getattr(config, "num_channels", 3) != 3:
         _refuse(f"{place}num_channels", "3, since images are read in colours", config.num_channels)
-    if config.model_type == "clip_text_model" and type(config.eos_token_id) is not int:
+    if config.model_type == "clip_text_model" and not _is_token(config.eos_token_id):
         _refuse(f"{place}eos_token_id", "a token's number", config.eos_token_id)
     if hasattr(config, "patch_size"):
         _check_patches(config, place)
+
+
+def _is_token(value: Any) -> bool:
+    """A number that a token can have; whether the tokenizer ends with it is looked at with the tokenizer."""
+    return type(value) is int and 0 <= value < 2**31
 
 
 def _check_size(value: Any, pair: bool, largest: int, place: str) -> None:

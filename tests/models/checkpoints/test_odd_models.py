@@ -40,6 +40,8 @@ CONFIGS = {
     "an unknown activation": ({"text_config__hidden_act": "swoosh"}, "hidden_act is 'swoosh', expected an activation"),
     "gray images": ({"vision_config__num_channels": 1}, "num_channels is 1, expected 3"),
     "eps that is none": ({"vision_config__layer_norm_eps": float("nan")}, "layer_norm_eps is nan, expected a small"),
+    "eps of millions": ({"text_config__layer_norm_eps": 2**70}, "layer_norm_eps is 1180591620717411303424, expected"),
+    "an endless token": ({"text_config__eos_token_id": 2**70}, "eos_token_id is 1180591620717411303424, expected"),
     "a wide image": ({"vision_config__image_size": [32, 64]}, "image_size"),
     "a huge patch": ({"vision_config__patch_size": 64}, "patch_size is 64, expected no more than image_size, 32"),
     "no end of text": ({"text_config__eos_token_id": None}, "eos_token_id is None, expected a token's number"),
