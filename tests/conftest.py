@@ -8,6 +8,7 @@ import subprocess
 import sys
 from functools import partial
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,10 +38,22 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 
 
+_HERE = Path(__file__).parent
+_LONG = (
+    "cli/test_adapt.py", "cli/test_help.py", "cli/test_reading.py", "cli/test_writing.py", "images/test_sources.py",
+    "models/checkpoints/test_converted.py", "models/checkpoints/test_odd_models.py",
+    "models/checkpoints/test_tokenizer.py", "models/families/test_hook_points.py", "models/families/test_load.py",
+    "roles/test_score_images.py", "uses/test_retrieve.py",
+)  # fmt: skip
+"""Files of tests that take seconds together: all are slow."""
+
+
 @pytest.hookimpl(tryfirst=True)  # Before pytest-xdist reads the groups.
 def pytest_collection_modifyitems(items):
     """Tests of the command line in processes are slow, and run one by one: side by side they would time out."""
     for item in items:
+        if item.path.relative_to(_HERE).as_posix() in _LONG:
+            item.add_marker(pytest.mark.slow)
         if "start" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.xdist_group("processes"))
