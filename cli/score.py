@@ -50,7 +50,7 @@ SECTIONS = {
     ),
     "What is computed": ("by", "layers", "bootstraps", "seed"),
     "By texts": (
-        "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "permutations",
+        "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "null_draws",
         "concepts", "encoder", "noise", "min_cluster_size",
     ),
     "By images": ("shares",),
@@ -123,7 +123,7 @@ SECTIONS = {
     "--center-texts/--no-center-texts", default=None,
     help="Take the bank's mean text off before picking.  [default: no]",
 )
-@click.option("--permutations", type=int, help="Label shuffles of the null model.  [default: 1000]")
+@click.option("--null-draws", type=int, help="Label shuffles of the null model.  [default: 1000]")
 @click.option("--bootstraps", type=int, help="Resamples of image blocks, for intervals.  [default: 100]")
 @click.option("--seed", default=0, show_default=True, help="Seed of scenes, shuffles and resamples.")
 @click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda, cuda:1 ...")

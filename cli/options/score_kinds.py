@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from headroles.roles.discovery import Discovery
 
 _DISCOVER = ("encoder", "noise", "min_cluster_size")
-_TEXTS = ("probes", "texts_per_head", "weights", "selection", "prior_correction", "center_texts", "permutations")
+_TEXTS = ("probes", "texts_per_head", "weights", "selection", "prior_correction", "center_texts", "null_draws")
 _BOUND = 0.3
 """Cramer's V from which labels are named as dependent."""
 _NAMED = 32

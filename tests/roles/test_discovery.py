@@ -89,7 +89,7 @@ def test_texts_that_no_head_picked_get_the_concept_of_the_nearest_picked_one():
 
 
 def test_the_discovered_bank_gives_the_same_role_map_again(model, make_clip, tokenizer, images, tmp_path):
-    config = ScoreConfig(layers="all", permutations=20, bootstraps=3, texts_per_head=6)
+    config = ScoreConfig(layers="all", null_draws=20, bootstraps=3, texts_per_head=6)
     role_map, moments, found = score_discovered(model, images, "made", TEXTS, FakeEncoder(), config, source="shapes")
     assert role_map.settings["discovery"]["noise"] == "nearest" and set(role_map.concepts) <= set(found.bank.labels)
     found.bank.save(tmp_path / "probes.csv")
