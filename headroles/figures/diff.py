@@ -19,7 +19,7 @@ from headroles.figures.style import GREY, INK, Drawing, figure_of, figure_style,
 from headroles.roles.diff import RoleMapDiff
 from headroles.roles.role_map import SILENT
 
-_CELL, _MARGIN, _LINE, _LEAST, _FOOT = 0.52, 0.3, 0.19, 5.6, 1.25
+_CELL, _MARGIN, _LINE, _LEAST = 0.52, 0.3, 0.19, 5.6
 """Inches."""
 
 
@@ -41,7 +41,8 @@ def diff_figure(found: RoleMapDiff, ax: Axes | None = None) -> Figure:
         return _into(ax, found)
     layers, heads = sorted(found.layers, reverse=True), 1 + max(head.head for head in found.heads)
     width, top = max(_LEAST, heads * _CELL + 4 * _MARGIN), _MARGIN + 4.2 * _LINE
-    height = top + len(layers) * _CELL + _FOOT
+    keys = _keys(found)
+    height = top + len(layers) * _CELL + 0.6 + len(keys) * _LINE
     with figure_style():
         figure = Drawing(figsize=(width, height))
 
@@ -61,7 +62,7 @@ def diff_figure(found: RoleMapDiff, ax: Axes | None = None) -> Figure:
             heads,
         )
         place = (2 * _MARGIN + 2.7) / width, 1 - (foot + 0.5) / height
-        figure.legend(handles=_keys(found), ncols=2, loc="upper left", bbox_to_anchor=place, **BARE)
+        figure.legend(handles=keys, loc="upper left", bbox_to_anchor=place, **BARE)
     return figure
 
 

@@ -62,6 +62,7 @@ def _card(axes: Axes, head: HeadRole, key: Mapping[str, ConceptLook], longest: f
     else:
         write(_CARD, 0.4, f"entropy {head.entropy:.2f}", **right)
         write(0, 1.5, f"{key[head.concept].code}  {head.concept} ({head.concept_share:.0%})", weight="bold")
+        write(_CARD, 1.5, "" if head.stands_out else "no more than chance", **right)
     axes.axhline(2.1, color=GREY, linewidth=0.6)
     texts = list(enumerate(head.texts[:_CARD_TEXTS], start=3))
     for line, picked in texts:
