@@ -84,6 +84,8 @@ class DearConfig(_Settings):
     """K, learned tokens after BOT in the text tower; 0: texts are embedded by the frozen CLIP. Default ours."""
     beta: float = 0.5
     """Entering a later layer, a token is beta * itself + (1 - beta) * its output of the layer before. Default ours."""
+    train_norm: bool = False
+    """Train the LayerNorm before the attribute projection too; DeAR's figure 2 trains the projection alone."""
     token_std: float = 0.02
     """Standard deviation of the tokens at the start."""
     fusion: str = "learned"
