@@ -57,7 +57,7 @@ class Measure:
     task: str
     """The tested task, or "mean"."""
     part: str
-    """base, novel, hm (harmonic mean), or all (all classes); over tasks "mean of hm" and "hm of means" in place of hm."""
+    """base, novel, hm (harmonic mean), or all (all classes); over tasks "mean of hm" and "hm of means", not hm."""
     images: int
     """Tested images; for a mean or hm, of all its parts."""
     zero_shot: float
