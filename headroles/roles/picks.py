@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
+from headroles.errors import InputError
+from headroles.heads.constants import bases_of
 from headroles.heads.moments import HeadMoments
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.config import ScoreConfig
 from headroles.roles.head_roles import draw_blocks
+from headroles.roles.leading import keep_leading
 from headroles.roles.probes import ProbeBank
 from headroles.roles.textspan import Picks, project_texts, text_span
 
@@ -25,8 +28,10 @@ def pick_texts(model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config:
     drawn = draw_blocks(count.cpu().numpy(), config.bootstraps, config.seed)
     draws = torch.from_numpy(drawn).to(count.device)
     spans = []
-    for layers, bases in model.visual.spans(moments.layers):
+    for layers, bases in bases_of(model, moments.layers, config.constants):
         width = model.visual.moment_width if bases is None else bases.shape[-2]
+        if width > moments.first.shape[-1]:
+            raise InputError("moments: these were made with constants apart; score again, with constants heads")
         spans.append(_pick_of_span(moments.select(layers, width), bases, texts, draws, config))
     whole, resampled = zip(*spans, strict=True)
     return _join(whole, 1), _join(resampled, 1)
@@ -44,6 +49,9 @@ def _pick_of_span(
     else:
         projected, factor = project_texts(texts, bases.flatten(0, 1).float(), config.center_texts)
         factor, whole, drawn = factor.double(), None, None
+        if config.constants == "heads" or config.rank is not None:
+            square = moments.second.sum(0).flatten(0, 1) / moments.images
+            projected, factor = keep_leading(projected, factor, square, config.rank)
 
     def picked(draws: torch.Tensor | None, variance: torch.Tensor | None) -> Picks:
         covariance = moments.covariance(draws).flatten(1, 2)
