@@ -33,8 +33,8 @@ MORE = 3
 def spread_moments(model: HookedCLIP, *arguments: Any) -> HeadMoments:
     """`HeadMoments.empty` of the wider u."""
     plain = HeadMoments.empty(model, *arguments)
-    wider = {"first": pad(plain.first, (0, MORE)), "second": pad(plain.second, (0, MORE, 0, MORE))}
-    return dataclasses.replace(plain, **wider)
+    first, second = pad(plain.first, (0, MORE)), pad(plain.second, (0, MORE, 0, MORE))
+    return dataclasses.replace(plain, first=first, second=second)
 
 
 @torch.inference_mode()

@@ -2,8 +2,8 @@
 
 The code takes them from a singular value decomposition of the stored outputs, not centred. Those are the eigenvectors
 of the outputs' mean square, which the moments give. It asks for 80 directions: of a head that is 64 wide, with the
-three of spread constants, 67 exist, and the code fills up with 13 that hold rounding alone, where texts and removals
-then leak to; here there are no more than exist. Of a head that is 80 wide the last 3 of 83 are left out.
+three of spread constants, 67 exist, and the code fills up with 13 that hold rounding alone, which texts and removals
+then leak into; here there are no more than exist. Of a head that is 80 wide the last 3 of 83 are left out.
 """
 
 from __future__ import annotations
