@@ -190,7 +190,7 @@ def silence(head: HeadRole) -> HeadRole:
 
 def build_random_role_map(texts=("a red thing",), layers=(1, 2), heads=3, seed=0, name="tiny", silent=()) -> RoleMap:
     """Random numbers of full precision; `texts` go round over the picks; Attribute heads stand out; some are silent."""
-    names = "animal color count location object shape size texture time weather"
+    names = "animal color count object position shape size texture time weather"
     rng, concepts = np.random.default_rng(seed), names.split()
 
     def head(layer, number):

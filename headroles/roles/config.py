@@ -9,6 +9,7 @@ from numpy import ndarray
 
 from headroles.checks import check_bounds, check_choices, check_least
 from headroles.errors import InputError
+from headroles.heads.constants import CONSTANTS
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import resolve_layers
 from headroles.models.precision import PRECISIONS
@@ -71,13 +72,28 @@ class ScoreConfig(RoleConfig):
     """Divide a concept's weight by its share of the bank."""
     center_texts: bool = False
     """Take the bank's mean text off before picking."""
+    constants: str = "apart"
+    """Attention biases and the final LayerNorm's mean and beta have terms of their own ("apart"), or are spread over
+    the "heads", as TextSpan's code does; see `headroles.heads.constants`."""
+    rank: int | None = None
+    """Texts are projected on so many leading directions of a head's output (TextSpan's code: 80); None: on all."""
     null_draws: int = 1000
     """Random rotations of each head that make up the null model."""
 
     def __post_init__(self) -> None:
-        check_choices(self, selection=SELECTIONS, weights=WEIGHTS, roles_by=RULES)
-        check_least(self, texts_per_head=1, null_draws=1)
+        check_choices(self, selection=SELECTIONS, weights=WEIGHTS, roles_by=RULES, constants=CONSTANTS)
+        check_least(self, texts_per_head=1, null_draws=1, **({} if self.rank is None else {"rank": 1}))
         super().__post_init__()
+
+    def resolve_layers(self, model: HookedCLIP) -> tuple[int, ...]:
+        """As RoleConfig; InputError too where the model pools its patches, for which TextSpan's code is not made."""
+        if model.visual.pooling and (self.constants == "heads" or self.rank is not None):
+            name, value = ("rank", self.rank) if self.rank is not None else ("constants", self.constants)
+            raise InputError(
+                f"{name}: {value} is defined for CLIP's CLS token, and {model.model_name} pools its patches; leave it "
+                "out"
+            )
+        return super().resolve_layers(model)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,10 @@ _ROOM = 1e-6
 
 
 def find_contradiction(role_map: Any, roles: tuple[str, ...], silent: str) -> str | None:
-    """The first place where a RoleMap contradicts itself, and how; None where it does not. `roles`: the known ones, `silent` beside."""
+    """The first place where a RoleMap contradicts itself, and how; None where it does not.
+
+    `roles`: the known ones; `silent`: the state beside them.
+    """
     return next(_contradictions(role_map, roles, silent), None)
 
 
@@ -54,7 +57,8 @@ def _wrong_values(head: Any, role_map: Any, roles: tuple[str, ...], silent: str)
         yield f"distribution: shares sum to {sum(head.distribution.values()):.4g}, over 1"
     if head.concept in head.distribution and not _near(head.concept_share, head.distribution[head.concept]):
         yield f"concept_share: {head.concept_share} is not that of {head.concept!r} in distribution"
-    for name, amount in (*((name, getattr(head, name)) for name in _AMOUNTS), *(("interval", end) for end in head.interval)):
+    amounts = [(name, getattr(head, name)) for name in _AMOUNTS] + [("interval", end) for end in head.interval]
+    for name, amount in amounts:
         if amount < -_ROOM:
             yield f"{name}: expected a number of at least 0, got {amount}"
     if not all(text.concept in concepts for text in head.texts):

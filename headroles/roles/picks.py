@@ -8,10 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from headroles.errors import InputError
+from headroles.heads.constants import bases_of
 from headroles.heads.moments import HeadMoments
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.config import ScoreConfig
 from headroles.roles.head_roles import draw_blocks
+from headroles.roles.leading import keep_leading
 from headroles.roles.null import null_picks
 from headroles.roles.probes import ProbeBank
 from headroles.roles.textspan import Picks, Sigma, project_texts, share_out, span_head
@@ -38,8 +41,10 @@ def pick_texts(model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config:
     drawn = torch.from_numpy(draw_blocks(moments.count.cpu().numpy(), config.bootstraps, config.seed))
     draws = torch.cat([torch.ones_like(drawn[:1]), drawn]).to(moments.count.device)
     heads: list[tuple[Picks, Picks]] = []
-    for layers, bases in model.visual.spans(moments.layers):
+    for layers, bases in bases_of(model, moments.layers, config.constants):
         width = model.visual.moment_width if bases is None else bases.shape[-2]
+        if width > moments.first.shape[-1]:
+            raise InputError("moments: these were made with constants apart; score again, with constants heads")
         heads += _pick_of_span(moments.select(layers, width), bases, texts, draws, config)
     found, null = (Picks.join(picks, 1) for picks in zip(*heads, strict=True))
     return PickedTexts(found.draws(slice(1)), found.draws(slice(1, None)), null)
@@ -50,9 +55,10 @@ def _pick_of_span(
 ) -> list[tuple[Picks, Picks]]:
     """Picks of all draws, and of the null model, of each head of layers with bases (layer, head, width, embed).
 
+
     `bases` None stands for the identity.
     """
-    projected, factor = (None, None) if bases is None else project_texts(texts, bases.flatten(0, 1).float())
+    projected, factor = (None, None) if bases is None else _project(moments, bases.flatten(0, 1), texts, config)
     heads = moments.first.shape[2]
 
     def pick(number: int) -> tuple[Picks, Picks]:
@@ -62,7 +68,8 @@ def _pick_of_span(
         if projected is None or factor is None:
             known = own.variances(texts, draws)[:, 0, 0]
         else:
-            head_texts, turn = projected[number], factor[number].double()
+            used = (factor[number] != 0).any(-1)
+            head_texts, turn = projected[number][:, used], factor[number][used]
             covariance = turn @ covariance @ turn.T
         spread = Sigma(covariance.to(texts), known)
         asked = (config.texts_per_head, config.selection)
@@ -70,3 +77,15 @@ def _pick_of_span(
         return span_head(head_texts, spread, *asked), null
 
     return share_out(pick, range(len(moments.layers) * heads))
+
+
+def _project(
+    moments: HeadMoments, bases: Float[Tensor, "head width embed"], texts: Tensor, config: ScoreConfig
+) -> tuple[Float[Tensor, "head text rank"], Float[Tensor, "head rank width"]]:
+    """Texts in every head's coordinates, and what takes u there; rows of 0 where a head has fewer directions."""
+    projected, factor = project_texts(texts, bases.float())
+    factor = factor.double()
+    if config.constants == "apart" and config.rank is None:
+        return projected, factor
+    square = moments.second.sum(0).flatten(0, 1) / moments.images
+    return keep_leading(projected, factor, square, config.rank)

@@ -80,7 +80,7 @@ class HeadRole:
 
     @property
     def stands_out(self) -> bool:
-        """Whether it is more concentrated than its null model, at a false-discovery rate of 5% over the scored heads."""
+        """Whether it is more concentrated than its null model, at a false-discovery rate of `STANDS_OUT`."""
         return self.q_value <= STANDS_OUT
 
     @property
@@ -256,7 +256,8 @@ class RoleMap(Document, Shown):
             for role in self.head_roles
         ]
         caption = f"{self.model.name}: {len(self)} heads, {self.images.count} images, {self.probes}"
-        return html_table(caption, ("head", "role", "concept", "entropy", "by chance", "stands out", "rank", last), rows)
+        names = ("head", "role", "concept", "entropy", "by chance", "stands out", "rank", last)
+        return html_table(caption, names, rows)
 
     def _brief(self, picked: PickedText) -> str:
         """A text as a table shows it; a value says little without the share that it explains."""

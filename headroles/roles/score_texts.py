@@ -67,8 +67,9 @@ def collect_moments(
     options = PassOptions(unit=batch, workers=workers, strict=strict)
     layers = config.resolve_layers(model)
     moments, seen = fold_moments(
-        model, images, layers, config.blocks, options, precision=config.precision, progress=progress
-    )
+        model, images, layers, config.blocks, options, precision=config.precision, constants=config.constants,
+        progress=progress,
+    )  # fmt: skip
     check_enough(seen)
     return moments, seen.broken_names
 
