@@ -13,6 +13,7 @@ from headroles.cli.options.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from headroles.jobs.score_job import Scored
+    from headroles.roles.role_map import RoleMap
 
 IMAGES = """
 \b
@@ -116,10 +117,10 @@ SECTIONS = {
 @click.option("--selection", help="How TextSpan picks: std (original) or variance.  [default: std]")
 @click.option("--roles-by", help="Rule for roles: threshold, quantile or null.  [default: threshold]")
 @click.option(
-    "--low", type=float, help="Attribute up to this entropy (that rule: quantile).  [default: 0.5; by images 0.4]"
+    "--low", type=float, help="Attribute up to this entropy (that rule: quantile).  [default: 0.7; by images 0.4]"
 )
 @click.option(
-    "--high", type=float, help="Generalization from this entropy (or quantile) on.  [default: 0.6]"
+    "--high", type=float, help="Generalization from this entropy (or quantile) on.  [default: 0.85; by images 0.6]"
 )
 @click.option(
     "--prior-correction/--no-prior-correction", default=None,
@@ -212,7 +213,6 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
     from headroles.cli.options.score_kinds import report_variant
     from headroles.cli.options.stopped import typed
     from headroles.passes.processes import is_main
-    from headroles.roles.role_map import ROLES
 
     if not is_main():
         return
@@ -228,16 +228,45 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
     if texts_asked is not None and texts is not None and texts < texts_asked:
         click.echo(f"texts per head: {texts}, as many as a head is wide ({texts_asked} asked for)", err=True)
     report_variant(scored)
+    _say_roles(role_map)
+    if role_map.heads(role="silent") != role_map.heads():
+        _say_chance(role_map)
+        _say_clearest(role_map)
+    click.echo(f"wrote {output}/{', '.join(path.name for path in scored.files)}")
+    click.echo("next: " + typed("plot", output / "role_map.json"))
+
+
+def _say_roles(role_map: RoleMap) -> None:
+    """How many heads of each layer have each role, and how many of them stand out from chance."""
     if "ablation" in role_map.settings:
-        click.echo(f"without {role_map.settings['ablation']['heads']}; cut heads are listed with what is left of them")
-    click.echo("layer  " + "  ".join(f"{role:>14}" for role in ROLES))
+        click.echo(f"without {role_map.settings['ablation']['heads']}: cut heads are silent")
+    kinds = list(role_map.counts())
+    click.echo("layer  " + "  ".join(f"{kind:>14}" for kind in kinds))
     for layer in role_map.layers:
-        counts = [len(role_map.heads(role=role, layer=layer)) for role in ROLES]
-        click.echo(f"{layer:>5}  " + "  ".join(f"{count:>14}" for count in counts))
+        counts = role_map.counts(layer)
+        click.echo(f"{layer:>5}  " + "  ".join(f"{counts.get(kind, 0):>14}" for kind in kinds))
     if role_map.layers[-1] == role_map.model.layers:
         click.echo(f"layer {role_map.layers[-1]}: the heads of the pooling head")
-    wide = max(12, *map(len, role_map.concepts))
-    click.echo("clearest head of each concept (entropy in [0, 1], q, its first text of that concept):")
+
+
+def _say_chance(role_map: RoleMap) -> None:
+    """How many Attribute heads stand out from chance, and how many of low entropy do not."""
+    attribute = role_map.heads(role="attribute")
+    clear = sum(head.stands_out for head in attribute)
+    some = f"{clear}" if clear == len(attribute) else f"{clear} of {len(attribute)}"
+    line = f"{some} Attribute {'head stands' if some == '1' else 'heads stand'} out from chance"
+    low = role_map.settings["low"] if role_map.settings["roles_by"] == "threshold" else -1
+    near = sum(head.entropy <= low for head in role_map.heads(role="mixed"))
+    more = "1 more head has low entropy but does" if near == 1 else f"{near} more heads have low entropy but do"
+    click.echo(line + (f"; {more} not (mixed)" if near else ""))
+    if not attribute:
+        click.echo("no head is an Attribute head by this rule; --roles-by quantile ranks the heads instead")
+
+
+def _say_clearest(role_map: RoleMap) -> None:
+    """The head of lowest entropy of every concept."""
+    wide, chance = max(12, *map(len, role_map.concepts)), "1: chance" if role_map.probe_kind == "text" else "0 to 1"
+    click.echo(f"clearest head of each concept (entropy, {chance}; q; its first text of that concept):")
     for concept in role_map.concepts:
         heads = role_map.heads(concept=concept)
         if heads:
@@ -247,7 +276,3 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
             click.echo(f"  {concept:<{wide}} {head.name:<8} {head.role:<14} {numbers}  {text}")
         else:
             click.echo(f"  {concept:<{wide}} none")
-    if not role_map.heads(role="attribute"):
-        click.echo("no head is an Attribute head by this rule; --roles-by quantile ranks the heads instead")
-    click.echo(f"wrote {output}/{', '.join(path.name for path in scored.files)}")
-    click.echo("next: " + typed("plot", output / "role_map.json"))

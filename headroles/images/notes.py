@@ -51,15 +51,18 @@ def caught() -> Iterator[list[str]]:
 
 
 def tell(remarks: Iterable[str]) -> None:
-    """Say the remarks of a pass, which is over, in one line: to whoever listens to `LOG`, else as a warning."""
+    """Say the remarks of a pass, which is over, in one line."""
     counts = Counter(remarks)
-    if not counts:
-        return
-    line = describe_remarks(counts)
+    if counts:
+        say(describe_remarks(counts))
+
+
+def say(line: str) -> None:
+    """Say what a user should know of the images: to whoever listens to `LOG`, else as a warning."""
     if LOG.handlers:
         LOG.warning(line)
     else:
-        warnings.warn(line, ImageNote, stacklevel=2)
+        warnings.warn(line, ImageNote, stacklevel=3)
 
 
 def describe_remarks(counts: Counter[str]) -> str:

@@ -17,6 +17,7 @@ from headroles.jobs.ways import Sums, Way, open_way
 from headroles.passes.image_pass import Part, Progress, join_pass
 from headroles.passes.processes import join, on_main, together
 from headroles.passes.state import PassState, Seen, check_enough
+from headroles.roles.doubts import tell_doubts
 
 
 def run_job(
@@ -66,6 +67,7 @@ def explain_and_write(way: Way[Sums], sums: Sums, seen: Seen, output: Path) -> S
     check_enough(seen)
     found = way.explain(sums, seen)
     files = way.write(found, sums, output)
+    tell_doubts(found.role_map)
     return Scored(files, found.role_map, seen.read, seen.broken_names, sums, found.discovery)
 
 

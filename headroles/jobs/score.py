@@ -17,6 +17,7 @@ from headroles.passes.image_pass import Part, Progress
 from headroles.passes.state import check_enough
 from headroles.roles.config import ImageScoreConfig, ScoreConfig
 from headroles.roles.discovery import DiscoveryConfig, Encoder
+from headroles.roles.doubts import tell_doubts
 from headroles.roles.presets import apply_preset
 from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import RoleMap
@@ -96,7 +97,9 @@ def score(
     options = job.pass_options(way.subject.model.device, Part())
     sums, seen = way.fold(options, fit=batch is None, progress=progress)
     check_enough(seen)
-    return way.explain(sums, seen).role_map
+    role_map = way.explain(sums, seen).role_map
+    tell_doubts(role_map)
+    return role_map
 
 
 def _check_preset(by: str, config: Any) -> None:

@@ -4,11 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from headroles import RoleMap
+from headroles import RoleMap, score
+from headroles.cli.score import report
+from headroles.images.deep import ImageNote
+from headroles.jobs.score_job import Scored
 
 QUICK = ("--null-draws", "50", "--bootstraps", "5", "--texts-per-head", "6")
 
@@ -36,6 +41,49 @@ def test_score_then_plot_on_own_folders(run, clip_folder, photos, tmp_path):
     code, text, _ = run("plot", out / "role_map.json", "--kind", "all", "--output", tmp_path / "fig.svg")
     assert code == 0 and text.count("wrote") == 3
     assert {path.name for path in tmp_path.glob("fig*")} == {"fig-entropy.svg", "fig-concepts.svg", "fig-texts.svg"}
+
+
+def test_copies_of_one_picture_leave_no_head_with_a_role(run, photos, tmp_path):
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    for number in range(40):
+        (folder / f"{number}.png").write_bytes((photos / "03.png").read_bytes())
+    code, text, errors = run("score", "--images", folder, "--output", tmp_path / "out", *QUICK)
+    assert code == 0 and errors.count("all images give the same output, so all heads are silent") == 1
+    role_map = RoleMap.load(tmp_path / "out")
+    assert role_map.counts() == {"attribute": 0, "mixed": 0, "generalization": 0, "silent": 24}
+    assert not any(head.concept or head.texts for head in role_map)
+    assert text.count("silent") == 1 and "clearest" not in text
+    code, text, _ = run("plot", tmp_path / "out", "--output", tmp_path / "roles.png")
+    assert code == 0 and text.count("wrote") == 3
+
+
+def test_few_images_are_called_rough(run, photos, tmp_path):
+    for photo in sorted(photos.iterdir())[2:]:
+        photo.unlink()
+    code, text, errors = run("score", "--images", photos, "--output", tmp_path / "out", *QUICK)
+    assert code == 0 and errors.count("roles of 2 images are rough") == 1
+    assert "0 Attribute heads stand out from chance" in text
+    with pytest.warns(ImageNote, match="roles of 2 images are rough: .* score 50 or more"):
+        score(images=photos, bootstraps=5, null_draws=50, texts_per_head=6)
+
+
+def test_cut_heads_are_silent(run, tmp_path):
+    code, text, errors = run("score", "--count", "60", "--ablate", "L6.H1", "--output", tmp_path / "out", *QUICK)
+    assert code == 0 and "rough" not in errors, errors
+    assert "without L6.H1: cut heads are silent" in text and text.count("silent") == 2
+    assert [head.name for head in RoleMap.load(tmp_path / "out").heads(role="silent")] == ["L6.H1"]
+
+
+def test_what_low_entropy_is_no_more_than_chance_is_counted(random_role_map, capsys):
+    role_map = random_role_map()
+    near = replace(role_map["L1.H0"], role="mixed", entropy=0.3)
+    some = replace(role_map["L1.H2"], role="attribute", q_value=0.5)
+    role_map = replace(role_map, head_roles=(near, role_map["L1.H1"], some, *role_map.head_roles[3:]))
+    clear = sum(head.stands_out for head in role_map.heads(role="attribute"))
+    report(Scored((Path("role_map.json"),), role_map, 10, (), None), Path("out"))
+    said = f"{clear} of {clear + 1} Attribute heads stand out from chance; 1 more head has low entropy but does not"
+    assert said in capsys.readouterr().out
 
 
 def test_bundled_model_needs_no_argument(run, tmp_path, monkeypatch):

@@ -1,0 +1,19 @@
+"""What makes a role map rough, said beside it."""
+
+from __future__ import annotations
+
+from headroles.heads.silence import FEW_IMAGES
+from headroles.images.notes import say
+from headroles.roles.role_map import SILENT, RoleMap
+
+
+def tell_doubts(role_map: RoleMap) -> None:
+    """Say, as other remarks on images, that there were few of them, or that they are all the same to the heads."""
+    count = role_map.images.count
+    if "ablation" not in role_map.settings and all(head.role == SILENT for head in role_map):
+        say("all images give the same output, so all heads are silent and none has a role; give images that differ")
+    elif count < FEW_IMAGES:
+        say(
+            f"roles of {count} images are rough: with 20 a tenth of the heads had other roles than with 2,000; score "
+            f"{FEW_IMAGES} or more"
+        )
