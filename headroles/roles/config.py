@@ -78,11 +78,11 @@ class ScoreConfig(RoleConfig):
     rank: int | None = None
     """Texts are projected on so many leading directions of a head's output (TextSpan's code: 80); None: on all."""
     null_draws: int = 1000
-    """Random rotations of each head that make up the null model."""
+    """Random rotations of each head that make up the null model; fewer than 19 cannot show anything at 5%."""
 
     def __post_init__(self) -> None:
         check_choices(self, selection=SELECTIONS, weights=WEIGHTS, roles_by=RULES, constants=CONSTANTS)
-        check_least(self, texts_per_head=1, null_draws=1, **({} if self.rank is None else {"rank": 1}))
+        check_least(self, texts_per_head=1, null_draws=19, **({} if self.rank is None else {"rank": 1}))
         super().__post_init__()
 
     def resolve_layers(self, model: HookedCLIP) -> tuple[int, ...]:

@@ -133,7 +133,7 @@ def test_the_preprocessor_does_to_scenes_what_training_did():
 @pytest.mark.slow
 def test_the_role_map_finds_specialists_that_training_made():
     model = load("shapes", "cpu")
-    config = ScoreConfig(bootstraps=2, null_draws=20)
+    config = ScoreConfig(bootstraps=2, null_draws=400)
     role_map, _ = score_texts(model, ShapesImages(model.processor, 600), ProbeBank.load("shapes"), config)
     attribute = {(head.layer, head.head): head.concept for head in role_map.heads(role="attribute")}
     found = set(attribute.items()) & set(SPECIALISTS.items())

@@ -79,8 +79,8 @@ def test_picks_equal_the_published_procedure_on_stored_contributions(wide, pixel
     bank = ProbeBank("general", ProbeBank.load("general").texts[::17][:TEXTS], ("a", "b") * (TEXTS // 2))
     outputs, texts = stored_contributions(wide, pixels).numpy(), wide.embed_texts(bank.texts).numpy()
     config = ScoreConfig(layers="all", constants="heads", rank=rank, texts_per_head=20, bootstraps=2, blocks=3)
-    picks, _ = pick_texts(wide, fold(wide, pixels), bank, config)
-    for head, found in enumerate(picks.index[0].tolist()):
+    picks = pick_texts(wide, fold(wide, pixels), bank, config)
+    for head, found in enumerate(picks.whole.index[0].tolist()):
         assert found == original_picks(outputs[:, head // 2, head % 2], texts, 20, min(rank, 27)), head
 
 
@@ -88,7 +88,8 @@ def test_the_first_part_of_the_sums_is_that_of_constants_apart(wide, pixels):
     moments, plain = fold(wide, pixels), HeadMoments.empty(wide, range(2), 3)
     plain.update(observe(wide, pixels, range(2)), torch.arange(len(pixels)) % 3)
     bank, config = ProbeBank.load("shapes"), ScoreConfig(layers="all", bootstraps=2, blocks=3)
-    assert torch.equal(pick_texts(wide, moments, bank, config)[0].index, pick_texts(wide, plain, bank, config)[0].index)
+    ours, theirs = (pick_texts(wide, each, bank, config).whole for each in (moments, plain))
+    assert torch.equal(ours.index, theirs.index)
     with pytest.raises(InputError, match="moments: these were made with constants apart; score again"):
         pick_texts(wide, plain, bank, ScoreConfig(layers="all", constants="heads", bootstraps=2, blocks=3))
 
