@@ -238,7 +238,7 @@ def alternate_roles(model: HookedCLIP) -> RoleMap:
     layers, heads = model.visual.layers, model.visual.heads
     concepts = dict.fromkeys(sorted({concept for _, concept in HEADS}), 1)
     numbers = {"concept_share": 1.0, "entropy_bits": 0.0, "entropy": 0.0, "interval": (0.0, 0.0), "p_value": 0.0}
-    numbers |= {"q_value": 0.0, "stability": 1.0, "variance": 1.0}
+    numbers |= {"q_value": 0.0, "stability": 1.0, "variance": 1.0, "null_entropy": 1.0, "effective_rank": 1.0}
     roles = []
     for number in range(layers * heads):
         role, concept = HEADS[number % len(HEADS)]

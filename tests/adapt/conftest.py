@@ -10,7 +10,7 @@ from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
 
 CONCEPTS = ("animal", "color", "object", "position", "shape", "texture")
-ROLES = {"mixed": ("mixed", "color"), "general": ("generalization", "object")}
+ROLES = {"mixed": ("mixed", "color"), "general": ("generalization", "object"), "silent": ("silent", "")}
 """Other words than a concept's name, which stands for an attribute head."""
 
 
@@ -19,7 +19,7 @@ def build_role_map(
 ) -> RoleMap:
     """A role map of `rows`, one a layer from `first` on (by default, the last layers).
 
-    A cell is "mixed", "general", or the concept of an attribute head; a row shorter than the layer is repeated.
+    A cell is "mixed", "general", "silent", or the concept of an attribute head; a row shorter than the layer is repeated.
     """
     tower = model.visual
     first = tower.layers - len(rows) if first is None else first
@@ -30,6 +30,8 @@ def build_role_map(
             role, concept = ROLES.get(row[head % len(row)], ("attribute", row[head % len(row)]))
             numbers = {"concept_share": 1.0, "entropy_bits": 0.0, "entropy": 0.0, "interval": (0.0, 0.0)}
             numbers |= {"p_value": 0.0, "q_value": 0.0, "stability": 1.0, "variance": 1.0}
+            numbers |= {"null_entropy": 1.0, "effective_rank": 1.0}
+            numbers |= {"concept_share": float(bool(concept))}
             spread = {name: float(name == concept) for name in bank}
             roles.append(HeadRole(layer, head, role, concept, **numbers, distribution=spread, texts=()))
     return RoleMap(

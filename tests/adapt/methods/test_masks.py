@@ -49,6 +49,12 @@ def test_roles_become_kinds(role_map):
     assert head_kinds(role_map, 1, ["shape"]) == ["isolated", "shape", "isolated", "open"]
 
 
+def test_silent_heads_are_isolated(model, make_role_map):
+    role_map = make_role_map(model, [["color", "silent", "general", "mixed"], ["silent"]])
+    assert head_kinds(role_map, 1, TOKENS) == ["color", "isolated", "isolated", "open"]
+    assert head_kinds(role_map, 2, TOKENS) == ["isolated"] * 4
+
+
 @pytest.mark.parametrize(
     ("variant", "kinds"),
     [
