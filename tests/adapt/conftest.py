@@ -19,7 +19,8 @@ def build_role_map(
 ) -> RoleMap:
     """A role map of `rows`, one a layer from `first` on (by default, the last layers).
 
-    A cell is "mixed", "general", "silent", or the concept of an attribute head; a row shorter than the layer is repeated.
+    A cell is "mixed", "general", "silent", or the concept of an attribute head; a row shorter than the layer is
+    repeated.
     """
     tower = model.visual
     first = tower.layers - len(rows) if first is None else first
