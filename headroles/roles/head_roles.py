@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -84,8 +85,8 @@ def build_head_roles(
 
 def _mute(found: Description, silent: Bool[ndarray, "head"]) -> Description:
     """Silent heads speak of no concept, with the entropy of chance."""
-    top = max(zip(found.entropy, found.bits, strict=True), default=(0.0, 0.0))
-    unit = top[1] / top[0] if top[0] > 0 else 0.0
+    some = ~silent & (found.entropy > 0)  # What a head says that says nothing is rounding, or no number.
+    unit = (found.bits[some] / found.entropy[some]).max(initial=0) or math.log2(max(2, len(found.concepts)))
     one = {name: np.where(silent, 1.0, getattr(found, name)) for name in ("entropy", "null", "p", "drawn", "drawn_p")}
     spread = np.where(silent[:, None], 0.0, found.spread)
     return replace(found, spread=spread, bits=np.where(silent, unit, found.bits), **one)
