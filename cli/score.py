@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.groups import groups_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.sections import SectionedCommand
 
@@ -46,7 +47,8 @@ def _workers(context: click.Context, option: click.Parameter, text: str) -> int 
 
 SECTIONS = {
     "Model and images": (
-        "model", "activation", "images", "count", "column", "split", "key", "max_pixels", "strict",
+        "model", "activation", "images", "count", "column", "split", "key", "groups", "max_pixels",
+        "strict",
     ),
     "What is computed": ("by", "layers", "bootstraps", "seed"),
     "By texts": (
@@ -75,6 +77,7 @@ SECTIONS = {
 )
 @click.option("--split", help="Split of a data set, such as train.  [default: the only one]")
 @click.option("--key", help="Which image of a tar file's samples: jpg, where 0001.seg.png is the mask of 0001.jpg.")
+@groups_option
 @click.option(
     "--probes",
     help="Texts to describe heads with: a bank (see `headroles probes`) or a CSV file with columns text,concept.  "

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -21,7 +21,7 @@ from headroles.errors import InputError
 from headroles.files.json_files import parse_json
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.tensors import read_tensors, write_hashed, write_tensors
-from headroles.heads.moments import read_layers
+from headroles.heads.moments import UNKNOWN, read_layers
 from headroles.models.hooked_clip import HookedCLIP
 
 FORMAT = "headroles.value_moments.1"
@@ -59,9 +59,18 @@ class ValueMoments:
     """Sum of |v|^2 over the images that are labelled with the concept."""
     second: Float[Tensor, "concept layer head width width"]
     """Sum of v v' over the same, all blocks together: for the degrees of freedom of the F-test."""
+    blocks_by: str = "contiguous"
+    """How images were put into blocks: see `headroles.images.blocks.Blocks`."""
 
     @classmethod
-    def empty(cls, model: HookedCLIP, layers: Sequence[int], concepts: Values, blocks: int = 32) -> ValueMoments:
+    def empty(
+        cls,
+        model: HookedCLIP,
+        layers: Sequence[int],
+        concepts: Values,
+        blocks: int = 32,
+        blocks_by: str = "contiguous",
+    ) -> ValueMoments:
         """No image yet. InputError where the sums would not fit into 16 GiB."""
         heads, width = model.visual.heads, min(model.visual.moment_width, model.visual.embed)
         values, kinds = sum(len(names) for _, names in concepts), len(concepts) + 1
@@ -73,12 +82,11 @@ class ValueMoments:
                 f"{len(layers)} layers; score fewer layers, or label with fewer values"
             )
         sums = {name: torch.zeros(shape, dtype=torch.float64, device=model.device) for name, shape in shapes.items()}
-        return cls(tuple(layers), model.weights_hash(), concepts, **sums)
+        return cls(tuple(layers), model.weights_hash(), concepts, **sums, blocks_by=blocks_by)
 
     def to(self, device: torch.device) -> ValueMoments:
         """The same sums on another device."""
-        sums = {name: tensor.to(device) for name, tensor in self.sums().items()}
-        return ValueMoments(self.layers, self.weights_hash, self.concepts, **sums)
+        return replace(self, **{name: tensor.to(device) for name, tensor in self.sums().items()})
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the sums that fit the layers, the concepts and `first`, by name."""
@@ -131,7 +139,7 @@ class ValueMoments:
 
     def merge(self, other: ValueMoments) -> ValueMoments:
         """The sums of both sets of images together; their images must be disjoint."""
-        for name in ("layers", "weights_hash", "concepts"):
+        for name in ("layers", "weights_hash", "concepts", "blocks_by"):
             if getattr(self, name) != getattr(other, name):
                 raise InputError(f"value moments differ in {name}: {getattr(self, name)} and {getattr(other, name)}")
         if len(self.count) != len(other.count):
@@ -139,13 +147,13 @@ class ValueMoments:
                 f"value moments differ in blocks: {len(self.count)} and {len(other.count)}; "
                 "score both with the same number of blocks"
             )
-        sums = {name: getattr(self, name) + getattr(other, name).to(self.count.device) for name in _SUMS}
-        return ValueMoments(self.layers, self.weights_hash, self.concepts, **sums)
+        return replace(self, **{name: own + getattr(other, name).to(own.device) for name, own in self.sums().items()})
 
     def save(self, path: str | os.PathLike, more: Mapping[str, str] | None = None) -> None:
         """Write a safetensors file, with `more` metadata and then a hash."""
         facts = {"format": FORMAT, "weights_hash": self.weights_hash}
         facts |= {"layers": ",".join(map(str, self.layers)), "concepts": json.dumps(self.concepts)}
+        facts["blocks_by"] = self.blocks_by
         facts |= more or {}
         (write_hashed if more else write_tensors)(path, self.sums(), facts)
 
@@ -159,7 +167,8 @@ class ValueMoments:
             concepts = from_plain(Values, raw, "concepts")
         except Unfit as error:
             raise InputError(f"{path} does not say what its images are labelled with ({error}); score again") from error
-        moments = cls(read_layers(path, metadata), metadata.get("weights_hash", ""), concepts, **sums)
+        layers, by = read_layers(path, metadata), metadata.get("blocks_by", UNKNOWN)
+        moments = cls(layers, metadata.get("weights_hash", ""), concepts, **sums, blocks_by=by)
         if {name: tuple(tensor.shape) for name, tensor in sums.items()} != moments.shapes():
             raise InputError(f"{path} holds sums whose shapes contradict each other; score again")
         return moments

@@ -82,6 +82,7 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
     InputError where a concept has too few readable images to compare its values.
     """
     counts = _check_labels(moments)
+    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by}
     heads = [(layer, head) for layer in moments.layers for head in range(moments.first.shape[2])]
 
     def judge(entropy: Float[ndarray, "head"]) -> list[str]:
@@ -91,7 +92,7 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
         model=model,
         images=images,
         bank=BankInfo(images.source, _hash(moments), counts),
-        settings=record_ablation(dataclasses.asdict(config)),
+        settings=record_ablation({**dataclasses.asdict(config), **acting}),
         layers=moments.layers,
         head_roles=build_head_roles(heads, _describe(moments, config), judge),
         probe_kind="image",

@@ -84,7 +84,7 @@ def explain(
     found, null = _describe(picks, resampled, bank, config)
     heads = [(layer, head) for layer in moments.layers for head in range(model.visual.heads)]
     # What acts is written: a head has no more texts than its span is wide, a wide head fewer blocks.
-    acting = {"blocks": len(moments.count), "texts_per_head": picks.index.shape[-1]}
+    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "texts_per_head": picks.index.shape[-1]}
     return RoleMap(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
