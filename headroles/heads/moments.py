@@ -71,7 +71,7 @@ class HeadMoments:
 
     def to(self, device: torch.device) -> HeadMoments:
         """The same moments on another device."""
-        return replace(self, **{name: each.to(device) for name, each in self.sums().items()})
+        return replace(self, count=self.count.to(device), first=self.first.to(device), second=self.second.to(device))
 
     @property
     def images(self) -> int:
@@ -116,7 +116,8 @@ class HeadMoments:
                 f"moments differ in shape: {tuple(self.second.shape)} and {tuple(other.second.shape)}; "
                 "score both with the same number of blocks"
             )
-        return replace(self, **{name: own + other.sums()[name] for name, own in self.sums().items()})
+        first, second = self.first + other.first, self.second + other.second
+        return replace(self, count=self.count + other.count, first=first, second=second)
 
     def covariance(
         self, draws: Float[Tensor, "draw block"] | None = None

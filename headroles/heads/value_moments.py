@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -86,7 +87,8 @@ class ValueMoments:
 
     def to(self, device: torch.device) -> ValueMoments:
         """The same sums on another device."""
-        return replace(self, **{name: tensor.to(device) for name, tensor in self.sums().items()})
+        sums: dict[str, Any] = {name: tensor.to(device) for name, tensor in self.sums().items()}
+        return replace(self, **sums)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the sums that fit the layers, the concepts and `first`, by name."""
@@ -147,7 +149,8 @@ class ValueMoments:
                 f"value moments differ in blocks: {len(self.count)} and {len(other.count)}; "
                 "score both with the same number of blocks"
             )
-        return replace(self, **{name: own + getattr(other, name).to(own.device) for name, own in self.sums().items()})
+        sums: dict[str, Any] = {name: own + getattr(other, name).to(own.device) for name, own in self.sums().items()}
+        return replace(self, **sums)
 
     def save(self, path: str | os.PathLike, more: Mapping[str, str] | None = None) -> None:
         """Write a safetensors file, with `more` metadata and then a hash."""

@@ -113,13 +113,13 @@ def open_grouped(
     path = Path(source)
     if not path.is_file():
         raise InputError(f"task: no file {source}; give shapes, shapes:ITEM+BACKGROUND,ITEM+BACKGROUND, or a CSV")
-    column = groups if isinstance(groups, str) else None
-    rows = _read_rows(path, column)
+    own = groups if isinstance(groups, str) else None
+    rows = _read_rows(path, own)
     classes, values = (tuple(sorted({row[column] for row in rows})) for column in ("class", "group"))
     for column, found in (("class", classes), ("group", values)):
         if len(found) < 2:
             raise InputError(f"task: {path} has the one {column} {found[0]!r}; a comparison needs at least two")
-    found = GroupedImages(
+    opened = GroupedImages(
         path.name,
         ImageFiles([path.parent / row["path"] for row in rows], preprocess or undecided, path.parent),
         classes,
@@ -128,7 +128,7 @@ def open_grouped(
         np.array([values.index(row["group"]) for row in rows]),
         np.array([row["split"] for row in rows]),
     )
-    return found.with_groups(groups if column is None else [row[column] for row in rows], column or "given")
+    return opened.with_groups(groups if own is None else [row[own] for row in rows], own or "given")
 
 
 def _planted(text: str, preprocess: Preprocess | None, seed: int) -> GroupedImages:

@@ -28,7 +28,7 @@ class Accuracies:
     worst: float
     """The lowest of a group, in [0, 1]."""
     worst_interval: tuple[float, float]
-    """95% bootstrap over images, within groups."""
+    """95% bootstrap over blocks of images, or over groups that belong together."""
     mean: float
     """Over all test images."""
     mean_interval: tuple[float, float]

@@ -23,6 +23,7 @@ from headroles.heads.weights import HeadWeights
 from headroles.roles.role_map import RoleMap
 from headroles.uses.cue_bench import CueBench
 from headroles.uses.debiased import Accuracies, Debiased, RandomHeads
+from headroles.uses.resamples import Resamples
 
 
 def measure_debias(bench: CueBench, heads: Sequence[Head]) -> Debiased:
@@ -73,13 +74,8 @@ def _compare(
     bench: CueBench, after: ndarray, others: Sequence[ndarray], distinct: int, name: str, scale: float | None
 ) -> Debiased:
     before = bench.correct(torch.from_numpy(np.array(bench.index.embeddings)))
-    groups = bench.groups[bench.splits == "test"]
-    rng = np.random.default_rng([bench.config.seed, 9])
-    places = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    rows = np.stack(
-        [np.concatenate([rng.choice(own, len(own)) for own in places]) for _ in range(bench.config.resamples)]
-    )
-    old, new = (_resampled_worst(correct, groups, rows) for correct in (before, after))
+    groups, resamples = bench.groups[bench.splits == "test"], Resamples.draw(bench)
+    old, new = (resamples.accuracies(correct)[0] for correct in (before, after))
     gain = worst_group(after, groups) - worst_group(before, groups)
     gains = np.array([worst_group(each, groups) - worst_group(before, groups) for each in others])
     return Debiased(
@@ -88,8 +84,8 @@ def _compare(
         heads=name,
         scale=scale,
         effect=bench.config.effect,
-        before=_accuracies(bench, before, groups, rows, old),
-        after=_accuracies(bench, after, groups, rows, new),
+        before=_accuracies(bench, before, groups, resamples),
+        after=_accuracies(bench, after, groups, resamples),
         gain=gain,
         gain_interval=_interval(new - old),
         random=RandomHeads(
@@ -97,27 +93,21 @@ def _compare(
         ),
         broken=tuple(sorted(bench.index.broken)),
         model=bench.role_map.model,
-        settings=record_ablation(dataclasses.asdict(bench.config)),
+        settings=record_ablation({**dataclasses.asdict(bench.config), **resamples.acting}),
     )
 
 
-def _accuracies(bench: CueBench, correct: ndarray, groups: ndarray, rows: ndarray, worst: ndarray) -> Accuracies:
+def _accuracies(bench: CueBench, correct: ndarray, groups: ndarray, resamples: Resamples) -> Accuracies:
     by_group = {
         bench.grouped.group_name(int(group)): float(correct[groups == group].mean()) for group in np.unique(groups)
     }
-    means = correct[rows].mean(1)
+    worst, means = resamples.accuracies(correct)
     return Accuracies(min(by_group.values()), _interval(worst), float(correct.mean()), _interval(means), by_group)
 
 
 def worst_group(correct: ndarray, groups: Int[ndarray, "image"]) -> float:
     """The lowest accuracy of a group."""
     return float(min(correct[groups == group].mean() for group in np.unique(groups)))
-
-
-def _resampled_worst(correct: ndarray, groups: ndarray, rows: ndarray) -> ndarray:
-    """Worst-group accuracy of every resample."""
-    drawn = correct[rows]
-    return np.stack([drawn[:, groups[rows[0]] == group].mean(1) for group in np.unique(groups)]).min(0)
 
 
 def _interval(values: ndarray) -> tuple[float, float]:
