@@ -9,7 +9,8 @@ concept (a location only where the count is one) is credited to neither. Labels 
 give the same by both; concepts that determine each other get nothing by `unique`. Where every image has a label of one
 concept only (a folder CONCEPT/VALUE/), there is nothing to tell apart: take `marginal`.
 
-Both are bias-corrected: what as many random groups would explain is taken off (epsilon squared, Kelley 1935).
+Both are bias-corrected: what as many random groups would explain is taken off (epsilon squared, Kelley 1935). Where
+neighbours are alike, images are fewer than they seem (`headroles.roles.likeness`), and more is taken off.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.heads.value_moments import ValueMoments
+from headroles.roles.likeness import likeness
 from headroles.roles.trace_tail import trace_tail
 
 SHARES = ("marginal", "unique")
@@ -95,14 +97,14 @@ class Effects:
         return np.maximum(0, self.explained - noise) * (self.free > 0)
 
 
-def effects(sums: Sums, shares: str = "marginal") -> Effects:
-    """The effects of all concepts, by either of `SHARES`."""
+def effects(sums: Sums, shares: str = "marginal", alike: float = 1.0) -> Effects:
+    """The effects of all concepts, by either of `SHARES`; `alike`: so many images count as one."""
     if shares not in SHARES:
         raise InputError(f"shares must be one of {', '.join(SHARES)}, got {shares!r}")
-    return _marginal(sums) if shares == "marginal" else _unique(sums)
+    return _marginal(sums, alike) if shares == "marginal" else _unique(sums, alike)
 
 
-def _marginal(sums: Sums) -> Effects:
+def _marginal(sums: Sums, alike: float) -> Effects:
     count = sums.pairs.diagonal()
     explained, whole, free, images = [], [], [], []
     for concept, place in enumerate(sums.slices):
@@ -116,10 +118,10 @@ def _marginal(sums: Sums) -> Effects:
         images.append(labelled)
     most, degrees, labelled_images = np.array(whole).T, np.array(free), np.array(images)
     found = np.minimum(np.array(explained).T, most).clip(0)
-    return Effects(found, most - found, most, degrees, labelled_images - degrees - 1, labelled_images)
+    return Effects(found, most - found, most, degrees, labelled_images / alike - degrees - 1, labelled_images)
 
 
-def _unique(sums: Sums) -> Effects:
+def _unique(sums: Sums, alike: float) -> Effects:
     fit, rank = _fit(sums, None)
     lost = [_fit(sums, place) for place in sums.slices]
     mean = (sums.first**2).sum(-1) / sums.images
@@ -133,7 +135,7 @@ def _unique(sums: Sums) -> Effects:
         np.broadcast_to(rest[:, None], shape),
         np.broadcast_to(whole[:, None], shape),
         free,
-        np.full(len(free), sums.images - rank),
+        np.full(len(free), sums.images / alike - rank),
         np.array([sums.pairs.diagonal()[place].sum() for place in sums.slices]),
     )
 
@@ -166,10 +168,10 @@ def p_values(moments: ValueMoments, shares: str = "marginal") -> Float[ndarray, 
     """Pr[a concept that means nothing to the head explains as much], for every head and concept: `trace_tail`.
 
     A permutation of the images' labels would test the same and needs stored outputs, and sums over blocks are too few
-    to permute. Images count as independent: frames of one film are fewer images than they seem.
+    to permute. Images that are alike count as one.
     """
     sums = Sums.of(moments)
-    found = effects(sums, shares)
+    found = effects(sums, shares, likeness(moments))
     scatter = _rest_scatter(moments, sums, shares)
     p = np.ones_like(found.explained)
     for concept, (free, left) in enumerate(zip(found.free, found.left, strict=True)):

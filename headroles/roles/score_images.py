@@ -32,6 +32,7 @@ from headroles.roles.concepts import concept_entropy
 from headroles.roles.config import ImageScoreConfig
 from headroles.roles.explained import Sums, effects, p_values, value_parts
 from headroles.roles.head_roles import Description, build_head_roles, draw_blocks, round6
+from headroles.roles.likeness import likeness
 from headroles.roles.role_map import BankInfo, ImagesInfo, ModelInfo, PickedText, RoleMap
 from headroles.roles.rules import assign_roles
 
@@ -82,7 +83,8 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
     InputError where a concept has too few readable images to compare its values.
     """
     counts = _check_labels(moments)
-    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by}
+    alike = round(likeness(moments), 1)
+    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "images_as_one": alike}
     heads = [(layer, head) for layer in moments.layers for head in range(moments.first.shape[2])]
 
     def judge(entropy: Float[ndarray, "head"]) -> list[str]:
@@ -103,7 +105,7 @@ def _describe(moments: ValueMoments, config: ImageScoreConfig) -> Description:
     names = [name for name, _ in moments.concepts]
     p = p_values(moments, config.shares)
     certain = p * p.size <= config.level
-    explained = effects(Sums.of(moments), config.shares).variances()
+    explained = effects(Sums.of(moments), config.shares, likeness(moments)).variances()
     spread = distribution(explained, certain)
     entropy = concept_entropy(spread) / math.log2(len(names))
     variance = whole_variance(moments)
@@ -143,9 +145,9 @@ def resample(
     moments: ValueMoments, certain: Bool[ndarray, "head concept"], config: ImageScoreConfig
 ) -> Float[ndarray, "draw head"]:
     """Normalised entropies over resamples of the image blocks; which concepts are certain stays as it is."""
-    rows = []
+    rows, alike = [], likeness(moments)
     for draw in draw_blocks(moments.count.cpu().numpy(), config.bootstraps, config.seed):
-        explained = effects(Sums.of(moments, draw), config.shares).variances(resampled=True)
+        explained = effects(Sums.of(moments, draw), config.shares, alike).variances(resampled=True)
         rows.append(concept_entropy(distribution(explained, certain)) / math.log2(explained.shape[1]))
     return np.stack(rows)
 
