@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from headroles.errors import InputError
 from headroles.files.places import check_free, check_writable
 from headroles.heads.names import Head
@@ -78,6 +80,14 @@ def _check_file(file: Path, overwrite: bool) -> None:
     check_writable(file.parent)
 
 
+def _check_together(grouped: GroupedImages) -> None:
+    """InputError where all test images belong together; says where they are few groups."""
+    if grouped.together is not None:
+        remark = grouped.together.select(np.flatnonzero(grouped.splits == "test")).remark()
+        if remark:
+            warn(remark)
+
+
 @dataclass(frozen=True)
 class DebiasRun:
     """A role map, its model, a task with groups, and what is done to heads."""
@@ -119,8 +129,7 @@ class DebiasRun:
             grouped = open_grouped(str(task), None, config.seed, groups)
         check_splits(grouped, needed_splits(config))
         clip = open_model(scored, model, device)
-        if grouped.together is not None and (remark := grouped.together.remark()):
-            warn(remark)
+        _check_together(grouped)
         ready = grouped if isinstance(task, GroupedImages) else grouped.with_preprocess(preprocess_of(clip))
         return cls(scored, clip, ready, damping, config)
 

@@ -113,7 +113,7 @@ def test_groups_come_from_parquet_files_and_data_sets(films, tmp_path):
         opened = find_source(tmp_path / images).open(None) if isinstance(images, str) else images
         found = find_groups(opened, "film")
         assert found.codes.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1][:count]
-        with pytest.raises(InputError, match="no column 'scene'; its columns: .*film"):
+        with pytest.raises(InputError, match=r"no column 'scene'; its columns: .*film"):
             find_groups(opened, "scene")
 
 
@@ -137,11 +137,11 @@ def test_groups_that_are_labels_are_refused(films):
     labelled = open_labelled(films, None)
     with pytest.raises(InputError, match="are the values of color, and a resample would lose whole values"):
         labelled.with_groups(labelled.codes[:, 0].tolist())
-    with pytest.raises(InputError, match="groups: .* has no column 'path'"):
+    with pytest.raises(InputError, match=r"groups: .* has no column 'path'"):
         open_labelled(films / "table.csv", None, groups="path")
     (films / "gaps.csv").write_text("path,film,color\na.png,x,red\nb.png,,blue\n")
     for read in (open_labelled, lambda path, _, groups: find_groups(find_source(path).open(None), groups)):
-        with pytest.raises(InputError, match="line 3 of .* has no film"):
+        with pytest.raises(InputError, match=r"line 3 of .* has no film"):
             read(films / "gaps.csv", None, groups="film")
 
 
@@ -151,5 +151,5 @@ def test_groups_of_a_task_are_another_column(tmp_path):
     found = open_grouped(tmp_path / "task.csv", None, groups="film")
     assert found.together.codes.tolist() == np.repeat(range(3), 4).tolist()
     for column in ("class", "group", "scene"):
-        with pytest.raises(InputError, match="groups: expected a column of .* beside path, class, group and split"):
+        with pytest.raises(InputError, match=r"groups: expected a column of .* beside path, class, group and split"):
             open_grouped(tmp_path / "task.csv", None, groups=column)

@@ -1,6 +1,7 @@
 """A planted cue, heads damped around their mean, matched random heads, and learned factors."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,13 +13,16 @@ from headroles.heads.ablate import ablating
 from headroles.heads.moments import observe_with_embedding
 from headroles.heads.reference import HeadReference
 from headroles.heads.weights import HeadWeights, LearnConfig, learn_factors
+from headroles.images.deep import ImageNote
 from headroles.images.grouped import open_grouped
+from headroles.images.groups import Groups
 from headroles.roles.score_texts import score_texts
 from headroles.shapes import cues
 from headroles.shapes.cues import CueTask, list_pictures, parse_cue, render_cue
 from headroles.uses.cue_bench import CueBench, DebiasConfig
 from headroles.uses.debias import debias
 from headroles.uses.debiased import MEASURED, Debiased
+from headroles.uses.resamples import Resamples
 from headroles.uses.worst_group import draw_other_heads, measure_debias, measure_weights, worst_group
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("debias")]  # One scored model for all.
@@ -285,3 +289,36 @@ def test_factors_are_learned_kept_and_applied(role_map, table, tmp_path):
         debias(role_map, table)
     with pytest.raises(InputError, match=r"draw is no setting of DebiasConfig; did you mean draws\?"):
         debias(role_map, table, heads="L1.H0", draw=2)
+
+
+def test_copies_leave_the_intervals_as_wide(bench):
+    """The test images 16 times in a row, in blocks of neighbours or with a group an image."""
+
+    def width(times, groups):
+        other = bench.with_config(replace(bench.config, resamples=500, blocks=10))
+        other.splits, other.groups = bench.splits.repeat(times), bench.groups.repeat(times)
+        other.numbers = np.arange(len(other.splits))
+        together = Groups.of(np.arange(len(bench.splits)).repeat(times)) if groups else None
+        other.grouped = replace(bench.grouped, together=together)
+        found = Resamples.draw(other)
+        draws = np.random.default_rng(0).random((20, (bench.splits == "test").sum())) < 0.7
+        accuracies = [found.accuracies(correct.repeat(times)) for correct in draws]
+        return found.how, np.std(accuracies, axis=2).mean(0)
+
+    _, once = width(1, None)
+    for groups, how in ((None, "contiguous within values"), (True, "groups: given")):
+        found, many = width(16, groups)
+        assert found == how
+        assert (many / once >= 0.8).all() and (many / once <= 1.25).all()
+
+
+def test_groups_of_the_table_are_drawn_together(run, role_map, table):
+    rows = table.read_text().splitlines()
+    films = [f"{rows[0]},film", *(f"{row},{number // 2}" for number, row in enumerate(rows[1:]))]
+    table.write_text("\n".join(films) + "\n")
+    options = ("--heads", "L1.*", "--task", table, "--draws", "5")
+    with pytest.warns(ImageNote, match="groups: 3 by film; under 10, intervals and stability are rough"):
+        found = debias(role_map, table, heads="L1.H0", draws=5, groups="film", resamples=20)
+    assert found.settings["blocks_by"] == "groups: film" and found.settings["blocks"] == 3
+    code, _, errors = run("debias", role_map, *options, "--groups", "class")
+    assert code == 2 and errors.count("\n") == 1 and "groups: expected a column" in errors
