@@ -100,7 +100,7 @@ class PrecisionAtK(Document):
     def to_text(self) -> str:
         """A Markdown table, percent with 95% intervals."""
         lines = [
-            f"precision@{self.k} on {self.count:,} images ({self.source}), percent, 95% bootstrap over blocks of images",
+            f"precision@{self.k} on {self.count:,} images ({self.source}), percent, 95% bootstrap over blocks",
             "",
             f"| concept | chance | {' | '.join(_WAYS.values())} |",
             "|---" * (2 + len(_WAYS)) + "|",

@@ -98,8 +98,8 @@ def precision_at_k(
     """How many of the first `k` neighbours share the query's value, for every concept that map and labels both know.
 
     `role_map`: the map, its file or its folder. `images`: labelled ones, or as `open_labelled` takes them with `count`,
-    `groups` and `seed`, which is also that of the resamples of blocks of images or of groups. `model`: None for the one that the
-    map names. Raises InputError where map and labels share no concept, or there are no more than `k` readable images.
+    `groups` and `seed`, which is also that of the resamples of blocks of images. `model`: None for the one that the map
+    names. Raises InputError where map and labels share no concept, or there are no more than `k` readable images.
     """
     scored = RoleMap.of(role_map)
     if isinstance(images, LabelledImages):
