@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from headroles.heads.output_sample import draw_rows
 from headroles.heads.value_moments import ValueMoments, span_coordinates
 from headroles.images.labelled import LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
@@ -35,11 +36,12 @@ def fold_values(
     """
     check_precision(model.device, precision)
     concepts = tuple((concept.name, concept.values) for concept in labelled.concepts)
-    moments = ValueMoments.empty(model, layers, concepts, blocks)
+    moments = ValueMoments.empty(model, layers, concepts, blocks, len(labelled))
+    row = draw_rows(len(labelled), len(moments.sample))
     coordinates, codes = span_coordinates(model, layers), torch.from_numpy(labelled.codes)
 
     def add(number: Int[Tensor, "image"], u: Float[Tensor, "image layer head width"]) -> None:
-        moments.update(coordinates(u), codes[number], number % blocks)
+        moments.update(coordinates(u), codes[number], number % blocks, row[number])
 
     settings = {"labels": hash_labels(labelled)}
     seen = fold_heads(model, labelled.images, moments, add, options, precision=precision, settings=settings, **more)

@@ -12,7 +12,7 @@ from headroles.roles.explained import Sums, effects
 
 LAYERS = (1, 2)
 CONCEPTS = (("color", ("red", "green", "blue")), ("size", ("small", "large")))
-SUMS = ("count", "first", "pairs", "value_first", "square", "second")
+SUMS = ("count", "first", "pairs", "value_first", "square", "sample", "sample_codes")
 
 
 def draw(images=60, seed=0):
@@ -22,10 +22,10 @@ def draw(images=60, seed=0):
 
 
 def moments_of(model, pixels, codes, start=0, blocks=4):
-    moments = ValueMoments.empty(model, LAYERS, CONCEPTS, blocks)
+    moments = ValueMoments.empty(model, LAYERS, CONCEPTS, blocks, 100)
     with torch.inference_mode():
         v = span_coordinates(model, LAYERS)(observe(model, pixels, LAYERS))
-    moments.update(v, codes, (torch.arange(len(pixels)) + start) % blocks)
+    moments.update(v, codes, (torch.arange(len(pixels)) + start) % blocks, torch.arange(len(pixels)) + start)
     return moments
 
 
