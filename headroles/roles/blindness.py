@@ -20,10 +20,9 @@ from numpy import ndarray
 from scipy.stats import norm, rankdata
 
 from headroles.heads.value_moments import ValueMoments
+from headroles.roles.chance import LEAST_P
 from headroles.roles.trace_tail import trace_tail
 
-LEAST_P = 1e-6
-"""No p-value is said to be smaller."""
 _DIRECTIONS = 64
 """Principal directions of a head that are looked at, at most."""
 _FLAT = 1e-9

@@ -7,7 +7,8 @@ from scipy.stats import kstest
 
 from headroles import InputError
 from headroles.heads.value_moments import ValueMoments
-from headroles.roles.blindness import LEAST_P, p_values
+from headroles.roles.blindness import p_values
+from headroles.roles.chance import LEAST_P
 from headroles.roles.explained import Sums, dependence, effects, value_parts
 
 CONCEPTS = (("color", ("red", "green", "blue")), ("size", ("small", "large")))
@@ -24,7 +25,9 @@ def fold(outputs, codes, concepts=CONCEPTS, blocks=4):
     }  # fmt: skip
     sums = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
     moments = ValueMoments((0,), "0" * 64, concepts, **sums)
-    moments.update(torch.from_numpy(outputs)[:, None], torch.from_numpy(codes), torch.arange(images) % blocks, torch.arange(images))
+    moments.update(
+        torch.from_numpy(outputs)[:, None], torch.from_numpy(codes), torch.arange(images) % blocks, torch.arange(images)
+    )
     return moments
 
 
