@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from headroles.errors import InputError
@@ -17,45 +17,11 @@ from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import concept_shares
 from headroles.roles.role_map import RoleMap
 from headroles.shapes.world import ABSENT
-from headroles.uses.head_space import HeadSpace, embedding_rows, head_weights, top_rows
+from headroles.uses.head_space import head_weights
+from headroles.uses.hits import find_hits
 from headroles.uses.image_index import ImageIndex
 from headroles.uses.index_build import index_in_memory
-from headroles.uses.precision import Precision, PrecisionAtK, PrecisionRow
-
-_QUERIES = 512
-"""Queries searched at once."""
-
-
-def hits(
-    index: ImageIndex,
-    codes: Int[ndarray, "image"],
-    k: int = 10,
-    weights: Float[ndarray, "layer head"] | None = None,
-    center: bool = False,
-) -> Float[ndarray, "query"]:
-    """Every labelled image's share of k neighbours with its own value; an image without a value is a miss.
-
-    Neighbours by the heads of `weights`, or by the whole embedding without; `center` takes the mean embedding off.
-    """
-    rows = embedding_rows(index, center) if weights is None else HeadSpace(index, weights).rows
-    queries = np.flatnonzero(codes != ABSENT)
-    found = []
-    for start in range(0, len(queries), _QUERIES):
-        own = queries[start : start + _QUERIES]
-        vectors = np.concatenate([rows(row, row + 1) for row in own])
-        near, _ = top_rows(rows, len(index), vectors, k, own)
-        found.append((codes[near] == codes[own, None]).mean(1))
-    return np.concatenate(found) if found else np.zeros(0)
-
-
-def summarize(values: Float[ndarray, "query"], draws: int = 1000, seed: int = 0) -> Precision:
-    """Mean and bootstrap interval over queries; of paired differences just as well."""
-    if not len(values):
-        return Precision(float("nan"), (float("nan"), float("nan")), 0)
-    rng = np.random.default_rng([seed, 5])
-    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(draws)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Precision(float(values.mean()), (float(low), float(high)), len(values))
+from headroles.uses.precision import PrecisionAtK, PrecisionRow
 
 
 def chance(codes: Int[ndarray, "image"]) -> float:
@@ -82,7 +48,7 @@ def precision_at_k(
     """How many of the first `k` neighbours share the query's value, for every concept that map and labels both know.
 
     `role_map`: the map, its file or its folder. `images`: labelled ones, or as `open_labelled` takes them with `count`
-    and `seed`, which is also that of the resamples. `model`: None for the one that the map names. Raises InputError
+    and `seed`. `model`: None for the one that the map names. Raises InputError
     where map and labels share no concept, or there are no more than `k` readable images.
     """
     scored = RoleMap.of(role_map)
@@ -95,7 +61,7 @@ def precision_at_k(
     if len(index) <= k:
         raise InputError(f"k must be below the number of readable images, {len(index)}, got {k}")
     codes = ready.codes[numbers]
-    rows = (_row(scored, index, codes[:, ready.names.index(concept)], concept, k, seed) for concept in shared)
+    rows = (_row(scored, index, codes[:, ready.names.index(concept)], concept, k) for concept in shared)
     return PrecisionAtK(scored.model, record_ablation({"seed": seed}), ready.name, len(ready), k, tuple(rows))
 
 
@@ -111,20 +77,20 @@ def _shared(role_map: RoleMap, labelled: LabelledImages) -> list[str]:
 
 
 def _row(
-    role_map: RoleMap, index: ImageIndex, codes: Int[ndarray, "image"], concept: str, k: int, seed: int
+    role_map: RoleMap, index: ImageIndex, codes: Int[ndarray, "image"], concept: str, k: int
 ) -> PrecisionRow:
     attribute, anyone = role_map.heads(role="attribute", concept=concept), role_map.heads(concept=concept)
-    whole = hits(index, codes, k)
-    by = hits(index, codes, k, head_weights(role_map, attribute)) if attribute else None
-    wide = hits(index, codes, k, head_weights(role_map, anyone)) if anyone else None
-    weighed = hits(index, codes, k, concept_shares(role_map, concept))
+    whole = find_hits(index, codes, k)
+    by = find_hits(index, codes, k, head_weights(role_map, attribute)) if attribute else None
+    wide = find_hits(index, codes, k, head_weights(role_map, anyone)) if anyone else None
+    weighed = find_hits(index, codes, k, concept_shares(role_map, concept))
     return PrecisionRow(
         concept=concept,
         heads=",".join(sorted(head.name for head in attribute)),
         chance=chance(codes),
-        whole=summarize(whole, seed=seed),
-        attribute=None if by is None else summarize(by, seed=seed),
-        any_role=None if wide is None else summarize(wide, seed=seed),
-        weighed=summarize(weighed, seed=seed),
-        gain=summarize((weighed if by is None else by) - whole, seed=seed),
+        whole=whole.precision(),
+        attribute=None if by is None else by.precision(),
+        any_role=None if wide is None else wide.precision(),
+        weighed=weighed.precision(),
+        gain=((weighed if by is None else by) - whole).precision(),
     )
