@@ -58,15 +58,16 @@ def correlate(costs: BlockCosts, seed: int) -> dict[str, Correlation]:
     ranked = [math.nan if effect.effective_rank is None else effect.effective_rank for effect in effects]
     known = {"entropy": [effect.entropy for effect in effects], "effective_rank": ranked}
     table = np.array([[effect.selectivity for effect in effects], *known.values()], dtype=float).T
-    draws = np.random.default_rng([seed, 7]).integers(len(table), size=(_RESAMPLES, len(table))) if effects else None
-    found = {}
-    for name, columns in _COLUMNS.items():
-        values = table[:, columns]
-        if draws is not None and len(values) >= _FEWEST and np.isfinite(values).all():
-            correlation = _correlation(values, draws)
-            if correlation is not None:
-                found[name] = correlation
-    return found
+    if len(table) < _FEWEST:
+        return {}
+    return correlate_table(table, np.random.default_rng([seed, 7]).integers(len(table), size=(_RESAMPLES, len(table))))
+
+
+def correlate_table(table: Float[ndarray, "head 3"], draws: Int[ndarray, "draw head"] | None) -> dict[str, Correlation]:
+    """Those of `CORRELATIONS` that are defined, of columns selectivity, entropy, effective rank; without `draws` no
+    intervals."""
+    found = {name: _correlation(table[:, columns], draws) for name, columns in _COLUMNS.items()}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def rank_correlation(values: Float[ndarray, "... head column"]) -> Float[ndarray, "..."]:
@@ -84,11 +85,11 @@ def rank_correlation(values: Float[ndarray, "... head column"]) -> Float[ndarray
     return np.where(defined, (ranks[..., 0] * ranks[..., 1]).sum(-1) / np.where(defined, scale, 1), np.nan)
 
 
-def _correlation(values: Float[ndarray, "head column"], draws: Int[ndarray, "draw head"]) -> Correlation | None:
-    rho = float(rank_correlation(values))
+def _correlation(values: Float[ndarray, "head column"], draws: Int[ndarray, "draw head"] | None) -> Correlation | None:
+    rho = float(rank_correlation(values)) if np.isfinite(values).all() else np.nan
     if not np.isfinite(rho):
         return None
-    low, high = bca_interval(values, draws, rank_correlation) or (None, None)
+    low, high = (None if draws is None else bca_interval(values, draws, rank_correlation)) or (None, None)
     free = len(values) - values.shape[1]
     ratio = abs(rho) * np.sqrt(free / max(1e-12, 1 - rho**2))
     p = max(LEAST_P, 2 * float(student.sf(ratio, free)))
