@@ -4,7 +4,7 @@
 p <= .05 came out (where sets are few: p at or below the largest value under .05 that can be reached, held against it),
 or how often the interval held the truth, each with the simulation's own 95% error. A row holds where a level lies
 within [.03, .07], and a coverage within 3 points of what it claims. `--only NAME` prints one of: joint, probes,
-rotation, estimates, correlations, diff, debias, neighbours, entropy, seeds; `--simulations N` makes it coarser or finer.
+rotation, estimates, correlations, diff, debias, neighbours, entropy, seeds; `--simulations N` makes it coarser.
 """
 
 from __future__ import annotations

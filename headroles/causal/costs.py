@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headroles.roles.chance import show_p
+from headroles.shown import show_p
 
 
 @dataclass(frozen=True)

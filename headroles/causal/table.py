@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headroles.causal.selectivity import CORRELATIONS
 from headroles.causal.validation import Validation
-from headroles.roles.chance import show_p
+from headroles.shown import show_p
 
 
 def to_table(validation: Validation) -> str:

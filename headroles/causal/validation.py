@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from headroles.causal.costs import ConceptTest, Correlation, HeadEffect, IntactConcept
 from headroles.errors import InputError
 from headroles.files.documents import Document
-from headroles.roles.chance import show_p
 from headroles.roles.role_map import ImagesInfo, ModelInfo
-from headroles.shown import Shown, html_table
+from headroles.shown import Shown, html_table, show_p
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,11 +13,6 @@ LEAST_P = 1e-6
 """No p-value is said to be smaller: no test here is trusted so far out."""
 
 
-def show_p(p: float) -> str:
-    """A p-value as tables print it."""
-    return "< 1e-4" if p < 1e-4 else f"{p:.2g}"
-
-
 def tail_share(units: int, level: float = 0.95) -> float:
     """The share of a bootstrap's draws that lies beyond either end of its interval, for so many resampled units.
 

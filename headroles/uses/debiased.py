@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.files.documents import Document
 from headroles.heads.weights import HeadWeights
-from headroles.roles.chance import show_p
 from headroles.roles.role_map import ModelInfo
-from headroles.shown import Shown, html_table
+from headroles.shown import Shown, html_table, show_p
 
 if TYPE_CHECKING:
     import pandas as pd
