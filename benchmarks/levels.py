@@ -4,7 +4,8 @@
 p <= .05 came out (where sets are few: p at or below the largest value under .05 that can be reached, held against it),
 or how often the interval held the truth, each with the simulation's own 95% error. A row holds where a level lies
 within [.03, .07], and a coverage within 3 points of what it claims. `--only NAME` prints one of: joint, probes,
-rotation, estimates, correlations, diff, debias, neighbours, entropy, seeds; `--simulations N` makes it coarser.
+rotation, estimates, correlations, diff, debias, neighbours, entropy, shares,
+seeds; `--simulations N` makes it coarser.
 """
 
 from __future__ import annotations
@@ -32,11 +33,14 @@ from headroles.causal.estimates import estimate
 from headroles.causal.head_sets import HeadSets
 from headroles.causal.selectivity import correlate_table
 from headroles.heads.matched import draw_matched
+from headroles.heads.value_moments import ValueMoments, sum_shapes
 from headroles.roles.blindness import p_values
 from headroles.roles.chance import bca_interval
 from headroles.roles.concepts import concept_distribution, concept_entropy, pick_weights
+from headroles.roles.config import ImageScoreConfig
 from headroles.roles.diff import cohen_kappa, spearman
 from headroles.roles.head_roles import draw_blocks
+from headroles.roles.score_images import distribution, resample
 from headroles.roles.textspan import text_span
 from headroles.uses.hits import count_hits
 from headroles.uses.worst_group import gain_interval, proportion_interval, worst_interval
@@ -360,6 +364,34 @@ def entropy(rng: np.random.Generator, times: int) -> Rows:
         yield Row("role map, interval of entropy", f"{images} images, 200 texts of 8 concepts", hits, count, 0.9)
 
 
+def shares(rng: np.random.Generator, times: int) -> Rows:
+    """The same by labelled images: shares of the variances that concepts explain."""
+    sizes, heads, blocks = (4, 3, 2), 25, 32
+    concepts = tuple((f"c{number}", tuple(map(str, range(size)))) for number, size in enumerate(sizes))
+    for images in (320, 1600):
+        hits, count = 0, 0
+        while count < times:
+            codes = np.stack([rng.integers(0, size, images) for size in sizes], 1)
+            effects_of = [rng.normal(size=(size, heads, 6)) * rng.exponential(size=(heads, 1)) for size in sizes]
+            centred = [each - each.mean(0) for each in effects_of]
+            outputs = sum(each[codes[:, column]] for column, each in enumerate(centred))
+            explained = np.stack([(each**2).sum(-1).mean(0) for each in centred], 1)
+            certain = explained > 0.05 * explained.sum(1, keepdims=True)
+            truth = concept_entropy(distribution(explained, certain)) / math.log2(3)
+            moments = ValueMoments((0,), "", concepts, **{
+                name: torch.zeros(shape, dtype=torch.float64)
+                for name, shape in sum_shapes(blocks, sum(sizes), 4, 1, heads, 6).items()
+            })  # fmt: skip
+            noise = np.exp(rng.normal(size=(images, heads, 6)))
+            moments.update(
+                torch.from_numpy(outputs + noise)[:, None], torch.from_numpy(codes), torch.arange(images) % blocks
+            )
+            drawn = resample(moments, certain, ImageScoreConfig(seed=count))
+            low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
+            hits, count = hits + ((low <= truth) & (truth <= high)).sum(), count + heads
+        yield Row("role map by images, interval of entropy", f"{images} images, 3 concepts", hits, count, 0.9)
+
+
 def _covariance(rng: np.random.Generator, centres: Float[ndarray, "concept width"]) -> Float[ndarray, "width width"]:
     turn = np.linalg.qr(rng.normal(size=(centres.shape[1],) * 2))[0]
     size, centre = np.exp(-np.arange(len(turn)) / rng.uniform(1, 6)), centres[rng.integers(len(centres))]
@@ -395,7 +427,7 @@ def seeds(rng: np.random.Generator, times: int) -> Rows:
 
 GROUPS = {
     each.__name__: each
-    for each in (joint, probes, rotation, estimates, correlations, diff, debias, neighbours, entropy, seeds)
+    for each in (joint, probes, rotation, estimates, correlations, diff, debias, neighbours, entropy, shares, seeds)
 }
 
 
