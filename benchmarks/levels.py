@@ -43,7 +43,7 @@ from headroles.roles.head_roles import draw_blocks
 from headroles.roles.score_images import distribution, resample
 from headroles.roles.textspan import text_span
 from headroles.uses.hits import count_hits
-from headroles.uses.worst_group import gain_interval, proportion_interval, worst_interval
+from headroles.uses.worst_group import gain_interval, mean_interval, worst_interval
 
 
 @dataclass(frozen=True)
@@ -298,7 +298,7 @@ def debias(rng: np.random.Generator, times: int) -> Rows:
                 hits[0] += low <= min(before) <= high
                 low, high = gain_interval(one, two, groups, 300, number)
                 hits[1] += low - 1e-9 <= min(after) - min(before) <= high + 1e-9
-                low, high = proportion_interval(int(one.sum()), len(one))
+                low, high = mean_interval(one, groups)
                 hits[2] += low <= np.mean(before) <= high
             for place, what in enumerate(("worst group", "its gain", "mean")):
                 yield Row(f"debias, {what}", f"{name}, {images} images a group", hits[place], times, 0.95)
@@ -323,10 +323,9 @@ def neighbours(rng: np.random.Generator, times: int) -> Rows:
         found = []
         for _ in range(times):
             codes = rng.integers(4, size=images)
-            signal, noise = np.eye(4, 8)[codes] * apart, rng.normal(size=(images, 8))
-            found.append(
-                [count_hits(codes, np.arange(images), _nearest(signal * share + noise, k)) for share in (1, 0.5)]
-            )
+            signal, noise, fresh = np.eye(4, 8)[codes] * apart, *rng.normal(size=(2, images, 8))
+            ways = signal + noise, 0.5 * signal + 0.8 * noise + 0.6 * fresh
+            found.append([count_hits(codes, np.arange(images), _nearest(rows, k)) for rows in ways])
         for what, made in (("precision", [one for one, _ in found]), ("gain", [one - other for one, other in found])):
             truth = np.mean([each.rate.mean() for each in made])
             ends = [each.precision().interval for each in made]

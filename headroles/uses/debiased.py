@@ -32,7 +32,7 @@ class Accuracies:
     mean: float
     """Over all test images."""
     mean_interval: tuple[float, float]
-    """95% Wilson."""
+    """95% Wilson, for groups of given sizes."""
     groups: Mapping[str, float]
     """Group -> accuracy."""
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from numpy import ndarray
-from scipy.stats import binomtest
+from scipy.stats import norm
 
 from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
@@ -106,7 +106,7 @@ def _accuracies(bench: CueBench, correct: ndarray, groups: Int[ndarray, "image"]
     by_group = {
         bench.grouped.group_name(int(group)): float(correct[groups == group].mean()) for group in np.unique(groups)
     }
-    mean = float(correct.mean()), proportion_interval(int(correct.sum()), len(correct))
+    mean = float(correct.mean()), mean_interval(correct, groups)
     return Accuracies(min(by_group.values()), worst_interval(correct, groups), *mean, by_group)
 
 
@@ -122,17 +122,31 @@ def worst_interval(correct: ndarray, groups: Int[ndarray, "image"]) -> tuple[flo
     The true worst group is below the lower end of its own interval in 2.5% of the cases. The upper end falls below it
     where any group's does, so it is taken at 2.5% over the number of groups that may be the worst.
     """
-    counts = [(int(correct[groups == group].sum()), int((groups == group).sum())) for group in np.unique(groups)]
+    counts = [(float(correct[groups == group].mean()), int((groups == group).sum())) for group in np.unique(groups)]
     ends = [proportion_interval(*each) for each in counts]
     rivals = sum(low <= min(high for _, high in ends) for low, _ in ends)
     uppers = [proportion_interval(*each, 1 - 0.05 / rivals)[1] for each in counts]
     return min(low for low, _ in ends), min(uppers)
 
 
-def proportion_interval(right: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of a share."""
-    low, high = binomtest(right, total).proportion_ci(level, "wilson")
-    return float(low), float(high)
+def mean_interval(correct: ndarray, groups: Int[ndarray, "image"]) -> tuple[float, float]:
+    """95% interval of the accuracy over all images, the groups' sizes being given.
+
+    Wilson's, of as many images as would vary as much: groups that differ leave less to chance than one big group.
+    """
+    rights, counts = np.array([(correct[groups == group].sum(), (groups == group).sum()) for group in set(groups)]).T
+    shares, mean = (rights + 0.5) / (counts + 1), (rights.sum() + 0.5) / (len(correct) + 1)
+    within = (counts * shares * (1 - shares)).sum() / len(correct)
+    return proportion_interval(correct.mean(), len(correct) * mean * (1 - mean) / within)
+
+
+def proportion_interval(share: float, images: float, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share of images (1927)."""
+    z = norm.ppf((1 + level) / 2)
+    centre = share + z**2 / (2 * images)
+    half = z * np.sqrt(share * (1 - share) / images + z**2 / (4 * images**2))
+    scale = 1 + z**2 / images
+    return max(0.0, float((centre - half) / scale)), min(1.0, float((centre + half) / scale))
 
 
 def gain_interval(
