@@ -11,6 +11,7 @@ from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.sections import SectionedCommand
+from headroles.shown import show_p
 
 if TYPE_CHECKING:
     from headroles.jobs.score_job import Scored
@@ -234,7 +235,7 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
         if heads:
             head = heads[0]
             text = next((picked.text for picked in head.texts if picked.concept == concept), "-")
-            numbers = f"{head.entropy:.2f}  {head.q_value:.3f}"
+            numbers = f"{head.entropy:.2f}  {show_p(head.q_value)}"
             click.echo(f"  {concept:<{wide}} {head.name:<8} {head.role:<14} {numbers}  {text}")
         else:
             click.echo(f"  {concept:<{wide}} none")

@@ -127,8 +127,8 @@ class ValidateRun:
             concepts=self._intact(costs),
             tests=concept_tests(costs),
             heads=head_effects(costs),
-            p_value=joint_p_value(costs, self.config.draws),
-            correlation=correlate(costs, self.config.seed),
+            p_value=joint_p_value(costs, self.config.seed),
+            correlations=correlate(costs, self.config.seed),
         )
 
     def _intact(self, costs: BlockCosts) -> tuple[IntactConcept, ...]:

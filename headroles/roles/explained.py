@@ -15,7 +15,6 @@ neighbours are alike, images are fewer than they seem (`headroles.roles.likeness
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +23,6 @@ from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.heads.value_moments import ValueMoments
-from headroles.roles.likeness import likeness
-from headroles.roles.trace_tail import trace_tail
 
 SHARES = ("marginal", "unique")
 _FLAT = 1e-12
@@ -162,47 +159,6 @@ def _regression(sums: Sums, without: slice | None = None) -> tuple[ndarray, Floa
     vectors = vectors[:, alive] * scale[:, None]
     target = np.concatenate([sums.first[None], sums.value_first[kept]])
     return target, (vectors / size[alive]) @ vectors.T, int(alive.sum())
-
-
-def p_values(moments: ValueMoments, shares: str = "marginal") -> Float[ndarray, "head concept"]:
-    """Pr[a concept that means nothing to the head explains as much], for every head and concept: `trace_tail`.
-
-    A permutation of the images' labels would test the same and needs stored outputs, and sums over blocks are too few
-    to permute. Images that are alike count as one.
-    """
-    sums = Sums.of(moments)
-    found = effects(sums, shares, likeness(moments))
-    scatter = _rest_scatter(moments, sums, shares)
-    p = np.ones_like(found.explained)
-    for concept, (free, left) in enumerate(zip(found.free, found.left, strict=True)):
-        explained, rest, whole = (values[:, concept] for values in (found.explained, found.rest, found.whole))
-        exact = (rest <= _FLAT * whole) & (explained > 0)
-        usable = (rest > _FLAT * whole) & (explained > 0)
-        if free > 0 and left > 0:
-            p[exact, concept] = 0.0
-            roots = np.linalg.eigvalsh(scatter(concept)[usable])
-            p[usable, concept] = trace_tail(explained[usable] / rest[usable], roots, free, left)
-    return p
-
-
-def _rest_scatter(
-    moments: ValueMoments, sums: Sums, shares: str
-) -> Callable[[int], Float[ndarray, "head width width"]]:
-    """Concept -> scatter matrices of what is left beside it."""
-    width = moments.second.shape[-1]
-    second = moments.second.cpu().numpy().reshape(len(sums.slices) + 1, -1, width, width)
-    if shares == "unique":
-        target, inverse, _ = _regression(sums)
-        rest = second[-1] - np.einsum("vhk,vw,whm->hkm", target, inverse, target, optimize=True)
-        return lambda concept: rest
-
-    def within(concept: int) -> Float[ndarray, "head width width"]:
-        place = sums.slices[concept]
-        count = sums.pairs.diagonal()[place, None, None]
-        groups = sums.value_first[place] * np.sqrt(_divide(1.0, count))
-        return second[concept] - np.einsum("vhk,vhm->hkm", groups, groups, optimize=True)
-
-    return within
 
 
 def value_parts(moments: ValueMoments) -> Float[ndarray, "head value"]:

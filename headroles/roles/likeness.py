@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from headroles.heads.value_moments import ValueMoments
 
-_CHANCE = 1.5
+CHANCE = 1.5
 """Below this, images count as independent: so much comes about by chance."""
 _FLAT = 1e-12
 """Share of the squared length below which nothing but rounding is left."""
@@ -26,20 +28,29 @@ def likeness(moments: ValueMoments) -> float:
     images of variance s^2: so deff = Q N / (rest A + Q V).
     """
     count = np.einsum("bvv->bv", moments.pairs.cpu().numpy())
-    images, between = count.sum(0), _between(moments, count)
-    filled = np.maximum(images, 1)
-    free = np.where(images > 0, 1 - (count**2).sum(0) / filled**2, 0)
-    length = (moments.value_first.sum(0) ** 2).flatten(1).sum(1).cpu().numpy() / filled
+    between = _between(moments, count)
+    length = (moments.value_first.sum(0) ** 2).flatten(1).sum(1).cpu().numpy() / np.maximum(count.sum(0), 1)
     square = moments.square.sum(0).flatten(1).sum(1).cpu().numpy()
+    rests = (max(0.0, square[concept] - length[place].sum()) for concept, place in enumerate(moments.slices))
+    return design_effect(
+        (count[:, place], between[place], rest if rest > _FLAT * square[concept] else 0.0)
+        for concept, (place, rest) in enumerate(zip(moments.slices, rests, strict=True))
+    )
+
+
+def design_effect(
+    parts: Iterable[tuple[Float[ndarray, "block value"], Float[ndarray, "value"], float]],
+) -> float:
+    """`deff` of `likeness`, over parts of n_bv, sum_b |S_bv - n_bv m_v|^2 / n_v and rest; without rest: left out."""
     above = below = 0.0
-    for concept, place in enumerate(moments.slices):
-        rest = square[concept] - length[place].sum()
-        if rest > _FLAT * square[concept]:
-            q = between[place].sum()
-            above += q * images[place].sum()
-            below += rest * free[place].sum() + q * (images[place] > 0).sum()
+    for count, between, rest in parts:
+        images, q = count.sum(0), between.sum()
+        free = np.where(images > 0, 1 - (count**2).sum(0) / np.maximum(images, 1) ** 2, 0)
+        if rest > 0:
+            above += q * images.sum()
+            below += rest * free.sum() + q * (images > 0).sum()
     found = above / below if below > 0 else 1.0
-    return float(found) if found >= _CHANCE else 1.0
+    return float(found) if found >= CHANCE else 1.0
 
 
 def _between(moments: ValueMoments, count: Float[ndarray, "block value"]) -> Float[ndarray, "value"]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.roles.map_checks import find_contradiction
-from headroles.shown import Shown, html_table
+from headroles.shown import Shown, html_table, show_p
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -227,7 +227,7 @@ class RoleMap(Document, Shown):
                 role.role,
                 f"{role.concept} ({role.concept_share:.0%})",
                 f"{role.entropy:.2f}",
-                f"{role.q_value:.3f}",
+                show_p(role.q_value),
                 "; ".join(self._brief(picked) for picked in role.texts[:3]),
             )
             for role in self.head_roles

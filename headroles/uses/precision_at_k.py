@@ -4,73 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
-from headroles.images.blocks import Blocking
 from headroles.images.labelled import LabelledImages, open_labelled
 from headroles.images.reading import announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
-from headroles.roles.head_roles import draw_blocks
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import concept_shares
 from headroles.roles.role_map import RoleMap
 from headroles.shapes.world import ABSENT
-from headroles.uses.head_space import HeadSpace, embedding_rows, head_weights, top_rows
+from headroles.uses.head_space import head_weights
+from headroles.uses.hits import find_hits
 from headroles.uses.image_index import ImageIndex
 from headroles.uses.index_build import index_in_memory
-from headroles.uses.precision import Precision, PrecisionAtK, PrecisionRow
+from headroles.uses.precision import PrecisionAtK, PrecisionRow
 
 BLOCKS = 32
-"""Blocks of images that intervals are over."""
-_QUERIES = 512
-"""Queries searched at once."""
-
-
-def hits(
-    index: ImageIndex,
-    codes: Int[ndarray, "image"],
-    k: int = 10,
-    weights: Float[ndarray, "layer head"] | None = None,
-    center: bool = False,
-) -> Float[ndarray, "query"]:
-    """Every labelled image's share of k neighbours with its own value; an image without a value is a miss.
-
-    Neighbours by the heads of `weights`, or by the whole embedding without; `center` takes the mean embedding off.
-    """
-    rows = embedding_rows(index, center) if weights is None else HeadSpace(index, weights).rows
-    queries = np.flatnonzero(codes != ABSENT)
-    found = []
-    for start in range(0, len(queries), _QUERIES):
-        own = queries[start : start + _QUERIES]
-        vectors = np.concatenate([rows(row, row + 1) for row in own])
-        near, _ = top_rows(rows, len(index), vectors, k, own)
-        found.append((codes[near] == codes[own, None]).mean(1))
-    return np.concatenate(found) if found else np.zeros(0)
-
-
-def summarize(
-    values: Float[ndarray, "query"], draws: int = 1000, seed: int = 0, block: Int[ndarray, "query"] | None = None
-) -> Precision:
-    """Mean and bootstrap interval over blocks of queries; of paired differences just as well.
-
-    `block`: every query's; None: neighbours are a block.
-    """
-    if not len(values):
-        return Precision(float("nan"), (float("nan"), float("nan")), 0)
-    if block is None:
-        block = Blocking(len(values)).cut(BLOCKS).of(torch.arange(len(values))).numpy()
-    count, total = np.bincount(block), np.bincount(block, values)
-    times = draw_blocks(count, draws, seed)
-    low, high = np.quantile((times @ total) / (times @ count), [0.025, 0.975])
-    return Precision(float(values.mean()), (float(low), float(high)), len(values))
+"""Blocks of images that tell whether neighbours are alike."""
 
 
 def chance(codes: Int[ndarray, "image"]) -> float:
@@ -98,8 +55,8 @@ def precision_at_k(
     """How many of the first `k` neighbours share the query's value, for every concept that map and labels both know.
 
     `role_map`: the map, its file or its folder. `images`: labelled ones, or as `open_labelled` takes them with `count`,
-    `groups` and `seed`, which is also that of the resamples of blocks of images. `model`: None for the one that the map
-    names. Raises InputError where map and labels share no concept, or there are no more than `k` readable images.
+    `groups` and `seed`. `model`: None for the one that the map names. Raises InputError where map and labels share no
+    concept, or there are no more than `k` readable images.
     """
     scored = RoleMap.of(role_map)
     if isinstance(images, LabelledImages):
@@ -115,7 +72,7 @@ def precision_at_k(
         raise InputError(f"k must be below the number of readable images, {len(index)}, got {k}")
     codes, blocks = ready.codes[numbers], ready.blocking.cut(ready.blocking.limit(BLOCKS))
     block = blocks.of(torch.as_tensor(numbers)).numpy()
-    rows = (_row(scored, index, codes[:, ready.names.index(concept)], concept, k, seed, block) for concept in shared)
+    rows = (_row(scored, index, codes[:, ready.names.index(concept)], concept, k, block) for concept in shared)
     settings = record_ablation({"seed": seed, "blocks": blocks.count, "blocks_by": ready.blocking.how})
     return PrecisionAtK(scored.model, settings, ready.name, len(ready), k, tuple(rows))
 
@@ -137,22 +94,20 @@ def _row(
     codes: Int[ndarray, "image"],
     concept: str,
     k: int,
-    seed: int,
     block: Int[ndarray, "image"],
 ) -> PrecisionRow:
     attribute, anyone = role_map.heads(role="attribute", concept=concept), role_map.heads(concept=concept)
-    whole = hits(index, codes, k)
-    by = hits(index, codes, k, head_weights(role_map, attribute)) if attribute else None
-    wide = hits(index, codes, k, head_weights(role_map, anyone)) if anyone else None
-    weighed = hits(index, codes, k, concept_shares(role_map, concept))
-    summary = partial(summarize, seed=seed, block=block[codes != ABSENT])
+    whole = find_hits(index, codes, k)
+    by = find_hits(index, codes, k, head_weights(role_map, attribute)) if attribute else None
+    wide = find_hits(index, codes, k, head_weights(role_map, anyone)) if anyone else None
+    weighed = find_hits(index, codes, k, concept_shares(role_map, concept))
     return PrecisionRow(
         concept=concept,
         heads=",".join(sorted(head.name for head in attribute)),
         chance=chance(codes),
-        whole=summary(whole),
-        attribute=None if by is None else summary(by),
-        any_role=None if wide is None else summary(wide),
-        weighed=summary(weighed),
-        gain=summary((weighed if by is None else by) - whole),
+        whole=whole.precision(block),
+        attribute=None if by is None else by.precision(block),
+        any_role=None if wide is None else wide.precision(block),
+        weighed=weighed.precision(block),
+        gain=((weighed if by is None else by) - whole).precision(block),
     )
