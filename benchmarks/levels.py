@@ -34,14 +34,18 @@ from headroles.causal.head_sets import HeadSets
 from headroles.causal.selectivity import correlate_table
 from headroles.heads.matched import draw_matched
 from headroles.heads.value_moments import ValueMoments, sum_shapes
+from headroles.models.load import load
 from headroles.roles.blindness import p_values
-from headroles.roles.chance import bca_interval
+from headroles.roles.chance import bca_interval, tail_share
 from headroles.roles.concepts import concept_distribution, concept_entropy, pick_weights
+from headroles.roles.concepts import p_values as rank_p_values
 from headroles.roles.config import ImageScoreConfig
 from headroles.roles.diff import cohen_kappa, spearman
 from headroles.roles.head_roles import draw_blocks
+from headroles.roles.null import null_picks
+from headroles.roles.probes import ProbeBank
 from headroles.roles.score_images import distribution, resample
-from headroles.roles.textspan import text_span
+from headroles.roles.textspan import SELECTIONS, text_span
 from headroles.uses.hits import count_hits
 from headroles.uses.worst_group import gain_interval, mean_interval, worst_interval
 
@@ -195,8 +199,55 @@ def _probe(outputs: Float[ndarray, "image head width"], codes: ndarray, shares: 
 
 
 def rotation(rng: np.random.Generator, times: int) -> Rows:
-    """p of a head's Concept Entropy, by rotation of the head."""
-    yield from ()
+    """p of a head's Concept Entropy against rotations of it: heads that say nothing, of a few spectra."""
+    for bank, (texts, codes, concepts) in _banks(rng).items():
+        for centred in (False, True):
+            rows = texts - texts.mean(0) if centred else texts
+            for selection in SELECTIONS:
+                small, count = 0, 0
+                while count < times:
+                    basis = np.linalg.qr(rng.normal(size=(texts.shape[1], 16)))[0]
+                    projected = torch.from_numpy(rows @ basis).float()
+                    covariance = torch.diag(torch.from_numpy(np.exp(-np.arange(16) / rng.uniform(1, 8))))
+                    seeds = rng.integers(1, 1 << 30, 2)
+                    heads, null = (
+                        _null_entropies(projected, covariance, draws, selection, int(each), codes, concepts)
+                        for draws, each in zip((50, 300), seeds, strict=True)
+                    )
+                    p = rank_p_values(heads, np.repeat(null[:, None], len(heads), 1))
+                    small, count = small + (p <= 0.05).sum(), count + len(p)
+                what = f"{bank}, picks by {selection}{', centred' if centred else ''}"
+                yield Row("role map, p of entropy", what, small, count)
+
+
+def _banks(rng: np.random.Generator) -> dict[str, tuple[ndarray, ndarray, int]]:
+    """Name -> unit texts, their concepts' numbers, how many concepts."""
+    general, found = ProbeBank.load("general"), {}
+    with torch.inference_mode():
+        texts = load("shapes", "cpu").embed_texts(general.texts).double().numpy()
+    found["bank general, bundled text tower"] = texts, np.array(general.codes), len(general.concepts)
+    for spread in (0.3, 1.0):
+        centres, codes = rng.normal(size=(10, 32)), np.repeat(np.arange(10), 40)
+        rows = centres[codes] + spread * rng.normal(size=(len(codes), 32))
+        name = f"10 concepts in clusters, {spread} deviations wide"
+        found[name] = rows / np.linalg.norm(rows, axis=1, keepdims=True), codes, 10
+    return found
+
+
+def _null_entropies(
+    projected: torch.Tensor,
+    covariance: torch.Tensor,
+    draws: int,
+    selection: str,
+    seed: int,
+    codes: ndarray,
+    concepts: int,
+) -> Float[ndarray, "draw"]:
+    picks = null_picks(projected, covariance, draws, 12, selection, seed)
+    index = picks.index.numpy()
+    weight = pick_weights(index, picks.share.double().numpy(), "variance")
+    labels = np.broadcast_to(codes, (*index.shape[:-1], len(codes)))
+    return concept_entropy(concept_distribution(index, weight, labels, concepts))[:, 0]
 
 
 # Intervals.
@@ -358,7 +409,7 @@ def entropy(rng: np.random.Generator, times: int) -> Rows:
             mean, square = np.tensordot(draws, u.mean(1), 1) / blocks, np.einsum("bnhk,bnhm->bhkm", u, u) / u.shape[1]
             drawn = np.tensordot(draws, square, 1) / blocks - mean[..., None] * mean[..., None, :]
             found = _entropies(texts, np.concatenate([truth[None], drawn]), codes, concepts)
-            low, high = np.quantile(found[2:], [0.05, 0.95], axis=0)
+            low, high = np.quantile(found[2:], [tail_share(blocks, 0.9), 1 - tail_share(blocks, 0.9)], axis=0)
             hits, count = hits + ((low <= found[0]) & (found[0] <= high)).sum(), count + heads
         yield Row("role map, interval of entropy", f"{images} images, 200 texts of 8 concepts", hits, count, 0.9)
 
@@ -386,7 +437,7 @@ def shares(rng: np.random.Generator, times: int) -> Rows:
                 torch.from_numpy(outputs + noise)[:, None], torch.from_numpy(codes), torch.arange(images) % blocks
             )
             drawn = resample(moments, certain, ImageScoreConfig(seed=count))
-            low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
+            low, high = np.quantile(drawn, [tail_share(blocks, 0.9), 1 - tail_share(blocks, 0.9)], axis=0)
             hits, count = hits + ((low <= truth) & (truth <= high)).sum(), count + heads
         yield Row("role map by images, interval of entropy", f"{images} images, 3 concepts", hits, count, 0.9)
 

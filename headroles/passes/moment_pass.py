@@ -8,6 +8,7 @@ from typing import Any
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from headroles.heads.constants import observe_spread, spread_moments
 from headroles.heads.moments import HeadMoments
 from headroles.images.images import Images
 from headroles.images.sources.stream import StreamedImages
@@ -26,14 +27,19 @@ def fold_moments(
     options: PassOptions,
     *,
     precision: str = "no",
+    constants: str = "apart",
     **more: Any,
 ) -> tuple[HeadMoments, Seen]:
     """Head moments of this process's part of the images, and what went into them; an image's number gives its block.
 
-    `more`: as in `fold_heads`. Raises InputError as `run_pass`.
+    `constants`: one of `headroles.heads.constants.CONSTANTS`. `more`: as in `fold_heads`. Raises InputError as
+    `run_pass`.
     """
     check_precision(model.device, precision)
-    moments = HeadMoments.empty(model, layers, blocks)
+    spread = constants == "heads"
+    moments = (spread_moments if spread else HeadMoments.empty)(model, layers, blocks)
+    if spread:
+        more = {**more, "observe": observe_spread, "settings": {**(more.get("settings") or {}), "constants": constants}}
 
     def add(number: Int[Tensor, "image"], u: Float[Tensor, "image layer head width"]) -> None:
         moments.update(u, number % len(moments.count))
