@@ -450,7 +450,8 @@ def _covariance(rng: np.random.Generator, centres: Float[ndarray, "concept width
 
 def _entropies(texts: ndarray, covariance: ndarray, codes: ndarray, concepts: int) -> Float[ndarray, "draw head"]:
     projected = torch.from_numpy(np.tile(texts, (covariance.shape[1], 1, 1))).float()
-    picks = text_span(projected, None, torch.from_numpy(covariance), 12, "std", None)
+    plain = torch.eye(texts.shape[1]).expand(len(projected), -1, -1)
+    picks = text_span(projected, plain, torch.from_numpy(covariance), 12, "std")
     index = picks.index.numpy()
     weight = pick_weights(index, picks.share.double().numpy(), "variance")
     labels = np.broadcast_to(codes, (*index.shape[:-1], len(codes)))
