@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -291,7 +292,7 @@ def correlations(rng: np.random.Generator, times: int) -> Rows:
         for heads in (24, 64):
             hits, small = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0)
             for _ in range(times):
-                draws = rng.integers(heads, size=(600, heads))
+                draws = rng.integers(heads, size=(400, heads))
                 for key, each in correlate_table(rng.normal(size=(heads, 3)) @ root.T, draws).items():
                     hits[key] += each.low <= truth[key].rho <= each.high  # type: ignore[operator]
                     small[key] += each.p_value <= 0.05
@@ -318,7 +319,7 @@ def diff(rng: np.random.Generator, times: int) -> Rows:
         for heads in (24, 64):
             hits = np.zeros(2)
             for _ in range(times):
-                drawn, draws = pair(heads, rho), rng.integers(heads, size=(600, heads))
+                drawn, draws = pair(heads, rho), rng.integers(heads, size=(400, heads))
                 for place, (make, measure) in enumerate(((roles, cohen_kappa), (np.asarray, spearman))):
                     ends = bca_interval(make(drawn), draws, measure)
                     hits[place] += ends is not None and ends[0] <= truth[place] <= ends[1]
@@ -486,15 +487,21 @@ GROUPS = {
 @click.option("--only", type=click.Choice(list(GROUPS)), help="One group of rows.")
 @click.option("--simulations", type=click.IntRange(min=20), default=1000, show_default=True, help="Simulations a row.")
 @click.option("--seed", type=int, default=0, show_default=True)
-def main(only: str | None, simulations: int, seed: int) -> None:
+@click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True, help="Groups simulated at once.")
+def main(only: str | None, simulations: int, seed: int, processes: int) -> None:
     """Print the table, and whether all of it holds."""
     click.echo("| what | simulated truth | nominal | found | holds |\n|---|---|---:|---:|---|")
     held = []
-    for name in [only] if only else GROUPS:
-        for row in GROUPS[name](np.random.default_rng([seed, list(GROUPS).index(name)]), simulations):
-            click.echo(str(row))
-            held.append(row.holds)
+    names = [only] if only else list(GROUPS)
+    with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for rows in pool.map(_simulate, names, [simulations] * len(names), [seed] * len(names)):
+            click.echo("\n".join(map(str, rows)))
+            held += [row.holds for row in rows]
     click.echo(f"\n{sum(held)} of {len(held)} rows hold")
+
+
+def _simulate(name: str, simulations: int, seed: int) -> list[Row]:
+    return list(GROUPS[name](np.random.default_rng([seed, list(GROUPS).index(name)]), simulations))
 
 
 if __name__ == "__main__":
