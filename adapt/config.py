@@ -71,9 +71,11 @@ class DearConfig(_Settings):
     """J, the vision layer at whose input the tokens enter, 0-based; None: the first of the last third. Masks start
     there too. A text tower of another depth starts at the same fraction of its layers."""
     enter_after: bool = False
-    """Enter one layer later, at the input of J + 1 (the paper's figure allows both readings)."""
-    core: tuple[str, ...] = ("color", "shape", "texture", "object", "location")
-    """Core concepts: one attribute token each, as far as the role map's bank knows them."""
+    """Enter one layer later, at the input of J + 1: DeAR's figure 2 allows both readings. J is ours, as figure 1 masks
+    heads of layer J itself."""
+    core: tuple[str, ...] = ("color", "shape", "texture", "object", "position", "place")
+    """Core concepts: one attribute token each, as far as the role map's bank knows them. DeAR's fifth and last is
+    `location`, which here is two: where in the image, and where in the world."""
     mask: str = "role"
     """"role" (DeAR), "open" (no mask), "layer" (a layer's heads all alike), "random" (roles shuffled), "inverted"."""
     mask_seed: int = 0
@@ -83,7 +85,10 @@ class DearConfig(_Settings):
     text_tokens: int = 4
     """K, learned tokens after BOT in the text tower; 0: texts are embedded by the frozen CLIP. Default ours."""
     beta: float = 0.5
-    """Entering a later layer, a token is beta * itself + (1 - beta) * its output of the layer before. Default ours."""
+    """Entering a later layer, a token is beta * itself + (1 - beta) * its output of the layer before. The default is
+    ours, and so is that text tokens do the same: DeAR says it of attribute tokens alone."""
+    train_norm: bool = False
+    """Train the LayerNorm before the attribute projection too; DeAR's figure 2 trains the projection alone."""
     token_std: float = 0.02
     """Standard deviation of the tokens at the start."""
     fusion: str = "learned"

@@ -57,7 +57,7 @@ class Measure:
     task: str
     """The tested task, or "mean"."""
     part: str
-    """base, novel, hm (harmonic mean), or all (all classes)."""
+    """base, novel, hm (harmonic mean), or all (all classes); over tasks "mean of hm" and "hm of means", not hm."""
     images: int
     """Tested images; for a mean or hm, of all its parts."""
     zero_shot: float
@@ -91,6 +91,26 @@ def with_mean(measures: list[Measure]) -> list[Measure]:
     first, images = measures[0], sum(measure.images for measure in measures)
     zero_shot, adapted = (float(np.mean([getattr(row, name) for row in measures])) for name in ("zero_shot", "adapted"))
     return [*measures, Measure(first.seed, first.protocol, MEAN, first.part, images, zero_shot, adapted)]
+
+
+def average_halves(measures: Sequence[Measure]) -> list[Measure]:
+    """Rows over several tasks from their rows base, novel and hm; none for a single task.
+
+    Unweighted means of base and novel, and two harmonic means: "mean of hm" averages the tasks' own, "hm of means" is
+    that of mean base and mean novel, which papers print as their average over data sets.
+    """
+    parts = [[row for row in measures if row.part == part] for part in ("base", "novel", "hm")]
+    if len(parts[0]) < 2:
+        return []
+    base, novel, hm = (with_mean(part)[-1] for part in parts)
+    return [base, novel, dataclasses.replace(hm, part="mean of hm"), join_halves(base, novel, "hm of means")]
+
+
+def join_halves(base: Measure, novel: Measure, part: str = "hm") -> Measure:
+    """The row of the harmonic means of two rows."""
+    zero_shot, adapted = (harmonic_mean(getattr(base, name), getattr(novel, name)) for name in ("zero_shot", "adapted"))
+    images = base.images + novel.images
+    return dataclasses.replace(base, part=part, images=images, zero_shot=zero_shot, adapted=adapted, per_class={})
 
 
 def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:

@@ -78,10 +78,10 @@ def main(scenes: int, times: int, seed: int) -> None:
 
 def measures(model: HookedCLIP, seed: int) -> dict[str, Measure]:
     """What is measured, by name."""
-    role_map = score(model, count=500, permutations=100, seed=seed + 1)
+    role_map = score(model, count=500, seed=seed + 1)
 
     def by_texts(images: LabelledImages, groups: list[int] | None) -> float:
-        return _entropies(score(model, images.images, groups=groups, bootstraps=200, permutations=20))
+        return _entropies(score(model, images.images, groups=groups, bootstraps=200, null_draws=20))
 
     def by_images(images: LabelledImages, groups: list[int] | None) -> float:
         return _entropies(score(model, images, by="images", groups=groups, bootstraps=200))

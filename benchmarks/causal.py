@@ -97,7 +97,7 @@ def judge(role_map: RoleMap, causes: Causes) -> np.ndarray:
 def main(name: str, layers: str, scenes: int, effect: str, mode: str) -> None:
     """Compare definitions and rules; * marks the defaults."""
     model, bank = load(name, "cpu"), ProbeBank.load("shapes")
-    config = ScoreConfig(layers=layers, permutations=200, bootstraps=2)
+    config = ScoreConfig(layers=layers, null_draws=200, bootstraps=2)
     causes = measure_causes(model, resolve_layers(layers, model.visual.layers), scenes, effect, mode)
     moments, _ = collect_moments(model, ShapesImages(model.processor, scenes), config)
     info = ImagesInfo("shapes", scenes, ())

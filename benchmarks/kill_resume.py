@@ -38,7 +38,7 @@ class Job:
     """Below its output: from here on it is killed; "": from its start on."""
 
 
-_SCORED = ("score", "--count", "200", "--bootstraps", "20", "--permutations", "200")
+_SCORED = ("score", "--count", "200", "--bootstraps", "20", "--null-draws", "200")
 _MAP = (*_SCORED, "--output", "{made}/roles")
 JOBS = {
     "adapt": Job(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -34,14 +35,18 @@ from headroles.causal.head_sets import HeadSets
 from headroles.causal.selectivity import correlate_table
 from headroles.heads.matched import draw_matched
 from headroles.heads.value_moments import ValueMoments, sum_shapes
+from headroles.models.load import load
 from headroles.roles.blindness import p_values
-from headroles.roles.chance import bca_interval
+from headroles.roles.chance import bca_interval, tail_share
 from headroles.roles.concepts import concept_distribution, concept_entropy, pick_weights
+from headroles.roles.concepts import p_values as rank_p_values
 from headroles.roles.config import ImageScoreConfig
 from headroles.roles.diff import cohen_kappa, spearman
 from headroles.roles.head_roles import draw_blocks
+from headroles.roles.null import null_picks
+from headroles.roles.probes import ProbeBank
 from headroles.roles.score_images import distribution, resample
-from headroles.roles.textspan import text_span
+from headroles.roles.textspan import SELECTIONS, text_span
 from headroles.uses.hits import count_hits
 from headroles.uses.worst_group import gain_interval, mean_interval, worst_interval
 
@@ -161,7 +166,7 @@ def probes(rng: np.random.Generator, times: int) -> Rows:
     for counts in ([5] * 4, [10] * 4, [50] * 4, [500] * 4, [5, 200], [10, 100, 300], [10] * 14):
         codes = np.repeat(np.arange(len(counts)), counts)[:, None]
         for shape, draw in _SHAPES.items():
-            for rank in (1, 4, 16):
+            for rank in (4,) if len(codes) > 1000 else (1, 4, 16):
                 p = []
                 while sum(map(len, p)) < times:
                     size = (len(codes), max(1, min(times, 2_000_000 // (len(codes) * rank))), rank)
@@ -195,8 +200,55 @@ def _probe(outputs: Float[ndarray, "image head width"], codes: ndarray, shares: 
 
 
 def rotation(rng: np.random.Generator, times: int) -> Rows:
-    """p of a head's Concept Entropy, by rotation of the head."""
-    yield from ()
+    """p of a head's Concept Entropy against rotations of it: heads that say nothing, of a few spectra."""
+    for bank, (texts, codes, concepts) in _banks(rng).items():
+        for centred in (False, True):
+            rows = texts - texts.mean(0) if centred else texts
+            for selection in SELECTIONS:
+                small, count = 0, 0
+                while count < times:
+                    basis = np.linalg.qr(rng.normal(size=(texts.shape[1], 16)))[0]
+                    projected = torch.from_numpy(rows @ basis).float()
+                    covariance = torch.diag(torch.from_numpy(np.exp(-np.arange(16) / rng.uniform(1, 8))))
+                    seeds = rng.integers(1, 1 << 30, 2)
+                    heads, null = (
+                        _null_entropies(projected, covariance, draws, selection, int(each), codes, concepts)
+                        for draws, each in zip((50, 300), seeds, strict=True)
+                    )
+                    p = rank_p_values(heads, np.repeat(null[:, None], len(heads), 1))
+                    small, count = small + (p <= 0.05).sum(), count + len(p)
+                what = f"{bank}, picks by {selection}{', centred' if centred else ''}"
+                yield Row("role map, p of entropy", what, small, count)
+
+
+def _banks(rng: np.random.Generator) -> dict[str, tuple[ndarray, ndarray, int]]:
+    """Name -> unit texts, their concepts' numbers, how many concepts."""
+    general, found = ProbeBank.load("general"), {}
+    with torch.inference_mode():
+        texts = load("shapes", "cpu").embed_texts(general.texts).double().numpy()
+    found["bank general, bundled text tower"] = texts, np.array(general.codes), len(general.concepts)
+    for spread in (0.3, 1.0):
+        centres, codes = rng.normal(size=(10, 32)), np.repeat(np.arange(10), 40)
+        rows = centres[codes] + spread * rng.normal(size=(len(codes), 32))
+        name = f"10 concepts in clusters, {spread} deviations wide"
+        found[name] = rows / np.linalg.norm(rows, axis=1, keepdims=True), codes, 10
+    return found
+
+
+def _null_entropies(
+    projected: torch.Tensor,
+    covariance: torch.Tensor,
+    draws: int,
+    selection: str,
+    seed: int,
+    codes: ndarray,
+    concepts: int,
+) -> Float[ndarray, "draw"]:
+    picks = null_picks(projected, covariance, draws, 12, selection, seed)
+    index = picks.index.numpy()
+    weight = pick_weights(index, picks.share.double().numpy(), "variance")
+    labels = np.broadcast_to(codes, (*index.shape[:-1], len(codes)))
+    return concept_entropy(concept_distribution(index, weight, labels, concepts))[:, 0]
 
 
 # Intervals.
@@ -240,7 +292,7 @@ def correlations(rng: np.random.Generator, times: int) -> Rows:
         for heads in (24, 64):
             hits, small = dict.fromkeys(truth, 0), dict.fromkeys(truth, 0)
             for _ in range(times):
-                draws = rng.integers(heads, size=(600, heads))
+                draws = rng.integers(heads, size=(400, heads))
                 for key, each in correlate_table(rng.normal(size=(heads, 3)) @ root.T, draws).items():
                     hits[key] += each.low <= truth[key].rho <= each.high  # type: ignore[operator]
                     small[key] += each.p_value <= 0.05
@@ -267,7 +319,7 @@ def diff(rng: np.random.Generator, times: int) -> Rows:
         for heads in (24, 64):
             hits = np.zeros(2)
             for _ in range(times):
-                drawn, draws = pair(heads, rho), rng.integers(heads, size=(600, heads))
+                drawn, draws = pair(heads, rho), rng.integers(heads, size=(400, heads))
                 for place, (make, measure) in enumerate(((roles, cohen_kappa), (np.asarray, spearman))):
                     ends = bca_interval(make(drawn), draws, measure)
                     hits[place] += ends is not None and ends[0] <= truth[place] <= ends[1]
@@ -358,7 +410,7 @@ def entropy(rng: np.random.Generator, times: int) -> Rows:
             mean, square = np.tensordot(draws, u.mean(1), 1) / blocks, np.einsum("bnhk,bnhm->bhkm", u, u) / u.shape[1]
             drawn = np.tensordot(draws, square, 1) / blocks - mean[..., None] * mean[..., None, :]
             found = _entropies(texts, np.concatenate([truth[None], drawn]), codes, concepts)
-            low, high = np.quantile(found[2:], [0.05, 0.95], axis=0)
+            low, high = np.quantile(found[2:], [tail_share(blocks, 0.9), 1 - tail_share(blocks, 0.9)], axis=0)
             hits, count = hits + ((low <= found[0]) & (found[0] <= high)).sum(), count + heads
         yield Row("role map, interval of entropy", f"{images} images, 200 texts of 8 concepts", hits, count, 0.9)
 
@@ -386,7 +438,7 @@ def shares(rng: np.random.Generator, times: int) -> Rows:
                 torch.from_numpy(outputs + noise)[:, None], torch.from_numpy(codes), torch.arange(images) % blocks
             )
             drawn = resample(moments, certain, ImageScoreConfig(seed=count))
-            low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
+            low, high = np.quantile(drawn, [tail_share(blocks, 0.9), 1 - tail_share(blocks, 0.9)], axis=0)
             hits, count = hits + ((low <= truth) & (truth <= high)).sum(), count + heads
         yield Row("role map by images, interval of entropy", f"{images} images, 3 concepts", hits, count, 0.9)
 
@@ -399,7 +451,8 @@ def _covariance(rng: np.random.Generator, centres: Float[ndarray, "concept width
 
 def _entropies(texts: ndarray, covariance: ndarray, codes: ndarray, concepts: int) -> Float[ndarray, "draw head"]:
     projected = torch.from_numpy(np.tile(texts, (covariance.shape[1], 1, 1))).float()
-    picks = text_span(projected, None, torch.from_numpy(covariance), 12, "std", None)
+    plain = torch.eye(texts.shape[1]).expand(len(projected), -1, -1)
+    picks = text_span(projected, plain, torch.from_numpy(covariance), 12, "std")
     index = picks.index.numpy()
     weight = pick_weights(index, picks.share.double().numpy(), "variance")
     labels = np.broadcast_to(codes, (*index.shape[:-1], len(codes)))
@@ -434,15 +487,21 @@ GROUPS = {
 @click.option("--only", type=click.Choice(list(GROUPS)), help="One group of rows.")
 @click.option("--simulations", type=click.IntRange(min=20), default=1000, show_default=True, help="Simulations a row.")
 @click.option("--seed", type=int, default=0, show_default=True)
-def main(only: str | None, simulations: int, seed: int) -> None:
+@click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True, help="Groups simulated at once.")
+def main(only: str | None, simulations: int, seed: int, processes: int) -> None:
     """Print the table, and whether all of it holds."""
     click.echo("| what | simulated truth | nominal | found | holds |\n|---|---|---:|---:|---|")
     held = []
-    for name in [only] if only else GROUPS:
-        for row in GROUPS[name](np.random.default_rng([seed, list(GROUPS).index(name)]), simulations):
-            click.echo(str(row))
-            held.append(row.holds)
+    names = [only] if only else list(GROUPS)
+    with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for rows in pool.map(_simulate, names, [simulations] * len(names), [seed] * len(names)):
+            click.echo("\n".join(map(str, rows)))
+            held += [row.holds for row in rows]
     click.echo(f"\n{sum(held)} of {len(held)} rows hold")
+
+
+def _simulate(name: str, simulations: int, seed: int) -> list[Row]:
+    return list(GROUPS[name](np.random.default_rng([seed, list(GROUPS).index(name)]), simulations))
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 @setting(DearConfig, "vision_tokens", "Attribute tokens in the vision tower.")
 @setting(DearConfig, "text_tokens", "Learned tokens in the text tower; 0 for none.")
 @setting(DearConfig, "beta", "Share of a learned token that enters anew at each layer.")
+@setting(DearConfig, "train_norm", "Train the LayerNorm before the attribute tokens' projection too.")
 @setting(DearConfig, "fusion", "Weights of CLS and attributes in the logits: learned, fixed, or cls (CLS alone).")
 @setting(DearConfig, "alpha_cls", "Weight of CLS: at the start, or fixed.")
 @setting(DearConfig, "lambda_image", "Weight of the loss that holds image embeddings near the frozen CLIP's.")

@@ -180,7 +180,7 @@ def color_folder(tmp_path_factory):
 
 def build_random_role_map(texts=("a red thing",), layers=(1, 2), heads=3, seed=0, name="tiny") -> RoleMap:
     """Random numbers of full precision; `texts` go round over the picks."""
-    names = "animal color count location object shape size texture time weather"
+    names = "animal color count object position shape size texture time weather"
     rng, concepts = np.random.default_rng(seed), names.split()
 
     def head(layer, number):
@@ -229,7 +229,7 @@ def build_random_validation(role_map: RoleMap, seed=0) -> Validation:
 
     heads = [
         {"name": head.name, "role": head.role, "concept": head.concept, "entropy": head.entropy,
-         "effective_rank": None,
+         "effective_rank": head.effective_rank,
          "strongest": None if number == 1 else "shape", "selectivity": None if number == 1 else float(rng.random()),
          "costs": {name: float(rng.normal()) for name in names}}
         for number, head in enumerate(role_map)

@@ -39,12 +39,13 @@ class Dear(nn.Module):
     attribute_tokens: LearnedTokens | None
     """Of the vision tower."""
     readout: nn.Sequential | None
-    """"norm" and "projection" of the attribute tokens; None where CLIP's own serves."""
+    """"projection" of the attribute tokens, with `train_norm` after "norm"; None where CLIP's own serves."""
     text_tokens: LearnedTokens | None
     """Of the text tower."""
     fusion: nn.Parameter | None
     """Logits of `alpha`, where it is learned."""
     _texts: Tower
+    _norm: nn.Module
     _branch: ImageBranch
 
     def __init__(self, model: HookedCLIP, role_map: RoleMap, config: DearConfig | None = None, seed: int = 1) -> None:
@@ -86,8 +87,15 @@ class Dear(nn.Module):
         count = len(self.attributes)
         self.attribute_tokens = LearnedTokens(count, tower.width, config.token_std, config.beta, generator)
         if config.fusion != "cls":
-            norm, projection = tower.copy_readout()
-            self.readout = nn.Sequential(OrderedDict(norm=norm, projection=projection)).requires_grad_(True)
+            self._build_readout()
+
+    def _build_readout(self) -> None:
+        """A copy of CLIP's projection to train, and of the LayerNorm before it, trained or frozen."""
+        norm, projection = self.model.visual.copy_readout()
+        kept = norm.to(torch.promote_types(self.model.dtype, torch.float32))
+        trained = {"norm": norm} if self.config.train_norm else {}
+        self.readout = nn.Sequential(OrderedDict(**trained, projection=projection)).requires_grad_(True)
+        self.__dict__["_norm"] = nn.Identity() if trained else kept
 
     def _build_fusion(self) -> None:
         """The weights' logits, trained or fixed."""
@@ -157,7 +165,7 @@ class Dear(nn.Module):
     ) -> Float[Tensor, "image attribute embed"]:
         if self.readout is None:
             return self.model.visual.read(tokens)
-        return self.readout(tokens.to(self.readout.get_parameter("norm.weight").dtype))
+        return self.readout(self._norm(tokens.to(self.readout.get_parameter("projection.weight").dtype)))
 
     def encode_texts(self, texts: TextTrunk) -> Float[Tensor, "text embed"]:
         """Adapted unit embeddings of texts, with gradients."""

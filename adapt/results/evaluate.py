@@ -12,6 +12,7 @@ from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.data.looking import look_at_test
 from headroles.adapt.data.tasks import Task, open_task
 from headroles.adapt.data.told_apart import check_told_apart
+from headroles.adapt.metrics import average_halves
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.evaluation import Evaluation
 from headroles.adapt.results.measuring import measure, measure_retention
@@ -80,6 +81,7 @@ def evaluate(
     tested: list[TestedImage] | None = [] if images else None
     run = functools.partial(measure, found.method, batch=batch, workers=workers, tested=tested)
     rows = [row for each in tasks for row in run(each, chosen, info.seed, targets, halves=halves.get(each.name))]
+    rows += average_halves(rows) if chosen == "base-to-novel" else []
     rows += measure_retention(found.method, kept, info.seed, batch, workers, tested=tested)
     return Evaluation(
         tuple(rows),

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from headroles.adapt.data.tasks import Example, Task, TaskImages
 from headroles.adapt.methods.dear import Dear
-from headroles.adapt.metrics import Accuracy, Measure, harmonic_mean, with_mean
+from headroles.adapt.metrics import Accuracy, Measure, join_halves, with_mean
 from headroles.adapt.results.protocols import check_protocol
 from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import add_up, share
@@ -77,7 +77,7 @@ def measure(
     if protocol == "base-to-novel":
         parts = zip(("base", "novel"), halves or task.halves(), strict=True)
         base, novel = (measuring.row(half, part, task.name) for part, half in parts)
-        return [base, novel, _join(base, novel)]
+        return [base, novel, join_halves(base, novel)]
     if protocol == "few-shot":
         return [measuring.row(task)]
     if not targets:
@@ -134,9 +134,3 @@ class _Measuring:
         per_class = {"zero_shot": frozen.per_class, "adapted": adapted.per_class}
         place = (self.seed, self.protocol, name or task.name, part)
         return Measure(*place, sum(frozen.total), frozen.mean, adapted.mean, per_class)
-
-
-def _join(base: Measure, novel: Measure) -> Measure:
-    """The row of their harmonic means."""
-    zero_shot, adapted = (harmonic_mean(getattr(base, name), getattr(novel, name)) for name in ("zero_shot", "adapted"))
-    return Measure(base.seed, base.protocol, base.task, "hm", base.images + novel.images, zero_shot, adapted)

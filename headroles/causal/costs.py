@@ -98,8 +98,8 @@ class HeadEffect:
     """Dominant concept by the role map."""
     entropy: float
     """Concept Entropy by the role map, in [0, 1]."""
-    effective_rank: float | None
-    """By the role map; None where it does not say."""
+    effective_rank: float
+    """By the role map: the number of directions that the head uses."""
     strongest: str | None
     """The labelled concept with the largest `times`; None where no concept loses."""
     selectivity: float | None

@@ -11,7 +11,7 @@ from headroles.causal.config import ValidateConfig
 from headroles.causal.effects import HeadSet
 from headroles.heads.matched import draw_any, draw_matched
 from headroles.heads.names import Head
-from headroles.roles.role_map import HeadRole, RoleMap
+from headroles.roles.role_map import SILENT, HeadRole, RoleMap
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class HeadSets:
         def number(members: HeadSet) -> int:
             return known.setdefault(tuple(sorted(members)), len(known))
 
-        heads = tuple(head for head in role_map if head.role != "silent")
+        heads = tuple(head for head in role_map if head.role != SILENT)
         variance = variances(heads)
         general = [(head.layer, head.head) for head in role_map if head.role == "generalization"]
         singles = tuple(number((place,)) for place in variance)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
@@ -55,9 +53,8 @@ def head_effects(costs: BlockCosts) -> tuple[HeadEffect, ...]:
 def correlate(costs: BlockCosts, seed: int) -> dict[str, Correlation]:
     """Those of `CORRELATIONS` that are defined, each with its interval over heads."""
     effects = [effect for effect in head_effects(costs) if effect.selectivity is not None]
-    ranked = [math.nan if effect.effective_rank is None else effect.effective_rank for effect in effects]
-    known = {"entropy": [effect.entropy for effect in effects], "effective_rank": ranked}
-    table = np.array([[effect.selectivity for effect in effects], *known.values()], dtype=float).T
+    rows = [(effect.selectivity, effect.entropy, effect.effective_rank) for effect in effects]
+    table = np.array(rows, dtype=float)
     if len(table) < _FEWEST:
         return {}
     return correlate_table(table, np.random.default_rng([seed, 7]).integers(len(table), size=(_RESAMPLES, len(table))))
@@ -108,5 +105,5 @@ def _effect(costs: BlockCosts, row: int, head: HeadRole) -> HeadEffect:
     (selectivity,) = selectivities(times[None])
     strongest = None if np.isnan(selectivity) else costs.concepts[int(np.nanargmax(times))]
     named = {name: short(value) for name, value in zip(costs.concepts, lost, strict=True)}
-    rank = getattr(head, "effective_rank", None)
-    return HeadEffect(head.name, head.role, head.concept, head.entropy, rank, strongest, finite(selectivity), named)
+    known = head.name, head.role, head.concept, head.entropy, head.effective_rank
+    return HeadEffect(*known, strongest, finite(selectivity), named)

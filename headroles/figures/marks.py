@@ -17,7 +17,7 @@ from numpy import ndarray
 from headroles.figures.style import COLORS, INK
 
 MARKERS = {"attribute": ("^", "#D55E00"), "mixed": ("D", "#FFFFFF"), "generalization": ("o", "#56B4E9")}
-"""Shape and Okabe-Ito colour of every role."""
+"""Shape and Okabe-Ito colour of every role; a silent head has none. Hollow: the head does not stand out from chance."""
 HATCHES = ("", "/////", ".....", "xxxxx")
 """From the ninth concept on."""
 _MARKER = 4.5
@@ -41,7 +41,11 @@ class HasRole(Protocol):
 
     @property
     def role(self) -> str:
-        """One of `MARKERS`."""
+        """One of `MARKERS`, or "silent"."""
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether its marker is filled."""
 
 
 def concept_codes(concepts: Sequence[str]) -> dict[str, str]:
@@ -89,12 +93,14 @@ def draw_bars(axes: Axes, bars: Sequence[tuple[float, float, float, ConceptLook]
 
 
 def mark_roles(axes: Axes, heads: Sequence[HasRole], x: Float[ndarray, "head"], y: Float[ndarray, "head"]) -> None:
-    """The role markers of heads at data coordinates, which may lie outside the axes."""
-    roles = np.array([head.role for head in heads])
+    """The role markers of heads at data coordinates, which may lie outside the axes; hollow where one is by chance."""
+    roles, sure = np.array([head.role for head in heads]), np.array([head.stands_out for head in heads])
     for role, (shape, color) in MARKERS.items():
-        place = x[roles == role], y[roles == role]
-        look: dict[str, Any] = {"color": color, "edgecolor": INK, "linewidth": 0.6, "zorder": 3, "clip_on": False}
-        axes.scatter(*place, s=_MARKER**2, marker=shape, **look)
+        for filled in (True, False):
+            own = (roles == role) & (sure == filled)
+            look: dict[str, Any] = {"linewidth": 0.6 if filled else 1.0, "zorder": 3, "clip_on": False}
+            look |= {"facecolor": color, "edgecolor": INK} if filled else {"facecolor": "none", "edgecolor": _edge(color)}
+            axes.scatter(x[own], y[own], s=_MARKER**2, marker=shape, **look)
 
 
 def role_keys() -> list[Line2D]:

@@ -106,6 +106,11 @@ class HeadMoments:
         first, second = self.first[:, rows, :, :width], self.second[:, rows, :, :width, :width]
         return replace(self, layers=tuple(layers), first=first, second=second)
 
+    def of_head(self, row: int, head: int) -> HeadMoments:
+        """The moments of one head of the layer in this row: a view."""
+        first, second = (sums[:, row : row + 1, head : head + 1] for sums in (self.first, self.second))
+        return HeadMoments(self.layers[row : row + 1], self.weights_hash, self.count, first, second)
+
     def merge(self, other: HeadMoments) -> HeadMoments:
         """The moments of both sets of images together; their images must be disjoint."""
         for name in ("layers", "weights_hash", "blocks_by"):
@@ -118,6 +123,10 @@ class HeadMoments:
             )
         first, second = self.first + other.first, self.second + other.second
         return replace(self, count=self.count + other.count, first=first, second=second)
+
+    def mean(self) -> Float[Tensor, "layer head width"]:
+        """Mean of u over all images."""
+        return self.first.sum(0) / self.count.sum()
 
     def covariance(
         self, draws: Float[Tensor, "draw block"] | None = None
@@ -139,7 +148,7 @@ class HeadMoments:
         """
         if draws is None:
             draws = torch.ones(1, len(self.count), dtype=torch.float64, device=self.count.device)
-        mean = self.first.sum(0) / self.count.sum()
+        mean = self.mean()
         squares, sums = [], []
         for count, first, second in zip(self.count, self.first, self.second, strict=True):
             cross = first[..., :, None] * mean[..., None, :]

@@ -29,7 +29,7 @@ from headroles.heads.output_sample import sample_size
 from headroles.models.hooked_clip import HookedCLIP
 
 FORMAT = "headroles.value_moments.2"
-_SUMS = ("count", "first", "pairs", "value_first", "square", "sample", "sample_codes")
+_SUMS = ("count", "first", "pairs", "value_first", "square", "second", "sample", "sample_codes")
 _LARGEST = 16 * 2**30
 """Bytes of sums beyond which nothing is begun."""
 
@@ -61,6 +61,8 @@ class ValueMoments:
     """Sum of v over the images that have the value."""
     square: Float[Tensor, "block concept layer head"]
     """Sum of |v|^2 over the images that are labelled with the concept."""
+    second: Float[Tensor, "layer head width width"]
+    """Sum of v v' over all images, all blocks together: which directions a head uses."""
     sample: Float[Tensor, "row layer head width"]
     """v of the images of a sample (`headroles.heads.output_sample`), float32; zeros for those not read yet."""
     sample_codes: Int[Tensor, "row concept"]
@@ -146,6 +148,8 @@ class ValueMoments:
         labelled = torch.cat([codes >= 0, torch.ones_like(codes[:, :1], dtype=torch.bool)], 1)
         square = labelled[:, :, None, None] * (v**2).sum(-1)[:, None]
         self.square.index_add_(0, block, square)
+        columns = v.permute(1, 2, 3, 0)
+        self.second += columns @ columns.mT
         if row is not None:
             kept = row >= 0
             places = row[kept].to(v.device)
@@ -201,6 +205,7 @@ def sum_shapes(
         "pairs": (blocks, values, values),
         "value_first": (blocks, values, *outputs),
         "square": (blocks, kinds, *outputs[:-1]),
+        "second": (*outputs, width),
         "sample": (rows, *outputs),
         "sample_codes": (rows, kinds - 1),
     }

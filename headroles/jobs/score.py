@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from headroles.checks import make_config
+from headroles.errors import InputError
 from headroles.images.images import Images
 from headroles.images.labelled import LabelledImages
 from headroles.images.reading import announce
@@ -17,11 +18,13 @@ from headroles.passes.image_pass import Part, Progress
 from headroles.passes.state import check_enough
 from headroles.roles.config import ImageScoreConfig, ScoreConfig
 from headroles.roles.discovery import DiscoveryConfig, Encoder
+from headroles.roles.presets import apply_preset
 from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import RoleMap
 
 _NAMES = (
-    "images", "probes", "concepts", "discovery", "encoder", "source", "count", "column", "split", "groups", "device",
+    "images", "probes", "concepts", "preset", "discovery", "encoder", "source", "count", "column", "split", "groups",
+    "device",
     "batch", "workers", "strict", "progress",
 )  # fmt: skip
 """Arguments of `score` that are no settings: a misspelt one arrives among these."""
@@ -33,7 +36,8 @@ def score(
     probes: str | os.PathLike | ProbeBank | None = None,
     *,
     by: str = "texts",
-    concepts: str = "bank",
+    concepts: str | None = None,
+    preset: str | None = None,
     config: ScoreConfig | ImageScoreConfig | None = None,
     discovery: DiscoveryConfig | None = None,
     encoder: Encoder | None = None,
@@ -55,7 +59,9 @@ def score(
     `model`: a name, folder, file or hub id, or a loaded HookedCLIP. `images`: a folder, CSV, tar or parquet file,
     "shapes" for rendered scenes, or images that are open; with `by` "images" they need labels. `probes`: a bank's name,
     a CSV file or a ProbeBank; None: that of the shapes world for the bundled model, else the general one. `concepts`:
-    those of the "bank", or "discover" them in the texts that heads pick (`discovery`, `encoder`).
+    those of the "bank" (None), or "discover" them in the texts that heads pick (`discovery`, `encoder`). `preset`: all
+    definitions of a paper at once, "textspan" or "dear" (`headroles.roles.presets`); a setting that contradicts it is
+    refused.
 
     `settings` are fields of ScoreConfig (by images: ImageScoreConfig), such as `layers="all"`; or give `config`.
     `source` names the images in the result; `count`, `column`, `split` and `key` choose among images given by name.
@@ -65,6 +71,11 @@ def score(
 
     Raises InputError for whatever does not fit, before a large model is loaded where that can be told.
     """
+    if preset is not None:
+        _check_preset(by, config)
+        asked = settings if concepts is None else {**settings, "concepts": concepts}
+        settings |= apply_preset(preset, asked)
+        concepts = settings.pop("concepts", concepts)
     kind = ImageScoreConfig if by == "images" else ScoreConfig
     chosen = make_config(kind, config, settings, also=_NAMES)
     job = ScoreJob(
@@ -78,7 +89,7 @@ def score(
         groups=groups,
         by=by,
         probes=probes,
-        concepts=concepts,
+        concepts=concepts or "bank",
         encoder=encoder,
         settings=vars(chosen),
         discovery=vars(discovery) if discovery else {},
@@ -92,3 +103,11 @@ def score(
     sums, seen = way.fold(options, fit=batch is None, progress=progress)
     check_enough(seen)
     return way.explain(sums, seen).role_map
+
+
+def _check_preset(by: str, config: Any) -> None:
+    """InputError where a preset has no place."""
+    if by == "images":
+        raise InputError("preset: the papers describe heads by texts; leave it out with by images")
+    if config is not None:
+        raise InputError("preset: give either preset or config, not both; more settings go beside a preset by name")

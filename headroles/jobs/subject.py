@@ -22,7 +22,7 @@ from headroles.models.load import load
 from headroles.passes.image_pass import PassOptions
 from headroles.passes.moment_pass import fold_moments
 from headroles.passes.state import Seen
-from headroles.roles.config import RoleConfig
+from headroles.roles.config import RoleConfig, ScoreConfig
 from headroles.roles.role_map import ImagesInfo
 
 
@@ -49,10 +49,10 @@ class Subject:
         """How the images are read."""
         return describe_images(self.opened, self.source, self.model.processor)
 
-    def fold_moments(self, config: RoleConfig, options: PassOptions, **more: Any) -> tuple[HeadMoments, Seen]:
+    def fold_moments(self, config: ScoreConfig, options: PassOptions, **more: Any) -> tuple[HeadMoments, Seen]:
         """Head moments of this process's part of the images; `more` as in `headroles.passes.moment_pass`."""
-        layers, precision = config.resolve_layers(self.model), config.precision
-        more |= {"precision": precision, "blocking": self.blocking}
+        layers, more = config.resolve_layers(self.model), {"precision": config.precision, **more}
+        more |= {"constants": config.constants, "blocking": self.blocking}
         return fold_moments(self.model, self.opened, layers, config.blocks, options, **more)
 
     def describe_images(self, seen: Seen) -> ImagesInfo:

@@ -20,6 +20,8 @@ from headroles.passes.state import Seen
 
 Add = Callable[[Int[Tensor, "image"], Float[Tensor, "image layer head width"]], None]
 """Adds images, by number and by what their heads wrote (u of `headroles.heads.moments.observe`), to sums."""
+Observe = Callable[..., Float[Tensor, "image layer head width"]]
+"""Reads u of a batch: takes model and pixels, `layers` and `precision`."""
 
 
 class Sums(Protocol):
@@ -41,14 +43,16 @@ def fold_heads(
     options: PassOptions,
     *,
     precision: str = "no",
+    observe: Observe = observe,
     fit: bool = False,
     progress: Progress | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Seen:
     """Fold this process's part of the images into `sums`, and say what went into them.
 
-    `fit`: forward in halves where the device's memory does not take a whole unit. `settings`: what the sums depend on
-    beside model and images. Raises InputError as `run_pass`.
+    `observe`: reads u, as `headroles.heads.moments.observe` does. `fit`: forward in halves where the device's memory
+    does not take a whole unit. `settings`: what the sums depend on beside model and images. Raises InputError as
+    `run_pass`.
     """
     forward = FittingForward(partial(observe, model, layers=sums.layers, precision=precision), fit)
 

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.roles.chance import bca_interval
-from headroles.roles.role_map import ROLES, HeadRole, RoleMap
+from headroles.roles.role_map import ROLES, SILENT, HeadRole, RoleMap
 from headroles.shown import Shown, html_table
 
 if TYPE_CHECKING:
@@ -172,7 +172,8 @@ def diff(
         raise InputError(f"bootstraps must be at least 1 and seed at least 0, got {bootstraps} and {seed}")
     rng = np.random.default_rng([seed, 3])
     draws = rng.integers(len(pairs), size=(bootstraps, len(pairs)))
-    roles = np.array([[ROLES.index(head.role) for head in pair] for pair in pairs])
+    codes = (*ROLES, SILENT)
+    roles = np.array([[codes.index(head.role) for head in pair] for pair in pairs])
     entropy = np.array([[head.entropy for head in pair] for pair in pairs])
     shared = tuple(concept for concept in a.concepts if concept in b.concepts)
     dominant = _dominant(pairs, shared) if len(shared) > 1 else None

@@ -5,7 +5,7 @@ over the images that are labelled with the concept. Where labels depend on each 
 credits a color head with shape too. `unique` is what no other concept explains: how much the fit of all concepts
 together (additive, least squares) loses without this one, over all images. It needs only how often two values meet,
 beside the sums of the marginal one. Absence counts as one more value there, so presence that follows from another
-concept (a location only where the count is one) is credited to neither. Labels that are independent and never absent
+concept (a position only where the count is one) is credited to neither. Labels that are independent and never absent
 give the same by both; concepts that determine each other get nothing by `unique`. Where every image has a label of one
 concept only (a folder CONCEPT/VALUE/), there is nothing to tell apart: take `marginal`.
 

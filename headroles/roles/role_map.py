@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.roles.map_checks import find_contradiction
-from headroles.shown import Shown, html_table, show_p
+from headroles.shown import Shown, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Self
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ROLES = ("attribute", "mixed", "generalization")
 """From one concept alone to all of them."""
+STANDS_OUT = 0.05
+"""A head stands out from its null model up to this false-discovery rate (Benjamini-Hochberg over the scored heads)."""
+SILENT = "silent"
+"""Beside the roles: a head that says nothing, whatever is in the image, has none."""
 PROBE_KINDS = ("text", "image")
 """What a role map rests on: texts that span a head's output, or labelled images whose values explain it."""
 
@@ -44,29 +48,40 @@ class HeadRole:
     head: int
     """0-based."""
     role: str
-    """"attribute", "mixed" or "generalization"."""
+    """"attribute", "mixed" or "generalization"; "silent" for a head that says nothing."""
     concept: str
-    """The dominant concept."""
+    """The dominant concept; "" for a silent head."""
     concept_share: float
     """Its probability."""
     entropy_bits: float
     """Concept Entropy, in bits."""
     entropy: float
-    """Concept Entropy over log2(number of concepts), in [0, 1]."""
+    """Concept Entropy over what heads that say nothing reach: 1 is chance, whatever the bank. By texts that is the mean
+    entropy under the null model over the scored heads; by labelled images log2(number of concepts)."""
+    null_entropy: float
+    """Mean of `entropy` under this head's own null model: lower where few directions make few texts count."""
     interval: tuple[float, float]
     """90% bootstrap interval of `entropy`, over blocks of images."""
     p_value: float
-    """Pr[entropy under shuffled labels <= entropy]; image probes: that of the head being blind to all concepts."""
+    """Pr[entropy under the null model <= entropy], see `headroles.roles.null`; image probes: that of the head being
+    blind to all concepts."""
     q_value: float
     """Benjamini-Hochberg over the scored heads."""
     stability: float
     """Share of bootstrap resamples with the same role."""
+    effective_rank: float
+    """Participation ratio of the eigenvalues of the head's outputs: along how many directions it writes."""
     variance: float
     """Variance of the head's part of the unit embedding."""
     distribution: Mapping[str, float]
     """Concept -> probability."""
     texts: tuple[PickedText, ...]
     """Best first."""
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether it is more concentrated than its null model, at a false-discovery rate of `STANDS_OUT`."""
+        return self.q_value <= STANDS_OUT
 
     @property
     def name(self) -> str:
@@ -148,7 +163,7 @@ class RoleMap(Document, Shown):
     def from_dict(cls, raw: Any, source: str = "this") -> Self:
         """See `Document.from_dict`; a map that contradicts itself is refused too."""
         role_map = super().from_dict(raw, source)
-        wrong = find_contradiction(role_map, ROLES)
+        wrong = find_contradiction(role_map, ROLES, SILENT)
         if wrong:
             raise InputError(f"role map: {source} does not fit the schema: {wrong}; score again")
         return role_map
@@ -165,7 +180,7 @@ class RoleMap(Document, Shown):
 
     def __repr__(self) -> str:
         """One line: a map of hundreds of heads and texts would drown a console."""
-        counts = ", ".join(f"{sum(head.role == role for head in self)} {role}" for role in ROLES)
+        counts = ", ".join(f"{number} {role}" for role, number in self.counts().items())
         layers = ", ".join(map(str, self.layers))
         data = f"{self.images.count} images, {self.probes}"
         return f"RoleMap({self.model.name}, layers {layers}: {counts}; {data})"
@@ -183,12 +198,17 @@ class RoleMap(Document, Shown):
                 return head
         raise KeyError(f"no head {place} in this role map; it scored layers {', '.join(map(str, self.layers))}")
 
+    def counts(self, layer: int | None = None) -> dict[str, int]:
+        """How many heads of the map, or of a layer, have each role; silent ones are named where there are some."""
+        found = {role: len(self.heads(role=role, layer=layer)) for role in (*ROLES, SILENT)}
+        return {role: number for role, number in found.items() if number or role != SILENT}
+
     def heads(
         self, role: str | None = None, concept: str | None = None, layer: int | None = None
     ) -> tuple[HeadRole, ...]:
         """The heads that fit all that is given, lowest entropy first."""
-        if role is not None and role not in ROLES:
-            raise InputError(f"role must be one of {', '.join(ROLES)}, got {role!r}")
+        if role is not None and role not in (*ROLES, SILENT):
+            raise InputError(f"role must be one of {', '.join(ROLES)}, {SILENT}, got {role!r}")
         if concept is not None and concept not in self.concepts:
             raise InputError(f"concept must be one of {', '.join(self.concepts)}, got {concept!r}")
         if layer is not None and layer not in self.layers:
@@ -214,6 +234,7 @@ class RoleMap(Document, Shown):
             }
             row["interval_low"], row["interval_high"] = head.interval
             row |= {f"p_{concept}": head.distribution[concept] for concept in self.concepts}
+            row["stands_out"] = head.stands_out
             row["texts"] = " | ".join(picked.text for picked in head.texts)
             rows.append({"name": head.name, **row})
         return pd.DataFrame(rows)
@@ -225,15 +246,18 @@ class RoleMap(Document, Shown):
             (
                 role.name,
                 role.role,
-                f"{role.concept} ({role.concept_share:.0%})",
+                f"{role.concept} ({role.concept_share:.0%})" if role.concept else "",
                 f"{role.entropy:.2f}",
-                show_p(role.q_value),
+                f"{role.null_entropy:.2f}",
+                "yes" if role.stands_out else "no",
+                f"{role.effective_rank:.1f}",
                 "; ".join(self._brief(picked) for picked in role.texts[:3]),
             )
             for role in self.head_roles
         ]
         caption = f"{self.model.name}: {len(self)} heads, {self.images.count} images, {self.probes}"
-        return html_table(caption, ("head", "role", "concept", "entropy", "q", last), rows)
+        names = ("head", "role", "concept", "entropy", "by chance", "stands out", "rank", last)
+        return html_table(caption, names, rows)
 
     def _brief(self, picked: PickedText) -> str:
         """A text as a table shows it; a value says little without the share that it explains."""

@@ -54,9 +54,9 @@ def explain_discovered(
 ) -> tuple[RoleMap, Discovery]:
     """Pick texts for the heads of `moments`, find concepts in them, and describe the heads in these."""
     unlabelled = ProbeBank(name, tuple(texts), ("",) * len(texts))
-    # Only the picks over all images are clustered, so one resample is drawn and left.
-    picks, _ = pick_texts(model, moments, unlabelled, dataclasses.replace(config, bootstraps=1))
-    picked = picks.index[0].unique().tolist()
+    # Only the picks over all images are clustered, so one resample and one rotation are drawn and left.
+    picks = pick_texts(model, moments, unlabelled, dataclasses.replace(config, bootstraps=1, null_draws=1))
+    picked = picks.whole.index[0].unique().tolist()
     found = discover(name, texts, encoder, discovery, [index for index in picked if index >= 0])
     role_map = explain(model, moments, found.bank, config, images)
     settings = {**role_map.settings, "discovery": dataclasses.asdict(discovery)}

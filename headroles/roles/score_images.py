@@ -24,6 +24,7 @@ from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
+from headroles.heads.silence import Outputs
 from headroles.heads.value_moments import ValueMoments
 from headroles.images.labelled import LabelledImages
 from headroles.images.notes import LOG
@@ -37,7 +38,6 @@ from headroles.roles.explained import Sums, effects, value_parts
 from headroles.roles.head_roles import Description, build_head_roles, draw_blocks, round6
 from headroles.roles.likeness import likeness
 from headroles.roles.role_map import BankInfo, ImagesInfo, ModelInfo, PickedText, RoleMap
-from headroles.roles.rules import assign_roles
 
 FEW = 10
 """Images of a value below which it is said that they are few."""
@@ -95,22 +95,20 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
     alike = round(likeness(moments), 1)
     acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "images_as_one": alike}
     heads = [(layer, head) for layer in moments.layers for head in range(moments.first.shape[2])]
-
-    def judge(entropy: Float[ndarray, "head"]) -> list[str]:
-        return assign_roles(entropy, np.empty((0, len(entropy))), config.roles_by, config.low, config.high)
-
+    outputs = Outputs.of_values(moments)
+    silent = outputs.silent_or_cut(heads, (model.layers, model.heads), config.precision)
     return RoleMap(
         model=model,
         images=images,
         bank=BankInfo(images.source, _hash(moments), counts),
         settings=record_ablation({**dataclasses.asdict(config), **acting}),
         layers=moments.layers,
-        head_roles=build_head_roles(heads, _describe(moments, config), judge),
+        head_roles=build_head_roles(heads, _describe(moments, outputs, config), silent, config.judge),
         probe_kind="image",
     )
 
 
-def _describe(moments: ValueMoments, config: ImageScoreConfig) -> Description:
+def _describe(moments: ValueMoments, outputs: Outputs, config: ImageScoreConfig) -> Description:
     names = [name for name, _ in moments.concepts]
     alike = likeness(moments)
     p = p_values(moments, config.shares, alike)
@@ -118,24 +116,24 @@ def _describe(moments: ValueMoments, config: ImageScoreConfig) -> Description:
     explained = effects(Sums.of(moments), config.shares, alike).variances()
     spread = distribution(explained, certain)
     entropy = concept_entropy(spread) / math.log2(len(names))
-    variance = whole_variance(moments)
+    variance = outputs.variance().cpu().numpy()
+    p = np.minimum(1, p.min(1) * len(names))
+    drawn = resample(moments, certain, config)
     share = np.divide(explained, variance[:, None], out=np.zeros_like(explained), where=explained > 0) * certain
     return Description(
         concepts=names,
         spread=spread,
         bits=entropy * math.log2(len(names)),
         entropy=entropy,
-        drawn=resample(moments, certain, config),
-        p=np.minimum(1, p.min(1) * len(names)),
+        null=np.ones(len(entropy)),  # No concept is certain: the uniform distribution.
+        p=p,
+        drawn=drawn,
+        drawn_p=np.broadcast_to(p, drawn.shape),
+        blocks=int((moments.count > 0).sum()),
+        rank=outputs.effective_rank().cpu().numpy(),
         variance=np.maximum(0.0, variance),
         texts=describe_values(moments, share, config.values_per_head),
     )
-
-
-def whole_variance(moments: ValueMoments) -> Float[ndarray, "head"]:
-    """Variance of every head's part of the unit embedding, over all images."""
-    sums = Sums.of(moments)
-    return sums.square[-1] / sums.images - ((sums.first / sums.images) ** 2).sum(-1)
 
 
 def distribution(

@@ -23,7 +23,7 @@ from headroles.heads.matched import draw_matched
 from headroles.heads.names import Head, head_list
 from headroles.heads.weights import HeadWeights
 from headroles.roles.head_roles import draw_blocks
-from headroles.roles.role_map import RoleMap
+from headroles.roles.role_map import SILENT, RoleMap
 from headroles.uses.cue_bench import CueBench
 from headroles.uses.debiased import Accuracies, Debiased, RandomHeads
 from headroles.uses.image_blocks import ImageBlocks, tally
@@ -48,7 +48,7 @@ def draw_other_heads(
     """
     concepts = {head.concept for head in role_map if (head.layer, head.head) in set(heads)}
     variance = {(head.layer, head.head): head.variance for head in role_map}
-    other = {(head.layer, head.head) for head in role_map if head.concept not in concepts and head.role != "silent"}
+    other = {(head.layer, head.head) for head in role_map if head.concept not in concepts and head.role != SILENT}
     rng = np.random.default_rng([seed, 7])
     found = draw_matched(heads, variance, draws, rng, other)
     if not found:

@@ -58,7 +58,7 @@ def role_map(model, planted=PLANTED, source="noise", seed=0) -> RoleMap:
             layer=layer, head=head, role="attribute" if (layer, head) in owner else "generalization",
             concept=owner.get((layer, head), "color"), concept_share=0.9, entropy_bits=1.0,
             entropy=0.1 + head / 50 if (layer, head) in owner else 0.8 + head / 50, interval=(0.0, 1.0), p_value=0.1,
-            q_value=0.1, stability=1.0, variance=1.0, texts=(),
+            q_value=0.1, stability=1.0, variance=1.0, texts=(), null_entropy=1.0, effective_rank=1.0 + layer * head,
             distribution=dict.fromkeys(("color", "shape", "texture"), 0.05) | {owner.get((layer, head), "color"): 0.9},
         )
         for layer in (1, 2)

@@ -26,7 +26,7 @@ def role_map(clip_folder, tmp_path_factory):
     from headroles.jobs.score import score
 
     path = tmp_path_factory.mktemp("map") / "role_map.json"
-    quick = {"permutations": 20, "bootstraps": 2, "texts_per_head": 4}
+    quick = {"null_draws": 20, "bootstraps": 2, "texts_per_head": 4}
     score(str(clip_folder), "shapes", "shapes", count=64, **quick).save(path)
     return path
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from headroles import RoleMap
 
-QUICK = ("--layers", "5", "--permutations", "50", "--bootstraps", "5", "--texts-per-head", "6", "--device", "cpu")
+QUICK = ("--layers", "5", "--null-draws", "50", "--bootstraps", "5", "--texts-per-head", "6", "--device", "cpu")
 READING = "6 (.png 5, .jfif 1); left out: .txt 2, .heic 1; preprocessing: "
 
 

@@ -8,10 +8,10 @@ from matplotlib.text import Text
 
 from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
 
-SHAPES = ("background", "brightness", "color", "count", "location", "object", "shape", "size", "texture")
+SHAPES = ("background", "brightness", "color", "count", "object", "position", "shape", "size", "texture")
 GENERAL = (
-    *("action", "animal", "color", "counting", "emotion", "food", "location"),
-    *("material", "object", "person", "shape", "style", "texture", "weather"),
+    *("action", "animal", "color", "counting", "emotion", "food"),
+    *("material", "object", "person", "place", "position", "shape", "style", "texture", "weather"),
 )
 
 

@@ -11,7 +11,7 @@ from headroles.heads.ablation import Ablation, ablating_loaded, current_ablation
 from headroles.models.load import load
 from headroles.roles.role_map import RoleMap
 
-QUICK = ("--probes", "shapes", "--permutations", 20, "--bootstraps", 2, "--texts-per-head", 4)
+QUICK = ("--probes", "shapes", "--null-draws", 20, "--bootstraps", 2, "--texts-per-head", 4)
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from headroles.roles.explained import Sums, effects
 
 LAYERS = (1, 2)
 CONCEPTS = (("color", ("red", "green", "blue")), ("size", ("small", "large")))
-SUMS = ("count", "first", "pairs", "value_first", "square", "sample", "sample_codes")
+SUMS = ("count", "first", "pairs", "value_first", "square", "second", "sample", "sample_codes")
 
 
 def draw(images=60, seed=0):

@@ -69,7 +69,7 @@ def check_ratios(width, labelled, settings, blocks_by):
 @pytest.mark.parametrize("by", ["texts", "images"])
 def test_copies_leave_intervals_of_score_as_wide(model, labelled, by):
     def width(images, groups):
-        options = {"permutations": 2} if by == "texts" else {"by": "images"}
+        options = {"null_draws": 20} if by == "texts" else {"by": "images"}
         opened = images.images if by == "texts" else images
         found = score(model, opened, groups=groups, layers="all", bootstraps=100, batch=256, **options)
         return found, entropy_width(found)
@@ -109,7 +109,7 @@ def films(tmp_path_factory):
 def test_shards_give_the_bytes_of_one_run_wherever_they_are_cut(run, clip_folder, films, tmp_path, groups):
     for batch in (4, 7):  # The batch moves where a shard ends.
         job = ("score", "--model", clip_folder, "--images", films / "films.csv", *groups, "--batch", batch,
-               "--permutations", 9, "--bootstraps", 5, "--texts-per-head", 6)  # fmt: skip
+               "--null-draws", 20, "--bootstraps", 5, "--texts-per-head", 6)  # fmt: skip
         for shard in ("1/3", "2/3", "3/3"):
             assert run(*job, "--shard", shard, "--output", tmp_path / f"shards-{batch}")[0] == 0
         assert run("merge", tmp_path / f"shards-{batch}", "--output", tmp_path / f"merged-{batch}")[0] == 0
@@ -121,7 +121,7 @@ def test_shards_give_the_bytes_of_one_run_wherever_they_are_cut(run, clip_folder
 
 
 def test_few_groups_are_warned_of_and_others_do_not_resume(run, clip_folder, films, tmp_path):
-    job = ("score", "--model", clip_folder, "--images", films, "--permutations", 9, "--bootstraps", 5)
+    job = ("score", "--model", clip_folder, "--images", films, "--null-draws", 20, "--bootstraps", 5)
     code, _, errors = run(*job, "--groups", "folder", "--output", tmp_path / "few")
     assert code == 0 and "groups: 9 by folder; under 10, intervals and stability are rough" in errors
     assert RoleMap.load(tmp_path / "few").settings["blocks_by"] == "groups: folder"

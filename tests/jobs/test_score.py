@@ -8,7 +8,7 @@ from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig,
 from headroles.images.labelled import open_labelled
 from headroles.jobs.score import score
 
-QUICK = {"permutations": 20, "bootstraps": 5}
+QUICK = {"null_draws": 20, "bootstraps": 5}
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def images(tiny, color_folder):
 
 @pytest.fixture(scope="module")
 def role_map(tiny, images) -> RoleMap:
-    config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9, roles_by="quantile", low=0.5, high=0.7)
+    config = ScoreConfig(layers="1-2", bootstraps=2, null_draws=9, roles_by="quantile", low=0.5, high=0.7)
     role_map, _ = score_texts(tiny, images.images, ProbeBank.load("shapes"), config)
     heads = [
         dataclasses.replace(head, concept="color", concept_share=head.distribution["color"], role="attribute")

@@ -21,7 +21,7 @@ def fold(outputs, codes, concepts=CONCEPTS, blocks=4):
     shapes = {
         "count": (blocks,), "first": (blocks, 1, heads, width), "pairs": (blocks, values, values),
         "value_first": (blocks, values, 1, heads, width), "square": (blocks, kinds, 1, heads),
-        "sample": (images, 1, heads, width), "sample_codes": (images, kinds - 1),
+        "second": (1, heads, width, width), "sample": (images, 1, heads, width), "sample_codes": (images, kinds - 1),
     }  # fmt: skip
     sums = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
     moments = ValueMoments((0,), "0" * 64, concepts, **sums)

@@ -36,7 +36,7 @@ def built():
     moments = ValueMoments(
         (0,), "0" * 64, CONCEPTS,
         *(torch.zeros(shape, dtype=torch.float64) for shape in (
-            (8,), (8, 1, 3, 3), (8, 7, 7), (8, 7, 1, 3, 3), (8, 4, 1, 3), (1000, 1, 3, 3), (1000, 3),
+            (8,), (8, 1, 3, 3), (8, 7, 7), (8, 7, 1, 3, 3), (8, 4, 1, 3), (1, 3, 3, 3), (1000, 1, 3, 3), (1000, 3),
         )),
     )  # fmt: skip
     moments.update(

@@ -12,7 +12,7 @@ from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import resolve_layers
 from headroles.roles.score_texts import score_texts
 
-QUICK = ScoreConfig(layers="all", permutations=50, bootstraps=5, texts_per_head=6)
+QUICK = ScoreConfig(layers="all", null_draws=50, bootstraps=5, texts_per_head=6)
 
 
 @pytest.fixture

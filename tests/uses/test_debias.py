@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("debias")]  # One scored
 @pytest.fixture(scope="module")
 def bundled() -> tuple[HookedCLIP, RoleMap]:
     model = load("shapes", "cpu")
-    config = ScoreConfig(bootstraps=2, permutations=9)
+    config = ScoreConfig(bootstraps=2, null_draws=9)
     return model, score_texts(model, ShapesImages(model.processor, 200), ProbeBank.load("shapes"), config)[0]
 
 
@@ -55,7 +55,7 @@ def bench(bundled) -> CueBench:
 @pytest.fixture(scope="module")
 def role_map(clip_folder, color_folder, tmp_path_factory):
     tiny = load(str(clip_folder), "cpu")
-    config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9)
+    config = ScoreConfig(layers="1-2", bootstraps=2, null_draws=9)
     path = tmp_path_factory.mktemp("map") / "role_map.json"
     score_texts(tiny, FolderImages(color_folder, tiny.processor), ProbeBank.load("shapes"), config)[0].save(path)
     return path

@@ -52,7 +52,7 @@ def folder(tmp_path) -> Path:
 def role_map(tiny, tmp_path_factory, color_folder) -> Path:
     """A role map file of the tiny model."""
     images = FolderImages(color_folder, tiny.processor)
-    config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9, roles_by="quantile", low=0.5, high=0.7)
+    config = ScoreConfig(layers="1-2", bootstraps=2, null_draws=9, roles_by="quantile", low=0.5, high=0.7)
     path = tmp_path_factory.mktemp("map") / "role_map.json"
     score_texts(tiny, images, ProbeBank.load("shapes"), config)[0].save(path)
     return path

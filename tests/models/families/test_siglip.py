@@ -17,7 +17,7 @@ from headroles.models.load import Preprocess
 from headroles.roles.picks import pick_texts
 from headroles.roles.score_texts import score_texts
 
-QUICK = ScoreConfig(layers="all", permutations=50, bootstraps=5, texts_per_head=6)
+QUICK = ScoreConfig(layers="all", null_draws=50, bootstraps=5, texts_per_head=6)
 LAYERS = (1, 2, 3)
 
 
