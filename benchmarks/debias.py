@@ -1,7 +1,7 @@
 """Do a cue's heads carry a planted cue? Worst-group accuracy before and after, over drawn tasks, beside random heads.
 
 `python benchmarks/debias.py` draws tasks (two items, two backgrounds) with a seed, none chosen by its result, for every
-way that items can look, and prints the mean over tasks with 95% bootstrap intervals over tasks: as it is, without the
+way that items can look, and prints the mean over tasks with 95% t intervals over tasks: as it is, without the
 Attribute heads of background, without all heads of background, without matched random heads of other concepts, and with
 head weights learned on 80 val images. Class vectors come from biased training images, for "zero-shot" from prompts.
 """
@@ -14,6 +14,7 @@ import click
 import numpy as np
 
 from headroles import ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
+from headroles.adapt.metrics import interval
 from headroles.heads.weights import LearnConfig
 from headroles.images.grouped import open_grouped
 from headroles.models.hooked_clip import HookedCLIP
@@ -61,11 +62,10 @@ def measure(
 
 
 def show(values: np.ndarray, sign: str = "") -> str:
-    """Mean and 95% bootstrap interval over tasks."""
-    rng = np.random.default_rng(0)
-    means = [rng.choice(values, len(values)).mean() for _ in range(2000)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return f"{100 * values.mean():{sign}.1f} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
+    """Mean and 95% t interval over tasks."""
+    ends = interval(values.tolist())
+    around = "" if ends is None else " [{:{sign}.1f}, {:{sign}.1f}]".format(*(100 * end for end in ends), sign=sign)
+    return f"{100 * values.mean():{sign}.1f}{around}"
 
 
 @click.command()
@@ -84,7 +84,7 @@ def main(tasks: int, looks: str, draws: int, seed: int, role_map: Path | None) -
         scored = RoleMap.load(role_map)
     for look in looks.split(","):
         rows = [measure(model, scored, task, seed, draws) for task in draw_tasks(look, tasks, seed)]
-        click.echo(f"{look}: {tasks} tasks, percent, 95% bootstrap over tasks\n")
+        click.echo(f"{look}: {tasks} tasks, percent, 95% t intervals over tasks\n")
         click.echo("| | worst group | gain | mean | tasks with 10 points more |\n|---|---|---|---|---|")
         for way in WAYS:
             worst, mean = np.array([row[way] for row in rows]).T

@@ -69,7 +69,7 @@ def measure_speed(images: int, repeats: int, threads: int) -> None:
             plain.get_image_features(pixel_values=pixels)
 
     def scoring(moments: HeadMoments) -> None:
-        moments.update(observe(model, pixels, moments.layers), torch.arange(images) % len(moments.count))
+        moments.update(observe(model, pixels, moments.layers), torch.zeros(images, dtype=torch.long))
 
     chosen = {layers: resolve_layers(layers, model.visual.layers) for layers in ("deep", "all")}
     passes = {layers: partial(scoring, HeadMoments.empty(model, numbers)) for layers, numbers in chosen.items()}

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.groups import groups_option
 from headroles.cli.options.heads import head_options
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
@@ -23,6 +24,7 @@ from headroles.cli.options.running import running_options
     "--task", default="shapes", show_default=True,
     help="CSV with columns path,class,group and split (train, val, test), or shapes[:ITEM+BACKGROUND,ITEM+BACKGROUND].",
 )  # fmt: skip
+@groups_option
 @click.option("--classifier", default="images", show_default=True, help="Class vectors: images (train) or prompts.")
 @click.option("--template", default="a photo of a {}", show_default=True, help="Prompt with {} for the class.")
 @click.option("--scale", type=float, default=0.0, show_default=True, help="What is left of the heads, 0 to 1.")

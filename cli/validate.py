@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.groups import groups_option
 from headroles.cli.options.names import split_names
 from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.pixels import pixels_option
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     help="Labelled images: shapes, a folder CONCEPT/VALUE/ or VALUE/, or a CSV file; default: shapes for that model.",
 )
 @click.option("--count", type=click.IntRange(min=2), help="Images to use; default: 2000 scenes, or all files.")
+@groups_option
 @click.option("--template", help='Prompt with {} for a value; default: "a photo of {}."; scenes have their own.')
 @click.option("--concepts", help="Labelled concepts to use, separated by commas; default: all.")
 @click.option("--effect", help="direct (default): the heads' own part of the embedding; total: through later layers.")

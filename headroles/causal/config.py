@@ -19,7 +19,7 @@ class ValidateConfig:
     mode: str = "mean"
     """What stands in for a cut head: "mean" over the labelled images, "zero", or "resample" (another image's)."""
     draws: int = 100
-    """Matched random sets a concept; at least 20."""
+    """Matched random sets a concept, of other heads, and once more for its p-value, of any; at least 20."""
     blocks: int = 32
     """Blocks of images that the bootstrap draws from."""
     bootstraps: int = 1000

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from headroles.causal.block_costs import BlockCosts
 from headroles.causal.concept_tests import concept_tests, joint_p_value
@@ -68,11 +70,13 @@ class ValidateRun:
         *,
         count: int | None = None,
         template: str | None = None,
+        groups: str | Sequence[Any] | None = None,
         device: str = "auto",
     ) -> ValidateRun:
         """Everything by name or as an object; what can be refused without the model is refused before it is loaded."""
         scored = RoleMap.of(role_map)
-        labelled = choose_concepts(_open_images(images, model, scored, config, count, template), config.concepts)
+        opened = _open_images(images, model, scored, config, count, template, groups)
+        labelled = choose_concepts(opened, config.concepts)
         check_labels(scored, labelled)
         clip = open_model(scored, model, device)
         ready = labelled if isinstance(images, LabelledImages) else labelled.with_preprocess(preprocess_of(clip))
@@ -80,7 +84,7 @@ class ValidateRun:
 
     def fold(self, batch: int = 64, workers: int = 0, progress: Progress | None = None) -> Folded:
         """One pass for the direct effect, or one, and the forwards of every set, for the total effect."""
-        announce(describe_images(self.images.images, self.images.name))
+        announce(describe_images(self.images.images, self.images.name), self.images.blocking)
         sets = HeadSets.draw(self.role_map, self.config, self.images.names)
         texts = ValueTexts.embed(self.model, self.images.concepts)
         measure = self._fold_direct if self.config.effect == "direct" else self._fold_total
@@ -114,16 +118,17 @@ class ValidateRun:
         """Costs, ratios, intervals and p-values, from the sums alone."""
         costs = BlockCosts(folded.sets, self.images.names, folded.sums, self.config)
         tower = self.model.visual
+        acting = {"blocks": len(folded.sums.count), "blocks_by": self.images.blocking.how}
         return Validation(
             model=ModelInfo(self.model.model_name, self.role_map.model.weights_hash, tower.layers, tower.heads),
             role_map=hashlib.sha256(self.role_map.to_json().encode()).hexdigest(),
             images=folded.images,
-            settings=record_ablation(self.config.to_dict()),
+            settings=record_ablation({**self.config.to_dict(), **acting}),
             concepts=self._intact(costs),
             tests=concept_tests(costs),
             heads=head_effects(costs),
-            p_value=joint_p_value(costs, self.config.draws),
-            correlation=correlate(costs, self.config.seed),
+            p_value=joint_p_value(costs, self.config.seed),
+            correlations=correlate(costs, self.config.seed),
         )
 
     def _intact(self, costs: BlockCosts) -> tuple[IntactConcept, ...]:
@@ -152,16 +157,17 @@ def _open_images(
     config: ValidateConfig,
     count: int | None,
     template: str | None,
+    groups: str | Sequence[Any] | None,
 ) -> LabelledImages:
     """The images by name, not yet as the model wants them; rendered scenes with the bundled model."""
     if isinstance(images, LabelledImages):
         if count is not None or template is not None:
             raise InputError("count and template choose what images given by name are read as; these are open already")
-        return images
+        return images.with_groups(groups)
     name = model if isinstance(model, str) else scored.model.name if model is None else model.model_name
     if images is None and name != "shapes":
         raise InputError(
             "images: this model needs labelled ones, a folder CONCEPT/VALUE/ or a CSV file with a column path and one "
             "column a concept; give --images"
         )
-    return open_labelled(str(images or "shapes"), None, count, config.seed, template or TEMPLATE)
+    return open_labelled(str(images or "shapes"), None, count, config.seed, template or TEMPLATE, groups)

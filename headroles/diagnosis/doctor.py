@@ -193,7 +193,7 @@ def _measure_cost(model: HookedCLIP, batch: int) -> Cost:
     pixels = _random_pixels(model, batch).to(model.device, model.dtype)
     layers = resolve_layers("deep", model.visual.layers)
     moments = HeadMoments.empty(model, layers)
-    block = torch.arange(batch) % len(moments.count)
+    block = torch.zeros(batch, dtype=torch.long)  # Neighbours lie in one block.
     passes: tuple[Callable[[], object], ...] = (
         lambda: _embed(model, pixels),
         lambda: moments.update(observe(model, pixels, layers), block),

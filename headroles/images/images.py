@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from headroles.errors import InputError
 from headroles.files.packed_paths import Computed, PackedNames, PackedPaths
+from headroles.images.groups import folder_names
 from headroles.images.notes import Remarked, tell
 from headroles.images.pixels import UNREADABLE as UNREADABLE
 from headroles.images.pixels import Preprocess as Preprocess
@@ -143,6 +144,10 @@ class ImageFiles(Dataset):
     def fingerprint(self) -> str:
         """A hash of the files' names below the folder."""
         return PackedNames(map(self.name, range(len(self)))).digest()
+
+    def group_names(self, by: str) -> Iterator[str]:
+        """The folder of every file, where `by` says so; InputError for a column."""
+        return folder_names(self, by, "a folder of image files")
 
 
 class FolderImages(ImageFiles):

@@ -51,15 +51,19 @@ def caught() -> Iterator[list[str]]:
 
 
 def tell(remarks: Iterable[str]) -> None:
-    """Say the remarks of a pass, which is over, in one line: to whoever listens to `LOG`, else as a warning."""
+    """Say the remarks of a pass, which is over, in one line."""
     counts = Counter(remarks)
     if not counts:
         return
-    line = describe_remarks(counts)
+    warn(describe_remarks(counts))
+
+
+def warn(line: str) -> None:
+    """Say one line to whoever listens to `LOG`, else as a warning."""
     if LOG.handlers:
         LOG.warning(line)
     else:
-        warnings.warn(line, ImageNote, stacklevel=2)
+        warnings.warn(line, ImageNote, stacklevel=3)
 
 
 def describe_remarks(counts: Counter[str]) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from headroles.images.blocks import Blocking
 from headroles.images.images import ImageFiles, name_counts, printable
-from headroles.images.notes import LOG
+from headroles.images.notes import LOG, warn
 from headroles.images.sources.parquet import ParquetImages
 from headroles.images.sources.stream import StreamedImages
 from headroles.images.sources.tar import TarImages
@@ -47,9 +48,12 @@ def describe_images(images: Any, source: str, preprocess: Any = None) -> Reading
     return Reading(source, count, dict(_kinds(images)), dict(getattr(images, "left_out", {})), name)
 
 
-def announce(reading: Reading) -> None:
-    """Say it to whoever listens to `LOG`: the command line prints it on stderr."""
+def announce(reading: Reading, blocking: Blocking | None = None) -> None:
+    """Say it to whoever listens to `LOG`, the command line on stderr; warn where groups are too few for intervals."""
     LOG.info(reading.describe())
+    remark = blocking and blocking.groups and blocking.groups.remark()
+    if remark:
+        warn(remark)
 
 
 def _kinds(images: Any) -> Counter[str]:

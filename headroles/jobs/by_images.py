@@ -39,7 +39,8 @@ class ByImages:
         check_concepts(labelled)
         model = open_model(job, config, device)
         labelled.images.preprocess = model.processor
-        return cls(Subject(model, labelled.images, job.source or labelled.name), config, labelled)
+        subject = Subject(model, labelled.images, job.source or labelled.name, labelled.blocking)
+        return cls(subject, config, labelled)
 
     @property
     def identity(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class ScoreJob:
     column: str | None = None
     split: str | None = None
     key: str | None = None
+    groups: str | Sequence[Any] | None = None
+    """Images that belong together: a column, "folder", or one label an image (`headroles.images.groups`)."""
     by: str = "texts"
     """Describe heads by "texts", or by the labels of "images"."""
     probes: str | os.PathLike | ProbeBank | None = None

@@ -10,6 +10,7 @@ from typing import Any
 
 from headroles.errors import InputError
 from headroles.heads.moments import HeadMoments
+from headroles.images.blocks import Blocking
 from headroles.images.images import FolderImages, Images, Preprocess, ShapesImages
 from headroles.images.labelled import LabelledImages, open_labelled
 from headroles.images.reading import Reading, describe_images
@@ -34,6 +35,8 @@ class Subject:
     """None where shards have read them."""
     source: str
     """The images' name in the role map."""
+    blocking: Blocking | None = None
+    """What decides each image's block; None where shards have read them."""
 
     @property
     def opened(self) -> Images | StreamedImages:
@@ -49,7 +52,8 @@ class Subject:
     def fold_moments(self, config: ScoreConfig, options: PassOptions, **more: Any) -> tuple[HeadMoments, Seen]:
         """Head moments of this process's part of the images; `more` as in `headroles.passes.moment_pass`."""
         layers, more = config.resolve_layers(self.model), {"precision": config.precision, **more}
-        return fold_moments(self.model, self.opened, layers, config.blocks, options, constants=config.constants, **more)
+        more |= {"constants": config.constants, "blocking": self.blocking}
+        return fold_moments(self.model, self.opened, layers, config.blocks, options, **more)
 
     def describe_images(self, seen: Seen) -> ImagesInfo:
         """The images as the role map names them."""
@@ -64,7 +68,10 @@ def open_subject(job: ScoreJob, config: RoleConfig, device: str, read: bool) -> 
     name, images = _find_images(job, config.seed) if read else (str(job.source), None)
     model = open_model(job, config, device)
     model.check_text()
-    return Subject(model, images(model.processor) if images else None, name)
+    if images is None:
+        return Subject(model, None, name)
+    opened = images(model.processor)
+    return Subject(model, opened, name, Blocking.of(opened, job.groups))
 
 
 def open_labels(job: ScoreJob, seed: int) -> LabelledImages:
@@ -73,14 +80,14 @@ def open_labels(job: ScoreJob, seed: int) -> LabelledImages:
         if given is not None:
             raise InputError(f"{name}: labelled images are a folder or a CSV path,CONCEPT...; leave it out")
     if isinstance(job.images, str | os.PathLike):
-        return open_labelled(os.fspath(job.images), None, job.count, seed)
+        return open_labelled(os.fspath(job.images), None, job.count, seed, groups=job.groups)
     _refuse_names(job)
     if not isinstance(job.images, LabelledImages):
         raise InputError(
             f"images: scoring by images needs labels, got {type(job.images).__name__}; give LabelledImages "
             "(headroles.open_labelled), shapes, a folder CONCEPT/VALUE/ or a CSV file"
         )
-    return job.images
+    return job.images.with_groups(job.groups)
 
 
 def open_model(job: ScoreJob, config: RoleConfig, device: str) -> HookedCLIP:

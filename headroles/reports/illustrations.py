@@ -26,9 +26,10 @@ from headroles.roles.role_map import HeadRole, RoleMap
 from headroles.shapes.world import ABSENT
 from headroles.uses.head_space import head_weights
 from headroles.uses.head_views import directions_of, view_heads
+from headroles.uses.hits import find_hits
 from headroles.uses.image_index import ImageIndex
 from headroles.uses.index_build import index_in_memory
-from headroles.uses.precision_at_k import chance, hits, summarize
+from headroles.uses.precision_at_k import chance
 from headroles.uses.query import Query
 from headroles.uses.search import search_index
 
@@ -146,7 +147,7 @@ def _shared_values(
     codes: Int[ndarray, "row"],
 ) -> SharedValues:
     nearest = min(_NEAREST, len(index) - 1)
-    ours, whole = (summarize(hits(index, codes, nearest, own)) for own in (weights, None))
+    ours, whole = (find_hits(index, codes, nearest, own).precision() for own in (weights, None))
     return SharedValues(
         concept,
         tuple(head.name for head in choose_heads(role_map, concept=concept)),

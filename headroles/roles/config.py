@@ -103,7 +103,7 @@ class ImageScoreConfig(RoleConfig):
     shares: str = "marginal"
     """What a concept is credited with: all that its values explain ("marginal"), or what no other does ("unique")."""
     level: float = 0.05
-    """A concept counts where its F-test holds at this level over all heads and concepts together (Bonferroni)."""
+    """A concept counts where its rank test holds at this level over all heads and concepts together (Bonferroni)."""
     values_per_head: int = 20
     """Values that describe a head, at most."""
     low: float = 0.4

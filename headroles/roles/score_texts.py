@@ -82,9 +82,10 @@ def explain(
     outputs = Outputs.of(model, moments)
     heads = [(layer, head) for layer in moments.layers for head in range(model.visual.heads)]
     silent = outputs.silent_or_cut(heads, (model.visual.layers, model.visual.heads), config.precision)
-    found = _describe(picks, outputs, silent, bank, config)
+    found = _describe(picks, outputs, silent, bank, config, int((moments.count > 0).sum()))
     # What acts is written: a head has no more texts than its span is wide, a wide head fewer blocks.
-    acting = {"blocks": len(moments.count), "texts_per_head": picks.whole.index.shape[-1]}
+    texts = picks.whole.index.shape[-1]
+    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "texts_per_head": texts}
     return RoleMap(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
@@ -96,9 +97,17 @@ def explain(
 
 
 def _describe(
-    picks: PickedTexts, outputs: Outputs, silent: Bool[ndarray, "head"], bank: ProbeBank, config: ScoreConfig
+    picks: PickedTexts,
+    outputs: Outputs,
+    silent: Bool[ndarray, "head"],
+    bank: ProbeBank,
+    config: ScoreConfig,
+    blocks: int,
 ) -> Description:
-    """What the picks say of each head, with entropies over what heads that say nothing reach on average."""
+    """What the picks say of each head, with entropies over what heads that say nothing reach on average.
+
+    `blocks`: how many blocks of images resamples draw from.
+    """
     codes, concepts = np.array(bank.codes), len(bank.concepts)
     prior = np.bincount(codes, minlength=concepts) / len(codes) if config.prior_correction else None
 
@@ -124,6 +133,7 @@ def _describe(
         p=p_values(bits, null),
         drawn=drawn / unit,
         drawn_p=np.stack([p_values(row, null) for row in drawn]),
+        blocks=blocks,
         rank=outputs.effective_rank().cpu().numpy(),
         variance=outputs.variance().cpu().numpy(),
         texts=[_name_picks(bank, *row) for row in zip(index, share, strict=True)],

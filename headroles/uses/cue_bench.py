@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor, nn
 
-from headroles.checks import check_choices
+from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.heads.ablate import EFFECTS, ablating
 from headroles.heads.names import Head
@@ -46,7 +46,9 @@ class DebiasConfig:
     draws: int = 100
     """Draws of matched random heads."""
     resamples: int = 1000
-    """Bootstrap resamples of test images, within groups."""
+    """Bootstrap resamples of blocks of test images."""
+    blocks: int = 32
+    """Blocks of test images: neighbours of one class and value, or groups that belong together."""
     seed: int = 0
     """Seed of pictures, draws and resamples."""
 
@@ -56,8 +58,7 @@ class DebiasConfig:
             raise InputError(f"scale must be in 0..1, got {self.scale}")
         if self.effect == "total" and self.scale != 0:
             raise InputError(f"scale: the total effect is known for 0 alone, got {self.scale}; take --effect direct")
-        if self.draws < 1 or self.resamples < 1:
-            raise InputError(f"draws and resamples must be at least 1, got {self.draws} and {self.resamples}")
+        check_least(self, draws=1, resamples=1, blocks=2)
 
 
 class CueBench:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from headroles.checks import make_config
@@ -31,6 +32,7 @@ def debias(
     device: str = "auto",
     batch: int = 64,
     workers: int = 0,
+    groups: str | Sequence[Any] | None = None,
     **settings: Any,
 ) -> Debiased:
     """Damp heads around their mean and measure the worst group of classes and cue values, beside other heads.
@@ -40,12 +42,14 @@ def debias(
     heads by name ("L6.H3,L7.*"), or the Attribute heads of a concept (`any_role`: all heads of it). Or factors are
     applied, `weights` (their file will do); or with `learn` they are learned on the split val, and written to the file
     `weights` if it is named (`overwrite`: also where there is one). `settings` are fields of DebiasConfig, in place of
-    a `config`. `model`: None for the one that the map names. Raises InputError where something lacks or does not fit.
+    a `config`. `model`: None for the one that the map names. `groups`: images that belong together, such
+    as the frames of a film, and are drawn together for intervals: another column of the CSV file, or one label an
+    image. Raises InputError where something lacks or does not fit.
     """
     how = make_config(DebiasConfig, config, settings)
     run = DebiasRun.open(
         role_map, task, how, heads=heads, concept=concept, any_role=any_role, weights=weights, learn=learn,
-        overwrite=overwrite, model=model, device=device,
+        overwrite=overwrite, model=model, device=device, groups=groups,
     )  # fmt: skip
     bench = run.fold(batch, workers)
     found = run.explain(bench)

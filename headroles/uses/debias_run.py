@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from headroles.errors import InputError
 from headroles.files.places import check_free, check_writable
 from headroles.heads.names import Head
 from headroles.heads.weights import HeadWeights, LearnConfig
 from headroles.images.grouped import GroupedImages, check_splits, open_grouped
+from headroles.images.notes import warn
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import Heads, choose_heads
@@ -75,6 +80,14 @@ def _check_file(file: Path, overwrite: bool) -> None:
     check_writable(file.parent)
 
 
+def _check_together(grouped: GroupedImages) -> None:
+    """InputError where all test images belong together; says where they are few groups."""
+    if grouped.together is not None:
+        remark = grouped.together.select(np.flatnonzero(grouped.splits == "test")).remark()
+        if remark:
+            warn(remark)
+
+
 @dataclass(frozen=True)
 class DebiasRun:
     """A role map, its model, a task with groups, and what is done to heads."""
@@ -105,13 +118,18 @@ class DebiasRun:
         overwrite: bool,
         model: HookedCLIP | str | None,
         device: str,
+        groups: str | Sequence[Any] | None = None,
     ) -> DebiasRun:
         """Everything by name or as an object; what can be refused without the model is refused before it is loaded."""
         scored = RoleMap.of(role_map)
         damping = Damping.open(scored, heads, concept, any_role, weights, learn, overwrite)
-        grouped = task if isinstance(task, GroupedImages) else open_grouped(str(task), None, config.seed)
+        if isinstance(task, GroupedImages):
+            grouped = task.with_groups(groups)
+        else:
+            grouped = open_grouped(str(task), None, config.seed, groups)
         check_splits(grouped, needed_splits(config))
         clip = open_model(scored, model, device)
+        _check_together(grouped)
         ready = grouped if isinstance(task, GroupedImages) else grouped.with_preprocess(preprocess_of(clip))
         return cls(scored, clip, ready, damping, config)
 

@@ -30,7 +30,7 @@ class Precision:
     mean: float
     """In [0, 1]."""
     interval: tuple[float, float]
-    """95% bootstrap over queries."""
+    """95%, over images, each of them a query and others' neighbour (`headroles.uses.hits`)."""
     queries: int
     """Labelled images, each a query once."""
 
@@ -100,7 +100,7 @@ class PrecisionAtK(Document):
     def to_text(self) -> str:
         """A Markdown table, percent with 95% intervals."""
         lines = [
-            f"precision@{self.k} on {self.count:,} images ({self.source}), percent, 95% bootstrap over queries",
+            f"precision@{self.k} on {self.count:,} images ({self.source}), percent, 95% intervals over images",
             "",
             f"| concept | chance | {' | '.join(_WAYS.values())} |",
             "|---" * (2 + len(_WAYS)) + "|",
