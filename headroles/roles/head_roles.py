@@ -91,7 +91,8 @@ def build_head_roles(
 def _mute(found: Description, silent: Bool[ndarray, "head"]) -> Description:
     """Silent heads speak of no concept, with the entropy of chance."""
     unit = np.divide(found.bits, found.entropy, out=np.zeros(len(silent)), where=found.entropy > 0).max(initial=0)
-    one: dict[str, Any] = {name: np.where(silent, 1.0, getattr(found, name)) for name in ("entropy", "null", "p", "drawn", "drawn_p")}
+    names = ("entropy", "null", "p", "drawn", "drawn_p")
+    one: dict[str, Any] = {name: np.where(silent, 1.0, getattr(found, name)) for name in names}
     spread = np.where(silent[:, None], 0.0, found.spread)
     return replace(found, spread=spread, bits=np.where(silent, unit, found.bits), **one)
 
