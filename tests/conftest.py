@@ -178,8 +178,18 @@ def color_folder(tmp_path_factory):
     return folder
 
 
-def build_random_role_map(texts=("a red thing",), layers=(1, 2), heads=3, seed=0, name="tiny") -> RoleMap:
-    """Random numbers of full precision; `texts` go round over the picks."""
+def silence(head: HeadRole) -> HeadRole:
+    """The head as scoring writes it where it says nothing."""
+    none = dict.fromkeys(head.distribution, 0.0)
+    sure = {"interval": (1.0, 1.0), "p_value": 1.0, "q_value": 1.0, "stability": 1.0, "variance": 0.0}
+    return dataclasses.replace(
+        head, role="silent", concept="", concept_share=0.0, entropy=1.0, null_entropy=1.0, effective_rank=0.0,
+        distribution=none, texts=(), **sure,
+    )  # fmt: skip
+
+
+def build_random_role_map(texts=("a red thing",), layers=(1, 2), heads=3, seed=0, name="tiny", silent=()) -> RoleMap:
+    """Random numbers of full precision; `texts` go round over the picks; Attribute heads stand out; some are silent."""
     names = "animal color count object position shape size texture time weather"
     rng, concepts = np.random.default_rng(seed), names.split()
 
@@ -192,10 +202,16 @@ def build_random_role_map(texts=("a red thing",), layers=(1, 2), heads=3, seed=0
         )
         entropy = float((0.1, 0.52, 0.7)[(layer + number) % 3] + 0.07 * rng.random())
         role = "attribute" if entropy <= 0.5 else "generalization" if entropy >= 0.6 else "mixed"
-        return HeadRole(
-            layer, number, role, concepts[best], shares[best], 3 * entropy, entropy, (0.9 * entropy, 1.05 * entropy),
-            *rng.random(4).tolist(), distribution=dict(zip(concepts, shares, strict=True)), texts=picks,
+        p, stability, variance = rng.random(3).tolist()
+        found = HeadRole(
+            layer, number, role, concepts[best], shares[best], 3 * entropy, entropy,
+            null_entropy=0.8 + 0.3 * p, interval=(0.9 * entropy, 1.05 * entropy),
+            p_value=0.02 * p if role == "attribute" else 0.06 + p / 2,
+            q_value=0.05 * p if role == "attribute" else 0.1 + p / 2,
+            stability=stability, effective_rank=1 + 7 * stability, variance=variance,
+            distribution=dict(zip(concepts, shares, strict=True)), texts=picks,
         )  # fmt: skip
+        return silence(found) if found.name in silent else found
 
     return RoleMap(
         model=ModelInfo(name, "abc123", max(layers) + 1, heads),

@@ -40,8 +40,8 @@ def check_role_map(role_map: RoleMap, model: HookedCLIP) -> None:
 def head_kinds(role_map: RoleMap, layer: int, core: Sequence[str]) -> list[str]:
     """What each head of a layer is to the masks: a core concept's name, "isolated" or "open".
 
-    Attribute heads of a core concept take its name, Mixed heads are open, Generalization heads and Attribute heads
-    of other concepts are isolated. InputError where the role map did not score the layer.
+    Attribute heads of a core concept take its name, Mixed heads are open, Generalization heads, silent heads and
+    Attribute heads of other concepts are isolated. InputError where the role map did not score the layer.
     """
     heads = sorted((head for head in role_map if head.layer == layer), key=lambda head: head.head)
     if [head.head for head in heads] != list(range(role_map.model.heads)):

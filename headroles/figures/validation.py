@@ -77,7 +77,8 @@ def selectivity_figure(validation: Validation, ax: Axes | None = None) -> Figure
             text = f"Spearman {validation.correlations['entropy']}"
             axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top")
         axes.legend(handles=role_keys(), frameon=False, loc="lower left")
-        axes.set(xlabel="Concept Entropy / log2 C", ylabel="causal selectivity", xlim=(0, 1), ylim=(-0.02, 1.02))
+        right = max([1.0, *(head.entropy + 0.02 for head in validation.heads)])
+        axes.set(xlabel="Concept Entropy", ylabel="causal selectivity", xlim=(0, right), ylim=(-0.02, 1.02))
         sns.despine(ax=axes)
     return figure_of(axes)
 

@@ -12,7 +12,7 @@ import matplotlib
 from matplotlib.colors import to_hex
 
 from headroles.figures.marks import HATCHES, concept_looks
-from headroles.roles.role_map import RoleMap
+from headroles.roles.role_map import STANDS_OUT, RoleMap
 
 SCRIPTS = ("dom", "heads", "summary", "validation", "retrieval", "adaptation", "settings", "page")
 """The parts of the page's script, in the order in which they build on each other."""
@@ -47,12 +47,16 @@ def hash_source(text: str) -> str:
 
 
 def looks_of(role_map: RoleMap) -> dict[str, Any]:
-    """Codes, colours and hatches as in `headroles.figures.marks`, so that page and figures speak one language."""
+    """Codes, colours and hatches as in `headroles.figures.marks`, so that page and figures speak one language.
+
+    `stands_out` is the q-value up to which a head does.
+    """
     looks = [
         {"name": look.name, "code": look.code, "color": look.color, "hatch": HATCHES.index(look.hatch)}
         for look in concept_looks(role_map.concepts).values()
     ]
-    return {"concepts": looks, "entropy": _scale("cividis"), "diverging": _scale("PuOr_r"), "lines": _LINES}
+    scales = {"entropy": _scale("cividis"), "diverging": _scale("PuOr_r")}
+    return {"concepts": looks, "lines": _LINES, "stands_out": STANDS_OUT, **scales}
 
 
 def _scale(name: str, steps: int = 11) -> list[str]:

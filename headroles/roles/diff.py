@@ -21,7 +21,7 @@ from headroles.shown import Shown, html_table
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FORMAT = "headroles.diff"
 BOOTSTRAPS = 2000
 """Resamples of heads."""
@@ -51,9 +51,11 @@ class HeadChange:
     layer: int
     head: int
     roles: tuple[str, str]
-    """In A, in B."""
+    """In A, in B; "silent" counts as one."""
+    stand_out: tuple[bool, bool]
+    """Whether it stands out from chance in A, in B."""
     concepts: tuple[str, str]
-    """Dominant concept in A, in B."""
+    """Dominant concept in A, in B; "" for a silent head."""
     entropies: tuple[float, float]
     """Normalised Concept Entropy in A, in B."""
 
@@ -123,7 +125,7 @@ class RoleMapDiff(Document, Shown):
         return super().from_dict(raw, source)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a head: role, dominant concept and entropy in A and in B, and whether the role differs."""
+        """One row a head: role, dominant concept, entropy and whether it stands out, in A and in B; `changed`."""
         import pandas as pd
 
         rows = []
@@ -131,7 +133,7 @@ class RoleMapDiff(Document, Shown):
             row: dict[str, Any] = {"name": head.name, "layer": head.layer, "head": head.head}
             for side, letter in enumerate("ab"):
                 row[f"role_{letter}"], row[f"concept_{letter}"] = head.roles[side], head.concepts[side]
-                row[f"entropy_{letter}"] = head.entropies[side]
+                row[f"entropy_{letter}"], row[f"stands_out_{letter}"] = head.entropies[side], head.stand_out[side]
             rows.append({**row, "changed": head.changed})
         return pd.DataFrame(rows)
 
@@ -244,6 +246,7 @@ def _change(one: HeadRole, other: HeadRole) -> HeadChange:
         layer=one.layer,
         head=one.head,
         roles=(one.role, other.role),
+        stand_out=(one.stands_out, other.stands_out),
         concepts=(one.concept, other.concept),
         entropies=(one.entropy, other.entropy),
     )

@@ -87,7 +87,7 @@ function verdicts(found) {
 }
 
 function correlationPart(found) {
-  const points = found.heads.filter((head) => head.selectivity !== null);
+  const points = found.heads.filter((head) => head.selectivity !== null && head.role !== "silent");
   if (!points.length) return null;
   const words = { entropy: "Concept Entropy", effective_rank: "effective rank", entropy_beside_rank: "Concept Entropy, effective rank held", rank_beside_entropy: "effective rank, Concept Entropy held" };
   const told = Object.keys(words).filter((name) => found.correlations[name]).map((name) => [name, found.correlations[name]]);
@@ -101,17 +101,18 @@ function correlationPart(found) {
 /** Heads as marks: x entropy, y selectivity; one of them is in the tab order, arrows walk by entropy. */
 function scatter(points) {
   const width = 640, height = 300, left = 46, bottom = 40, top = 10, right = 12;
-  const x = (value) => left + value * (width - left - right), y = (value) => top + (1 - value) * (height - top - bottom);
+  const most = Math.max(1, ...points.map((head) => head.entropy));
+  const x = (value) => left + (value / most) * (width - left - right), y = (value) => top + (1 - value) * (height - top - bottom);
   const note = make("p", { class: "small", role: "status", "aria-live": "polite" }, "Point at a mark, or walk with the arrow keys; Enter shows the head in the role map.");
   const sorted = [...points].sort((one, other) => one.entropy - other.entropy);
-  const shapes = sorted.map((head) => draw("g", { class: "point " + head.role, role: "button", "data-name": head.name, transform: `translate(${x(head.entropy).toFixed(1)},${y(head.selectivity).toFixed(1)})`,
+  const shapes = sorted.map((head) => draw("g", { class: `point ${head.role}${byName.get(head.name)?.clear ? "" : " hollow"}`, role: "button", "data-name": head.name, transform: `translate(${x(head.entropy).toFixed(1)},${y(head.selectivity).toFixed(1)})`,
     "aria-label": `${head.name}, ${head.role}, ${head.concept}, entropy ${fixed(head.entropy, 2)}, selectivity ${fixed(head.selectivity, 2)}${head.strongest ? ", hits " + head.strongest + " most" : ""}` },
     draw("circle", { class: "reach", r: 9 }), draw("path", { d: { attribute: "M0,-6L6,5L-6,5Z", mixed: "M0,-6L6,0L0,6L-6,0Z", generalization: "M-5,0A5,5 0 1,0 5,0A5,5 0 1,0 -5,0Z" }[head.role] })));
   const ticks = [0, 0.25, 0.5, 0.75, 1];
   const chart = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Scatter plot: Concept Entropy against causal selectivity, a mark a head" },
     ticks.flatMap((tick) => [draw("line", { class: "rule", x1: left, x2: width - right, y1: y(tick), y2: y(tick) }), draw("text", { x: left - 6, y: y(tick) + 3.5, "text-anchor": "end" }, String(tick)),
       draw("text", { x: x(tick), y: height - bottom + 16, "text-anchor": "middle" }, String(tick))]),
-    draw("text", { x: x(0.5), y: height - 6, "text-anchor": "middle" }, "Concept Entropy (0: one concept, 1: all alike)"),
+    draw("text", { x: x(most / 2), y: height - 6, "text-anchor": "middle" }, `Concept Entropy (0: one concept, 1: ${chance})`),
     draw("text", { x: 12, y: y(0.5), "text-anchor": "middle", transform: `rotate(-90 12 ${y(0.5)})` }, "causal selectivity"), shapes);
   const visit = (target) => {
     const head = sorted.find((each) => each.name === target.dataset.name);
