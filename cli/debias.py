@@ -10,6 +10,7 @@ import click
 
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.heads import head_options
+from headroles.cli.options.overlap import overlap_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
 
@@ -36,6 +37,7 @@ from headroles.cli.options.running import running_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace the file of --learn.")
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
+@overlap_option
 @running_options
 @ablation_options
 def command(

@@ -12,12 +12,13 @@ import click
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.heads import head_options
 from headroles.cli.options.output import check_new, output_options
+from headroles.cli.options.overlap import overlap_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
 
 _RUNNING = ("model", "device", "batch", "workers")
-_EVALUATING = ("k", "count", "seed")
+_EVALUATING = ("k", "count", "seed", "allow_overlap")
 
 
 @click.command()
@@ -35,7 +36,8 @@ _EVALUATING = ("k", "count", "seed")
 @click.option("--evaluate", help="Instead: precision on labelled images: shapes, CONCEPT/VALUE/ folders, or a CSV.")
 @click.option("--k", type=click.IntRange(min=1), default=10, show_default=True, help="With --evaluate: neighbours.")
 @click.option("--count", type=click.IntRange(min=2), help="With --evaluate: images; default: 2000 scenes, or all.")
-@click.option("--seed", default=0, show_default=True, help="With --evaluate: of scenes and resamples.")
+@click.option("--seed", default=1, show_default=True, help="With --evaluate: of scenes and resamples.")
+@overlap_option
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
 @running_options
 @pixels_option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headroles.causal.validation import Validation
+from headroles.roles.judged import describe_overlap
 
 
 def to_table(validation: Validation) -> str:
@@ -33,4 +34,6 @@ def to_table(validation: Validation) -> str:
             f"Concept Entropy and causal selectivity of {found.heads} heads: Spearman {found.rho:.2f} "
             f"[{found.low:.2f}, {found.high:.2f}], p {found.p_value:.2g}"
         )
+    if validation.overlap:
+        lines.append(describe_overlap(validation.overlap))
     return "\n".join(lines)

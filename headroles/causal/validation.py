@@ -49,6 +49,8 @@ class Validation(Document, Shown):
     `times` summed over tests) / (1 + draws). None where no test has matched sets."""
     correlation: Correlation | None
     """None where fewer than two concepts, or fewer than four heads, can be compared."""
+    overlap: float = 0.0
+    """Share of the images that the role map was scored on."""
     format: str = FORMAT
     """Marks the file."""
     schema_version: int = SCHEMA_VERSION
@@ -74,6 +76,7 @@ class Validation(Document, Shown):
                 return f"costs of {place}: the concepts are not those of the validation; {other!r} is in one of them"
         shares: dict[str, float | None] = {f"accuracy of {concept.name}": concept.accuracy for concept in self.concepts}
         shares |= {f"p_value of {test.concept}": test.p_value for test in self.tests} | {"p_value": self.p_value}
+        shares["overlap"] = self.overlap
         for place, share in shares.items():
             if share is not None and not 0 <= share <= 1:
                 return f"{place}: expected a share from 0 to 1, got {share}"

@@ -27,6 +27,7 @@ from headroles.heads.value_moments import ValueMoments
 from headroles.images.labelled import LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.image_pass import PassOptions, Progress
+from headroles.passes.state import Seen
 from headroles.passes.value_pass import fold_values
 from headroles.roles.concepts import concept_entropy
 from headroles.roles.config import ImageScoreConfig
@@ -41,9 +42,10 @@ def score_images(
 ) -> tuple[RoleMap, ValueMoments]:
     """The role map of a model by labelled images, and the sums it rests on; `options` are those of `collect_values`."""
     config = config or ImageScoreConfig()
-    moments, broken = collect_values(model, labelled, config, **options)
+    moments, seen = collect_values(model, labelled, config, **options)
     info = ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads)
-    return explain_values(moments, config, info, ImagesInfo(labelled.name, moments.images, broken)), moments
+    images = ImagesInfo(labelled.name, seen.read, seen.broken_names, seen.sketch)
+    return explain_values(moments, config, info, images), moments
 
 
 def collect_values(
@@ -55,15 +57,15 @@ def collect_values(
     workers: int = 0,
     strict: bool = False,
     progress: Progress | None = None,
-) -> tuple[ValueMoments, tuple[str, ...]]:
-    """One pass over the images: sums for every value, and the names of the broken files."""
+) -> tuple[ValueMoments, Seen]:
+    """One pass over the images: sums for every value, and what went into them."""
     check_concepts(labelled)
     options = PassOptions(unit=batch, workers=workers, strict=strict)
     layers = config.resolve_layers(model)
     moments, seen = fold_values(
         model, labelled, layers, config.blocks, options, precision=config.precision, progress=progress
     )
-    return moments, seen.broken_names
+    return moments, seen
 
 
 def check_concepts(labelled: LabelledImages) -> None:

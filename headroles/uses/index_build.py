@@ -17,7 +17,7 @@ from numpy import ndarray
 from headroles.errors import InputError
 from headroles.files.lock import locked
 from headroles.files.whole import naming
-from headroles.images.images import ImageFiles, Images, batches
+from headroles.images.images import ImageFiles, Images, Watch, batches
 from headroles.uses.image_index import ImageIndex, Stamp, is_index, stamp_files, write_facts
 
 if TYPE_CHECKING:
@@ -65,13 +65,18 @@ def check_place(folder: Path, precision: str) -> None:
 
 
 def index_in_memory(
-    model: HookedCLIP, images: Images, layers: Sequence[int], batch: int = 64, workers: int = 0
+    model: HookedCLIP,
+    images: Images,
+    layers: Sequence[int],
+    batch: int = 64,
+    workers: int = 0,
+    watch: Watch | None = None,
 ) -> tuple[ImageIndex, Int[ndarray, "row"]]:
     """The same without a folder, in float32, of images that have no files either; and every row's number among them."""
     rows: list[tuple[ndarray, ndarray]] = []
     numbers: list[int] = []
     broken: dict[str, Stamp] = {}
-    for seen, pixels, errors in batches(images, batch, workers):
+    for seen, pixels, errors in batches(images, batch, workers, watch):
         broken |= {images.name(number): (0, 0) for number, _ in errors}
         if len(seen):
             numbers += seen.tolist()

@@ -96,6 +96,7 @@ def _compare(
             float(gains.mean()), _interval(gains), len(gains), distinct, float((gains >= gain - 1e-12).mean())
         ),
         broken=tuple(sorted(bench.index.broken)),
+        overlap=bench.overlap,
         model=bench.role_map.model,
         settings=record_ablation(dataclasses.asdict(bench.config)),
     )
