@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from headroles.cli.options.heads import head_options
 from headroles.cli.options.overlap import overlap_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
+from headroles.files.json_files import dump_json
 
 
 @click.command()
@@ -66,7 +66,7 @@ def command(
     found = debias(role_map, weights=learn or head_weights, learn=learning, **given)
     if as_json:
         facts = found.to_dict()
-        click.echo(json.dumps({name: facts[name] for name in MEASURED}, indent=2, ensure_ascii=False))
+        click.echo(dump_json({name: facts[name] for name in MEASURED}, indent=2, ensure_ascii=False))
         return
     click.echo(found.to_text())
     if learn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from headroles.cli.options.overlap import overlap_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
+from headroles.files.json_files import dump_json
 
 _RUNNING = ("model", "device", "batch", "workers")
 _EVALUATING = ("k", "count", "seed", "allow_overlap")
@@ -75,7 +75,7 @@ def _search(
         write_figure(found.plot(), output)
     if as_json:
         answer = {name: found.to_dict()[name] for name in ("by", "query", "by_heads", "by_embedding")}
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        click.echo(dump_json(answer, indent=2, ensure_ascii=False))
         return
     click.echo(found.to_text())
     if output:
@@ -87,4 +87,4 @@ def _evaluate(role_map: Path, source: str, as_json: bool, **given: Any) -> None:
 
     found = precision_at_k(role_map, source, **given)
     rows = [dataclasses.asdict(row) for row in found.rows]
-    click.echo(json.dumps(rows, indent=2) if as_json else found.to_text())
+    click.echo(dump_json(rows, indent=2) if as_json else found.to_text())

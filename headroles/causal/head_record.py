@@ -13,6 +13,7 @@ from headroles.errors import InputError
 from headroles.heads.moments import observe
 from headroles.images.images import Watch, batches
 from headroles.images.labelled import LabelledImages
+from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP, recording
 
 SCALE = "visual.ln_final.hook_scale"
@@ -56,6 +57,8 @@ class HeadRecord:
             broken += [images.images.name(number) for number, _ in errors]
             if len(index):
                 parts.append((*_observe(model, pixels, layers), index))
+                for outputs in parts[-1][:3]:
+                    check_rows(outputs, images.images.name, index.tolist())
             if progress:
                 progress(sum(len(part[-1]) for part in parts) + len(broken), len(images))
         if sum(len(part[-1]) for part in parts) < 2:

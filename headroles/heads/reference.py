@@ -12,6 +12,7 @@ from torch import Tensor
 
 from headroles.errors import InputError
 from headroles.images.images import Images, Watch, batches
+from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP, recording
 
 
@@ -64,6 +65,7 @@ class HeadReference:
                     continue
                 model(pixels.to(model.device, model.dtype))
                 z = torch.stack([seen[name] for name in names], 1)
+                check_rows(z, images.name, index.tolist())
                 total = total + z.double().sum(0)
                 count += len(index)
                 kept.append(z[torch.from_numpy(np.isin(index.numpy(), drawn)).to(z.device)])

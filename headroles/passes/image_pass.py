@@ -19,6 +19,7 @@ from torch import Tensor
 from headroles.errors import InputError
 from headroles.images.images import Batch, Images, load_batches
 from headroles.images.sources.stream import StreamedImages
+from headroles.models.finite import all_finite
 from headroles.passes.processes import add_up, gather, others_failed
 from headroles.passes.state import LAYOUT, PassState, Seen
 
@@ -92,7 +93,7 @@ def run_pass(
         if len(number):
             fold(number, pixels)
         seen = seen.add(units.fingerprints, broken)
-        if options.state and time.monotonic() - saved >= options.save_every:
+        if options.state and time.monotonic() - saved >= options.save_every and all_finite(sums.values()):
             options.state.save(sums, seen, settings)
             saved = time.monotonic()
         if progress:

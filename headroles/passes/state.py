@@ -15,6 +15,7 @@ from torch import Tensor
 
 from headroles.errors import InputError
 from headroles.files.differences import DECIDED_BY, difference, is_hash, show
+from headroles.files.json_files import dump_json
 from headroles.files.sketch import Sketch
 from headroles.files.tensors import read_hashed, write_hashed
 
@@ -87,7 +88,7 @@ class PassState:
 
     def save(self, sums: Mapping[str, Tensor], seen: Seen, settings: Mapping[str, Any]) -> None:
         """Replace the state in one step."""
-        note = {"seen": json.dumps(dataclasses.asdict(seen)), "settings": json.dumps(settings)}
+        note = {"seen": dump_json(dataclasses.asdict(seen)), "settings": dump_json(settings)}
         write_hashed(self.path, sums, note)
 
     def load(self, sums: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Seen | None:
@@ -103,7 +104,7 @@ class PassState:
             return None
         tensors, texts = read_hashed(self.path, "resume", "start anew with --overwrite")
         note = {name: json.loads(text) for name, text in texts.items()}  # The hash says that they are as written.
-        _compare(note["settings"], json.loads(json.dumps(settings)), self.folder.parent)
+        _compare(note["settings"], json.loads(dump_json(settings)), self.folder.parent)
         for name, tensor in sums.items():
             tensor.copy_(tensors[name])
         seen = note["seen"]

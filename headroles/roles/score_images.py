@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import math
 from typing import Any
 
@@ -22,6 +21,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from headroles.errors import InputError
+from headroles.files.json_files import dump_json
 from headroles.heads.ablation import record_ablation
 from headroles.heads.value_moments import ValueMoments
 from headroles.images.labelled import LabelledImages
@@ -191,4 +191,4 @@ def _check_labels(moments: ValueMoments) -> dict[str, int]:
 def _hash(moments: ValueMoments) -> str:
     """sha256 of the concepts, their values and how many images have each."""
     count = torch.einsum("bvv->v", moments.pairs).long().tolist()
-    return hashlib.sha256(json.dumps([moments.concepts, count]).encode()).hexdigest()
+    return hashlib.sha256(dump_json([moments.concepts, count]).encode()).hexdigest()

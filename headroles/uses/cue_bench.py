@@ -21,6 +21,7 @@ from headroles.heads.weights import HeadWeights, LearnConfig, learn_factors
 from headroles.images.grouped import GroupedImages, check_splits
 from headroles.images.images import Images, batches
 from headroles.images.prompts import write_prompts
+from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.judged import Judged
 from headroles.roles.role_map import RoleMap
@@ -124,7 +125,9 @@ class CueBench:
                 for index, pixels, _ in batches(self.grouped.images, self.batch, self.workers)
                 if len(index)
             ]
-        return torch.cat(rows)
+        found = torch.cat(rows)
+        check_rows(found, self.grouped.images.name, self.numbers.tolist())
+        return found
 
     def factors_of(self, heads: Sequence[Head]) -> Float[Tensor, "layer head"]:
         """`scale` for these heads, 1 for the others."""

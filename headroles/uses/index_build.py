@@ -80,7 +80,7 @@ def index_in_memory(
         broken |= {images.name(number): (0, 0) for number, _ in errors}
         if len(seen):
             numbers += seen.tolist()
-            rows.append(_observe(model, pixels, layers))
+            rows.append(_observe(model, pixels, layers, images.name, seen))
     if not rows:
         raise InputError(f"images: none of {len(images)} can be read", page="no-images")
     heads, embeddings = (np.concatenate(part) for part in zip(*rows, strict=True))
@@ -152,7 +152,8 @@ class _Building:
             self.broken |= {part.name(number): self.stamps[part.name(number)] for number, _ in errors}
             if len(index):
                 place = [fresh[number] for number in index.tolist()]
-                self.heads[place], self.embeddings[place] = _observe(self.model, pixels, self.layers)
+                found = _observe(self.model, pixels, self.layers, part.name, index)
+                self.heads[place], self.embeddings[place] = found
                 self.readable.update(place)
             done += len(index) + len(errors)
             if progress:
@@ -231,10 +232,17 @@ def _bases(model: HookedCLIP, layers: Sequence[int]) -> Float[ndarray, "layer he
 
 
 def _observe(
-    model: HookedCLIP, pixels: Float[Tensor, "image 3 height width"], layers: Sequence[int]
+    model: HookedCLIP,
+    pixels: Float[Tensor, "image 3 height width"],
+    layers: Sequence[int],
+    names: Callable[[int], str],
+    numbers: Int[Tensor, "image"],
 ) -> tuple[Float[ndarray, "image layer head width"], Float[ndarray, "image embed"]]:
-    """u = z / (sigma |f|) and unit embeddings of a batch."""
+    """u = z / (sigma |f|) and unit embeddings of a batch; InputError names an image of which they are no numbers."""
     from headroles.heads.moments import observe_with_embedding  # Opening an index needs no model's code.
+    from headroles.models.finite import check_rows
 
     u, rows = observe_with_embedding(model, pixels, layers)
+    for outputs in (u, rows):
+        check_rows(outputs, names, numbers.tolist())
     return u.float().cpu().numpy(), rows.float().cpu().numpy()

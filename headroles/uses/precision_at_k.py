@@ -100,6 +100,9 @@ def precision_at_k(
     if len(index) <= k:
         raise InputError(f"k must be below the number of readable images, {len(index)}, got {k}")
     codes = ready.codes[numbers]
+    shared = [concept for concept in shared if (codes[:, ready.names.index(concept)] != ABSENT).any()]
+    if not shared:
+        raise InputError(f"images: no readable image of {ready.name} is labelled with a concept of the role map")
     rows = (_row(scored, index, codes[:, ready.names.index(concept)], concept, k, seed) for concept in shared)
     settings = record_ablation({"seed": seed, "allow_overlap": allow_overlap})
     return PrecisionAtK(scored.model, settings, ready.name, len(ready), k, tuple(rows), overlap)

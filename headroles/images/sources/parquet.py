@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError
+from headroles.files.json_files import dump_json
 from headroles.images.images import Preprocess, spread
 from headroles.images.sources.cells import choose_column, no_column, read_cell
 
@@ -62,7 +62,7 @@ class ParquetImages(Dataset):
         """A hash of the files' names, their numbers of rows, the column, and the choice among the rows."""
         names = [path.relative_to(self.root).as_posix() for path in self.paths]
         parts = [names, self.counts.tolist(), self.column, len(self)]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return hashlib.sha256(dump_json(parts).encode()).hexdigest()
 
     def _locate(self, number: int) -> tuple[int, int]:
         """(file, row) of an image."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError
+from headroles.files.json_files import dump_json
 from headroles.images.images import Preprocess, undecided
 from headroles.images.sources.cells import read_cell
 
@@ -61,4 +61,4 @@ class StreamedImages(Dataset):
 
     def fingerprint(self) -> str:
         """A hash of what is read and how much of it."""
-        return hashlib.sha256(json.dumps([self.identity, self.count]).encode()).hexdigest()
+        return hashlib.sha256(dump_json([self.identity, self.count]).encode()).hexdigest()
