@@ -65,7 +65,7 @@ class HeadReference:
                     continue
                 model(pixels.to(model.device, model.dtype))
                 z = torch.stack([seen[name] for name in names], 1)
-                check_rows(z, images.name, index.tolist())
+                check_rows(z, lambda number: images.name(number), index.tolist())
                 total = total + z.double().sum(0)
                 count += len(index)
                 kept.append(z[torch.from_numpy(np.isin(index.numpy(), drawn)).to(z.device)])
