@@ -124,14 +124,14 @@ def name_suffixes() -> str:
 
 
 class _Named(io.BytesIO):
-    """Bytes that Pillow's messages call as the file that they come from."""
+    """Bytes that Pillow's messages call as the file that they come from, or not at all."""
 
     def __init__(self, content: bytes, path: str | os.PathLike | BinaryIO) -> None:
         super().__init__(content)
-        self.called = os.fspath(path) if isinstance(path, (str, os.PathLike)) else "the bytes"
+        self.called = repr(os.fspath(path)) if isinstance(path, (str, os.PathLike)) else ""
 
     def __repr__(self) -> str:
-        return repr(self.called) if isinstance(self.called, bytes) else f"'{self.called}'"
+        return self.called
 
 
 def _decode(file: BinaryIO, end: bool = True) -> Image.Image:
