@@ -18,6 +18,7 @@ from headroles.adapt.metrics import interval
 from headroles.heads.weights import LearnConfig
 from headroles.images.grouped import open_grouped
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.judged import Judged
 from headroles.roles.role_heads import choose_heads
 from headroles.roles.score_texts import score_texts
 from headroles.shapes.compositions import ITEMS
@@ -46,7 +47,8 @@ def measure(
 ) -> dict[str, tuple[float, float]]:
     """Way -> worst-group and mean accuracy."""
     grouped = open_grouped(f"shapes:{task.name}", model.processor, seed)
-    bench = CueBench(model, role_map, grouped, DebiasConfig(draws=draws, resamples=2, seed=seed))
+    judged = Judged(role_map, grouped.name, grouped.splits == "test")
+    bench = CueBench(model, role_map, grouped, DebiasConfig(draws=draws, resamples=2, seed=seed), judged=judged)
     prompts = bench.with_config(DebiasConfig("prompts", draws=1, resamples=2, seed=seed))
     concept = [(head.layer, head.head) for head in choose_heads(role_map, None, "background", any_role=True)]
     zero_shot = measure_debias(prompts, concept)

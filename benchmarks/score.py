@@ -137,8 +137,8 @@ def peak_memory(size: str, count: int, threads: int) -> list[int]:
     torch.set_num_threads(threads)
     model, config, peaks = open_model(size), ScoreConfig(), []
     images = ShapesImages(model.processor, count)
-    moments, broken = collect_moments(model, images, config, progress=lambda *_: peaks.append(resident_peak()))
-    explain(model, moments, ProbeBank.load("shapes"), config, ImagesInfo("shapes", count, broken))
+    moments, seen = collect_moments(model, images, config, progress=lambda *_: peaks.append(resident_peak()))
+    explain(model, moments, ProbeBank.load("shapes"), config, ImagesInfo("shapes", count, seen.broken_names))
     return [*peaks, resident_peak()]
 
 

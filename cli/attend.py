@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from headroles.cli.options.heads import head_options
 from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
+from headroles.files.json_files import dump_json
 
 
 @click.command()
@@ -58,7 +58,7 @@ def command(
     if path:
         write_figure(found.plot("attention" if attention else "contribution", own_scales=own_scales), path)
     if as_json:
-        click.echo(json.dumps(found.to_rows(), indent=2, ensure_ascii=False))
+        click.echo(dump_json(found.to_rows(), indent=2, ensure_ascii=False))
         return
     for row in found.to_rows():
         click.echo(f"{row['image']}  {row['head']} {row['concept']}  {_describe(row)}")

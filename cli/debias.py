@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,10 @@ import click
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.heads import head_options
+from headroles.cli.options.overlap import overlap_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
+from headroles.files.json_files import dump_json
 
 
 @click.command()
@@ -38,6 +39,7 @@ from headroles.cli.options.running import running_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace the file of --learn.")
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
+@overlap_option
 @running_options
 @ablation_options
 def command(
@@ -66,7 +68,7 @@ def command(
     found = debias(role_map, weights=learn or head_weights, learn=learning, **given)
     if as_json:
         facts = found.to_dict()
-        click.echo(json.dumps({name: facts[name] for name in MEASURED}, indent=2, ensure_ascii=False))
+        click.echo(dump_json({name: facts[name] for name in MEASURED}, indent=2, ensure_ascii=False))
         return
     click.echo(found.to_text())
     if learn:

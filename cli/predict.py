@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.ablation import ablation_options, note_ablation
+from headroles.files.json_files import dump_json
 
 if TYPE_CHECKING:
     from headroles.adapt.results.prediction import Predictions
@@ -56,8 +57,7 @@ def command(
 
 def _to_json(found: Predictions, left_out: list[tuple[Path, str]]) -> str:
     """One list with all probabilities, then the images that were left out."""
-    import json
 
     rows: list[dict[str, Any]] = [{"image": each.image, "probabilities": each.shares} for each in found]
     rows += [{"image": str(path), "error": error} for path, error in left_out]
-    return json.dumps(rows, indent=2, ensure_ascii=False)
+    return dump_json(rows, indent=2, ensure_ascii=False)

@@ -11,6 +11,7 @@ from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.names import split_names
 from headroles.cli.options.output import check_new, output_options
+from headroles.cli.options.overlap import overlap_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--draws", type=int, help="Matched random sets a concept; default: 100.")
 @click.option("--bootstraps", type=int, help="Resamples of image blocks; default: 1000.")
 @click.option("--seed", default=1, show_default=True, help="Of scenes, random sets and resamples.")
+@overlap_option
 @running_options
 @pixels_option
 @output_options("Folder; default: that of the role map.", "a validation that is already in the output folder")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, WEIGHTS, AdapterInfo
 from headroles.adapt.metrics import Measure, to_table
+from headroles.files.json_files import dump_json
 
 
 def write_card(info: AdapterInfo, measures: Sequence[Measure], trainable: str) -> str:
@@ -18,7 +18,7 @@ def write_card(info: AdapterInfo, measures: Sequence[Measure], trainable: str) -
     table = to_table(measures, markdown=True) if measures else "Not evaluated."
     return f"""---
 library_name: headroles
-base_model: {json.dumps(info.base_model_name_or_path, ensure_ascii=False)}
+base_model: {dump_json(info.base_model_name_or_path, ensure_ascii=False)}
 tags:
 - clip
 - few-shot

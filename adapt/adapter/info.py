@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from headroles.adapt.data.task import Task
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.training.fingerprint import digest, digest_map
 from headroles.errors import InputError
-from headroles.files.json_files import read_json
+from headroles.files.json_files import dump_json, read_json
 from headroles.files.plain import Unfit, from_plain
 from headroles.heads.ablation import current_ablation
 
@@ -130,7 +129,7 @@ class AdapterInfo:
 
     def to_json(self) -> str:
         """Sorted keys, indent 2, as PEFT writes it."""
-        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        return dump_json(dataclasses.asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> AdapterInfo:

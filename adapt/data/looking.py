@@ -94,7 +94,7 @@ def _look_at(example: Example) -> Look:
         open_image(io.BytesIO(content))
         return Look(digest=hashlib.sha256(content).digest())
     except UNREADABLE as error:
-        why = str(getattr(error, "strerror", None) or error).partition("<_io.BytesIO")[0]  # The file was read already.
+        why = str(getattr(error, "strerror", None) or error)
         return Look(" ".join(why.split()) or type(error).__name__)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from headroles.adapt.methods.dear import Dear
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.predict import check_classes
 from headroles.errors import InputError
+from headroles.files.json_files import dump_json
 from headroles.files.places import check_free, check_writable
 from headroles.files.tensors import write_tensors
 from headroles.files.whole import replacing_together, write_text
@@ -84,7 +84,7 @@ def export_adapter(
         torch.export.save(program, staging / PROGRAM)
         write_tensors(staging / STATE, _plain_state(classifier), {"format": "pt"})
         write_text(staging / PREPROCESSING, _describe_preprocessing(dear))
-        write_text(staging / ABOUT, json.dumps(_describe(info, dear, names, template), indent=2, sort_keys=True) + "\n")
+        write_text(staging / ABOUT, dump_json(_describe(info, dear, names, template), indent=2, sort_keys=True) + "\n")
     return tuple(folder / name for name in FILES)
 
 

@@ -23,6 +23,7 @@ from headroles.errors import InputError
 from headroles.images.images import UNREADABLE, find_images, open_image
 from headroles.images.pictures import Picture, to_picture
 from headroles.images.prompts import check_template, write_prompts
+from headroles.models.finite import check_rows
 
 Broken = Callable[[Path, str], None]
 """Called with an unreadable file, which is left out, and with why it is."""
@@ -91,7 +92,9 @@ def predict_images(
     found, opened = [], _open_all(images, dear, broken)
     while part := list(itertools.islice(opened, batch)):
         pixels = torch.stack([pixels for _, pixels in part])
-        for (name, _), row in zip(part, dear.predict(pixels, texts).tolist(), strict=True):
+        shown = dear.predict(pixels, texts)
+        check_rows(shown, [name for name, _ in part].__getitem__)
+        for (name, _), row in zip(part, shown.tolist(), strict=True):
             shares = dict(zip(classes, row, strict=True))
             order = tuple(sorted(shares, key=shares.__getitem__, reverse=True))
             found.append(Prediction(name, order, tuple(shares[each] for each in order)))

@@ -28,6 +28,8 @@ class ValidateConfig:
     """Seed of rendered scenes, random sets and resamples."""
     concepts: tuple[str, ...] | None = None
     """Labelled concepts to use; None: all."""
+    allow_overlap: bool = False
+    """Judge by images that the role map was scored on, too; the validation says how many there were."""
 
     def __post_init__(self) -> None:
         check_choices(self, effect=EFFECTS, mode=MODES)

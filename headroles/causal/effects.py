@@ -22,6 +22,7 @@ from headroles.heads.names import Head
 from headroles.heads.reference import HeadReference
 from headroles.images.images import batches
 from headroles.images.labelled import LabelledImages
+from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP, recording
 from headroles.shapes.world import ABSENT
 
@@ -150,6 +151,7 @@ def total_effects(
         codes = torch.from_numpy(images.codes[index.numpy()])
         for row, members in enumerate(sets):
             embedding = runs.embed(members)
+            check_rows(embedding, images.images.name, index.tolist())
             for concept, rows in enumerate(texts.embeddings):
                 logits = texts.scale * embedding @ rows.float().T
                 sums.add(row, logits[:, None], concept, codes[:, concept].to(logits.device), cut.of(index))

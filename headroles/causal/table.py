@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headroles.causal.selectivity import CORRELATIONS
 from headroles.causal.validation import Validation
+from headroles.roles.judged import describe_overlap
 from headroles.shown import show_p
 
 
@@ -33,4 +34,6 @@ def to_table(validation: Validation) -> str:
         if name in validation.correlations:
             found = validation.correlations[name]
             lines.append(f"causal selectivity of {found.heads} heads and {words}: Spearman {found}")
+    if validation.overlap:
+        lines.append(describe_overlap(validation.overlap))
     return "\n".join(lines)

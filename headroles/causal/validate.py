@@ -40,7 +40,7 @@ def validate(
     that were not scored, "shapes", a folder CONCEPT/VALUE/ or VALUE/, or a CSV file (`open_labelled`); None for scenes
     with the bundled model. `count`, `template`, `groups`: as `open_labelled` takes them. `settings` are fields of
     ValidateConfig, in place of a `config`. Raises InputError where the role map is another model's, has no Attribute
-    head, shares no concept with the labels, or was made of the same scenes.
+    head, shares no concept with the labels, or was scored on more than 1% of the images (unless `allow_overlap`).
     """
     how = make_config(ValidateConfig, config, settings)
     run = ValidateRun.open(role_map, model, images, how, count=count, template=template, groups=groups, device=device)

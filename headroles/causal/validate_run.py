@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from headroles.causal.block_costs import BlockCosts
 from headroles.causal.concept_tests import concept_tests, joint_p_value
 from headroles.causal.config import ValidateConfig
@@ -27,6 +29,7 @@ from headroles.heads.reference import HeadReference
 from headroles.images.labelled import TEMPLATE, LabelledImages, open_labelled
 from headroles.images.reading import announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.judged import Judged
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_map import ImagesInfo, ModelInfo, RoleMap
 
@@ -45,6 +48,8 @@ class Folded:
     """What was left of the margins, set by set."""
     images: ImagesInfo
     """Which images were read."""
+    overlap: float
+    """Share of them that the role map was scored on."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +95,19 @@ class ValidateRun:
         measure = self._fold_direct if self.config.effect == "direct" else self._fold_total
         return measure(sets, texts, batch, workers, progress)
 
+    def _judged(self) -> Judged:
+        """All images, each of which judges."""
+        everyone = np.ones(len(self.images), bool)
+        return Judged(self.role_map, self.images.name, everyone, self.config.allow_overlap)
+
     def _fold_direct(
         self, sets: HeadSets, texts: ValueTexts, batch: int, workers: int, progress: Progress | None
     ) -> Folded:
-        layers, how = self.role_map.layers, self.config
-        record = HeadRecord.collect(self.model, self.images, layers, batch, workers, progress)
+        layers, how, judged = self.role_map.layers, self.config, self._judged()
+        record = HeadRecord.collect(self.model, self.images, layers, batch, workers, progress, judged)
+        overlap = judged.finish()
         sums = direct_effects(self.model, self.images, record, texts, layers, sets.sets, how.mode, how.seed, how.blocks)
-        return Folded(sets, sums, ImagesInfo(self.images.name, len(record.index), record.broken))
+        return Folded(sets, sums, ImagesInfo(self.images.name, len(record.index), record.broken), overlap)
 
     def _fold_total(
         self, sets: HeadSets, texts: ValueTexts, batch: int, workers: int, progress: Progress | None
@@ -106,13 +117,16 @@ class ValidateRun:
             raise InputError(
                 "mode: the total effect of a pooling head's heads is known for zero alone, or take effect direct"
             )
-        pool = _POOL if how.mode == "resample" else 0
-        reference = HeadReference.collect(self.model, self.images.images, layers, pool, how.seed, batch, workers)
+        pool, judged = _POOL if how.mode == "resample" else 0, self._judged()
+        reference = HeadReference.collect(
+            self.model, self.images.images, layers, pool, how.seed, batch, workers, judged
+        )
+        overlap = judged.finish()
         sums = total_effects(
             self.model, self.images, texts, sets.sets, reference, how.mode, how.seed, how.blocks, batch, workers,
             progress,
         )  # fmt: skip
-        return Folded(sets, sums, ImagesInfo(self.images.name, reference.images, reference.broken))
+        return Folded(sets, sums, ImagesInfo(self.images.name, reference.images, reference.broken), overlap)
 
     def explain(self, folded: Folded) -> Validation:
         """Costs, ratios, intervals and p-values, from the sums alone."""
@@ -123,6 +137,7 @@ class ValidateRun:
             model=ModelInfo(self.model.model_name, self.role_map.model.weights_hash, tower.layers, tower.heads),
             role_map=hashlib.sha256(self.role_map.to_json().encode()).hexdigest(),
             images=folded.images,
+            overlap=folded.overlap,
             settings=record_ablation({**self.config.to_dict(), **acting}),
             concepts=self._intact(costs),
             tests=concept_tests(costs),

@@ -50,6 +50,8 @@ class Validation(Document, Shown):
     correlations: Mapping[str, Correlation]
     """Of causal selectivity with "entropy" and with "effective_rank", and the partial ones, "entropy_beside_rank" and
     "rank_beside_entropy"; without those that are undefined, or rest on fewer than two concepts or six heads."""
+    overlap: float = 0.0
+    """Share of the images that the role map was scored on."""
     format: str = FORMAT
     """Marks the file."""
     schema_version: int = SCHEMA_VERSION
@@ -75,6 +77,7 @@ class Validation(Document, Shown):
                 return f"costs of {place}: the concepts are not those of the validation; {other!r} is in one of them"
         shares: dict[str, float | None] = {f"accuracy of {concept.name}": concept.accuracy for concept in self.concepts}
         shares |= {f"p_value of {test.concept}": test.p_value for test in self.tests} | {"p_value": self.p_value}
+        shares["overlap"] = self.overlap
         for place, share in shares.items():
             if share is not None and not 0 <= share <= 1:
                 return f"{place}: expected a share from 0 to 1, got {share}"

@@ -10,7 +10,6 @@ Whether that much is more than chance takes outputs themselves: a bounded sample
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files.json_files import parse_json
+from headroles.files.json_files import dump_json, parse_json
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.tensors import read_tensors, write_hashed, write_tensors
 from headroles.heads.moments import UNKNOWN, read_layers
@@ -172,7 +171,7 @@ class ValueMoments:
     def save(self, path: str | os.PathLike, more: Mapping[str, str] | None = None) -> None:
         """Write a safetensors file, with `more` metadata and then a hash."""
         facts = {"format": FORMAT, "weights_hash": self.weights_hash}
-        facts |= {"layers": ",".join(map(str, self.layers)), "concepts": json.dumps(self.concepts)}
+        facts |= {"layers": ",".join(map(str, self.layers)), "concepts": dump_json(self.concepts)}
         facts["blocks_by"] = self.blocks_by
         facts |= more or {}
         (write_hashed if more else write_tensors)(path, self.sums(), facts)

@@ -7,7 +7,6 @@ its mean in its place. Nothing of the model runs while it learns.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from headroles.errors import InputError
-from headroles.files.json_files import read_object
+from headroles.files.json_files import dump_json, read_object
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.whole import write_text
 
@@ -62,7 +61,7 @@ class HeadWeights:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write JSON in one step."""
-        write_text(path, json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n")
+        write_text(path, dump_json({"format": FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> HeadWeights:

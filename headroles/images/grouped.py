@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 
 from headroles.errors import InputError
 from headroles.files.tables import open_table
+from headroles.images.fingerprints import take_pixels
 from headroles.images.groups import Groups, check_cell, find_groups
 from headroles.images.images import ImageFiles, Preprocess, undecided, with_preprocess
 
@@ -85,6 +86,7 @@ class CueImages(Dataset):
         from headroles.shapes.cues import render_cue
 
         pixels = render_cue(self.task, self.pictures[index], self.seed)
+        take_pixels(pixels)
         return index, self.preprocess(Image.fromarray(pixels))
 
     def name(self, index: int) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError
+from headroles.images.fingerprints import take_pixels
 from headroles.images.images import UNREADABLE, Images, Preprocess, open_files, to_rgb
 
 Picture: TypeAlias = "Image.Image | ndarray"
@@ -37,7 +38,9 @@ class Pictures(Dataset):
 
     def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
         assert self.preprocess is not None
-        return index, self.preprocess(to_picture(self.pictures[index]))
+        picture = to_picture(self.pictures[index])
+        take_pixels(np.asarray(picture))
+        return index, self.preprocess(picture)
 
     def name(self, index: int) -> str:
         """Its number, from 1."""

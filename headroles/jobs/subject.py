@@ -57,7 +57,7 @@ class Subject:
 
     def describe_images(self, seen: Seen) -> ImagesInfo:
         """The images as the role map names them."""
-        return ImagesInfo(self.source, seen.read, seen.broken_names)
+        return ImagesInfo(self.source, seen.read, seen.broken_names, seen.sketch)
 
 
 def open_subject(job: ScoreJob, config: RoleConfig, device: str, read: bool) -> Subject:

@@ -113,6 +113,9 @@ class ImagesInfo:
     """How many were read."""
     broken: tuple[str, ...]
     """Files that could not be read, relative to the folder."""
+    sketch: str = ""
+    """Their fingerprints (`headroles.files.sketch`), so that no image judges heads that it chose; "" where no such
+    thing is to be feared."""
 
 
 @dataclass(frozen=True)

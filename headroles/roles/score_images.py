@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from headroles.errors import InputError
+from headroles.files.json_files import dump_json
 from headroles.heads.ablation import record_ablation
 from headroles.heads.silence import Outputs
 from headroles.heads.value_moments import ValueMoments
@@ -30,6 +30,7 @@ from headroles.images.labelled import LabelledImages
 from headroles.images.notes import LOG
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.image_pass import PassOptions, Progress
+from headroles.passes.state import Seen
 from headroles.passes.value_pass import fold_values
 from headroles.roles.blindness import p_values
 from headroles.roles.concepts import concept_entropy
@@ -48,9 +49,10 @@ def score_images(
 ) -> tuple[RoleMap, ValueMoments]:
     """The role map of a model by labelled images, and the sums it rests on; `options` are those of `collect_values`."""
     config = config or ImageScoreConfig()
-    moments, broken = collect_values(model, labelled, config, **options)
+    moments, seen = collect_values(model, labelled, config, **options)
     info = ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads)
-    return explain_values(moments, config, info, ImagesInfo(labelled.name, moments.images, broken)), moments
+    images = ImagesInfo(labelled.name, seen.read, seen.broken_names, seen.sketch)
+    return explain_values(moments, config, info, images), moments
 
 
 def collect_values(
@@ -62,15 +64,15 @@ def collect_values(
     workers: int = 0,
     strict: bool = False,
     progress: Progress | None = None,
-) -> tuple[ValueMoments, tuple[str, ...]]:
-    """One pass over the images: sums for every value, and the names of the broken files."""
+) -> tuple[ValueMoments, Seen]:
+    """One pass over the images: sums for every value, and what went into them."""
     check_concepts(labelled)
     options = PassOptions(unit=batch, workers=workers, strict=strict)
     layers = config.resolve_layers(model)
     moments, seen = fold_values(
         model, labelled, layers, config.blocks, options, precision=config.precision, progress=progress
     )
-    return moments, seen.broken_names
+    return moments, seen
 
 
 def check_concepts(labelled: LabelledImages) -> None:
@@ -220,4 +222,4 @@ def _range(concept: str, count: Int[ndarray, "value"]) -> str:
 def _hash(moments: ValueMoments) -> str:
     """sha256 of the concepts, their values and how many images have each."""
     count = torch.einsum("bvv->v", moments.pairs).long().tolist()
-    return hashlib.sha256(json.dumps([moments.concepts, count]).encode()).hexdigest()
+    return hashlib.sha256(dump_json([moments.concepts, count]).encode()).hexdigest()

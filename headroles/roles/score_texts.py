@@ -16,7 +16,7 @@ from headroles.images.images import Images
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.image_pass import PassOptions, Progress
 from headroles.passes.moment_pass import fold_moments
-from headroles.passes.state import check_enough
+from headroles.passes.state import Seen, check_enough
 from headroles.roles.concepts import concept_distribution, concept_entropy, p_values, pick_weights
 from headroles.roles.config import ScoreConfig
 from headroles.roles.head_roles import Description, build_head_roles, round6
@@ -47,10 +47,11 @@ def score_texts(
     """
     model.check_text()
     config = config or ScoreConfig()
-    moments, broken = collect_moments(
+    moments, seen = collect_moments(
         model, images, config, batch=batch, workers=workers, strict=strict, progress=progress
     )
-    return explain(model, moments, bank, config, ImagesInfo(source, moments.images, broken)), moments
+    info = ImagesInfo(source, seen.read, seen.broken_names, seen.sketch)
+    return explain(model, moments, bank, config, info), moments
 
 
 def collect_moments(
@@ -62,8 +63,8 @@ def collect_moments(
     workers: int = 0,
     strict: bool = False,
     progress: Progress | None = None,
-) -> tuple[HeadMoments, tuple[str, ...]]:
-    """One pass over the images: head moments and the names of the broken files."""
+) -> tuple[HeadMoments, Seen]:
+    """One pass over the images: head moments and what went into them."""
     options = PassOptions(unit=batch, workers=workers, strict=strict)
     layers = config.resolve_layers(model)
     moments, seen = fold_moments(
@@ -71,7 +72,7 @@ def collect_moments(
         progress=progress,
     )  # fmt: skip
     check_enough(seen)
-    return moments, seen.broken_names
+    return moments, seen
 
 
 def explain(

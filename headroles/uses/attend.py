@@ -14,6 +14,7 @@ from headroles.heads.names import parse_heads
 from headroles.images.images import Images, batches, with_preprocess
 from headroles.images.pictures import Given, encode_pixels, is_open, open_given
 from headroles.images.reading import announce, describe_images
+from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import Heads, attribute_heads, choose_heads
@@ -88,6 +89,8 @@ def view_images(
         for number, error in broken:
             raise InputError(f"image: {images.name(number)} cannot be read ({error}); mend or leave it out")
         views = view_heads(model, pixels, places, directions)
+        for outputs in (views.contribution, views.attention, views.cosine):
+            check_rows(outputs, images.name, index.tolist())
         for row, number in enumerate(index.tolist()):
             own = tuple(
                 _view(views, row, place, head, None if texts is None else texts[place])

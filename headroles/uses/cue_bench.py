@@ -21,7 +21,9 @@ from headroles.heads.weights import HeadWeights, LearnConfig, learn_factors
 from headroles.images.grouped import GroupedImages, check_splits
 from headroles.images.images import Images, batches
 from headroles.images.prompts import write_prompts
+from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.judged import Judged
 from headroles.roles.role_map import RoleMap
 from headroles.uses.index_build import index_in_memory
 
@@ -51,6 +53,8 @@ class DebiasConfig:
     """Blocks of test images: neighbours of one class and value, or groups that belong together."""
     seed: int = 0
     """Seed of pictures, draws and resamples."""
+    allow_overlap: bool = False
+    """Judge heads that the role map chose by test images that it was scored on, too; the result says how many."""
 
     def __post_init__(self) -> None:
         check_choices(self, classifier=CLASSIFIERS, effect=EFFECTS)
@@ -66,11 +70,13 @@ class CueBench:
 
     def __init__(
         self, model: HookedCLIP, role_map: RoleMap, grouped: GroupedImages, config: DebiasConfig, batch: int = 64,
-        workers: int = 0,
+        workers: int = 0, judged: Judged | None = None,
     ) -> None:  # fmt: skip
+        """`judged`: the images that judge, where the role map chose the heads."""
         self.model, self.role_map, self.grouped, self.config = model, role_map, grouped, config
         self.batch, self.workers = batch, workers
-        self.index, self.numbers = index_in_memory(model, grouped.images, role_map.layers, batch, workers)
+        self.index, self.numbers = index_in_memory(model, grouped.images, role_map.layers, batch, workers, judged)
+        self.overlap = judged.finish() if judged else 0.0
         self.splits = grouped.splits[self.numbers]
         self.labels, self.groups = grouped.labels[self.numbers], grouped.groups[self.numbers]
         self.read = replace(grouped, labels=self.labels, places=grouped.places[self.numbers], splits=self.splits)
@@ -120,7 +126,9 @@ class CueBench:
                 for index, pixels, _ in batches(self.grouped.images, self.batch, self.workers)
                 if len(index)
             ]
-        return torch.cat(rows)
+        found = torch.cat(rows)
+        check_rows(found, self.grouped.images.name, self.numbers.tolist())
+        return found
 
     def factors_of(self, heads: Sequence[Head]) -> Float[Tensor, "layer head"]:
         """`scale` for these heads, 1 for the others."""

@@ -42,9 +42,10 @@ def debias(
     heads by name ("L6.H3,L7.*"), or the Attribute heads of a concept (`any_role`: all heads of it). Or factors are
     applied, `weights` (their file will do); or with `learn` they are learned on the split val, and written to the file
     `weights` if it is named (`overwrite`: also where there is one). `settings` are fields of DebiasConfig, in place of
-    a `config`. `model`: None for the one that the map names. `groups`: images that belong together, such
-    as the frames of a film, and are drawn together for intervals: another column of the CSV file, or one label an
-    image. Raises InputError where something lacks or does not fit.
+    a `config`. `model`: None for the one that the map names. `groups`: images that belong together, such as the frames
+    of a film, and are drawn together for intervals: another column of the CSV file, or one label an image. Raises
+    InputError where something lacks or does not fit, or the map chose the heads and was scored on more than 1% of the
+    test images (unless `allow_overlap`).
     """
     how = make_config(DebiasConfig, config, settings)
     run = DebiasRun.open(

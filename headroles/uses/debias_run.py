@@ -18,6 +18,7 @@ from headroles.heads.weights import HeadWeights, LearnConfig
 from headroles.images.grouped import GroupedImages, check_splits, open_grouped
 from headroles.images.notes import warn
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.judged import Judged
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import Heads, choose_heads
 from headroles.roles.role_map import RoleMap
@@ -40,6 +41,8 @@ class Damping:
     """or factors are learned, so."""
     file: Path | None = None
     """Where factors come from, or go to."""
+    by_map: bool = False
+    """Whether the role map chose the heads."""
 
     @classmethod
     def open(
@@ -58,7 +61,7 @@ class Damping:
             raise InputError("heads: give one of heads or concept, weights, learn")
         if by_name:
             chosen = choose_heads(role_map, heads, concept, any_role)
-            return cls(heads=tuple((head.layer, head.head) for head in chosen))
+            return cls(heads=tuple((head.layer, head.head) for head in chosen), by_map=concept is not None)
         if isinstance(weights, HeadWeights):
             if learn is not None:
                 raise InputError("weights: with learn they are learned; give the file to write them to, or none")
@@ -135,7 +138,11 @@ class DebiasRun:
 
     def fold(self, batch: int = 64, workers: int = 0) -> CueBench:
         """One pass over all images."""
-        return CueBench(self.model, self.role_map, self.task, self.config, batch, workers)
+        tests = self.task.splits == "test"
+        judged = Judged(self.role_map, self.task.name, tests, self.config.allow_overlap)
+        return CueBench(
+            self.model, self.role_map, self.task, self.config, batch, workers, judged if self.damping.by_map else None
+        )
 
     def explain(self, bench: CueBench) -> Debiased:
         """The worst group before and after, beside other heads; with `learn`, factors are learned first."""

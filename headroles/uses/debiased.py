@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.files.documents import Document
 from headroles.heads.weights import HeadWeights
+from headroles.roles.judged import describe_overlap
 from headroles.roles.role_map import ModelInfo
 from headroles.shown import Shown, html_table, show_p
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MEASURED = (
     "task", "classifier", "heads", "scale", "effect", "before", "after", "gain", "gain_interval", "random", "broken",
+    "overlap",
 )  # fmt: skip
 """Fields of a Debiased without its origin: what `headroles debias --json` prints."""
 _RANDOM = "matched random heads of other concepts"
@@ -89,6 +91,8 @@ class Debiased(Document, Shown):
     """The model."""
     settings: Mapping[str, Any]
     """Every setting of `headroles.uses.cue_bench.DebiasConfig`; the ablation, where heads were cut."""
+    overlap: float = 0.0
+    """Share of the test images that the role map was scored on, where it chose the heads."""
     learned: HeadWeights | None = None
     """The factors, where they were learned."""
     format: str = "headroles.debiased"
@@ -126,6 +130,8 @@ class Debiased(Document, Shown):
         )
         if self.broken:
             lines.append(f"left out {len(self.broken)} broken image files: {', '.join(self.broken[:5])}")
+        if self.overlap:
+            lines.append(describe_overlap(self.overlap))
         return "\n".join(lines)
 
     def __repr__(self) -> str:

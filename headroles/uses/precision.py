@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headroles.files.documents import Document
+from headroles.roles.judged import describe_overlap
 from headroles.roles.role_map import ModelInfo
 from headroles.shown import html_table
 
@@ -78,6 +79,8 @@ class PrecisionAtK(Document):
     """Neighbours that are counted."""
     rows: tuple[PrecisionRow, ...]
     """One a concept, in the labels' order."""
+    overlap: float = 0.0
+    """Share of the images that the role map was scored on."""
     format: str = "headroles.precision"
     """Marks the file."""
     schema_version: int = 1
@@ -109,6 +112,8 @@ class PrecisionAtK(Document):
         above = sum(row.gain.interval[0] > 0 for row in self.rows if row.gain)
         lines += ["", f"gain: Attribute heads (without any: all heads by P) minus whole embedding; above 0 for {above} "
                   f"of {len(self.rows)} concepts"]  # fmt: skip
+        if self.overlap:
+            lines.append(describe_overlap(self.overlap))
         return "\n".join(lines)
 
     def _cells(self) -> list[tuple[str, ...]]:

@@ -16,6 +16,7 @@ from headroles.heads.ablation import record_ablation
 from headroles.images.labelled import LabelledImages, open_labelled
 from headroles.images.reading import announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.judged import Judged
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import concept_shares
 from headroles.roles.role_map import RoleMap
@@ -45,7 +46,8 @@ def precision_at_k(
     *,
     k: int = 10,
     count: int | None = None,
-    seed: int = 0,
+    seed: int = 1,
+    allow_overlap: bool = False,
     model: HookedCLIP | str | None = None,
     device: str = "auto",
     batch: int = 64,
@@ -56,7 +58,8 @@ def precision_at_k(
 
     `role_map`: the map, its file or its folder. `images`: labelled ones, or as `open_labelled` takes them with `count`,
     `groups` and `seed`. `model`: None for the one that the map names. Raises InputError where map and labels share no
-    concept, or there are no more than `k` readable images.
+    concept, there are no more than `k` readable images, or the map was scored on more than 1% of them (unless
+    `allow_overlap`).
     """
     scored = RoleMap.of(role_map)
     if isinstance(images, LabelledImages):
@@ -67,14 +70,20 @@ def precision_at_k(
     clip = open_model(scored, model, device)
     ready = labelled if isinstance(images, LabelledImages) else labelled.with_preprocess(preprocess_of(clip))
     announce(describe_images(ready.images, ready.name), ready.blocking)
-    index, numbers = index_in_memory(clip, ready.images, scored.layers, batch, workers)
+    judged = Judged(scored, ready.name, np.ones(len(ready), bool), allow_overlap)
+    index, numbers = index_in_memory(clip, ready.images, scored.layers, batch, workers, judged)
+    overlap = judged.finish()
     if len(index) <= k:
         raise InputError(f"k must be below the number of readable images, {len(index)}, got {k}")
     codes, blocks = ready.codes[numbers], ready.blocking.cut(ready.blocking.limit(BLOCKS))
+    shared = [concept for concept in shared if (codes[:, ready.names.index(concept)] != ABSENT).any()]
+    if not shared:
+        raise InputError(f"images: no readable image of {ready.name} is labelled with a concept of the role map")
     block = blocks.of(torch.as_tensor(numbers)).numpy()
     rows = (_row(scored, index, codes[:, ready.names.index(concept)], concept, k, block) for concept in shared)
-    settings = record_ablation({"seed": seed, "blocks": blocks.count, "blocks_by": ready.blocking.how})
-    return PrecisionAtK(scored.model, settings, ready.name, len(ready), k, tuple(rows))
+    acting = {"blocks": blocks.count, "blocks_by": ready.blocking.how}
+    settings = record_ablation({"seed": seed, "allow_overlap": allow_overlap, **acting})
+    return PrecisionAtK(scored.model, settings, ready.name, len(ready), k, tuple(rows), overlap)
 
 
 def _shared(role_map: RoleMap, labelled: LabelledImages) -> list[str]:

@@ -102,6 +102,7 @@ def _compare(
         gain_interval=gain_interval(before, after, groups, bench.config.resamples, bench.config.seed, together),
         random=RandomHeads(float(gains.mean()), (float(low), float(high)), len(gains), distinct, float(p), len(among)),
         broken=tuple(sorted(bench.index.broken)),
+        overlap=bench.overlap,
         model=bench.role_map.model,
         settings=record_ablation({**dataclasses.asdict(bench.config), **blocks.acting}),
     )

@@ -24,7 +24,7 @@ from headroles.causal.table import to_table
 from headroles.causal.validate import validate
 from headroles.causal.validation import Validation
 from headroles.figures.files import save_plots
-from headroles.images.labelled import Concept, LabelledImages, open_labelled
+from headroles.images.labelled import Concept, LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
 from headroles.roles.chance import LEAST_P
@@ -292,14 +292,11 @@ def test_the_command_refuses_in_one_line_and_leaves_nothing(run, saved, labelled
     broken = shutil.copytree(labelled / "color", tmp_path / "color")
     for path in broken.rglob("*.png"):
         path.write_text("no image")
-    shapes = role_map(load("shapes", "cpu"), source="shapes", seed=1)
-    shapes.save(tmp_path / "shapes.json")
     cases = {
         "unlabelled": (saved, "--images", plain),
         "this model needs labelled": (saved,),
         "not those of model shapes": (saved, "--model", "shapes", "--count", "4"),
         "no file": (tmp_path / "none.json",),
-        "give another --seed": (tmp_path / "shapes.json",),
         "no folder and no file": (saved, "--images", tmp_path / "nowhere"),
         "effect must be one of": (saved, "--images", labelled, "--effect", "half"),
         "fewer than two of 6": (saved, "--images", broken),
@@ -321,11 +318,8 @@ def test_the_call_takes_names_and_gives_what_the_command_writes(run, saved, labe
         validate(saved, images=labelled, drawz=20)
 
 
-def test_scenes_that_were_scored_and_choices_without_effect_are_refused(planted):
+def test_choices_without_effect_are_refused(planted):
     model, images = planted
-    scenes = open_labelled("shapes", None, 4, seed=3)
-    with pytest.raises(InputError, match="seed: 3 is that of the scenes that were scored"):
-        validate(role_map(model, source="shapes", seed=3), model, scenes)
     with pytest.raises(InputError, match="count and template"):
         validate(role_map(model), model, images, count=3)
 

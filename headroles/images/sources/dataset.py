@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError
+from headroles.files.json_files import dump_json
 from headroles.images.groups import check_cell
 from headroles.images.images import Preprocess, spread, undecided
 from headroles.images.sources.cells import choose_column, no_column, read_cell
@@ -66,7 +66,7 @@ class DatasetImages(Dataset):
     def fingerprint(self) -> str:
         """A hash of the split, the column and the number of rows: `datasets` has no lasting hash of their content."""
         parts = [self.where, self.column, len(self.rows), len(self)]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return hashlib.sha256(dump_json(parts).encode()).hexdigest()
 
     def group_names(self, by: str) -> Iterator[str]:
         """Every image's cell of a column; InputError where there is no such column, or the cell is empty."""

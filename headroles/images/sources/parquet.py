@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError
+from headroles.files.json_files import dump_json
 from headroles.files.packed_paths import PackedNames
 from headroles.images.groups import check_cell
 from headroles.images.images import Preprocess, spread
@@ -64,7 +64,7 @@ class ParquetImages(Dataset):
         """A hash of the files' names, their numbers of rows, the column, and the choice among the rows."""
         names = [path.relative_to(self.root).as_posix() for path in self.paths]
         parts = [names, self.counts.tolist(), self.column, len(self)]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return hashlib.sha256(dump_json(parts).encode()).hexdigest()
 
     def group_names(self, by: str) -> Iterator[str]:
         """Every image's cell of a column; InputError where there is no such column, or the cell is empty."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError
+from headroles.files.json_files import dump_json
 from headroles.images.images import Preprocess, undecided
 from headroles.images.sources.cells import read_cell
 
@@ -81,4 +81,4 @@ class StreamedImages(Dataset):
 
     def fingerprint(self) -> str:
         """A hash of what is read and how much of it."""
-        return hashlib.sha256(json.dumps([self.identity, self.count]).encode()).hexdigest()
+        return hashlib.sha256(dump_json([self.identity, self.count]).encode()).hexdigest()
