@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.heads import head_options
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
@@ -37,6 +38,7 @@ from headroles.cli.options.running import running_options
 @click.option("--overwrite", is_flag=True, help="Replace the file of --learn.")
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
 @running_options
+@dry_run_option
 @ablation_options
 def command(
     role_map: Path,

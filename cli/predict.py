@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.ablation import ablation_options, note_ablation
+from headroles.cli.options.dry_run import dry_run_option
 
 if TYPE_CHECKING:
     from headroles.adapt.results.prediction import Predictions
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--strict", is_flag=True, help="Refuse images that cannot be read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list: probabilities, or why left out.")
+@dry_run_option
 @ablation_options
 def command(
     adapter: Path,

@@ -85,13 +85,14 @@ class Adapter(Shown):
         All files are written before the first takes its place: where that fails, an older adapter stays whole.
         """
         folder = Path(folder)
-        more = {"history": [dataclasses.asdict(record) for record in self.history], "trainable": self.trainable}
+        more: dict[str, Any] = {"history": [dataclasses.asdict(record) for record in self.history], "trainable": self.trainable}
+        more |= {"reading": dict(self.info.reading), "left_out": list(self.info.left_out)}
         texts = {
             CONFIG: self.info.to_json(),
             ROLE_MAP: self.role_map.to_json(),
             CARD: write_card(self.info, self.measures, self.trainable),
             TABLE: to_csv(self.measures),
-            METRICS: to_json(self.measures, **more),
+            METRICS: to_json(self.measures, **{name: each for name, each in more.items() if each}),
         }
         with replacing_together(folder, METRICS) as staging:
             write_tensors(staging / WEIGHTS, self.method.state_dict(), {"format": "pt"})

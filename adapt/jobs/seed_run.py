@@ -59,6 +59,7 @@ class SeedRun:
             shots=self.job.shots,
             targets=[target.name for target in self.tasks.targets],
             retention=[other.name for other in self.tasks.retention],
+            read=self.tasks.all,
         )
 
     def begin(self, resume: bool) -> None:
@@ -106,4 +107,4 @@ class SeedRun:
 def _settings(info: AdapterInfo) -> dict[str, Any]:
     """What two adapters of the same job share."""
     plain: dict[str, Any] = json.loads(info.to_json())
-    return {name: value for name, value in plain.items() if name not in ("task", "headroles_version")}
+    return {name: value for name, value in plain.items() if name not in ("task", "reading", "headroles_version")}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from headroles.adapt.data.looking import leave_out, look, look_at_test
+from headroles.adapt.data.reading import describe_model
 from headroles.adapt.data.tasks import Task, open_task
 from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.jobs.job import Job
@@ -57,17 +58,18 @@ class JobTasks:
                 lines += [f"{other.summary}", *other.notes]
         return tuple(lines)
 
+    @property
+    def all(self) -> tuple[Task, ...]:
+        """The job's own, and the others that it tests on, each once."""
+        return tuple({each.name: each for each in (self.task, *self.targets, *self.retention)}.values())
+
     def check_classes(self, clip: HookedCLIP) -> tuple[str, ...]:
         """How the model reads texts and images, and notes on names that it does not know, a line each.
 
         InputError where it cannot tell classes apart.
         """
-        describe = getattr(clip.processor, "describe", None)
-        own = f"; preprocessing: {describe()}" if describe else ""
-        line = f"model {clip.model_name}: texts of up to {clip.context} tokens{own}"
-        tasks = {each.name: each for each in (self.task, *self.targets, *self.retention)}.values()
-        notes = [check_told_apart(clip, each.classes, each.template, each.own) for each in tasks]
-        return (line, *dict.fromkeys(note for some in notes for note in some))
+        notes = [check_told_apart(clip, each.classes, each.template, each.own) for each in self.all]
+        return (describe_model(clip), *dict.fromkeys(note for some in notes for note in some))
 
     def _say_trained(self, trained: Task) -> str:
         seen, every = len(trained.classes), len(self.task.classes)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
 from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.data.looking import look_at_test
+from headroles.adapt.data.reading import describe_model, record_reading
 from headroles.adapt.data.tasks import Task, open_task
 from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.results.adapted import Adapted, pick_adapter
@@ -74,8 +75,9 @@ def evaluate(
     _announce(read, found.method.model, say, dry_run)
     left_out = tuple(key for each in read for key in each.left_out)
     mine = [each for each in read if is_own(info, each)]
+    reading = record_reading(found.method.model, read)
     if dry_run:
-        return Evaluation((), left_out=left_out, notes=_notes(info, mine))
+        return Evaluation((), left_out=left_out, notes=_notes(info, mine), reading=reading)
     halves = {each.name: own_halves(info, each) for each in mine if chosen == "base-to-novel"}
     tested: list[TestedImage] | None = [] if images else None
     run = functools.partial(measure, found.method, batch=batch, workers=workers, tested=tested)
@@ -85,17 +87,20 @@ def evaluate(
         tuple(rows),
         left_out=left_out,
         notes=_notes(info, mine),
+        reading=reading,
         tested=tuple(tested or ()),
     )
 
 
 def _announce(tasks: Iterable[Task], model: HookedCLIP, say: Callable[[str], None] | None, always: bool) -> None:
-    """Say how the tasks were read, `always` also of built-in ones; InputError where the model confuses classes."""
+    """Say how model and tasks are read, `always` also of built-in ones; InputError where the model confuses classes."""
     for each in tasks:
         notes = check_told_apart(model, each.classes, each.template, each.own)
         if say and is_main() and (each.own or each.notes or notes or always):
             for line in (each.summary, *each.notes, *notes):
                 say(line)
+    if say and is_main():
+        say(describe_model(model))
 
 
 def _notes(info: AdapterInfo, tasks: Iterable[Task]) -> tuple[str, ...]:

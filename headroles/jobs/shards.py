@@ -19,7 +19,7 @@ from headroles.heads.moments import HeadMoments
 from headroles.heads.value_moments import ValueMoments
 from headroles.passes.state import Seen
 
-FORMAT = "headroles.shard.3"
+FORMAT = "headroles.shard.4"
 SUMS: dict[str, Any] = {"texts": HeadMoments, "images": ValueMoments}
 """What a shard is a file of, by what heads are described with."""
 
@@ -44,6 +44,8 @@ class ShardInfo:
     """The images' name."""
     images: str
     """Their fingerprint."""
+    reading: Mapping[str, Any]
+    """How they were read, as in the role map."""
     batch: int
     """Images of a unit, which fixes whose an image is."""
     probes: str

@@ -54,10 +54,10 @@ def attend(
     if alone and clip.text is None:
         texts = None
     ready = opened if is_open(images) else with_preprocess(opened, preprocess_of(clip))
-    announce(describe_images(ready, "images"))
+    reading = announce(describe_images(ready, "images", reader=None if texts is None else clip))
     directions = None if texts is None else clip.embed_texts(texts)
     views = view_images(clip, ready, chosen, texts, directions, batch)
-    return Attended(scored.model, record_ablation({}), views)
+    return Attended(scored.model, record_ablation({}), views, reading=reading.to_dict())
 
 
 def _choose(

@@ -90,13 +90,14 @@ def precision_at_k(
     shared = _shared(scored, labelled)
     clip = open_model(scored, model, device)
     ready = labelled if isinstance(images, LabelledImages) else labelled.with_preprocess(preprocess_of(clip))
-    announce(describe_images(ready.images, ready.name))
+    reading = announce(describe_images(ready.images, ready.name)).to_dict()
     index, numbers = index_in_memory(clip, ready.images, scored.layers, batch, workers)
     if len(index) <= k:
         raise InputError(f"k must be below the number of readable images, {len(index)}, got {k}")
     codes = ready.codes[numbers]
     rows = (_row(scored, index, codes[:, ready.names.index(concept)], concept, k, seed) for concept in shared)
-    return PrecisionAtK(scored.model, record_ablation({"seed": seed}), ready.name, len(ready), k, tuple(rows))
+    settings = record_ablation({"seed": seed})
+    return PrecisionAtK(scored.model, settings, ready.name, len(ready), k, tuple(rows), reading=reading)
 
 
 def _shared(role_map: RoleMap, labelled: LabelledImages) -> list[str]:

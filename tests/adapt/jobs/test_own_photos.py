@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headroles.adapt import adapt, open_task, plan
+from headroles.adapt import AdapterInfo, adapt, open_task, plan
 from headroles.errors import InputError
 
 NAMES = ("red", "green", "blue", "grey", "black", "white")
@@ -57,14 +57,15 @@ def test_sixteen_photos_a_class_are_adapted_and_evaluated_as_printed(run, photos
     assert code == 0 and json.loads(text)["rows"] == [row] and "left_out" not in json.loads(text)
     assert lines_of(photos)[0] in errors
     code, text, errors = run("evaluate", tmp_path / "own", "--dry-run")
-    assert (code, text.splitlines(), errors) == (0, lines_of(photos)[:1], "")
+    assert (code, text.splitlines()[:-1], errors) == (0, lines_of(photos)[:1], "")
+    assert text.splitlines()[-1].startswith(f"model {named[1]}: texts of up to 32 tokens")
 
 
 def test_a_dry_run_says_how_all_is_read_and_writes_nothing(run, photos, named, tmp_path):
     out = ("--output", tmp_path / "own", "--dry-run")
     code, text, errors = run("adapt", *named, "--task", photos, *out)
     assert (code, errors) == (0, "") and text.splitlines()[:-1] == lines_of(photos)
-    assert text.splitlines()[-1].startswith(f"model {named[1]}: texts of up to 32 tokens; preprocessing: ")
+    assert text.splitlines()[-1].startswith(f"model {named[1]}: texts of up to 32 tokens, read at their end ")
     code, text, _ = run("adapt", *named, "--task", photos, "--protocol", "base-to-novel", "--test-share", 0.5, *out)
     assert code == 0 and "48 train, 0 validation, 48 test images; split here: 50% of each class test" in text
     assert text.splitlines()[-2] == "base-to-novel: trained on 24 images of 3 of 6 classes: black, blue, green"
@@ -91,7 +92,11 @@ def test_broken_photos_are_left_out_counted_and_listed(run, photos, named, tmp_p
     task, out = ("--task", tmp_path / "photos"), ("--output", tmp_path / "own")
     code, _, errors = run("adapt", *named, *task, *QUICK, *out)
     assert code == 0 and "left out 1 image of" in errors and "(cannot identify image file)" in errors
+    (read,) = AdapterInfo.load(tmp_path / "own").reading["tasks"].values()
+    metrics = json.loads((tmp_path / "own" / "metrics.json").read_text())
+    assert len(read["left_out"]) == 1 and read["left_out"] == metrics["left_out"] and read["test"] == 29
     code, text, errors = run("evaluate", tmp_path / "own", "--json")
+    assert "preprocessing: CLIPImageProcessor" in errors and "texts of up to 32 tokens, read at their end" in errors
     assert [row["images"] for row in json.loads(text)["rows"]] == [29] and len(json.loads(text)["left_out"]) == 1
     for command in (("adapt", *named, *task, *out, "--overwrite"), ("evaluate", tmp_path / "own")):
         code, _, errors = run(*command, "--strict")
