@@ -85,7 +85,8 @@ class Adapter(Shown):
         All files are written before the first takes its place: where that fails, an older adapter stays whole.
         """
         folder = Path(folder)
-        more: dict[str, Any] = {"history": [dataclasses.asdict(record) for record in self.history], "trainable": self.trainable}
+        history = [dataclasses.asdict(record) for record in self.history]
+        more: dict[str, Any] = {"history": history, "trainable": self.trainable}
         more |= {"reading": dict(self.info.reading), "left_out": list(self.info.left_out)}
         texts = {
             CONFIG: self.info.to_json(),
