@@ -67,7 +67,8 @@ class Adapter(Shown):
         **facts: Any,
     ) -> Adapter:
         """The adapter of a training by hand (`headroles.adapt.fit`) for `task`; `facts` as in `AdapterInfo.of`."""
-        return cls(method, AdapterInfo.of(method, task, train, **facts), tuple(measures), tuple(history))
+        info = AdapterInfo.of(method, task, train, history=history, **facts)
+        return cls(method, info, tuple(measures), tuple(history))
 
     @property
     def role_map(self) -> RoleMap:

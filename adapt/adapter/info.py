@@ -17,6 +17,8 @@ from headroles.adapt.data.reading import record_reading
 from headroles.adapt.data.task import Task
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.training.fingerprint import digest, digest_map
+from headroles.adapt.training.records import EpochRecord
+from headroles.adapt.training.validation import choose_epoch
 from headroles.errors import InputError
 from headroles.files.json_files import read_json
 from headroles.files.plain import Unfit, from_plain
@@ -25,7 +27,7 @@ from headroles.heads.ablation import current_ablation
 FORMAT, SCHEMA_VERSION = "headroles-adapter", 1
 CONFIG, WEIGHTS, ROLE_MAP, CARD = "adapter_config.json", "adapter_model.safetensors", "role_map.json", "README.md"
 METRICS, TABLE = "metrics.json", "metrics.csv"
-_LATER = {"ablation", "split", "trained_images", "reading"}
+_LATER = {"ablation", "split", "trained_images", "reading", "epoch", "validation"}
 """Fields that older adapters lack: they had all heads, and no memory."""
 FILES = (WEIGHTS, CONFIG, ROLE_MAP, CARD, TABLE, METRICS)
 """In the order in which they are written: metrics.json is there only when all the others are."""
@@ -75,6 +77,10 @@ class AdapterInfo:
     """Of few-shot trainings: the training images, each as 16 hex digits of the sha256 of its file."""
     reading: Mapping[str, Any] = field(default_factory=dict)
     """How texts and pictures were read, and of every task its counts, its split, and the images that were left out."""
+    epoch: int | None = None
+    """The epoch, from 1, whose tensors it has; None of one that was trained by hand without a history."""
+    validation: tuple[float, ...] = ()
+    """Share of validation images that were right after each epoch; none where the last epoch is taken."""
     ablation: Mapping[str, Any] | None = None
     """Heads that were cut while training and testing, as `headroles.heads.ablation.Ablation`; None for none."""
     headroles_version: str = headroles.__version__
@@ -99,12 +105,13 @@ class AdapterInfo:
         targets: Sequence[str] = (),
         retention: Sequence[str] = (),
         read: Sequence[Task] = (),
+        history: Sequence[EpochRecord] = (),
     ) -> AdapterInfo:
         """What `dear` is after a training on `trained`, with the settings `train`, for the classes of `task`.
 
         `trained`: the task with the training's images and classes; None: `task` itself. `protocol`: None for
         base-to-novel where `trained` has only some of the classes, else few-shot. `read`: all tasks that were read,
-        where there are more. The rest are fields.
+        where there are more. `history`: the training, epoch by epoch. The rest are fields.
         """
         seen = trained or task
         return cls(
@@ -128,6 +135,8 @@ class AdapterInfo:
             split=remember_split(task),
             trained_images=tuple(sorted(image_ids(seen.train))) if shots else (),
             reading=record_reading(dear.model, read or (task,)),
+            epoch=choose_epoch(history),
+            validation=tuple(record.validation for record in history if record.validation is not None),
             ablation=current_ablation(),
         )
 

@@ -39,7 +39,7 @@ def look(task: Task, strict: bool = False) -> Task:
     """
     if isinstance((*task.test, *task.train)[0].source, ShapesSource):
         return task
-    seen = look_at((*task.train, *task.test))
+    seen = look_at((*task.train, *task.val, *task.test))
     broken = {key: each.error for key, each in seen.items() if each.error}
     notes = list(_say_broken(task, broken, strict))
     task = leave_out(task, broken)

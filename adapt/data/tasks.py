@@ -11,7 +11,7 @@ from headroles.adapt.data.examples import Example, ImageError, ShapesSource
 from headroles.adapt.data.folders import read_folder
 from headroles.adapt.data.hugging_face import HUB, is_dataset_folder, read_dataset, read_hub, read_parquet
 from headroles.adapt.data.listed import LISTS, read_list
-from headroles.adapt.data.spec import Reading, split_spec
+from headroles.adapt.data.spec import KNOWN, Reading, split_spec
 from headroles.adapt.data.split_file import find_split_file, read_split_file
 from headroles.adapt.data.task import Task
 from headroles.errors import InputError
@@ -103,7 +103,7 @@ def _refuse(reading: Reading, place: str) -> None:
     """Benchmarks and split files say all themselves."""
     if reading != Reading():
         raise InputError(
-            f"task: {place} has splits and class names of its own; leave test-share, label, class-names out"
+            f"task: {place} has splits and class names of its own; leave {', '.join(KNOWN)} out"
         )
 
 

@@ -28,6 +28,8 @@ from headroles.roles.role_map import RoleMap
 
 Announce = Callable[[int, Step], None]
 """Called with the seed and where its training is."""
+_RESULTS = ("task", "reading", "epoch", "validation", "headroles_version")
+"""Fields of an adapter's info that two runs of the same job may have apart, or that only its end knows."""
 
 
 @dataclass
@@ -47,9 +49,8 @@ class SeedRun:
         self.method = find_method(self.job.method)(self.clip, self.role_map, self.job.dear, self.seed)
         self.trained = self.tasks.trained[self.seed]
 
-    @property
-    def info(self) -> AdapterInfo:
-        """What will be written into the adapter."""
+    def describe(self, history: tuple[EpochRecord, ...] = ()) -> AdapterInfo:
+        """What will be written into the adapter, before or after its training."""
         return AdapterInfo.of(
             self.method,
             self.tasks.task,
@@ -60,6 +61,7 @@ class SeedRun:
             targets=[target.name for target in self.tasks.targets],
             retention=[other.name for other in self.tasks.retention],
             read=self.tasks.all,
+            history=history,
         )
 
     def begin(self, resume: bool) -> None:
@@ -73,7 +75,7 @@ class SeedRun:
 
     def _compare(self, old: AdapterInfo) -> None:
         """InputError where what is done is something else; a task is the same by its content, however it is spelled."""
-        found = difference(_settings(old), _settings(self.info))
+        found = difference(_settings(old), _settings(self.describe()))
         if found:
             raise InputError(
                 f"resume: {self.folder} was made with {tell_difference(*found)}; start anew with --overwrite or "
@@ -86,7 +88,7 @@ class SeedRun:
             return load_adapter(self.folder, model=self.clip)
         history = self._train(workers, progress)
         measures = self._evaluate(workers)
-        adapter = Adapter(self.method, self.info, measures, history)
+        adapter = Adapter(self.method, self.describe(history), measures, history)
         on_main(lambda: adapter.save(self.folder))
         return adapter
 
@@ -107,4 +109,4 @@ class SeedRun:
 def _settings(info: AdapterInfo) -> dict[str, Any]:
     """What two adapters of the same job share."""
     plain: dict[str, Any] = json.loads(info.to_json())
-    return {name: value for name, value in plain.items() if name not in ("task", "reading", "headroles_version")}
+    return {name: value for name, value in plain.items() if name not in _RESULTS}

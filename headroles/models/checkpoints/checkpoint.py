@@ -100,8 +100,8 @@ def _find(name: str) -> tuple[Checkpoint, str | None]:
         short = ", ".join(near_names(name) or (model.name for model in KNOWN if ":" not in model.name))
         which = "did you mean" if near_names(name) else "names:"
         raise InputError(
-            f"model: no model named {name} and no such folder or file; {which} {short}, those of `headroles models`, or "
-            "a Hugging Face hub id",
+            f"model: no model named {name} and no such folder or file; {which} {short}, those of `headroles models`, "
+            "or a Hugging Face hub id",
             page="unknown-model",
         )
     return _open_hub(hub_id, name), None

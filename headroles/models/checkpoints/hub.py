@@ -48,7 +48,8 @@ def fetch_model(hub_id: str, name: str) -> Path:
             return cached
         near = near_names(name)
         meant = f"; or did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(f"model: cannot load {name}: {_explain(hub_id, error)}{meant}", page="unknown-model") from error
+        why = _explain(hub_id, error) + meant
+        raise InputError(f"model: cannot load {name}: {why}", page="unknown-model") from error
 
 
 def fetch_clip_tokenizer(download: bool) -> tuple[Path, str] | None:

@@ -85,6 +85,20 @@ def test_the_task_is_read_by_evaluate_as_it_was_by_adapt(run, photos, named, tmp
     assert [row["images"] for row in json.loads(text)["rows"]] == [48]
 
 
+def test_validation_images_choose_the_epoch_or_are_not_taken(run, photos, named, tmp_path):
+    given = ("adapt", *named, "--task", photos, "--select-epoch", "validation", "--epochs", 2, "--batch", 32)
+    out = tmp_path / "own"
+    code, _, errors = run(*given, "--output", out)
+    assert code == 2 and "no validation image" in errors and "--val-share 0.2" in errors and not out.exists()
+    code, text, errors = run(*given, "--val-share", 0.2, "--output", out)
+    info = AdapterInfo.load(out)
+    assert code == 0 and "; 12 validation images choose the epoch" in errors, errors
+    assert len(info.validation) == 2 and info.validation[info.epoch - 1] == max(info.validation)
+    assert f"epoch {info.epoch} is taken" in text and info.reading["tasks"][info.task]["val"] == 12
+    code, _, errors = run("evaluate", out)
+    assert code == 0 and "note" not in errors
+
+
 def test_broken_photos_are_left_out_counted_and_listed(run, photos, named, tmp_path):
     shutil.copytree(photos, tmp_path / "photos")
     victim = open_task(str(tmp_path / "photos")).test[0].source
