@@ -19,6 +19,7 @@ from headroles.adapt.methods.dear import Dear
 from headroles.adapt.metrics import HEADING, Measure, read_measures, table_rows, to_csv, to_frame, to_json
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.records import EpochRecord
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.json_files import read_object
 from headroles.files.plain import Unfit, from_plain
@@ -139,6 +140,7 @@ class Adapter(Shown):
         return html_table(repr(self), HEADING, table_rows(self.measures))
 
 
+@typed
 def load_adapter(
     folder: str | os.PathLike[str], device: str = "auto", model: str | HookedCLIP | None = None
 ) -> Adapter:

@@ -30,10 +30,17 @@ class Row:
     source: ImageSource
     """What `Example` takes."""
     name: str
-    """Where it is within the data set; decides a made split, so that it is the same on every machine."""
+    """Where it is within the data set."""
     class_name: str
     split: str = ""
     """train, val, test, or nothing where the data set does not say."""
+    content: str = ""
+    """Hash of the picture, where its place says little, as a row's number does, which moves with rows before it."""
+
+    @property
+    def draw(self) -> bytes:
+        """Decides a made split, the same on every machine."""
+        return hashlib.sha256(os.fsencode(self.content or self.name)).digest()
 
 
 def make_task(
@@ -113,7 +120,7 @@ def _set_apart(
 def _share(
     name: str, rows: Sequence[Row], share: float, why: str = "; without a train/test split of its own"
 ) -> list[list[Row]]:
-    """All but a share, and the share, at least one of every class in each. Drawn by a hash of the names.
+    """All but a share, and the share, at least one of every class in each. Drawn by `Row.draw`.
 
     One more or one less image moves at most one other from part to part.
     """
@@ -128,7 +135,7 @@ def _share(
                 f"task: class {class_name!r} of {name} has {_images(len(group))}{why} a class needs at least 2",
                 page="too-few-images",
             )
-        drawn = sorted(group, key=lambda row: hashlib.sha256(os.fsencode(row.name)).digest())
+        drawn = sorted(group, key=lambda row: row.draw)
         tested.update(row.name for row in drawn[: min(size, len(group) - 1)])
     return [[row for row in rows if (row.name in tested) == part] for part in (False, True)]
 

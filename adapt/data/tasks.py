@@ -14,6 +14,7 @@ from headroles.adapt.data.listed import LISTS, read_list
 from headroles.adapt.data.spec import KNOWN, Reading, split_spec
 from headroles.adapt.data.split_file import find_split_file, read_split_file
 from headroles.adapt.data.task import Task
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.shapes.shifts import SHIFTS as _SHIFTS
 from headroles.shapes.tasks import POOL, find_task
@@ -29,6 +30,7 @@ SHIFTS: dict[str, str] = {name: shift.summary for name, shift in _SHIFTS.items()
 """Name of a domain shift -> what it does."""
 
 
+@typed
 def open_task(
     spec: str | os.PathLike[str], root: str | os.PathLike[str] | None = None, template: str | None = None
 ) -> Task:

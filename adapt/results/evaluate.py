@@ -20,10 +20,12 @@ from headroles.adapt.results.own_task import find_differences, is_own, own_halve
 from headroles.adapt.results.protocols import check_protocol, choose_protocol
 from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import is_main, join
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 
 
+@typed
 def evaluate(
     adapter: str | os.PathLike[str] | Adapter | Adapted,
     task: str | Task | Iterable[str | Task] | None = None,

@@ -18,6 +18,7 @@ from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.predict import check_classes
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.places import check_free, check_writable
 from headroles.files.tensors import write_tensors
@@ -48,6 +49,7 @@ class Classifier(nn.Module):
         return self.dear.logits(features, self.texts).softmax(-1)
 
 
+@typed
 def export_adapter(
     adapter: str | os.PathLike[str] | Adapter | Adapted,
     output: str | os.PathLike[str],

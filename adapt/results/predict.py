@@ -22,6 +22,7 @@ from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.prediction import Prediction, Predictions
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.images.images import UNREADABLE, ImageFiles, find_images, open_image
 from headroles.images.pictures import Picture, to_picture
@@ -32,6 +33,7 @@ Broken = Callable[[Path, str], None]
 """Called with an unreadable file, which is left out, and with why it is."""
 
 
+@typed
 def predict(
     adapter: str | os.PathLike[str] | Adapter | Adapted,
     images: str | os.PathLike[str] | Picture | Sequence[str | os.PathLike[str] | Picture],

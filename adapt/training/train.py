@@ -21,11 +21,13 @@ from headroles.adapt.training.processes import add_up_gradients, is_main, on_mai
 from headroles.adapt.training.records import EpochRecord, Step
 from headroles.adapt.training.trunk_cache import TrunkBatch, Trunks
 from headroles.adapt.training.validation import check_validation, choose_epoch, validation_accuracy
+from headroles.checks import typed
 from headroles.errors import InputError
 
 Progress = Callable[[Step], None]
 
 
+@typed
 def fit(
     dear: Dear,
     task: Task,

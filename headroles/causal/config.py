@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from headroles.checks import check_choices, check_least
+from headroles.checks import check_choices, check_fields, check_least
 from headroles.heads.ablate import EFFECTS, MODES
 
 
@@ -30,6 +30,7 @@ class ValidateConfig:
     """Labelled concepts to use; None: all."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, effect=EFFECTS, mode=MODES)
         check_least(self, draws=20, blocks=2, bootstraps=20, seed=0)
 

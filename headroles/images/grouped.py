@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.tables import open_table
 from headroles.images.images import ImageFiles, Preprocess, undecided, with_preprocess
@@ -88,6 +89,7 @@ class CueImages(Dataset):
         return hashlib.sha256(f"cues {self.task.name} {self.seed}".encode()).hexdigest()
 
 
+@typed
 def open_grouped(source: str | Path, preprocess: Preprocess | None, seed: int = 0) -> GroupedImages:
     """ "shapes" or "shapes:boat+grass,car+sand@hidden" (a planted cue, rendered), or a CSV file.
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.packed_paths import PackedNames, PackedPaths
 from headroles.files.tables import open_table
@@ -75,6 +76,7 @@ class LabelledImages:
         return replace(self, images=with_preprocess(self.images, preprocess))
 
 
+@typed
 def open_labelled(
     source: str | Path, preprocess: Preprocess | None, count: int | None = None, seed: int = 0, template: str = TEMPLATE
 ) -> LabelledImages:

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from headroles.checks import typed
 from headroles.images.images import ImageFiles, name_counts, printable
 from headroles.images.notes import LOG
 from headroles.images.sources.parquet import ParquetImages
@@ -66,6 +67,7 @@ class Reading:
         return {name: value for name, value in kept.items() if name not in ("source", "count")}
 
 
+@typed
 def describe_images(
     images: Any, source: str, preprocess: Any = None, *, split: str = "", reader: HookedCLIP | None = None
 ) -> Reading:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from headroles.checks import make_config
+from headroles.checks import make_config, typed
 from headroles.images.images import Images
 from headroles.images.labelled import LabelledImages
 from headroles.images.reading import announce
@@ -26,6 +26,7 @@ _NAMES = (
 """Arguments of `score` that are no settings: a misspelt one arrives among these."""
 
 
+@typed
 def score(
     model: str | HookedCLIP = "shapes",
     images: str | os.PathLike | Images | LabelledImages = "shapes",

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import PretrainedConfig
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.models.checkpoints.checkpoint import TRANSFORMERS, Checkpoint, find_checkpoint, join_activation
 from headroles.models.checkpoints.converted import check_activation, load_converted
@@ -43,6 +44,7 @@ class Origin:
     """Where the image preprocessing was found."""
 
 
+@typed
 @announced
 def load(
     name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32, activation: str | None = None
@@ -123,7 +125,7 @@ def _resolve_device(device: str) -> torch.device:
     try:
         place = torch.device(device)
     # torch's own message lists twenty kinds of devices, none of them this one.
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise InputError(
             f"device: {device!r} cannot be used here (no such kind of device); try auto, cpu or cuda"
         ) from error

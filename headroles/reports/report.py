@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import headroles
 from headroles.causal.validation import Validation
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.places import check_free
 from headroles.files.plain import from_plain
@@ -127,6 +128,7 @@ class Report:
         return f'<iframe srcdoc="{page}" sandbox="allow-scripts" style="width:100%;height:700px;border:0"></iframe>'
 
 
+@typed
 def report(
     role_map: RoleMap | str | os.PathLike[str],
     validation: Validation | str | os.PathLike[str] | None = None,

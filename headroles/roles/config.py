@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headroles.checks import check_bounds, check_choices, check_least
+from headroles.checks import check_bounds, check_choices, check_fields, check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import resolve_layers
@@ -40,6 +40,7 @@ class RoleConfig:
     """Matrix products of the images' forward in fp32 ("no"), "bf16" or "fp16"; sums are float64 always."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, precision=PRECISIONS)
         check_least(self, seed=0, bootstraps=1, blocks=2)
         check_bounds(self)
@@ -68,6 +69,7 @@ class ScoreConfig(RoleConfig):
     """Label shuffles of the null model."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, selection=SELECTIONS, weights=WEIGHTS, roles_by=RULES)
         check_least(self, texts_per_head=1, permutations=1)
         super().__post_init__()
@@ -88,6 +90,7 @@ class ImageScoreConfig(RoleConfig):
     it is in docs/results.md."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, " with image probes", shares=SHARES, roles_by=IMAGE_RULES)
         check_least(self, values_per_head=0)
         super().__post_init__()

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
 from headroles.heads.value_moments import ValueMoments
@@ -46,6 +47,7 @@ def score_images(
     return explain_values(moments, config, info, ImagesInfo(labelled.name, moments.images, broken)), moments
 
 
+@typed
 def collect_values(
     model: HookedCLIP,
     labelled: LabelledImages,

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from headroles.checks import typed
 from headroles.heads.ablation import record_ablation
 from headroles.heads.moments import HeadMoments
 from headroles.images.images import Images
@@ -56,6 +57,7 @@ def score_texts(
     return explain(model, moments, bank, config, ImagesInfo(source, moments.images, broken)), moments
 
 
+@typed
 def collect_moments(
     model: HookedCLIP,
     images: Images,

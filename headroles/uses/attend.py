@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.ablation import current_ablation, record_ablation
 from headroles.heads.names import parse_heads
@@ -22,6 +23,7 @@ from headroles.uses.attended import Attended, HeadView, ImageView
 from headroles.uses.head_views import HeadViews, texts_of, view_heads
 
 
+@typed
 def attend(
     role_map: RoleMap | str | os.PathLike[str],
     images: Given,

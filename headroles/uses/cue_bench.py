@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor, nn
 
-from headroles.checks import check_choices
+from headroles.checks import check_choices, check_fields
 from headroles.errors import InputError
 from headroles.heads.ablate import EFFECTS, ablating
 from headroles.heads.names import Head
@@ -51,6 +51,7 @@ class DebiasConfig:
     """Seed of pictures, draws and resamples."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, classifier=CLASSIFIERS, effect=EFFECTS)
         if not 0 <= self.scale <= 1:
             raise InputError(f"scale must be in 0..1, got {self.scale}")

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
 from headroles.images.labelled import LabelledImages, open_labelled
@@ -67,6 +68,7 @@ def chance(codes: Int[ndarray, "image"]) -> float:
     return float((counts * (counts - 1)).sum() / (present.sum() * (len(codes) - 1)))
 
 
+@typed
 def precision_at_k(
     role_map: RoleMap | str | os.PathLike[str],
     images: LabelledImages | str | os.PathLike[str],

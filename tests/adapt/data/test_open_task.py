@@ -342,6 +342,21 @@ def test_a_hugging_face_folder_without_splits(tmp_path, make_dataset):
     assert all(e.open().getpixel((0, 0))[0] % 20 == (10 if e.label == 0 else 0) for e in task.train)
 
 
+def test_rows_of_a_data_set_keep_their_split_wherever_they_stand(tmp_path, make_dataset):
+    whole = make_dataset(20, ["wolf", "ape"])
+
+    def tested(rows, name: str, query: str = "") -> set:
+        whole.select(rows).save_to_disk(tmp_path / name)
+        task = open_task(str(tmp_path / name) + query)
+        return {(e.label, e.open().getpixel((0, 0))) for e in (task.val if query else task.test)}
+
+    for query, most in (("", 1), ("?val-share=0.3", 2)):
+        first = tested(range(20), f"all{len(query)}", query)
+        assert first == tested(reversed(range(20)), f"back{len(query)}", query)
+        fewer = tested([row for row in range(20) if row != 2], f"fewer{len(query)}", query)
+        assert len(first - fewer) <= most and len(fewer - first) <= most
+
+
 def test_a_hugging_face_folder_without_labels_is_refused(tmp_path, make_dataset):
     make_dataset(4, None).rename_column("label", "caption").save_to_disk(tmp_path / "set")
     with pytest.raises(InputError, match=r"needs a column of images and one named label; it has image \(Image\), cap"):
