@@ -13,6 +13,7 @@ from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.names import split_names
 from headroles.cli.options.settings import setting
 from headroles.cli.options.task import join_reading, task_options
+from headroles.cli.options.template import template_option
 
 if TYPE_CHECKING:
     from headroles.adapt.results.adapted import Adapted
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--task", help="Built-in task, folder, list or data set; see --list-tasks.  [default: shapes:tiny]")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
 @task_options
-@click.option("--template", help="Prompt with {} for the class.  [default: the task's own]")
+@template_option("the task's own")
 @click.option("--list-tasks", is_flag=True, help="List the built-in tasks and their shifts, and stop.")
 @click.option(
     "--role-map",

@@ -9,6 +9,7 @@ import click
 
 from headroles.cli.options.ablation import ablation_options, note_ablation
 from headroles.cli.options.dry_run import dry_run_option
+from headroles.cli.options.template import template_option
 
 if TYPE_CHECKING:
     from headroles.adapt.results.prediction import Predictions
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("adapter", type=click.Path(path_type=Path))
 @click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--classes", help="Any class names: a,b,c, or @FILE, one a line; default: those of the adapter's task.")
-@click.option("--template", help="Prompt with {} for the class; default: the adapter's.")
+@template_option("the adapter's")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to show of an image.")
 @click.option("--model", help="Where the base model is, if it has moved.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")

@@ -22,6 +22,7 @@ from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import is_main, join
 from headroles.checks import typed
 from headroles.errors import InputError
+from headroles.images.prompts import check_named
 from headroles.models.hooked_clip import HookedCLIP
 
 
@@ -53,7 +54,7 @@ def evaluate(
 
     The adapter's own task is known by its content, wherever it lies: it has the adapter's template and its base and
     novel classes, and what is different from the training's is in the result's `notes`. `template`, which holds {} for
-    the class, replaces that of all tasks. `images`: keep every tested image too (`Evaluation.tested`).
+    the class, one a line, replaces that of all tasks. `images`: keep every tested image too (`Evaluation.tested`).
     """
     found = pick_adapter(adapter)
     info = found.info if isinstance(found, Adapter) else AdapterInfo.load(found)
@@ -63,6 +64,8 @@ def evaluate(
     def find(name: str) -> Task:
         opened = look_at_test(objects.get(name) or _open(name, root, info), strict)
         given = template or (info.template if name not in objects and is_own(info, opened) else opened.template)
+        if template:
+            check_named(template, opened.classes)
         return dataclasses.replace(opened, template=given)
 
     names = [each.name if isinstance(each, Task) else each for each in given]

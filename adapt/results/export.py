@@ -91,7 +91,7 @@ def export_adapter(
 
 
 @torch.no_grad()
-def _trace(dear: Dear, prompts: Sequence[str]) -> tuple[torch.export.ExportedProgram, Classifier]:
+def _trace(dear: Dear, prompts: Sequence[Sequence[str]]) -> tuple[torch.export.ExportedProgram, Classifier]:
     """The program, held against the adapter on other images and another number of them."""
     classifier = Classifier(dear, dear.encode_texts(dear.text_trunk(prompts)).clone()).eval()
     generator = torch.Generator().manual_seed(0)

@@ -26,7 +26,7 @@ from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.images.images import UNREADABLE, ImageFiles, find_images, open_image
 from headroles.images.pictures import Picture, to_picture
-from headroles.images.prompts import check_template, write_prompts
+from headroles.images.prompts import check_named, check_template, write_prompts
 from headroles.images.reading import Reading, announce, describe_images
 
 Broken = Callable[[Path, str], None]
@@ -48,7 +48,8 @@ def predict(
     """What an adapter, its folder or what `load_adapter` gives, sees in images, among `classes`.
 
     `images`: a file, a folder (the images below it), a PIL image or an array of bytes (height, width, 3), or several
-    of them. `classes` and `template`, which holds {} for the class: None for those of the adapter's task. `model` and
+    of them. `classes` and `template`, which holds {} for the class, one a line (`write_prompts`): None for
+    those of the adapter's task. `model` and
     `device` say where the model of a folder's adapter is and runs. Raises InputError where fewer than two different
     classes are given, where a file lacks, or where an image cannot be read; while others can be read, it is left out
     where `broken` is to be told.
@@ -57,9 +58,12 @@ def predict(
     info = found.info if isinstance(found, Adapter) else AdapterInfo.load(found)
     if isinstance(classes, str):
         raise InputError(f"classes: expected several names, got the text {classes!r}; give a list of names")
-    names, template = info.classes if classes is None else tuple(classes), template or info.template
+    names, given_template = info.classes if classes is None else tuple(classes), template
+    template = template or info.template
     check_classes(names)
     check_template(template)
+    if given_template:
+        check_named(template, names)
     if not isinstance(found, Adapter):
         found = load_adapter(found, device, model)
     check_told_apart(found.method.model, names, template)

@@ -157,7 +157,7 @@ def _labelled(
     for concept, each in sorted(labels.items()):
         values, codes = each.choose(rows)
         if len(values) > 1:
-            concepts.append(Concept(concept, values, tuple((text,) for text in write_prompts(template, values))))
+            concepts.append(Concept(concept, values, write_prompts(template, values)))
             columns.append(codes)
     if not concepts:
         raise InputError(f"images: {name} has no concept with two values; label images with different values")

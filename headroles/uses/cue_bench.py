@@ -91,7 +91,10 @@ class CueBench:
     def _embed_prompts(self) -> Float[Tensor, "class embed"] | None:
         if self.config.classifier == "images":
             return None
-        return self.model.embed_texts(write_prompts(self.config.template, self.grouped.classes)).float().cpu()
+        prompts = write_prompts(self.config.template, self.grouped.classes)
+        rows = self.model.embed_texts([text for texts in prompts for text in texts])
+        means = [part.mean(0) for part in rows.split([len(texts) for texts in prompts])]
+        return nn.functional.normalize(torch.stack(means), dim=-1).float().cpu()
 
     def damped(
         self, factors: Float[Tensor, "layer head"], rows: Sequence[int] | ndarray | None = None

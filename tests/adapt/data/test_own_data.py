@@ -311,7 +311,7 @@ def test_names_have_one_spelling_and_odd_ones_are_said(tmp_path):
     birds = write_folder(tmp_path / "birds", ("001.Black_footed_Albatross", "002.Laysan_Albatross"))
     assert "class names begin with numbers" in open_task(str(birds)).notes[0]
     clean = open_task(f"{birds}?class-names=clean")
-    assert clean.prompts[0] == "a photo of a Black footed Albatross." and clean.notes == ()
+    assert clean.prompts[0] == ("a photo of a Black footed Albatross.",) and clean.notes == ()
     assert open_task(clean.name) == clean
 
 

@@ -85,6 +85,33 @@ def test_the_task_is_read_by_evaluate_as_it_was_by_adapt(run, photos, named, tmp
     assert [row["images"] for row in json.loads(text)["rows"]] == [48]
 
 
+def test_several_templates_and_texts_of_a_class_are_remembered(run, photos, named, tmp_path):
+    given = ("adapt", *named, "--task", photos, *QUICK, "--output", tmp_path / "own")
+    code, _, errors = run(*given, "--template", "a {}", "--template", "rde\ta red thing")
+    assert code == 2 and "texts for 'rde', which is no class" in errors
+    lines = tmp_path / "prompts.txt"
+    lines.write_text("a photo of a {}.\na drawing of a {}.\nred\ta red picture\tall is red\n")
+    code, _, errors = run(*given, "--template", f"@{lines}")
+    assert code == 0, errors
+    info = AdapterInfo.load(tmp_path / "own")
+    assert info.template == lines.read_text().strip()
+    rows = json.loads((tmp_path / "own" / "metrics.json").read_text())["rows"]
+    lines.unlink()
+    code, text, errors = run("evaluate", tmp_path / "own", "--json")
+    assert code == 0 and json.loads(text)["rows"] == rows and "note" not in errors
+    code, _, errors = run("evaluate", tmp_path / "own", "--template", "a {}", "--json")
+    assert code == 0 and "the template is 'a {}'" in errors
+    picture, classes = photos / "red" / "00.jpg", ("--classes", "red,green", "--json")
+    shares = []
+    for more in ((), ("--template", "a {}"), ("--template", "a {}", "--template", "red\ta fire")):
+        code, text, errors = run("predict", tmp_path / "own", picture, *classes, *more)
+        assert code == 0, errors
+        shares.append(json.loads(text)[0]["probabilities"]["red"])
+    assert len(set(shares)) == 3
+    code, _, errors = run("predict", tmp_path / "own", picture, *classes, "--template", "a {}", "--template", "x\ty")
+    assert code == 2 and "texts for 'x', which is no class" in errors
+
+
 def test_validation_images_choose_the_epoch_or_are_not_taken(run, photos, named, tmp_path):
     given = ("adapt", *named, "--task", photos, "--select-epoch", "validation", "--epochs", 2, "--batch", 32)
     out = tmp_path / "own"

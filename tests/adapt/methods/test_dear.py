@@ -480,3 +480,16 @@ def test_what_does_not_fit_the_model_is_refused(model, make_role_map, make_clip,
     foreign = dataclasses.replace(foreign, model=dataclasses.replace(foreign.model, weights_hash="0" * 64))
     with pytest.raises(InputError, match="with weights 000000000000, but tiny has weights"):
         Dear(model, foreign)
+
+
+@torch.no_grad()
+def test_several_texts_of_a_class_are_averaged(build):
+    dear = build(text_tokens=2)
+    apart = dear.encode_texts(dear.text_trunk([*PROMPTS, "a house"]))
+    trunk = dear.text_trunk([PROMPTS, "a house"])
+    together = dear.encode_texts(trunk)
+    assert together.shape == (2, 24) == trunk.frozen.shape
+    torch.testing.assert_close(together[0], torch.nn.functional.normalize(apart[:-1].mean(0), dim=-1))
+    torch.testing.assert_close(together[1], apart[-1])
+    frozen = dear.model.embed_texts(PROMPTS).mean(0)
+    torch.testing.assert_close(trunk.frozen[0], torch.nn.functional.normalize(frozen, dim=-1))
