@@ -23,6 +23,7 @@ from headroles.adapt.training.records import EpochRecord, Step
 from headroles.adapt.training.train import fit
 from headroles.errors import InputError
 from headroles.files.differences import difference, tell_difference
+from headroles.images.notes import LOG
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
@@ -98,12 +99,20 @@ class SeedRun:
                 progress(self.seed, step)
 
         settings = self.settings
+        _tell(f"seed {self.seed}: training on {len(self.trained.train):,} images, {settings.epochs} epochs")
         return fit(self.method, self.trained, settings, self.folder, resume=True, workers=workers, progress=say)
 
     def _evaluate(self, workers: int) -> tuple[Measure, ...]:
         tasks = self.tasks
+        _tell(f"seed {self.seed}: testing on {sum(len(task.test) for task in tasks.all):,} images")
         own = measure(self.method, tasks.task, tasks.protocol, self.seed, tasks.targets, workers=workers)
         return (*own, *measure_retention(self.method, tasks.retention, self.seed, workers=workers))
+
+
+def _tell(line: str) -> None:
+    """Say what begins, to whoever listens to `LOG`: it can take long."""
+    if is_main():
+        LOG.info(line)
 
 
 def _settings(info: AdapterInfo) -> dict[str, Any]:

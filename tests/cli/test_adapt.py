@@ -59,6 +59,8 @@ def test_adapt_reports_and_leaves_an_adapter(run, job, tmp_path):
     out = tmp_path / "new" / "adapter"
     code, text, errors = run(*job, "--output", out)
     assert code == 0, errors
+    for stage in ("model ", "seed 1: training on 8 images, 3 epochs\n", "seed 1: testing on 12 images\n"):
+        assert stage in errors, errors  # Also where stderr is no terminal, and no bar is drawn.
     assert [line.split()[:4] for line in text.splitlines()[:3]] == [["seed", "1", "epoch", str(n)] for n in (1, 2, 3)]
     for expected in ("accuracy", "alpha: cls 0.", "trainable params: ", "zero-shot", f"next: headroles plot {out}"):
         assert expected in text
