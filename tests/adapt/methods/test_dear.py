@@ -10,6 +10,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax
 from headroles import load
 from headroles.adapt.config import DearConfig
 from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.entry import core_notes
 from headroles.adapt.methods.features import ImageFeatures
 from headroles.adapt.methods.masks import build_masks
 from headroles.errors import InputError
@@ -493,3 +494,13 @@ def test_several_texts_of_a_class_are_averaged(build):
     torch.testing.assert_close(together[1], apart[-1])
     frozen = dear.model.embed_texts(PROMPTS).mean(0)
     torch.testing.assert_close(trunk.frozen[0], torch.nn.functional.normalize(frozen, dim=-1))
+
+
+def test_core_concepts_without_a_token_or_a_head_are_named(clip_folder, make_role_map):
+    role_map = make_role_map(load(str(clip_folder), "cpu"), [["color", "general"]], bank=("color", "shape"))
+    notes = core_notes(role_map, DearConfig(core=("color", "shape", "location")), 2)
+    assert notes == (
+        "core: no token for location: bank by hand knows color, shape",
+        "core: no Attribute head from layer 2 on is of shape",
+    )
+    assert core_notes(role_map, DearConfig(core=("color",)), 2) == ()
