@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.heads import head_options
 from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.pixels import pixels_option
@@ -32,6 +33,7 @@ from headroles.files.json_files import dump_json
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images a forward.")
 @output_options("File, .png, .svg or .pdf; default: attend.png by the role map.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; a figure only with --output.")
+@dry_run_option
 @ablation_options
 def command(
     role_map: Path,

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.heads import head_options
 from headroles.cli.options.overlap import overlap_option
@@ -41,6 +42,7 @@ from headroles.files.json_files import dump_json
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
 @overlap_option
 @running_options
+@dry_run_option
 @ablation_options
 def command(
     role_map: Path,

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.heads import head_options
 from headroles.cli.options.output import check_new, output_options
@@ -43,6 +44,7 @@ _EVALUATING = ("k", "count", "seed", "groups", "allow_overlap")
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
 @running_options
 @pixels_option
+@dry_run_option
 @ablation_options
 def command(role_map: Path, evaluate: str | None, as_json: bool, **given: Any) -> None:
     """Find images that some heads find alike, beside those that the whole embedding finds alike.

@@ -241,7 +241,8 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
     if role_map.layers[-1] == role_map.model.layers:
         click.echo(f"layer {role_map.layers[-1]}: the heads of the pooling head")
     wide = max(12, *map(len, role_map.concepts))
-    click.echo("clearest head of each concept (entropy in [0, 1], q, its first text of that concept):")
+    first = "text" if role_map.probe_kind == "text" else "value"
+    click.echo(f"clearest head of each concept (entropy in [0, 1], q, its first {first} of that concept):")
     for concept in role_map.concepts:
         heads = role_map.heads(concept=concept)
         if heads:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.names import split_names
 from headroles.cli.options.output import check_new, output_options
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @running_options
 @pixels_option
 @output_options("Folder; default: that of the role map.", "a validation that is already in the output folder")
+@dry_run_option
 @ablation_options
 def command(role_map: Path, output: Path | None, overwrite: bool, concepts: str | None, **given: Any) -> None:
     """Cut the heads of every concept: does it die with them, and it alone?

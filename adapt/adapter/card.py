@@ -11,6 +11,7 @@ from headroles.files.json_files import dump_json
 
 def write_card(info: AdapterInfo, measures: Sequence[Measure], trainable: str) -> str:
     """The text of README.md; `trainable`: trained and frozen parameters."""
+    prompt = " and ".join(f'"{line}"' for line in info.template.split("\n"))
     shots = "all images" if info.shots is None else f"{info.shots} images"
     classes = ", ".join(info.trained_classes[:12]) + (", ..." if len(info.trained_classes) > 12 else "")
     kept = any(measure.protocol == "retention" for measure in measures)
@@ -31,7 +32,7 @@ A [DeAR](https://arxiv.org/abs/2603.01111) adapter: attribute tokens in the visi
 tower, from layer {info.layer} on, with masks from the roles of the attention heads (`{ROLE_MAP}`). The CLIP itself is
 unchanged; `{WEIGHTS}` holds the trained tensors alone ({trainable}).
 
-Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}), prompt "{info.template}", seed
+Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}), prompt {prompt}, seed
 {info.seed}. All settings are in `{CONFIG}`.
 
 ## Results

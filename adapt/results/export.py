@@ -17,6 +17,7 @@ from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.predict import check_classes
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.json_files import dump_json
 from headroles.files.places import check_free, check_writable
@@ -48,6 +49,7 @@ class Classifier(nn.Module):
         return self.dear.logits(features, self.texts).softmax(-1)
 
 
+@typed
 def export_adapter(
     adapter: str | os.PathLike[str] | Adapter | Adapted,
     output: str | os.PathLike[str],
@@ -89,7 +91,7 @@ def export_adapter(
 
 
 @torch.no_grad()
-def _trace(dear: Dear, prompts: Sequence[str]) -> tuple[torch.export.ExportedProgram, Classifier]:
+def _trace(dear: Dear, prompts: Sequence[Sequence[str]]) -> tuple[torch.export.ExportedProgram, Classifier]:
     """The program, held against the adapter on other images and another number of them."""
     classifier = Classifier(dear, dear.encode_texts(dear.text_trunk(prompts)).clone()).eval()
     generator = torch.Generator().manual_seed(0)

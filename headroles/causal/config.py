@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from headroles.checks import check_choices, check_least
+from headroles.checks import check_choices, check_fields, check_least
 from headroles.heads.ablate import EFFECTS, MODES
 
 
@@ -32,6 +32,7 @@ class ValidateConfig:
     """Judge by images that the role map was scored on, too; the validation says how many there were."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, effect=EFFECTS, mode=MODES)
         check_least(self, draws=20, blocks=2, bootstraps=20, seed=0)
 

@@ -10,12 +10,13 @@ from headroles.causal.config import ValidateConfig
 from headroles.causal.head_record import Progress
 from headroles.causal.validate_run import ValidateRun
 from headroles.causal.validation import Validation
-from headroles.checks import make_config
+from headroles.checks import make_config, typed
 from headroles.images.labelled import LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
 
+@typed
 def validate(
     role_map: RoleMap | str | os.PathLike[str],
     model: HookedCLIP | str | None = None,

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from headroles.files.whole import replacing_together
 from headroles.heads.ablation import record_ablation
 from headroles.heads.reference import HeadReference
 from headroles.images.labelled import TEMPLATE, LabelledImages, open_labelled
-from headroles.images.reading import announce, describe_images
+from headroles.images.reading import Reading, announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.judged import Judged
 from headroles.roles.own_model import open_model, preprocess_of
@@ -89,11 +90,16 @@ class ValidateRun:
 
     def fold(self, batch: int = 64, workers: int = 0, progress: Progress | None = None) -> Folded:
         """One pass for the direct effect, or one, and the forwards of every set, for the total effect."""
-        announce(describe_images(self.images.images, self.images.name), self.images.blocking)
+        announce(self.reading, self.images.blocking)
         sets = HeadSets.draw(self.role_map, self.config, self.images.names)
         texts = ValueTexts.embed(self.model, self.images.concepts)
         measure = self._fold_direct if self.config.effect == "direct" else self._fold_total
         return measure(sets, texts, batch, workers, progress)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """How the images are read."""
+        return describe_images(self.images.images, self.images.name, reader=self.model)
 
     def _judged(self) -> Judged:
         """All images, each of which judges."""
@@ -107,7 +113,7 @@ class ValidateRun:
         record = HeadRecord.collect(self.model, self.images, layers, batch, workers, progress, judged)
         overlap = judged.finish()
         sums = direct_effects(self.model, self.images, record, texts, layers, sets.sets, how.mode, how.seed, how.blocks)
-        return Folded(sets, sums, ImagesInfo(self.images.name, len(record.index), record.broken), overlap)
+        return Folded(sets, sums, self._describe(len(record.index), record.broken), overlap)
 
     def _fold_total(
         self, sets: HeadSets, texts: ValueTexts, batch: int, workers: int, progress: Progress | None
@@ -126,7 +132,10 @@ class ValidateRun:
             self.model, self.images, texts, sets.sets, reference, how.mode, how.seed, how.blocks, batch, workers,
             progress,
         )  # fmt: skip
-        return Folded(sets, sums, ImagesInfo(self.images.name, reference.images, reference.broken), overlap)
+        return Folded(sets, sums, self._describe(reference.images, reference.broken), overlap)
+
+    def _describe(self, count: int, broken: tuple[str, ...]) -> ImagesInfo:
+        return ImagesInfo(self.images.name, count, broken, reading=self.reading.to_dict())
 
     def explain(self, folded: Folded) -> Validation:
         """Costs, ratios, intervals and p-values, from the sums alone."""

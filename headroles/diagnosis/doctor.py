@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from headroles.checks import typed
 from headroles.diagnosis.diagnosis import Diagnosis
 from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFacts
 from headroles.errors import InputError
@@ -37,6 +38,7 @@ _LARGEST_ID = 2
 """transformers' mark for texts that are read at their largest token id."""
 
 
+@typed
 def doctor(
     model: HookedCLIP | str | os.PathLike[str] = "shapes",
     images: str | os.PathLike[str] | None = None,

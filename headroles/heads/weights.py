@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from headroles.checks import check_fields
 from headroles.errors import InputError
 from headroles.files.json_files import dump_json, read_object
 from headroles.files.plain import Unfit, from_plain
@@ -39,6 +40,7 @@ class LearnConfig:
     """Every group counts the same, however many images it has."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.steps < 1 or self.lr <= 0 or self.decay < 0:
             given = f"{self.steps}, {self.lr} and {self.decay}"
             raise InputError(f"steps must be at least 1, lr above 0 and decay at least 0, got {given}")

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.tables import open_table
 from headroles.images.fingerprints import take_pixels
@@ -98,6 +99,7 @@ class CueImages(Dataset):
         return hashlib.sha256(f"cues {self.task.name} {self.seed}".encode()).hexdigest()
 
 
+@typed
 def open_grouped(
     source: str | Path, preprocess: Preprocess | None, seed: int = 0, groups: str | Sequence[Any] | None = None
 ) -> GroupedImages:

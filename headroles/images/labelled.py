@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.packed_paths import PackedNames, PackedPaths
 from headroles.files.tables import open_table
@@ -109,6 +110,7 @@ class LabelledImages:
         return np.where(has, self.codes + starts, ABSENT).max(1)
 
 
+@typed
 def open_labelled(
     source: str | Path,
     preprocess: Preprocess | None,
@@ -207,7 +209,7 @@ def _labelled(
     for concept, each in sorted(labels.items()):
         values, codes = each.choose(rows)
         if len(values) > 1:
-            concepts.append(Concept(concept, values, tuple((text,) for text in write_prompts(template, values))))
+            concepts.append(Concept(concept, values, write_prompts(template, values)))
             columns.append(codes)
     if not concepts:
         raise InputError(f"images: {name} has no concept with two values; label images with different values")

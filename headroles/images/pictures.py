@@ -59,6 +59,10 @@ def open_given(images: Given) -> Images:
     if isinstance(images, (str, os.PathLike, Image.Image, ndarray)):
         return open_given([images])
     if not isinstance(images, (list, tuple)):
+        if not callable(getattr(images, "fingerprint", None)):
+            raise InputError(
+                f"images: expected files, folders, PIL images, arrays or opened images, got a {type(images).__name__}"
+            )
         return cast(Images, images)
     if all(isinstance(each, (str, os.PathLike)) for each in images):
         return open_files(images, None)

@@ -106,6 +106,7 @@ def _describe_shard(job: ScoreJob, way: Way[Any], seen: Seen, name: str) -> Shar
         weights=subject.model.weights_hash(),
         source=subject.source,
         images=subject.opened.fingerprint(),
+        reading=subject.reading.to_dict(),
         batch=job.unit(subject.model.device),
         probes=str(job.bank),
         identity=way.identity | (subject.blocking.describe() if subject.blocking else {}),

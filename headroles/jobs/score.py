@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from headroles.checks import make_config
+from headroles.checks import make_config, typed
 from headroles.errors import InputError
 from headroles.images.images import Images
 from headroles.images.labelled import LabelledImages
@@ -30,6 +30,7 @@ _NAMES = (
 """Arguments of `score` that are no settings: a misspelt one arrives among these."""
 
 
+@typed
 def score(
     model: str | HookedCLIP = "shapes",
     images: str | os.PathLike | Images | LabelledImages = "shapes",

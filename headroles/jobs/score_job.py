@@ -40,6 +40,8 @@ class ScoreJob:
     """As `headroles.images.sources.find_source` takes it (by images: `open_labelled`), or opened."""
     source: str | None = None
     """What to call the images in the result; None: what they are called."""
+    reading: Mapping[str, Any] | None = None
+    """How shards have read the images, where they are not opened again."""
     count: int | None = None
     """As in `find_source`; so are the next three."""
     column: str | None = None

@@ -43,6 +43,8 @@ class ShardInfo:
     """The images' name."""
     images: str
     """Their fingerprint."""
+    reading: Mapping[str, Any]
+    """How they were read, as in the role map."""
     batch: int
     """Images of a unit, which fixes whose an image is."""
     probes: str

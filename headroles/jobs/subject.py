@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ class Subject:
     """The images' name in the role map."""
     blocking: Blocking | None = None
     """What decides each image's block; None where shards have read them."""
+    reads_texts: bool = True
+    """Whether the model reads texts beside them."""
+    read: Mapping[str, Any] | None = None
+    """How shards have read the images."""
 
     @property
     def opened(self) -> Images | StreamedImages:
@@ -44,10 +49,11 @@ class Subject:
         assert self.images is not None, "shards have read the images"
         return self.images
 
-    @property
+    @cached_property
     def reading(self) -> Reading:
         """How the images are read."""
-        return describe_images(self.opened, self.source, self.model.processor)
+        reader = self.model if self.reads_texts else None
+        return describe_images(self.opened, self.source, self.model.processor, reader=reader)
 
     def fold_moments(self, config: ScoreConfig, options: PassOptions, **more: Any) -> tuple[HeadMoments, Seen]:
         """Head moments of this process's part of the images; `more` as in `headroles.passes.moment_pass`."""
@@ -57,7 +63,8 @@ class Subject:
 
     def describe_images(self, seen: Seen) -> ImagesInfo:
         """The images as the role map names them."""
-        return ImagesInfo(self.source, seen.read, seen.broken_names, seen.sketch)
+        reading = self.reading.to_dict() if self.read is None else self.read
+        return ImagesInfo(self.source, seen.read, seen.broken_names, seen.sketch, reading)
 
 
 def open_subject(job: ScoreJob, config: RoleConfig, device: str, read: bool) -> Subject:
@@ -69,9 +76,9 @@ def open_subject(job: ScoreJob, config: RoleConfig, device: str, read: bool) -> 
     model = open_model(job, config, device)
     model.check_text()
     if images is None:
-        return Subject(model, None, name)
+        return Subject(model, None, name, read=job.reading)
     opened = images(model.processor)
-    return Subject(model, opened, name, Blocking.of(opened, job.groups))
+    return Subject(model, opened, name, Blocking.of(opened, job.groups), read=job.reading)
 
 
 def open_labels(job: ScoreJob, seed: int) -> LabelledImages:

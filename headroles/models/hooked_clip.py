@@ -144,6 +144,15 @@ class HookedCLIP(HookedRootModule):
         self.check_text()
         return self.family.text_mask(tokens)
 
+    def describe_texts(self) -> str:
+        """How texts are read, in one line: tokens at most, and the token that stands for a text; "" without texts."""
+        if self.text is None:
+            return ""
+        end = getattr(self.tokenizer, "eos_token", None)
+        at = f"their end {end} ({getattr(self.tokenizer, 'eos_token_id', None)})" if end else "their end"
+        where = at if self.family.reads_at_end else "their last token"
+        return f"texts of up to {self.family.context} tokens, read at {where}"
+
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """`input_ids` and, where the model takes one, `attention_mask`, on its device; long texts are cut."""
         self.check_text()

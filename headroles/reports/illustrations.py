@@ -18,6 +18,7 @@ from torch import Tensor
 from headroles.errors import InputError
 from headroles.images.images import FolderImages, ImageFiles, ShapesImages
 from headroles.images.labelled import LabelledImages, open_labelled
+from headroles.images.notes import LOG
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.reports.evidence import Example, Illustrations, Match, Search, SharedValues
 from headroles.roles.own_model import preprocess_of
@@ -64,6 +65,7 @@ def illustrate(
     concepts = [name for name in role_map.concepts if role_map.heads(role="attribute", concept=name)]
     weights = {name: head_weights(role_map, choose_heads(role_map, concept=name)) for name in concepts}
     labels = {concept.name: (concept.values, codes[:, column]) for column, concept in enumerate(images.concepts)}
+    LOG.info(f"choosing pictures for {len(role_map)} heads and {len(concepts)} concepts")
     album = _Album(images.images, numbers, model)
     rows = np.random.default_rng([seed, 8]).permutation(len(index))[:_QUERIES]
     searches = [

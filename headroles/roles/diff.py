@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.stats import rankdata
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.roles.chance import bca_interval
@@ -155,6 +156,7 @@ def _without_changed(row: Any) -> Any:
     return {name: value for name, value in row.items() if name != "changed"} if isinstance(row, dict) else row
 
 
+@typed
 def diff(
     a: RoleMap | str | os.PathLike[str],
     b: RoleMap | str | os.PathLike[str],

@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.json_files import dump_json
 from headroles.heads.ablation import record_ablation
@@ -55,6 +56,7 @@ def score_images(
     return explain_values(moments, config, info, images), moments
 
 
+@typed
 def collect_values(
     model: HookedCLIP,
     labelled: LabelledImages,

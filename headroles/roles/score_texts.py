@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from headroles.checks import typed
 from headroles.heads.ablation import record_ablation
 from headroles.heads.moments import HeadMoments
 from headroles.heads.silence import Outputs
@@ -54,6 +55,7 @@ def score_texts(
     return explain(model, moments, bank, config, info), moments
 
 
+@typed
 def collect_moments(
     model: HookedCLIP,
     images: Images,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.ablation import current_ablation, record_ablation
 from headroles.heads.names import parse_heads
@@ -23,6 +24,7 @@ from headroles.uses.attended import Attended, HeadView, ImageView
 from headroles.uses.head_views import HeadViews, texts_of, view_heads
 
 
+@typed
 def attend(
     role_map: RoleMap | str | os.PathLike[str],
     images: Given,
@@ -55,10 +57,10 @@ def attend(
     if alone and clip.text is None:
         texts = None
     ready = opened if is_open(images) else with_preprocess(opened, preprocess_of(clip))
-    announce(describe_images(ready, "images"))
+    reading = announce(describe_images(ready, "images", reader=None if texts is None else clip))
     directions = None if texts is None else clip.embed_texts(texts)
     views = view_images(clip, ready, chosen, texts, directions, batch)
-    return Attended(scored.model, record_ablation({}), views)
+    return Attended(scored.model, record_ablation({}), views, reading=reading.to_dict())
 
 
 def _choose(

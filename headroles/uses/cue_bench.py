@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor, nn
 
-from headroles.checks import check_choices, check_least
+from headroles.checks import check_choices, check_fields, check_least
 from headroles.errors import InputError
 from headroles.heads.ablate import EFFECTS, ablating
 from headroles.heads.names import Head
@@ -57,6 +57,7 @@ class DebiasConfig:
     """Judge heads that the role map chose by test images that it was scored on, too; the result says how many."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, classifier=CLASSIFIERS, effect=EFFECTS)
         if not 0 <= self.scale <= 1:
             raise InputError(f"scale must be in 0..1, got {self.scale}")
@@ -97,7 +98,10 @@ class CueBench:
     def _embed_prompts(self) -> Float[Tensor, "class embed"] | None:
         if self.config.classifier == "images":
             return None
-        return self.model.embed_texts(write_prompts(self.config.template, self.grouped.classes)).float().cpu()
+        prompts = write_prompts(self.config.template, self.grouped.classes)
+        rows = self.model.embed_texts([text for texts in prompts for text in texts])
+        means = [part.mean(0) for part in rows.split([len(texts) for texts in prompts])]
+        return nn.functional.normalize(torch.stack(means), dim=-1).float().cpu()
 
     def damped(
         self, factors: Float[Tensor, "layer head"], rows: Sequence[int] | ndarray | None = None

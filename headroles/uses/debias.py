@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from headroles.checks import make_config
+from headroles.checks import make_config, typed
 from headroles.heads.weights import HeadWeights, LearnConfig
 from headroles.images.grouped import GroupedImages
 from headroles.models.hooked_clip import HookedCLIP
@@ -17,6 +17,7 @@ from headroles.uses.debias_run import DebiasRun
 from headroles.uses.debiased import Debiased
 
 
+@typed
 def debias(
     role_map: RoleMap | str | os.PathLike[str],
     task: GroupedImages | str | os.PathLike[str] = "shapes",

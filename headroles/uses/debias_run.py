@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from headroles.errors import InputError
 from headroles.files.places import check_free, check_writable
 from headroles.heads.names import Head
 from headroles.heads.weights import HeadWeights, LearnConfig
-from headroles.images.grouped import GroupedImages, check_splits, open_grouped
+from headroles.images.grouped import SPLITS, GroupedImages, check_splits, open_grouped
 from headroles.images.notes import warn
+from headroles.images.reading import Reading, announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.judged import Judged
 from headroles.roles.own_model import open_model, preprocess_of
@@ -136,8 +139,17 @@ class DebiasRun:
         ready = grouped if isinstance(task, GroupedImages) else grouped.with_preprocess(preprocess_of(clip))
         return cls(scored, clip, ready, damping, config)
 
+    @cached_property
+    def reading(self) -> Reading:
+        """How the images are read."""
+        counts = Counter(self.task.splits.tolist())
+        split = ", ".join(f"{counts[name]} {name}" for name in SPLITS if counts[name])
+        reader = self.model if self.config.classifier == "prompts" else None
+        return describe_images(self.task.images, self.task.name, split=split, reader=reader)
+
     def fold(self, batch: int = 64, workers: int = 0) -> CueBench:
         """One pass over all images."""
+        announce(self.reading)
         tests = self.task.splits == "test"
         judged = Judged(self.role_map, self.task.name, tests, self.config.allow_overlap)
         return CueBench(
@@ -146,6 +158,10 @@ class DebiasRun:
 
     def explain(self, bench: CueBench) -> Debiased:
         """The worst group before and after, beside other heads; with `learn`, factors are learned first."""
+        found = self._measure(bench)
+        return dataclasses.replace(found, reading=self.reading.to_dict())
+
+    def _measure(self, bench: CueBench) -> Debiased:
         how = self.damping
         weights = bench.learn(how.learn) if how.learn else how.weights
         if weights is None:

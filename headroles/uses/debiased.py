@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.files.documents import Document
@@ -99,6 +99,8 @@ class Debiased(Document, Shown):
     """Marks the file."""
     schema_version: int = 2
     """Version of the file's layout."""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How the images were read, as `headroles.Reading.to_dict` says it."""
 
     def to_frame(self) -> pd.DataFrame:
         """One row before and one after: worst group and mean, with intervals, and every group's accuracy."""

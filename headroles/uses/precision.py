@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headroles.files.documents import Document
@@ -85,6 +85,8 @@ class PrecisionAtK(Document):
     """Marks the file."""
     schema_version: int = 1
     """Version of the file's layout."""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How the images were read, as `headroles.Reading.to_dict` says it."""
 
     def to_frame(self) -> pd.DataFrame:
         """One row a concept: its heads, chance, then mean and interval of every way to search, in [0, 1]."""

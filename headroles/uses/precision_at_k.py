@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Int
 from numpy import ndarray
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
 from headroles.images.labelled import LabelledImages, open_labelled
@@ -40,6 +41,7 @@ def chance(codes: Int[ndarray, "image"]) -> float:
     return float((counts * (counts - 1)).sum() / (present.sum() * (len(codes) - 1)))
 
 
+@typed
 def precision_at_k(
     role_map: RoleMap | str | os.PathLike[str],
     images: LabelledImages | str | os.PathLike[str],
@@ -69,7 +71,7 @@ def precision_at_k(
     shared = _shared(scored, labelled)
     clip = open_model(scored, model, device)
     ready = labelled if isinstance(images, LabelledImages) else labelled.with_preprocess(preprocess_of(clip))
-    announce(describe_images(ready.images, ready.name), ready.blocking)
+    reading = announce(describe_images(ready.images, ready.name), ready.blocking).to_dict()
     judged = Judged(scored, ready.name, np.ones(len(ready), bool), allow_overlap)
     index, numbers = index_in_memory(clip, ready.images, scored.layers, batch, workers, judged)
     overlap = judged.finish()
@@ -83,7 +85,7 @@ def precision_at_k(
     rows = (_row(scored, index, codes[:, ready.names.index(concept)], concept, k, block) for concept in shared)
     acting = {"blocks": blocks.count, "blocks_by": ready.blocking.how}
     settings = record_ablation({"seed": seed, "allow_overlap": allow_overlap, **acting})
-    return PrecisionAtK(scored.model, settings, ready.name, len(ready), k, tuple(rows), overlap)
+    return PrecisionAtK(scored.model, settings, ready.name, len(ready), k, tuple(rows), overlap, reading)
 
 
 def _shared(role_map: RoleMap, labelled: LabelledImages) -> list[str]:

@@ -113,7 +113,7 @@ def test_the_command_shows_images_and_refuses_wrong_ones(run, role_map, clip_fol
     (tmp_path / "empty").mkdir()
     own = ("report", tmp_path / "role_map.json", "--device", "cpu", "--count", "8", "--images")
     code, _, errors = run(*own, color_folder / "train")
-    assert code == 0, errors
+    assert code == 0 and [line.split()[0] for line in errors.splitlines()] == ["images:", "choosing"], errors
     assert '"illustrations":{"count":8,' in (tmp_path / "report.html").read_text(encoding="utf-8")
     other = json.loads(role_map.to_json())
     other["model"]["weights_hash"] = "f" * 64

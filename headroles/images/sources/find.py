@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.images.images import (
     FolderImages,
@@ -37,6 +38,7 @@ class Source:
     """The images themselves."""
 
 
+@typed
 def find_source(
     images: str | Path,
     *,
