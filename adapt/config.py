@@ -25,6 +25,8 @@ FUSIONS = ("learned", "fixed", "cls")
 """How the logits of CLS and attributes are weighed."""
 PRECISIONS = ("no", "bf16", "fp16")
 """Accelerate's words for mixed precision."""
+LAST, VALIDATION = SELECTIONS = ("last", "validation")
+"""Which epoch an adapter is of: the last, as is published, or the best on validation images."""
 ISOLATED, OPEN = "isolated", "open"
 """The kinds of heads that are no core concept's; see `headroles.adapt.methods.masks.head_kinds`."""
 
@@ -139,6 +141,8 @@ class TrainConfig(_Settings):
     """V > 0: V fixed augmented views an image, whose trunk outputs are cached on disk; 0: fresh views, no cache."""
     share_trunk: bool = True
     """Run the layers without learned tokens once for the adapted and the frozen branch; False: twice."""
+    select_epoch: str = LAST
+    """Which epoch's tensors are taken: "last", or "validation", the first that is best on validation images."""
     precision: str = "no"
     """Mixed precision, in Accelerate's words: "no", "bf16", "fp16"."""
     seed: int = 1
@@ -146,7 +150,7 @@ class TrainConfig(_Settings):
 
     def __post_init__(self) -> None:
         self._check_types()
-        check_choices(self, precision=PRECISIONS)
+        check_choices(self, precision=PRECISIONS, select_epoch=SELECTIONS)
         check_least(self, epochs=1, batch=1, weight_decay=0, warmup_epochs=0, warmup_lr=0, cache_views=0, seed=0)
         self._check_above_zero("lr")
         if self.warmup_epochs >= self.epochs:

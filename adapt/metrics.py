@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from headroles.files.json_files import parse_json
+from headroles.files.json_files import dump_json, parse_json
 from headroles.files.plain import from_plain
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def to_json(measures: Sequence[Measure], **more: Any) -> str:
     """metrics.json: "rows" (one a seed, protocol, task and part, with accuracies per class), "summary", and `more`."""
     rows = [dataclasses.asdict(measure) | {"difference": measure.difference} for measure in measures]
     whole = {"schema_version": 1, "rows": rows, "summary": summarize(measures), **more}
-    return json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    return dump_json(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read_measures(text: str) -> list[Measure]:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.groups import groups_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.sections import SectionedCommand
+from headroles.shown import show_p
 
 if TYPE_CHECKING:
     from headroles.jobs.score_job import Scored
@@ -47,7 +49,8 @@ def _workers(context: click.Context, option: click.Parameter, text: str) -> int 
 
 SECTIONS = {
     "Model and images": (
-        "model", "activation", "images", "count", "column", "split", "key", "max_pixels", "strict",
+        "model", "activation", "images", "count", "column", "split", "key", "groups", "max_pixels",
+        "strict",
     ),
     "What is computed": ("by", "preset", "layers", "bootstraps", "seed"),
     "By texts": (
@@ -76,6 +79,7 @@ SECTIONS = {
 )
 @click.option("--split", help="Split of a data set, such as train.  [default: the only one]")
 @click.option("--key", help="Which image of a tar file's samples: jpg, where 0001.seg.png is the mask of 0001.jpg.")
+@groups_option
 @click.option(
     "--probes",
     help="Texts to describe heads with: a bank (see `headroles probes`) or a CSV file with columns text,concept.  "
@@ -266,13 +270,14 @@ def _say_chance(role_map: RoleMap) -> None:
 def _say_clearest(role_map: RoleMap) -> None:
     """The head of lowest entropy of every concept."""
     wide, chance = max(12, *map(len, role_map.concepts)), "1: chance" if role_map.probe_kind == "text" else "0 to 1"
-    click.echo(f"clearest head of each concept (entropy, {chance}; q; its first text of that concept):")
+    first = "text" if role_map.probe_kind == "text" else "value"
+    click.echo(f"clearest head of each concept (entropy, {chance}; q; its first {first} of that concept):")
     for concept in role_map.concepts:
         heads = role_map.heads(concept=concept)
         if heads:
             head = heads[0]
             text = next((picked.text for picked in head.texts if picked.concept == concept), "-")
-            numbers = f"{head.entropy:.2f}  {head.q_value:.3f}"
+            numbers = f"{head.entropy:.2f}  {show_p(head.q_value)}"
             click.echo(f"  {concept:<{wide}} {head.name:<8} {head.role:<14} {numbers}  {text}")
         else:
             click.echo(f"  {concept:<{wide}} none")

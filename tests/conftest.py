@@ -239,11 +239,13 @@ def build_random_validation(role_map: RoleMap, seed=0) -> Validation:
         }  # fmt: skip
         against = {"against_random": estimate(False) if matched else None, "against_general": None}
         return {"concept": concept, "heads": ["L1.H0", "L2.H1"], "draws": 30 if matched else 0, "distinct": 9,
+                "ranked_among": 12,
                 "variance_ratio": float(rng.random()), "costs": costs, **against, "against_others": estimate(),
                 "p_value": float(rng.random()) if matched else None}  # fmt: skip
 
     heads = [
         {"name": head.name, "role": head.role, "concept": head.concept, "entropy": head.entropy,
+         "effective_rank": head.effective_rank,
          "strongest": None if number == 1 else "shape", "selectivity": None if number == 1 else float(rng.random()),
          "costs": {name: float(rng.normal()) for name in names}}
         for number, head in enumerate(role_map)
@@ -252,13 +254,15 @@ def build_random_validation(role_map: RoleMap, seed=0) -> Validation:
     more = {"p_value": 0.01} if "p_value" in {field.name for field in dataclasses.fields(Validation)} else {}
     return Validation.from_dict(
         {
-            "format": "headroles.validation", "schema_version": 1, "model": model,
+            "format": "headroles.validation", "schema_version": 2, "model": model,
             "role_map": hashlib.sha256(role_map.to_json().encode()).hexdigest(),
             "images": {"source": "labelled", "count": 40, "broken": []},
             "settings": {"effect": "direct", "mode": "mean", "draws": 30},
             "concepts": [{"name": name, "values": 3, "images": 40, "margin": 1.5, "accuracy": 0.9} for name in names],
             "tests": [cut("color", True), cut("shape", False)], "heads": heads,
-            "correlation": {"rho": -0.4321, "low": -0.8, "high": 0.1, "p_value": 1.2345e-7, "heads": len(heads)},
+            "correlations": {
+                "entropy": {"rho": -0.4321, "low": -0.8, "high": 0.1, "p_value": 1.2345e-5, "heads": len(heads)}
+            },
             **more,
         }
     )  # fmt: skip

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headroles.adapt.config import ISOLATED, MASKS, OPEN
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import HeadRole, RoleMap
@@ -83,6 +84,7 @@ def masked_kinds(
     return dict(zip(layers, vary_kinds(kinds, variant, seed), strict=True))
 
 
+@typed
 def build_masks(
     role_map: RoleMap, layers: Iterable[int], tokens: Sequence[str], patches: int, kind: str, seed: int = 0
 ) -> dict[int, Float[Tensor, "head token token"]]:

@@ -15,6 +15,7 @@ from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import add_up, share
 from headroles.errors import InputError
 from headroles.images.images import read_ahead
+from headroles.models.finite import check_rows
 from headroles.passes.processes import gather
 
 
@@ -42,6 +43,8 @@ def compare(
     for numbers, pixels, labels in read_ahead(DataLoader(images, batch_size=batch, num_workers=workers)):
         trunk, labels = dear.image_trunk(pixels), labels.to(dear.device)
         guesses = (dear.frozen_images(trunk) @ text.frozen.T, dear.logits(dear.encode_images(trunk), texts))
+        for logits in guesses:
+            check_rows(logits, lambda number: own[number].key, numbers.tolist())
         if tell:
             found = guesses[1].softmax(-1).max(-1)
             columns = (guesses[0].argmax(-1), found.indices, found.values)

@@ -23,7 +23,7 @@ from headroles.adapt.methods.masks import build_masks, masked_kinds
 from headroles.adapt.training.records import EpochRecord
 from headroles.errors import InputError
 from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
-from headroles.files.json_files import read_object
+from headroles.files.json_files import dump_json, read_object
 from headroles.files.plain import Unfit, from_plain
 from headroles.roles.role_map import SILENT, RoleMap
 from headroles.shown import Shown
@@ -86,7 +86,7 @@ def _in_memory(adapter: Adapter) -> Run:
     if not adapter.history:
         raise InputError(f"adapter: {adapter.info.task} has no history of a training; give the one that fit returned")
     # In the order of the file, so that the same adapter has the same picture.
-    history = json.loads(json.dumps([dataclasses.asdict(record) for record in adapter.history], sort_keys=True))
+    history = json.loads(dump_json([dataclasses.asdict(record) for record in adapter.history], sort_keys=True))
     return Run(Path(), adapter.info, tuple(history), adapter.role_map)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from headroles.bundled.clip import to_pixels
 from headroles.bundled.config import TrainConfig
 from headroles.bundled.evaluate import Accuracy, zero_shot
+from headroles.files.json_files import dump_json
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.shapes.world import CONCEPTS, NAMES
 
@@ -111,7 +111,7 @@ def write_card(folder: Path, config: TrainConfig, seconds: float, scenes: int) -
         images=config.steps * config.batch,
         steps=config.steps,
         minutes=seconds / 60,
-        settings=json.dumps(dataclasses.asdict(config), indent=2),
+        settings=dump_json(dataclasses.asdict(config), indent=2),
         scenes=scenes,
         table=accuracy_table(measure(model, scenes)),
         words="a position only for single items, counts up to four",

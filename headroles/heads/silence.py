@@ -54,7 +54,7 @@ class Outputs:
     def of_values(cls, moments: ValueMoments) -> Outputs:
         """From moments of labelled images, which are in such coordinates."""
         mean = (moments.first.sum(0) / moments.images).flatten(0, 1)
-        square = moments.second[-1].flatten(0, 1) / moments.images
+        square = moments.second.flatten(0, 1) / moments.images
         return cls(mean, square - mean[:, :, None] * mean[:, None])
 
     def silent_or_cut(self, heads: Sequence[Head], tower: tuple[int, int], precision: str) -> Bool[ndarray, "head"]:

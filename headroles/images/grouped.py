@@ -6,9 +6,10 @@ A group is a class with a group value, such as "boat, sand". The training split 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int
@@ -17,8 +18,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.tables import open_table
+from headroles.images.fingerprints import take_pixels
+from headroles.images.groups import Groups, check_cell, find_groups
 from headroles.images.images import ImageFiles, Preprocess, undecided, with_preprocess
 
 if TYPE_CHECKING:
@@ -45,6 +49,8 @@ class GroupedImages:
     """Group value of every image."""
     splits: ndarray = field(repr=False)
     """"train", "val" or "test" of every image."""
+    together: Groups | None = field(default=None, repr=False)
+    """Images that are drawn together, where that is known; not the groups that accuracies are of."""
 
     @property
     def groups(self) -> Int[ndarray, "image"]:
@@ -54,6 +60,10 @@ class GroupedImages:
     def with_preprocess(self, preprocess: Preprocess) -> GroupedImages:
         """The same images as another model wants them: they can be opened before any model is loaded."""
         return replace(self, images=with_preprocess(self.images, preprocess))
+
+    def with_groups(self, by: str | Sequence[Any] | None, name: str = "given") -> GroupedImages:
+        """The same images, one label each: those of one label are drawn together; None leaves them as they are."""
+        return self if by is None else replace(self, together=find_groups(self.images, by, name))
 
     def group_name(self, group: int) -> str:
         """Such as "boat, sand"."""
@@ -77,6 +87,7 @@ class CueImages(Dataset):
         from headroles.shapes.cues import render_cue
 
         pixels = render_cue(self.task, self.pictures[index], self.seed)
+        take_pixels(pixels)
         return index, self.preprocess(Image.fromarray(pixels))
 
     def name(self, index: int) -> str:
@@ -88,25 +99,31 @@ class CueImages(Dataset):
         return hashlib.sha256(f"cues {self.task.name} {self.seed}".encode()).hexdigest()
 
 
-def open_grouped(source: str | Path, preprocess: Preprocess | None, seed: int = 0) -> GroupedImages:
+@typed
+def open_grouped(
+    source: str | Path, preprocess: Preprocess | None, seed: int = 0, groups: str | Sequence[Any] | None = None
+) -> GroupedImages:
     """ "shapes" or "shapes:boat+grass,car+sand@hidden" (a planted cue, rendered), or a CSV file.
 
     The CSV file has columns `path` (relative to the file), `class`, `group` and, if some images are there to learn
     from, `split` (train, val, test; without it all are test).
-    `preprocess`: the model's; None where `with_preprocess` follows. Raises InputError where something is missing.
+    `preprocess`: the model's; None where `with_preprocess` follows. `groups` (images that belong together, such as the
+    frames of a film; they are drawn together): another column, or one label an image. Raises InputError where something
+    is missing.
     """
     name, _, rest = str(source).partition(":")
     if name == "shapes":
-        return _planted(rest, preprocess, seed)
+        return _planted(rest, preprocess, seed).with_groups(groups)
     path = Path(source)
     if not path.is_file():
         raise InputError(f"task: no file {source}; give shapes, shapes:ITEM+BACKGROUND,ITEM+BACKGROUND, or a CSV")
-    rows = _read_rows(path)
+    own = groups if isinstance(groups, str) else None
+    rows = _read_rows(path, own)
     classes, values = (tuple(sorted({row[column] for row in rows})) for column in ("class", "group"))
     for column, found in (("class", classes), ("group", values)):
         if len(found) < 2:
             raise InputError(f"task: {path} has the one {column} {found[0]!r}; a comparison needs at least two")
-    return GroupedImages(
+    opened = GroupedImages(
         path.name,
         ImageFiles([path.parent / row["path"] for row in rows], preprocess or undecided, path.parent),
         classes,
@@ -115,6 +132,7 @@ def open_grouped(source: str | Path, preprocess: Preprocess | None, seed: int = 
         np.array([values.index(row["group"]) for row in rows]),
         np.array([row["split"] for row in rows]),
     )
+    return opened.with_groups(groups if own is None else [row[own] for row in rows], own or "given")
 
 
 def _planted(text: str, preprocess: Preprocess | None, seed: int) -> GroupedImages:
@@ -132,16 +150,28 @@ def _planted(text: str, preprocess: Preprocess | None, seed: int) -> GroupedImag
     )
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
+_COLUMNS = ("path", "class", "group")
+
+
+def _read_rows(path: Path, groups: str | None) -> list[dict[str, str]]:
     with open_table(path, "task") as reader:
         numbered, columns = [(reader.line_num, row) for row in reader], reader.fieldnames or ()
-    lacking = [column for column in ("path", "class", "group") if column not in columns]
+    lacking = [column for column in _COLUMNS if column not in columns]
     if lacking or not numbered:
         what = ", ".join(lacking) or "rows"
         raise InputError(f"task: {path} needs rows with columns path, class, group; it has no {what}")
+    others = [column for column in columns if column not in (*_COLUMNS, "split")]
+    if groups is not None and groups not in others:
+        has = ", ".join(others) or "none"
+        raise InputError(
+            f"groups: expected a column of {path} beside path, class, group and split, which are something else, got "
+            f"{groups!r}; it has {has}"
+        )
     for number, row in numbered:
         row["split"] = (row.get("split") or "test").strip()
-        for column in ("path", "class", "group"):
+        if groups is not None:
+            row[groups] = check_cell(row[groups], groups, f"line {number} of {path}")
+        for column in _COLUMNS:
             row[column] = (row[column] or "").strip()
             if not row[column]:
                 raise InputError(f"task: line {number} of {path} has no {column}")

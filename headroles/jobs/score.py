@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
-from headroles.checks import make_config
+from headroles.checks import make_config, typed
 from headroles.errors import InputError
 from headroles.images.images import Images
 from headroles.images.labelled import LabelledImages
@@ -23,12 +24,14 @@ from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import RoleMap
 
 _NAMES = (
-    "images", "probes", "concepts", "preset", "discovery", "encoder", "source", "count", "column", "split", "device",
+    "images", "probes", "concepts", "preset", "discovery", "encoder", "source", "count", "column", "split", "groups",
+    "device",
     "batch", "workers", "strict", "progress",
 )  # fmt: skip
 """Arguments of `score` that are no settings: a misspelt one arrives among these."""
 
 
+@typed
 def score(
     model: str | HookedCLIP = "shapes",
     images: str | os.PathLike | Images | LabelledImages = "shapes",
@@ -45,6 +48,7 @@ def score(
     column: str | None = None,
     split: str | None = None,
     key: str | None = None,
+    groups: str | Sequence[Any] | None = None,
     device: str = "auto",
     batch: int | None = None,
     workers: int | None = None,
@@ -63,6 +67,8 @@ def score(
 
     `settings` are fields of ScoreConfig (by images: ImageScoreConfig), such as `layers="all"`; or give `config`.
     `source` names the images in the result; `count`, `column`, `split` and `key` choose among images given by name.
+    `groups`: images that belong together, such as the frames of a film, and are drawn together for intervals: a column
+    of a CSV or parquet file or a data set, "folder" for the folder of each file, or one label an image.
     `batch` and `workers`: None for what the device takes; `strict` refuses a broken image instead of leaving it out.
 
     Raises InputError for whatever does not fit, before a large model is loaded where that can be told.
@@ -82,6 +88,7 @@ def score(
         column=column,
         split=split,
         key=key,
+        groups=groups,
         by=by,
         probes=probes,
         concepts=concepts or "bank",
@@ -93,7 +100,7 @@ def score(
         strict=strict,
     )
     way = open_way(job, device)
-    announce(way.subject.reading)
+    announce(way.subject.reading, way.subject.blocking)
     options = job.pass_options(way.subject.model.device, Part())
     sums, seen = way.fold(options, fit=batch is None, progress=progress)
     check_enough(seen)

@@ -12,6 +12,7 @@ import matplotlib
 from matplotlib.colors import to_hex
 
 from headroles.figures.marks import HATCHES, concept_looks
+from headroles.files.json_files import dump_json
 from headroles.roles.role_map import STANDS_OUT, RoleMap
 
 SCRIPTS = ("dom", "heads", "summary", "validation", "retrieval", "adaptation", "settings", "page")
@@ -24,7 +25,7 @@ _LINES = ("#888888", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56
 
 def embed_json(value: Any) -> str:
     """JSON that can stand in a <script> element, whatever its texts hold; `json.loads` gives `value` back."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = dump_json(value, sort_keys=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

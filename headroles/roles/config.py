@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from numpy import ndarray
 
-from headroles.checks import check_bounds, check_choices, check_least
+from headroles.checks import check_bounds, check_choices, check_fields, check_least
 from headroles.errors import InputError
 from headroles.heads.constants import CONSTANTS
 from headroles.models.hooked_clip import HookedCLIP
@@ -44,6 +44,7 @@ class RoleConfig:
     """Matrix products of the images' forward in fp32 ("no"), "bf16" or "fp16"; sums are float64 always."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, precision=PRECISIONS)
         check_least(self, seed=0, bootstraps=1, blocks=2)
         check_bounds(self)
@@ -81,6 +82,7 @@ class ScoreConfig(RoleConfig):
     """Random rotations of each head that make up the null model; fewer than 19 cannot show anything at 5%."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, selection=SELECTIONS, weights=WEIGHTS, roles_by=RULES, constants=CONSTANTS)
         check_least(self, texts_per_head=1, null_draws=19, **({} if self.rank is None else {"rank": 1}))
         super().__post_init__()
@@ -103,7 +105,7 @@ class ImageScoreConfig(RoleConfig):
     shares: str = "marginal"
     """What a concept is credited with: all that its values explain ("marginal"), or what no other does ("unique")."""
     level: float = 0.05
-    """A concept counts where its F-test holds at this level over all heads and concepts together (Bonferroni)."""
+    """A concept counts where its rank test holds at this level over all heads and concepts together (Bonferroni)."""
     values_per_head: int = 20
     """Values that describe a head, at most."""
     low: float = 0.4
@@ -113,6 +115,7 @@ class ImageScoreConfig(RoleConfig):
     """Generalization from here on."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, " with image probes", shares=SHARES, roles_by=IMAGE_RULES)
         check_least(self, values_per_head=0)
         super().__post_init__()

@@ -12,8 +12,10 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.stats import rankdata
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.documents import Document
+from headroles.roles.chance import bca_interval
 from headroles.roles.role_map import ROLES, SILENT, HeadRole, RoleMap
 from headroles.shown import Shown, html_table
 
@@ -28,7 +30,7 @@ BOOTSTRAPS = 2000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95% percentile interval over resampled heads."""
+    """A figure with its 95% bootstrap interval over heads (BCa)."""
 
     value: float | None
     """None where it is undefined (all heads alike)."""
@@ -154,6 +156,7 @@ def _without_changed(row: Any) -> Any:
     return {name: value for name, value in row.items() if name != "changed"} if isinstance(row, dict) else row
 
 
+@typed
 def diff(
     a: RoleMap | str | os.PathLike[str],
     b: RoleMap | str | os.PathLike[str],
@@ -210,13 +213,11 @@ def spearman(values: Float[ndarray, "... head 2"]) -> Float[ndarray, "..."]:
 
 
 def _estimate(values: ndarray, draws: Int[ndarray, "draw head"], measure: Callable[[ndarray], Any]) -> Estimate:
-    value, drawn = float(measure(values)), measure(values[draws])
-    drawn = drawn[np.isfinite(drawn)]
+    value = float(measure(values))
     if not np.isfinite(value):
         return Estimate(None, None)
-    low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) > len(draws) / 2 else (np.nan, np.nan)
-    interval = (round(float(low), 6), round(float(high), 6)) if np.isfinite(low) else None
-    return Estimate(round(value, 6), interval)
+    found = bca_interval(values, draws, measure)
+    return Estimate(round(value, 6), None if found is None else (round(found[0], 6), round(found[1], 6)))
 
 
 def _pair(a: RoleMap, b: RoleMap) -> list[tuple[HeadRole, HeadRole]]:

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
-from headroles.checks import check_choices, check_least
+from headroles.checks import check_choices, check_fields, check_least
 from headroles.errors import InputError
 from headroles.roles.probes import ProbeBank
 
@@ -66,6 +66,7 @@ class DiscoveryConfig:
     """A cluster takes a core concept's name from this cosine to its seed words on."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, noise=NOISE)
         if self.min_cluster_size is not None:
             check_least(self, min_cluster_size=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headroles.heads.silence import FEW_IMAGES
-from headroles.images.notes import say
+from headroles.images.notes import warn
 from headroles.roles.role_map import SILENT, RoleMap
 
 
@@ -11,9 +11,9 @@ def tell_doubts(role_map: RoleMap) -> None:
     """Say, as other remarks on images, that there were few of them, or that they are all the same to the heads."""
     count = role_map.images.count
     if "ablation" not in role_map.settings and all(head.role == SILENT for head in role_map):
-        say("all images give the same output, so all heads are silent and none has a role; give images that differ")
+        warn("all images give the same output, so all heads are silent and none has a role; give images that differ")
     elif count < FEW_IMAGES:
-        say(
+        warn(
             f"roles of {count} images are rough: with 20 a tenth of the heads had other roles than with 2,000; score "
             f"{FEW_IMAGES} or more"
         )

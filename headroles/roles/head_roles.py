@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from headroles.heads.names import Head
+from headroles.roles.chance import tail_share
 from headroles.roles.concepts import q_values
 from headroles.roles.role_map import SILENT, HeadRole, PickedText
 
@@ -38,6 +40,8 @@ class Description:
     """`entropy` of the resamples of image blocks."""
     drawn_p: Float[ndarray, "draw head"]
     """`p` of the same."""
+    blocks: int
+    """Blocks of images that resamples draw from."""
     rank: Float[ndarray, "head"]
     """Effective rank."""
     variance: Float[ndarray, "head"]
@@ -51,7 +55,8 @@ def build_head_roles(
 ) -> tuple[HeadRole, ...]:
     """One HeadRole for each of `heads`, numbers rounded to 6 digits; silent ones have no say in rules and q-values.
 
-    Intervals hold the middle 90% of the resamples; stability is the share of resamples with the same role.
+    Intervals hold the middle 90% of the resamples, a little more where blocks are few (`tail_share`); stability is the
+    share of resamples with the same role.
     """
     found, speaks = _mute(found, silent), ~silent
     roles, q, stability = np.full(len(heads), SILENT, object), np.ones(len(heads)), np.ones(len(heads))
@@ -59,7 +64,8 @@ def build_head_roles(
     drawn = [judge(*pair) for pair in zip(found.drawn[:, speaks], found.drawn_p[:, speaks], strict=True)]
     stability[speaks] = (np.array(drawn) == roles[speaks]).mean(0)
     q[speaks] = q_values(found.p[speaks])
-    low, high = np.quantile(found.drawn, [0.05, 0.95], axis=0)
+    tail = tail_share(found.blocks, 0.9)
+    low, high = np.quantile(found.drawn, [tail, 1 - tail], axis=0)
     return tuple(
         HeadRole(
             layer=layer,
@@ -87,7 +93,8 @@ def _mute(found: Description, silent: Bool[ndarray, "head"]) -> Description:
     """Silent heads speak of no concept, with the entropy of chance."""
     some = ~silent & (found.entropy > 0)  # What a head says that says nothing is rounding, or no number.
     unit = (found.bits[some] / found.entropy[some]).max(initial=0) or math.log2(max(2, len(found.concepts)))
-    one = {name: np.where(silent, 1.0, getattr(found, name)) for name in ("entropy", "null", "p", "drawn", "drawn_p")}
+    names = ("entropy", "null", "p", "drawn", "drawn_p")
+    one: dict[str, Any] = {name: np.where(silent, 1.0, getattr(found, name)) for name in names}
     spread = np.where(silent[:, None], 0.0, found.spread)
     return replace(found, spread=spread, bits=np.where(silent, unit, found.bits), **one)
 

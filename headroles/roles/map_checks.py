@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from headroles.files.sketch import Sketch
+
 _SHARES = ("concept_share", "p_value", "q_value", "stability")
 _AMOUNTS = ("entropy_bits", "entropy", "null_entropy", "effective_rank", "variance")
 _ROOM = 1e-6
@@ -28,6 +30,10 @@ def _contradictions(role_map: Any, roles: tuple[str, ...], silent: str) -> Itera
         yield f"layers: {list(layers)[:8]} are not different layers of a model of {model.layers}"
     if not role_map.bank.counts or min(role_map.bank.counts.values()) < 0:
         yield "bank.counts: expected at least one concept, and no count below 0"
+    try:
+        _ = Sketch(role_map.images.sketch).kept
+    except ValueError as error:
+        yield f"images.sketch: it is no sketch of images ({error})"
     taken = set()
     for number, head in enumerate(role_map.head_roles):
         place = f"head_roles[{number}]"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from jaxtyping import Float
 from numpy import array, ndarray
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.names import Head, head_list, head_name, parse_heads
 from headroles.roles.role_map import SILENT, HeadRole, RoleMap
@@ -20,6 +21,7 @@ Heads: TypeAlias = "str | HeadRole | Head | Sequence[str | HeadRole | Head]"
 """Heads by name ("L6.H3,L7.*"), as (layer, head), or as a role map holds them; one or several."""
 
 
+@typed
 def choose_heads(
     role_map: RoleMap, names: Heads | None = None, concept: str | None = None, any_role: bool = False
 ) -> tuple[HeadRole, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.errors import InputError
@@ -113,6 +113,11 @@ class ImagesInfo:
     """How many were read."""
     broken: tuple[str, ...]
     """Files that could not be read, relative to the folder."""
+    sketch: str = ""
+    """Their fingerprints (`headroles.files.sketch`), so that no image judges heads that it chose; "" where no such
+    thing is to be feared."""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How they were read, as `headroles.Reading.to_dict` says it."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +222,7 @@ class RoleMap(Document, Shown):
         found = [
             head
             for head in self.head_roles
-            if all(value is None or getattr(head, field) == value for field, value in wanted.items())
+            if all(value is None or getattr(head, name) == value for name, value in wanted.items())
         ]
         return tuple(sorted(found, key=lambda head: (head.entropy, head.layer, head.head)))
 
@@ -228,9 +233,9 @@ class RoleMap(Document, Shown):
         rows = []
         for head in self.head_roles:
             row = {
-                field.name: getattr(head, field.name)
-                for field in dataclasses.fields(head)
-                if field.name not in ("interval", "distribution", "texts")
+                each.name: getattr(head, each.name)
+                for each in dataclasses.fields(head)
+                if each.name not in ("interval", "distribution", "texts")
             }
             row["interval_low"], row["interval_high"] = head.interval
             row |= {f"p_{concept}": head.distribution[concept] for concept in self.concepts}

@@ -36,8 +36,8 @@ def score_discovered(
     """
     model.check_text()
     config, discovery = config or ScoreConfig(), discovery or DiscoveryConfig()
-    moments, broken = collect_moments(model, images, config, **options)
-    info = ImagesInfo(source, moments.images, broken)
+    moments, seen = collect_moments(model, images, config, **options)
+    info = ImagesInfo(source, seen.read, seen.broken_names, seen.sketch)
     role_map, found = explain_discovered(model, moments, name, texts, encoder, config, discovery, info)
     return role_map, moments, found
 

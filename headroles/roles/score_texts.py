@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from headroles.checks import typed
 from headroles.heads.ablation import record_ablation
 from headroles.heads.moments import HeadMoments
 from headroles.heads.silence import Outputs
@@ -16,7 +17,7 @@ from headroles.images.images import Images
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.image_pass import PassOptions, Progress
 from headroles.passes.moment_pass import fold_moments
-from headroles.passes.state import check_enough
+from headroles.passes.state import Seen, check_enough
 from headroles.roles.concepts import concept_distribution, concept_entropy, p_values, pick_weights
 from headroles.roles.config import ScoreConfig
 from headroles.roles.head_roles import Description, build_head_roles, round6
@@ -47,12 +48,14 @@ def score_texts(
     """
     model.check_text()
     config = config or ScoreConfig()
-    moments, broken = collect_moments(
+    moments, seen = collect_moments(
         model, images, config, batch=batch, workers=workers, strict=strict, progress=progress
     )
-    return explain(model, moments, bank, config, ImagesInfo(source, moments.images, broken)), moments
+    info = ImagesInfo(source, seen.read, seen.broken_names, seen.sketch)
+    return explain(model, moments, bank, config, info), moments
 
 
+@typed
 def collect_moments(
     model: HookedCLIP,
     images: Images,
@@ -62,8 +65,8 @@ def collect_moments(
     workers: int = 0,
     strict: bool = False,
     progress: Progress | None = None,
-) -> tuple[HeadMoments, tuple[str, ...]]:
-    """One pass over the images: head moments and the names of the broken files."""
+) -> tuple[HeadMoments, Seen]:
+    """One pass over the images: head moments and what went into them."""
     options = PassOptions(unit=batch, workers=workers, strict=strict)
     layers = config.resolve_layers(model)
     moments, seen = fold_moments(
@@ -71,7 +74,7 @@ def collect_moments(
         progress=progress,
     )  # fmt: skip
     check_enough(seen)
-    return moments, seen.broken_names
+    return moments, seen
 
 
 def explain(
@@ -82,9 +85,10 @@ def explain(
     outputs = Outputs.of(model, moments)
     heads = [(layer, head) for layer in moments.layers for head in range(model.visual.heads)]
     silent = outputs.silent_or_cut(heads, (model.visual.layers, model.visual.heads), config.precision)
-    found = _describe(picks, outputs, silent, bank, config)
+    found = _describe(picks, outputs, silent, bank, config, int((moments.count > 0).sum()))
     # What acts is written: a head has no more texts than its span is wide, a wide head fewer blocks.
-    acting = {"blocks": len(moments.count), "texts_per_head": picks.whole.index.shape[-1]}
+    texts = picks.whole.index.shape[-1]
+    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "texts_per_head": texts}
     return RoleMap(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
@@ -96,9 +100,17 @@ def explain(
 
 
 def _describe(
-    picks: PickedTexts, outputs: Outputs, silent: Bool[ndarray, "head"], bank: ProbeBank, config: ScoreConfig
+    picks: PickedTexts,
+    outputs: Outputs,
+    silent: Bool[ndarray, "head"],
+    bank: ProbeBank,
+    config: ScoreConfig,
+    blocks: int,
 ) -> Description:
-    """What the picks say of each head, with entropies over what heads that say nothing reach on average."""
+    """What the picks say of each head, with entropies over what heads that say nothing reach on average.
+
+    `blocks`: how many blocks of images resamples draw from.
+    """
     codes, concepts = np.array(bank.codes), len(bank.concepts)
     prior = np.bincount(codes, minlength=concepts) / len(codes) if config.prior_correction else None
 
@@ -124,6 +136,7 @@ def _describe(
         p=p_values(bits, null),
         drawn=drawn / unit,
         drawn_p=np.stack([p_values(row, null) for row in drawn]),
+        blocks=blocks,
         rank=outputs.effective_rank().cpu().numpy(),
         variance=outputs.variance().cpu().numpy(),
         texts=[_name_picks(bank, *row) for row in zip(index, share, strict=True)],

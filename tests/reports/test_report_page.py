@@ -238,7 +238,8 @@ def test_arrow_keys_walk_over_the_validation_and_show_each_cut(page, validation)
     cells = page.find_elements(By.CSS_SELECTOR, ".matrix .own")
     assert [cell.get_attribute("data-concept") for cell in cells] == ["color", "shape"]
     assert numbers(page, ".matrix") == [cost.times.value for test in validation.tests for cost in test.costs.values()]
-    assert numbers(page, "#rho") == [validation.correlation.rho]
+    rho = validation.correlations["entropy"]
+    assert numbers(page, "#rho-entropy") == [rho.rho, rho.low, rho.high]
 
 
 def test_a_mark_of_the_scatter_plot_leads_to_its_head(page, validation):

@@ -25,7 +25,8 @@ def maps():
     model, bank = load("shapes", "cpu"), ProbeBank.load("shapes")
     config = ScoreConfig(bootstraps=1, null_draws=400)
     moments, _ = collect_moments(model, ShapesImages(model.processor, 400), config)
-    labels = {"concepts": bank.labels, "thirds": thirds(bank), "texts": [f"text {row}" for row in range(len(bank.texts))]}
+    alone = [f"text {row}" for row in range(len(bank.texts))]
+    labels = {"concepts": bank.labels, "thirds": thirds(bank), "texts": alone}
     banks = {name: ProbeBank(name, bank.texts, tuple(each)) for name, each in labels.items()}
     return {name: explain(model, moments, each, config, ImagesInfo("shapes", 400, ())) for name, each in banks.items()}
 

@@ -34,5 +34,5 @@ function clearest() {
     const text = head.texts.find((each) => each.concept === concept);
     return [name, headButton(head.name), make("span", { class: "close" }, markOf(head), " ", head.role), number(head.entropy), number(head.q_value, 3), percent(head.stability, 0), text ? text.text : "–"];
   });
-  return table("Of all heads whose first concept it is, the one with the lowest entropy", ["concept", "head", "role", "entropy", "q", "stability", "its first text of that concept"], rows);
+  return table("Of all heads whose first concept it is, the one with the lowest entropy", ["concept", "head", "role", "entropy", "q", "stability", `its first ${map.probe_kind === "image" ? "value" : "text"} of that concept`], rows);
 }

@@ -10,6 +10,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax
 from headroles import load
 from headroles.adapt.config import DearConfig
 from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.entry import core_notes
 from headroles.adapt.methods.features import ImageFeatures
 from headroles.adapt.methods.masks import build_masks
 from headroles.errors import InputError
@@ -484,3 +485,26 @@ def test_what_does_not_fit_the_model_is_refused(model, make_role_map, make_clip,
     foreign = dataclasses.replace(foreign, model=dataclasses.replace(foreign.model, weights_hash="0" * 64))
     with pytest.raises(InputError, match="with weights 000000000000, but tiny has weights"):
         Dear(model, foreign)
+
+
+@torch.no_grad()
+def test_several_texts_of_a_class_are_averaged(build):
+    dear = build(text_tokens=2)
+    apart = dear.encode_texts(dear.text_trunk([*PROMPTS, "a house"]))
+    trunk = dear.text_trunk([PROMPTS, "a house"])
+    together = dear.encode_texts(trunk)
+    assert together.shape == (2, 24) == trunk.frozen.shape
+    torch.testing.assert_close(together[0], torch.nn.functional.normalize(apart[:-1].mean(0), dim=-1))
+    torch.testing.assert_close(together[1], apart[-1])
+    frozen = dear.model.embed_texts(PROMPTS).mean(0)
+    torch.testing.assert_close(trunk.frozen[0], torch.nn.functional.normalize(frozen, dim=-1))
+
+
+def test_core_concepts_without_a_token_or_a_head_are_named(clip_folder, make_role_map):
+    role_map = make_role_map(load(str(clip_folder), "cpu"), [["color", "general"]], bank=("color", "shape"))
+    notes = core_notes(role_map, DearConfig(core=("color", "shape", "location")), 2)
+    assert notes == (
+        "core: no token for location: bank by hand knows color, shape",
+        "core: no Attribute head from layer 2 on is of shape",
+    )
+    assert core_notes(role_map, DearConfig(core=("color",)), 2) == ()

@@ -228,6 +228,7 @@ def test_texts_are_cleaned_as_open_clips_config_of_siglip_2_says(make_siglip, to
     model = HookedCLIP(make_siglip(layers=1), "siglip", tokenizer)
     messy, clean = "A  photo_of: the Cat's &amp; dog's (night)!\n", "a photo of the cats dogs night"
     assert clean_text(messy) == clean
+    assert clean_text("the \u201ccafe\u0301\u201d\u2019s") == "the caf\u00e9s"
     ids = model.tokenize([messy, clean])["input_ids"]
     assert torch.equal(ids[0], ids[1])
     padded = tokenizer(clean, padding="max_length", max_length=16, truncation=True, return_tensors="pt").input_ids
