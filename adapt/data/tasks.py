@@ -14,7 +14,7 @@ from headroles.adapt.data.listed import LISTS, read_list
 from headroles.adapt.data.spec import Reading, split_spec
 from headroles.adapt.data.split_file import find_split_file, read_split_file
 from headroles.adapt.data.task import Task
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.shapes.shifts import SHIFTS as _SHIFTS
 from headroles.shapes.tasks import POOL, find_task
 from headroles.shapes.tasks import TASKS as _SHAPES
@@ -50,7 +50,7 @@ def open_task(
     except (OSError, ValueError) as error:  # A path with a null byte is a ValueError.
         if isinstance(error, InputError):
             raise
-        raise InputError(f"task: cannot read {spec} ({error})") from error
+        raise InputError(f"task: cannot read {spec} ({said(error)})") from error
 
 
 def _open_files(spec: str, root: str | os.PathLike[str] | None, template: str | None) -> Task:

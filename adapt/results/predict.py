@@ -19,7 +19,7 @@ from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.prediction import Prediction, Predictions
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.images.images import UNREADABLE, find_images, open_image
 from headroles.images.pictures import Picture, to_picture
 from headroles.images.prompts import check_template, write_prompts
@@ -121,7 +121,7 @@ def _open_all(
                 if not broken:
                     raise _unreadable(path, error) from error
                 broken_files.append((path, error))
-                broken(path, str(error))
+                broken(path, said(error))
                 continue
             whole += 1
             yield str(path), pixels
@@ -130,5 +130,5 @@ def _open_all(
 
 
 def _unreadable(path: Path, error: BaseException) -> InputError:
-    why = " ".join(str(error).split())
+    why = said(error)
     return InputError(f"image: cannot read {path} ({why}); give an image file or a folder of them")

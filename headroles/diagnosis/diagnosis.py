@@ -12,6 +12,7 @@ import numpy as np
 
 from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFacts
 from headroles.files.documents import Document
+from headroles.files.ranges import Count, Hash, Size
 from headroles.models.load import Origin
 from headroles.shown import html_table
 
@@ -31,21 +32,21 @@ class Diagnosis(Document):
     """transformers' model type."""
     origin: Origin
     """Files and what was found beside them."""
-    weights_hash: str
+    weights_hash: Hash
     """sha256 over all weights as loaded."""
     dtype: str
     """Type of the loaded weights."""
     device: str
     """Where it ran."""
-    parameters: int
+    parameters: Count
     """Number of parameters."""
-    weights_bytes: int
+    weights_bytes: Count
     """Bytes of the loaded weights."""
-    image_size: int | tuple[int, int]
+    image_size: Size | tuple[Size, Size]
     """Height and width of an image as it flows, in pixels: one number where they are equal."""
-    patch_size: int | tuple[int, int]
+    patch_size: Size | tuple[Size, Size]
     """Height and width of a patch: one number where they are equal."""
-    context: int | None
+    context: Size | None
     """Tokens of the longest text."""
     vision: TowerFacts
     """The vision tower."""

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.images.images import UNREADABLE, Images, Preprocess, open_files, to_rgb
 
 Picture: TypeAlias = "Image.Image | ndarray"
@@ -89,7 +89,7 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     try:
         return to_rgb(picture)
     except UNREADABLE as error:
-        raise InputError(f"images: a picture of mode {picture.mode} cannot be read: {error}") from error
+        raise InputError(f"images: a picture of mode {picture.mode} cannot be read: {said(error)}") from error
 
 
 def restore(pixels: Float[Tensor, "3 height width"], preprocess: Preprocess | None) -> Float[ndarray, "height width 3"]:

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.images.bare import strip_metadata
 from headroles.images.deep import DEEP, to_levels
 
@@ -59,7 +59,7 @@ def open_image(path: str | os.PathLike | BinaryIO) -> Image.Image:
     except Image.DecompressionBombError:
         raise
     except Exception as error:
-        mistake = error if isinstance(error, UNREADABLE) else OSError(f"{type(error).__name__}: {error}")
+        mistake = error if isinstance(error, UNREADABLE) else OSError(f"{type(error).__name__}: {said(error)}")
     for bare in _without_metadata(path):
         try:
             return _decode(bare, end=False)
@@ -73,7 +73,7 @@ def read_pixels(file: str | os.PathLike | BinaryIO, preprocess: Preprocess) -> T
     try:
         return preprocess(open_image(file))
     except UNREADABLE as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return f"{type(error).__name__}: {said(error)}"
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

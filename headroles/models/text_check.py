@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.models.families.clip import LARGEST_ID
 from headroles.models.hooked_clip import HookedCLIP
 
@@ -42,7 +42,7 @@ def _tokenize(model: HookedCLIP, texts: list[str], source: str) -> Tensor:
         return model.tokenize(texts)["input_ids"]
     # Files made by hand fail in many ways, also with plain exceptions of the tokenizers library.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = said(error, 200)
         raise InputError(f"model: the tokenizer in {source} cannot split texts ({reason}); {_AGAIN}") from error
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.files.documents import Document
+from headroles.files.ranges import Count, Share
 from headroles.heads.weights import HeadWeights
 from headroles.roles.role_map import ModelInfo
 from headroles.shown import Shown, html_table
@@ -25,15 +26,15 @@ _RANDOM = "matched random heads of other concepts"
 class Accuracies:
     """Of one classifier on the test images."""
 
-    worst: float
+    worst: Share
     """The lowest of a group, in [0, 1]."""
-    worst_interval: tuple[float, float]
+    worst_interval: tuple[Share, Share]
     """95% bootstrap over images, within groups."""
-    mean: float
+    mean: Share
     """Over all test images."""
-    mean_interval: tuple[float, float]
+    mean_interval: tuple[Share, Share]
     """95%, the same resamples."""
-    groups: Mapping[str, float]
+    groups: Mapping[str, Share]
     """Group -> accuracy."""
 
 
@@ -45,11 +46,11 @@ class RandomHeads:
     """Over the draws."""
     interval: tuple[float, float]
     """Their 2.5% and 97.5% quantiles."""
-    draws: int
+    draws: Count
     """How many there were."""
-    distinct: int
+    distinct: Count
     """How many different sets of heads there were."""
-    as_good: float
+    as_good: Share
     """Share of the draws that gained as much as the chosen heads or more."""
 
 

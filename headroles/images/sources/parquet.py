@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.images.images import Preprocess, spread
 from headroles.images.sources.cells import choose_column, no_column, read_cell
 
@@ -47,7 +47,7 @@ class ParquetImages(Dataset):
         try:
             cell = self._cursor.read(row)
         except Exception as error:  # pyarrow's own kinds, and OSError: the row's page is damaged.
-            return number, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            return number, f"{type(error).__name__}: {said(error, 200)}"
         return number, read_cell(cell, self.preprocess, self.paths[shard].parent)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _read_footers(paths: list[Path], wanted: str | None) -> tuple[np.ndarray, st
             footer = parquet.read_metadata(path)
             schema = footer.schema.to_arrow_schema()
         except Exception as error:  # pyarrow's own kinds, and OSError
-            why = " ".join(str(error).split())[:200]
+            why = said(error, 200)
             raise InputError(f"images: cannot read {path} as a parquet file ({why})") from error
         columns = {field.name: _may_hold_images(field.type) for field in schema}
         found = choose_column(columns, column)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoImageProcessor
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.models.checkpoints.quiet import quiet
 from headroles.models.checkpoints.settings import read_settings
 from headroles.models.preprocess import Preprocess
@@ -42,7 +42,7 @@ def read_processor(folder: Path) -> tuple[Preprocess, str] | None:
     # Settings made by hand fail in many ways.
     except Exception as error:
         raise InputError(
-            f"model: {path} is no image preprocessing ({' '.join(str(error).split())[:200]}); get the model's own file"
+            f"model: {path} is no image preprocessing ({said(error, 200)}); get the model's own file"
         ) from error
     preprocess = Preprocess(processor, str(path))
     shape_of(preprocess, str(path))
@@ -56,7 +56,7 @@ def shape_of(preprocess: Callable[[Image.Image], Tensor], source: str) -> tuple[
         shapes = [tuple(pixels.shape) for pixels in found]
         finite = all(bool(torch.isfinite(pixels).all()) for pixels in found)
     except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        reason = f"{type(error).__name__}: {said(error, 200)}"
         raise InputError(f"model: {source} cannot prepare a picture ({reason}); get the model's own file") from error
     if not finite:
         raise InputError(f"model: {source} makes pixels that are no numbers; check image_std and rescale_factor")
