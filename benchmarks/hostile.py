@@ -53,6 +53,8 @@ def main(inputs: int, seed: int, kinds: tuple[str, ...], limit: float, only: int
         field_.grow()
         click.echo(f"whole inputs after {time.monotonic() - begun:.0f} s")
         for number in range(inputs) if only is None else (only,):
+            if number and number % 500 == 0:
+                click.echo(f"{number} inputs after {time.monotonic() - begun:.0f} s")
             tally.add(field_.trial(cases[number % len(cases)], number, random.Random(f"{seed} {number}")), only)
         worker.stop()
     tally.report(time.monotonic() - begun, refusals)

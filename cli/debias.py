@@ -10,6 +10,7 @@ import click
 
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.heads import head_options
+from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
 
@@ -38,6 +39,7 @@ from headroles.cli.options.running import running_options
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
 @running_options
 @ablation_options
+@pixels_option
 def command(
     role_map: Path,
     head_weights: Path | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.ablation import ablation_options, note_ablation
+from headroles.cli.options.pixels import pixels_option
 
 if TYPE_CHECKING:
     from headroles.adapt.results.prediction import Predictions
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Refuse images that cannot be read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list: probabilities, or why left out.")
 @ablation_options
+@pixels_option
 def command(
     adapter: Path,
     images: tuple[Path, ...],

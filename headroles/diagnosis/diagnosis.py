@@ -84,10 +84,10 @@ class Diagnosis(Document):
     @classmethod
     def from_dict(cls, raw: Any, source: str = "this") -> Diagnosis:
         """The opposite of `to_dict`; an error that is None is not a number."""
+        raw = {name: value for name, value in raw.items() if name != "passed"} if isinstance(raw, dict) else raw
         rows = raw.get("exactness") if isinstance(raw, dict) else None
         if not isinstance(rows, list):
             return super().from_dict(raw, source)
-        raw = {name: value for name, value in raw.items() if name != "passed"}
         found = super().from_dict({**raw, "exactness": [_as_written(row) for row in rows]}, source)
         checks = (
             dataclasses.replace(check, error=math.nan) if row.get("error") is None else check

@@ -6,6 +6,8 @@ A group is a class with a group value, such as "boat, sand". The training split 
 from __future__ import annotations
 
 import hashlib
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError
+from headroles.files.packed_paths import PackedNames, PackedPaths
 from headroles.files.tables import open_table
 from headroles.images.images import ImageFiles, Preprocess, undecided, with_preprocess
 
@@ -101,20 +104,34 @@ def open_grouped(source: str | Path, preprocess: Preprocess | None, seed: int = 
     path = Path(source)
     if not path.is_file():
         raise InputError(f"task: no file {source}; give shapes, shapes:ITEM+BACKGROUND,ITEM+BACKGROUND, or a CSV")
-    rows = _read_rows(path)
-    classes, values = (tuple(sorted({row[column] for row in rows})) for column in ("class", "group"))
-    for column, found in (("class", classes), ("group", values)):
-        if len(found) < 2:
-            raise InputError(f"task: {path} has the one {column} {found[0]!r}; a comparison needs at least two")
-    return GroupedImages(
-        path.name,
-        ImageFiles([path.parent / row["path"] for row in rows], preprocess or undecided, path.parent),
-        classes,
-        values,
-        np.array([classes.index(row["class"]) for row in rows]),
-        np.array([values.index(row["group"]) for row in rows]),
-        np.array([row["split"] for row in rows]),
-    )
+    columns = {column: _Column() for column in ("class", "group", "split")}
+    names = PackedNames(_read_rows(path, columns))
+    for column in ("class", "group"):
+        if len(columns[column].numbers) < 2:
+            (one,) = columns[column].numbers
+            raise InputError(f"task: {path} has the one {column} {one!r}; a comparison needs at least two")
+    (classes, labels), (values, places), (splits, its) = (each.sorted() for each in columns.values())
+    files = ImageFiles(PackedPaths(path.parent, names), preprocess or undecided, path.parent)
+    return GroupedImages(path.name, files, classes, values, labels, places, np.array(splits)[its])
+
+
+class _Column:
+    """Every row's value, as numbers in the order in which values were met."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.codes = array("q")
+
+    def put(self, value: str) -> None:
+        """The next row's value."""
+        self.codes.append(self.numbers.setdefault(value, len(self.numbers)))
+
+    def sorted(self) -> tuple[tuple[str, ...], Int[ndarray, "image"]]:
+        """The values, sorted, and each row's place among them."""
+        values = tuple(sorted(self.numbers))
+        places = np.empty(len(values), dtype=np.int64)
+        places[[self.numbers[value] for value in values]] = np.arange(len(values))
+        return values, places[np.array(self.codes)]
 
 
 def _planted(text: str, preprocess: Preprocess | None, seed: int) -> GroupedImages:
@@ -132,22 +149,30 @@ def _planted(text: str, preprocess: Preprocess | None, seed: int) -> GroupedImag
     )
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
+def _read_rows(path: Path, columns: dict[str, _Column]) -> Iterator[str]:
+    """The images' paths, row by row; the other cells go into `columns`."""
     with open_table(path, "task") as reader:
-        numbered, columns = [(reader.line_num, row) for row in reader], reader.fieldnames or ()
-    lacking = [column for column in ("path", "class", "group") if column not in columns]
-    if lacking or not numbered:
+        lacking, found = [name for name in ("path", "class", "group") if name not in (reader.fieldnames or ())], False
+        for row in reader if not lacking else ():
+            cells, found = _cells(row, f"line {reader.line_num} of {path}"), True
+            for name, column in columns.items():
+                column.put(cells[name])
+            yield cells["path"]
+    if lacking or not found:
         what = ", ".join(lacking) or "rows"
         raise InputError(f"task: {path} needs rows with columns path, class, group; it has no {what}")
-    for number, row in numbered:
-        row["split"] = (row.get("split") or "test").strip()
-        for column in ("path", "class", "group"):
-            row[column] = (row[column] or "").strip()
-            if not row[column]:
-                raise InputError(f"task: line {number} of {path} has no {column}")
-        if row["split"] not in SPLITS:
-            raise InputError(f"task: line {number} of {path} has split {row['split']!r}; expected {', '.join(SPLITS)}")
-    return [row for _, row in numbered]
+
+
+def _cells(row: dict[str, str | None], place: str) -> dict[str, str]:
+    """A row's cells; `place` names it where one lacks or is no split."""
+    cells = {name: (row.get(name) or "").strip() for name in ("path", "class", "group", "split")}
+    for name in ("path", "class", "group"):
+        if not cells[name]:
+            raise InputError(f"task: {place} has no {name}")
+    cells["split"] = cells["split"] or "test"
+    if cells["split"] not in SPLITS:
+        raise InputError(f"task: {place} has split {cells['split']!r}; expected {', '.join(SPLITS)}")
+    return cells
 
 
 def check_splits(grouped: GroupedImages, needed: dict[str, str]) -> None:

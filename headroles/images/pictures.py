@@ -117,5 +117,4 @@ def encode_picture(picture: Image.Image) -> str:
 
 def decode_picture(text: str) -> UInt8[ndarray, "height width 3"]:
     """The opposite of `encode_picture`."""
-    with Image.open(io.BytesIO(b64decode(text))) as picture:
-        return np.asarray(picture.convert("RGB"))
+    return np.asarray(open_image(io.BytesIO(b64decode(text))))

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from headroles.errors import InputError, said
 from headroles.images.bare import strip_metadata
+from headroles.images.decoders import overheard
 from headroles.images.deep import DEEP, to_levels
 
 UNREADABLE = (
@@ -123,7 +124,7 @@ def _decode(file: str | os.PathLike | BinaryIO, end: bool = True) -> Image.Image
     """Upright RGB; `end`: with what Pillow does for metadata once the pixels are read."""
     if not isinstance(file, (str, os.PathLike)):
         file.seek(0)
-    with _limited(), Image.open(file, formats=formats()) as image:
+    with overheard(), _limited(), Image.open(file, formats=formats()) as image:
         if not end and image.format == "TIFF":
             image.load_end = lambda: None  # type: ignore[method-assign]  # A wrongly typed tag ends it.
         image.load()
