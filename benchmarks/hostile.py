@@ -38,12 +38,15 @@ _MEMORY = 12 * 2**30
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--inputs", type=click.IntRange(min=1), default=5000, show_default=True, help="Damaged inputs.")
+@click.option("--first", default=0, show_default=True, help="Number of the first: a run in parts, side by side.")
 @click.option("--seed", default=0, show_default=True, help="Other seeds, other damage.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice([case.kind for case in CASES]), help="Only these.")
 @click.option("--limit", default=60.0, show_default=True, help="Seconds a command may take.")
 @click.option("--only", type=int, help="Repeat one input, by its number, and print what it says.")
 @click.option("--refusals", is_flag=True, help="Print all messages, each once.")
-def main(inputs: int, seed: int, kinds: tuple[str, ...], limit: float, only: int | None, refusals: bool) -> None:
+def main(
+    inputs: int, first: int, seed: int, kinds: tuple[str, ...], limit: float, only: int | None, refusals: bool
+) -> None:
     """Run damaged inputs and count what goes wrong."""
     cases = [case for case in CASES if not kinds or case.kind in kinds]
     begun, tally = time.monotonic(), Tally()
@@ -52,8 +55,8 @@ def main(inputs: int, seed: int, kinds: tuple[str, ...], limit: float, only: int
         field_ = Field(Path(place).resolve(), worker)
         field_.grow()
         click.echo(f"whole inputs after {time.monotonic() - begun:.0f} s")
-        for number in range(inputs) if only is None else (only,):
-            if number and number % 500 == 0:
+        for number in range(first, first + inputs) if only is None else (only,):
+            if only is None and number > first and number % 500 == 0:
                 click.echo(f"{number} inputs after {time.monotonic() - begun:.0f} s")
             tally.add(field_.trial(cases[number % len(cases)], number, random.Random(f"{seed} {number}")), only)
         worker.stop()

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError, said
-from headroles.images.images import UNREADABLE, Images, Preprocess, open_files, to_rgb
+from headroles.images.images import UNREADABLE, Images, Preprocess, open_files, open_image, to_rgb
 
 Picture: TypeAlias = "Image.Image | ndarray"
 """A PIL image, or an array (height, width) or (height, width, 3 or 4) of bytes, or of numbers in [0, 1]."""
