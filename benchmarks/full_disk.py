@@ -59,7 +59,7 @@ class Disk:
 
     def watch(self, event: str, given: tuple[Any, ...]) -> None:
         """Count a step of writing, and fail."""
-        if not self.below or not _writes(event, given) or not str(given[0]).startswith(self.below):
+        if not self.below or not writes(event, given, self.below):
             return
         number, self.steps = self.steps, self.steps + 1
         if self.fails < 0 or number < self.fails or (self.kind == "once" and number > self.fails):
@@ -69,9 +69,11 @@ class Disk:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
 
-def _writes(event: str, given: tuple[Any, ...]) -> bool:
-    flags = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-    return event in ("os.mkdir", "os.rename") or (event == "open" and isinstance(given[0], str) and given[2] & flags)
+def writes(event: str, given: tuple[Any, ...], below: str) -> bool:
+    """Whether Python is about to make a folder, rename, or open a file to write, below a folder."""
+    if event not in ("os.mkdir", "os.rename", "open") or not str(given[0]).startswith(below):
+        return False
+    return event != "open" or bool(given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-_VAGUE = ((r"(?<!\S)unexpected end\b", "early end"), (r"(?<!\S)unexpected(?!\S)", "wrong"))
+_VAGUE = (
+    (r"(?<!\S)an unexpected(?!\S)", "a wrong"), (r"(?<!\S)Unexpected(?!\S)", "Wrong"),
+    (r"(?<!\S)unexpected(?!\S)", "wrong"),
+)  # fmt: skip
 """What libraries say of files and values, and what is meant."""
 
 
@@ -29,5 +32,5 @@ def said(error: BaseException, longest: int = 300) -> str:
     """What a library's error says, for a message of ours: one line, cut to `longest` characters, its kind if empty."""
     text = " ".join(str(error).split())
     for vague, meant in _VAGUE:
-        text = re.sub(vague, meant, text, flags=re.IGNORECASE)
+        text = re.sub(vague, meant, text)
     return text[:longest] or type(error).__name__

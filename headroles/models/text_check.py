@@ -12,6 +12,8 @@ from headroles.models.families.clip import LARGEST_ID
 from headroles.models.hooked_clip import HookedCLIP
 
 _SHORT = ("a", "red", "two dogs on the grass", "a photo of the night sky")
+_ODD = "\u00fc\u4e16\u2603 {}~ 0123456789 ABCXYZ"
+"""Characters that a vocabulary may lack; a tokenizer has to have a token for what it does not know."""
 _AGAIN = "the tokenizer or its settings are another model's; put the model's own files there"
 
 
@@ -25,7 +27,7 @@ def check_texts(model: HookedCLIP, source: str) -> None:
         return
     texts = [*_SHORT, " ".join(_SHORT * model.context)]
     together, alone = _tokenize(model, texts, source), [_tokenize(model, [text], source) for text in texts]
-    for ids in (together, *alone):
+    for ids in (together, *alone, _tokenize(model, [_ODD], source)):
         _check_ids(model, ids, source)
         _check_ends(model, ids, source)
     read = _read(model, together)
