@@ -25,6 +25,8 @@ FUSIONS = ("learned", "fixed", "cls")
 """How the logits of CLS and attributes are weighed."""
 PRECISIONS = ("no", "bf16", "fp16")
 """Accelerate's words for mixed precision."""
+LAST, VALIDATION = SELECTIONS = ("last", "validation")
+"""Which epoch an adapter is of: the last, as is published, or the best on validation images."""
 ISOLATED, OPEN = "isolated", "open"
 """The kinds of heads that are no core concept's; see `headroles.adapt.methods.masks.head_kinds`."""
 
@@ -71,9 +73,11 @@ class DearConfig(_Settings):
     """J, the vision layer at whose input the tokens enter, 0-based; None: the first of the last third. Masks start
     there too. A text tower of another depth starts at the same fraction of its layers."""
     enter_after: bool = False
-    """Enter one layer later, at the input of J + 1 (the paper's figure allows both readings)."""
-    core: tuple[str, ...] = ("color", "shape", "texture", "object", "location")
-    """Core concepts: one attribute token each, as far as the role map's bank knows them."""
+    """Enter one layer later, at the input of J + 1: DeAR's figure 2 allows both readings. J is ours, as figure 1 masks
+    heads of layer J itself."""
+    core: tuple[str, ...] = ("color", "shape", "texture", "object", "position", "place")
+    """Core concepts: one attribute token each, as far as the role map's bank knows them. DeAR's fifth and last is
+    `location`, which here is two: where in the image, and where in the world."""
     mask: str = "role"
     """"role" (DeAR), "open" (no mask), "layer" (a layer's heads all alike), "random" (roles shuffled), "inverted"."""
     mask_seed: int = 0
@@ -83,7 +87,10 @@ class DearConfig(_Settings):
     text_tokens: int = 4
     """K, learned tokens after BOT in the text tower; 0: texts are embedded by the frozen CLIP. Default ours."""
     beta: float = 0.5
-    """Entering a later layer, a token is beta * itself + (1 - beta) * its output of the layer before. Default ours."""
+    """Entering a later layer, a token is beta * itself + (1 - beta) * its output of the layer before. The default is
+    ours, and so is that text tokens do the same: DeAR says it of attribute tokens alone."""
+    train_norm: bool = False
+    """Train the LayerNorm before the attribute projection too; DeAR's figure 2 trains the projection alone."""
     token_std: float = 0.02
     """Standard deviation of the tokens at the start."""
     fusion: str = "learned"
@@ -134,6 +141,8 @@ class TrainConfig(_Settings):
     """V > 0: V fixed augmented views an image, whose trunk outputs are cached on disk; 0: fresh views, no cache."""
     share_trunk: bool = True
     """Run the layers without learned tokens once for the adapted and the frozen branch; False: twice."""
+    select_epoch: str = LAST
+    """Which epoch's tensors are taken: "last", or "validation", the first that is best on validation images."""
     precision: str = "no"
     """Mixed precision, in Accelerate's words: "no", "bf16", "fp16"."""
     seed: int = 1
@@ -141,7 +150,7 @@ class TrainConfig(_Settings):
 
     def __post_init__(self) -> None:
         self._check_types()
-        check_choices(self, precision=PRECISIONS)
+        check_choices(self, precision=PRECISIONS, select_epoch=SELECTIONS)
         check_least(self, epochs=1, batch=1, weight_decay=0, warmup_epochs=0, warmup_lr=0, cache_views=0, seed=0)
         self._check_above_zero("lr")
         if self.warmup_epochs >= self.epochs:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from headroles.files.json_files import parse_json
+from headroles.files.json_files import dump_json, parse_json
 from headroles.files.plain import from_plain
 from headroles.files.ranges import Count, Share
 
@@ -58,7 +57,7 @@ class Measure:
     task: str
     """The tested task, or "mean"."""
     part: str
-    """base, novel, hm (harmonic mean), or all (all classes)."""
+    """base, novel, hm (harmonic mean), or all (all classes); over tasks "mean of hm" and "hm of means", not hm."""
     images: Count
     """Tested images; for a mean or hm, of all its parts."""
     zero_shot: Share
@@ -94,6 +93,26 @@ def with_mean(measures: list[Measure]) -> list[Measure]:
     return [*measures, Measure(first.seed, first.protocol, MEAN, first.part, images, zero_shot, adapted)]
 
 
+def average_halves(measures: Sequence[Measure]) -> list[Measure]:
+    """Rows over several tasks from their rows base, novel and hm; none for a single task.
+
+    Unweighted means of base and novel, and two harmonic means: "mean of hm" averages the tasks' own, "hm of means" is
+    that of mean base and mean novel, which papers print as their average over data sets.
+    """
+    parts = [[row for row in measures if row.part == part] for part in ("base", "novel", "hm")]
+    if len(parts[0]) < 2:
+        return []
+    base, novel, hm = (with_mean(part)[-1] for part in parts)
+    return [base, novel, dataclasses.replace(hm, part="mean of hm"), join_halves(base, novel, "hm of means")]
+
+
+def join_halves(base: Measure, novel: Measure, part: str = "hm") -> Measure:
+    """The row of the harmonic means of two rows."""
+    zero_shot, adapted = (harmonic_mean(getattr(base, name), getattr(novel, name)) for name in ("zero_shot", "adapted"))
+    images = base.images + novel.images
+    return dataclasses.replace(base, part=part, images=images, zero_shot=zero_shot, adapted=adapted, per_class={})
+
+
 def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float] | None:
     """Student's t interval of the mean over seeds; None for a single value."""
     if len(values) < 2:
@@ -122,7 +141,7 @@ def to_json(measures: Sequence[Measure], **more: Any) -> str:
     """metrics.json: "rows" (one a seed, protocol, task and part, with accuracies per class), "summary", and `more`."""
     rows = [dataclasses.asdict(measure) | {"difference": measure.difference} for measure in measures]
     whole = {"schema_version": 1, "rows": rows, "summary": summarize(measures), **more}
-    return json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    return dump_json(whole, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read_measures(text: str) -> list[Measure]:

@@ -2,10 +2,12 @@
 
 `python benchmarks/ablation.py --tune` tries settings on validation splits alone and prints the best;
 `python benchmarks/ablation.py --why` asks, on validation splits too, which setting makes `role` lose or gain on `open`;
+`python benchmarks/ablation.py --norm` asks there whether to train the LayerNorm before the attribute projection;
 `python benchmarks/ablation.py` trains task x mask x seed with the defaults, and prints base, novel, their harmonic mean
 and retention (mean change on the plain concept tasks) with 95% intervals over seeds, and paired differences against
-`role`. Every epoch sees fresh views of its images, whose trunk outputs all masks of a task and seed share. Every
-finished run is a line of OUTPUT/runs.jsonl: stopped and started again, it goes on where it was.
+`role`. Over tasks there are two harmonic means: the mean of the tasks' own, and that of mean base and mean novel, which
+is what papers print. Every epoch sees fresh views of its images, whose trunk outputs all masks of a task and seed
+share. Every finished run is a line of OUTPUT/runs.jsonl: stopped and started again, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -35,7 +37,10 @@ from headroles.shapes.tasks import RETENTION
 from headroles.shapes.tasks import TASKS as SHAPES_TASKS
 
 TASKS = tuple(name for name in SHAPES_TASKS if name not in RETENTION)
-FIGURES = ("base", "novel", "hm", "retention")
+FIGURES = ("base", "novel", "mean of hm", "hm of means", "retention")
+"""What is printed of several tasks together."""
+TASK_FIGURES = ("base", "novel", "hm", "retention")
+"""What a run gives of its task."""
 TUNING_TASKS = ("hidden", "pastel", "rare", "weave")
 TUNING_SEED = 101
 """Of the shots and the training when settings are tuned; the reported seeds are others."""
@@ -103,7 +108,7 @@ class Bench:
         encoded = dear.encode_texts(dear.text_trunk(task.prompts))
         logits = torch.cat([dear.logits(dear.encode_images(part), encoded) for part in trunk.split(200)])
         adapted = (logits.argmax(1) == labels).double().mean().item()
-        return self.frozen(examples, task.prompts, dear.layer), adapted
+        return self.frozen(examples, [text for (text,) in task.prompts], dear.layer), adapted
 
     def run(self, name: str, dear: DearConfig, train: TrainConfig, split: str, shots: int) -> dict[str, Any]:
         """Train and test once, or recall that: figures of the frozen ("zero-shot") and the adapted model."""
@@ -142,6 +147,12 @@ class Bench:
         return folder / name
 
 
+def over_tasks(values: np.ndarray) -> np.ndarray:
+    """FIGURES (..., 5) from the TASK_FIGURES (task, ..., 4) of several tasks."""
+    base, novel, own, retention = np.moveaxis(values.mean(0), -1, 0)
+    return np.stack([base, novel, own, np.vectorize(harmonic_mean)(base, novel), retention], -1)
+
+
 def tune(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int) -> None:
     """Every combination of GRID with the role mask, on validation splits; the best by mean harmonic mean last."""
     results = []
@@ -152,7 +163,7 @@ def tune(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int) -> 
             for config in (DearConfig(), replace(train, seed=TUNING_SEED))
         )
         rows = [bench.run(name, dear, training, "val", shots)["adapted"] for name in names]
-        results.append((np.mean(rows, 0), chosen))
+        results.append((over_tasks(np.array(rows)), chosen))
         click.echo(_tuning_line(*results[-1]))
     click.echo("best:")
     click.echo(_tuning_line(*max(results, key=lambda each: each[0][2])))
@@ -160,21 +171,43 @@ def tune(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int) -> 
 
 def explain(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int, seeds: Sequence[int]) -> None:
     """`role` minus `open` under every change of WHY, on validation splits, with 95% intervals over seeds."""
-    click.echo("| change | mask | " + " | ".join(FIGURES) + " | " + " | ".join(f"hm, {name}" for name in names) + " |")
-    click.echo("|---" * (2 + len(FIGURES) + len(names)) + "|")
+    _head("change | mask", names)
     for change, settings in WHY.items():
-        found = {mask: np.zeros((len(names), len(seeds), len(FIGURES))) for mask in ("role", "open")}
-        for (row, name), (column, seed) in itertools.product(enumerate(names), enumerate(seeds)):
-            for mask, values in found.items():
-                config = DearConfig(mask=mask, **settings)
-                values[row, column] = bench.run(name, config, replace(train, seed=seed), "val", shots)["adapted"]
-        for label, values, write in (
-            ("role", found["role"], _plain),
-            ("role minus open", found["role"] - found["open"], _signed),
-        ):
-            cells = [write(values.mean(0)[:, figure]) for figure in range(len(FIGURES))]
-            cells += [write(task[:, 2]) for task in values]
-            click.echo(f"| {change} | {label} | " + " | ".join(cells) + " |")
+        role, opened = (
+            _validate(bench, names, DearConfig(mask=mask, **settings), train, shots, seeds) for mask in ("role", "open")
+        )
+        click.echo(f"| {change} | role | " + _by_task(role, np.zeros_like(role), _plain))
+        click.echo(f"| {change} | role minus open | " + _by_task(role, opened, _signed))
+
+
+def compare_norm(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int, seeds: Sequence[int]) -> None:
+    """`train_norm` off and on, and on minus off, on validation splits, with 95% intervals over seeds."""
+    off, on = (_validate(bench, names, DearConfig(train_norm=each), train, shots, seeds) for each in (False, True))
+    _head("train_norm", names)
+    click.echo("| off | " + _by_task(off, np.zeros_like(off), _plain))
+    click.echo("| on | " + _by_task(on, np.zeros_like(on), _plain))
+    click.echo("| on minus off | " + _by_task(on, off, _signed))
+
+
+def _validate(
+    bench: Bench, names: Sequence[str], dear: DearConfig, train: TrainConfig, shots: int, seeds: Sequence[int]
+) -> np.ndarray:
+    """Figures (task, seed, 4) of the adapted model on validation splits."""
+    trains = [replace(train, seed=seed) for seed in seeds]
+    return np.array([[bench.run(name, dear, each, "val", shots)["adapted"] for each in trains] for name in names])
+
+
+def _head(first: str, names: Sequence[str]) -> None:
+    cells = [*first.split(" | "), *FIGURES, *(f"hm, {name}" for name in names)]
+    click.echo("| " + " | ".join(cells) + " |")
+    click.echo("|---" * len(cells) + "|")
+
+
+def _by_task(values: np.ndarray, without: np.ndarray, write: Callable[[np.ndarray], str]) -> str:
+    """Cells of `values` minus `without`, (task, seed, 4): FIGURES over the tasks, then every task's own hm."""
+    whole = over_tasks(values) - over_tasks(without)
+    cells = [write(column) for column in whole.T] + [write(task[:, 2]) for task in values - without]
+    return " | ".join(cells) + " |"
 
 
 def _tuning_line(figures: np.ndarray, chosen: dict[str, Any]) -> str:
@@ -193,12 +226,13 @@ def compare(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int, 
             adapted[mask][row, column], frozen[row, column] = result["adapted"], result["zero-shot"]
         click.echo(f"  {name}, seed {seed}: " + ", ".join(f"{m} {100 * adapted[m][row, column, 2]:.1f}" for m in MASKS))
     click.echo(f"mean over {len(names)} tasks, 95% intervals over {len(seeds)} seeds, percent")
-    _table({"zero-shot": frozen, **adapted}, _plain)
-    differences = {mask: adapted["role"] - adapted[mask] for mask in MASKS if mask != "role"}
+    whole = {mask: over_tasks(values) for mask, values in {"zero-shot": frozen, **adapted}.items()}
+    others = [mask for mask in MASKS if mask != "role"]
+    _table(whole, FIGURES, _plain)
     click.echo("role minus each, paired by task and seed, 95% intervals over seeds")
-    _table(differences, _signed)
+    _table({mask: whole["role"] - whole[mask] for mask in others}, FIGURES, _signed)
     click.echo("the same, 95% intervals over tasks")
-    _table({mask: values.swapaxes(0, 1) for mask, values in differences.items()}, _signed)
+    _table({mask: (adapted["role"] - adapted[mask]).mean(1) for mask in others}, TASK_FIGURES, _signed)
     click.echo("harmonic mean by task, mean over seeds")
     click.echo("| task | " + " | ".join(["zero-shot", *MASKS]) + " |")
     click.echo("|---" * (2 + len(MASKS)) + "|")
@@ -207,12 +241,12 @@ def compare(bench: Bench, names: Sequence[str], train: TrainConfig, shots: int, 
         click.echo(f"| {name} | " + " | ".join(cells) + " |")
 
 
-def _table(columns: dict[str, np.ndarray], write: Callable[[np.ndarray], str]) -> None:
-    click.echo("| mask | " + " | ".join(FIGURES) + " |")
-    click.echo("|---" * (1 + len(FIGURES)) + "|")
-    for name, values in columns.items():
-        by_seed = values.mean(0)
-        click.echo(f"| {name} | " + " | ".join(write(by_seed[:, figure]) for figure in range(len(FIGURES))) + " |")
+def _table(rows: dict[str, np.ndarray], figures: Sequence[str], write: Callable[[np.ndarray], str]) -> None:
+    """One row a mask, one column a figure: the mean over the first axis of (seed or task, figure)."""
+    click.echo("| mask | " + " | ".join(figures) + " |")
+    click.echo("|---" * (1 + len(figures)) + "|")
+    for name, values in rows.items():
+        click.echo(f"| {name} | " + " | ".join(write(column) for column in values.T) + " |")
 
 
 def _plain(values: np.ndarray, sign: str = "") -> str:
@@ -228,6 +262,7 @@ def _signed(values: np.ndarray) -> str:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--tune", "tuning", is_flag=True, help="Tune on validation splits instead.")
 @click.option("--why", is_flag=True, help="Ask on validation splits what role and open differ by instead.")
+@click.option("--norm", is_flag=True, help="Ask on validation splits whether to train the LayerNorm instead.")
 @click.option("--tasks", help="Built-in tasks; default: all that are not known already, some for --tune and --why.")
 @click.option("--seeds", type=click.IntRange(min=2), default=5, show_default=True, help="Seeds 1 to N.")
 @click.option("--shots", type=click.IntRange(min=1), default=16, show_default=True, help="Training images a class.")
@@ -236,16 +271,19 @@ def _signed(values: np.ndarray) -> str:
 @click.option("--lr", type=float, default=1e-2, show_default=True, help="Learning rate; --tune tries its own.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs/ablation"), show_default=True)
 def main(
-    tuning: bool, why: bool, tasks: str | None, seeds: int, shots: int, epochs: int, batch: int, lr: float, output: Path
-) -> None:
+    tuning: bool, why: bool, norm: bool, tasks: str | None, seeds: int, shots: int, epochs: int, batch: int, lr: float,
+    output: Path,
+) -> None:  # fmt: skip
     """Compare the masks, or tune settings on validation splits."""
     bench = Bench(output)
-    names = tasks.split(",") if tasks else TUNING_TASKS if tuning else WHY_TASKS if why else TASKS
+    names = tasks.split(",") if tasks else TUNING_TASKS if tuning or norm else WHY_TASKS if why else TASKS
     train = TrainConfig(epochs=epochs, batch=batch, lr=lr, cache_views=epochs)
     if tuning:
         tune(bench, names, train, shots)
     elif why:
         explain(bench, names, train, shots, range(TUNING_SEED, TUNING_SEED + seeds))
+    elif norm:
+        compare_norm(bench, names, train, shots, range(TUNING_SEED, TUNING_SEED + seeds))
     else:
         compare(bench, names, train, shots, range(1, seeds + 1))
 

@@ -43,7 +43,7 @@ STEPS = 2
 """Steps before a peak is read: from the second on, AdamW's moments are there too."""
 SEED = 0
 HEADS = (
-    *(("attribute", concept) for concept in ("color", "shape", "texture", "object", "location")),
+    *(("attribute", concept) for concept in ("color", "shape", "texture", "object", "position")),
     ("generalization", "object"),
     ("mixed", "color"),
 )

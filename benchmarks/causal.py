@@ -27,7 +27,7 @@ from headroles.causal.selectivity import selectivities
 from headroles.heads.reference import HeadReference
 from headroles.images.labelled import open_labelled
 from headroles.models.hooked_clip import HookedCLIP
-from headroles.models.layers import resolve_layers
+from headroles.roles.judged import Judged
 from headroles.roles.role_map import ROLES, ImagesInfo, RoleMap
 from headroles.roles.score_texts import collect_moments, explain
 
@@ -56,17 +56,19 @@ class Causes:
         return selectivities(self.times)
 
 
-def measure_causes(model: HookedCLIP, layers: tuple[int, ...], scenes: int, effect: str, mode: str) -> Causes:
-    """Cut every head alone, on fresh scenes."""
-    images = open_labelled("shapes", model.processor, scenes, _SEED)
+def measure_causes(model: HookedCLIP, scored: RoleMap, scenes: int, effect: str, mode: str) -> Causes:
+    """Cut every scored head alone, on scenes that were not scored."""
+    images, layers = open_labelled("shapes", model.processor, scenes, _SEED), scored.layers
+    judged = Judged(scored, images.name, np.ones(scenes, bool))
     texts = ValueTexts.embed(model, images.concepts)
     sets = [(), *(((layer, head),) for layer in layers for head in range(model.visual.heads))]
     if effect == "direct":
-        record = HeadRecord.collect(model, images, layers, 100)
+        record = HeadRecord.collect(model, images, layers, 100, watch=judged)
         sums = direct_effects(model, images, record, texts, layers, sets, mode)
     else:
-        reference = HeadReference.collect(model, images.images, layers, 64 if mode == "resample" else 0)
+        reference = HeadReference.collect(model, images.images, layers, 64 if mode == "resample" else 0, watch=judged)
         sums = total_effects(model, images, texts, sets, reference, mode, batch=100)
+    judged.finish()
     rng, count, margin = np.random.default_rng(0), sums.count.numpy(), sums.margin.numpy()
     blocks, heads = len(count), len(sets) - 1
     draws = np.vstack([np.ones(blocks), rng.multinomial(blocks, np.full(blocks, 1 / blocks), _DRAWS)])
@@ -97,10 +99,10 @@ def judge(role_map: RoleMap, causes: Causes) -> np.ndarray:
 def main(name: str, layers: str, scenes: int, effect: str, mode: str) -> None:
     """Compare definitions and rules; * marks the defaults."""
     model, bank = load(name, "cpu"), ProbeBank.load("shapes")
-    config = ScoreConfig(layers=layers, permutations=200, bootstraps=2)
-    causes = measure_causes(model, resolve_layers(layers, model.visual.layers), scenes, effect, mode)
-    moments, _ = collect_moments(model, ShapesImages(model.processor, scenes), config)
-    info = ImagesInfo("shapes", scenes, ())
+    config = ScoreConfig(layers=layers, null_draws=200, bootstraps=2)
+    moments, seen = collect_moments(model, ShapesImages(model.processor, scenes), config)
+    info = ImagesInfo("shapes", seen.read, seen.broken_names, seen.sketch)
+    causes = measure_causes(model, explain(model, moments, bank, config, info), scenes, effect, mode)
     click.echo(
         f"{name}, layers {layers}: {causes.times.shape[1]} heads, {scenes} scenes a side, {effect} effect, {mode}"
     )

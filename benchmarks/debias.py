@@ -1,7 +1,7 @@
 """Do a cue's heads carry a planted cue? Worst-group accuracy before and after, over drawn tasks, beside random heads.
 
 `python benchmarks/debias.py` draws tasks (two items, two backgrounds) with a seed, none chosen by its result, for every
-way that items can look, and prints the mean over tasks with 95% bootstrap intervals over tasks: as it is, without the
+way that items can look, and prints the mean over tasks with 95% t intervals over tasks: as it is, without the
 Attribute heads of background, without all heads of background, without matched random heads of other concepts, and with
 head weights learned on 80 val images. Class vectors come from biased training images, for "zero-shot" from prompts.
 """
@@ -14,9 +14,11 @@ import click
 import numpy as np
 
 from headroles import ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
+from headroles.adapt.metrics import interval
 from headroles.heads.weights import LearnConfig
 from headroles.images.grouped import open_grouped
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.judged import Judged
 from headroles.roles.role_heads import choose_heads
 from headroles.roles.score_texts import score_texts
 from headroles.shapes.compositions import ITEMS
@@ -45,7 +47,8 @@ def measure(
 ) -> dict[str, tuple[float, float]]:
     """Way -> worst-group and mean accuracy."""
     grouped = open_grouped(f"shapes:{task.name}", model.processor, seed)
-    bench = CueBench(model, role_map, grouped, DebiasConfig(draws=draws, resamples=2, seed=seed))
+    judged = Judged(role_map, grouped.name, grouped.splits == "test")
+    bench = CueBench(model, role_map, grouped, DebiasConfig(draws=draws, resamples=2, seed=seed), judged=judged)
     prompts = bench.with_config(DebiasConfig("prompts", draws=1, resamples=2, seed=seed))
     concept = [(head.layer, head.head) for head in choose_heads(role_map, None, "background", any_role=True)]
     zero_shot = measure_debias(prompts, concept)
@@ -61,11 +64,10 @@ def measure(
 
 
 def show(values: np.ndarray, sign: str = "") -> str:
-    """Mean and 95% bootstrap interval over tasks."""
-    rng = np.random.default_rng(0)
-    means = [rng.choice(values, len(values)).mean() for _ in range(2000)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return f"{100 * values.mean():{sign}.1f} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
+    """Mean and 95% t interval over tasks."""
+    ends = interval(values.tolist())
+    around = "" if ends is None else " [{:{sign}.1f}, {:{sign}.1f}]".format(*(100 * end for end in ends), sign=sign)
+    return f"{100 * values.mean():{sign}.1f}{around}"
 
 
 @click.command()
@@ -84,7 +86,7 @@ def main(tasks: int, looks: str, draws: int, seed: int, role_map: Path | None) -
         scored = RoleMap.load(role_map)
     for look in looks.split(","):
         rows = [measure(model, scored, task, seed, draws) for task in draw_tasks(look, tasks, seed)]
-        click.echo(f"{look}: {tasks} tasks, percent, 95% bootstrap over tasks\n")
+        click.echo(f"{look}: {tasks} tasks, percent, 95% t intervals over tasks\n")
         click.echo("| | worst group | gain | mean | tasks with 10 points more |\n|---|---|---|---|---|")
         for way in WAYS:
             worst, mean = np.array([row[way] for row in rows]).T

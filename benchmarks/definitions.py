@@ -48,7 +48,7 @@ def explained_variance(model: HookedCLIP, layers: str, scenes: int) -> np.ndarra
 def main(name: str, layers: str, scenes: int) -> None:
     """Compare definitions and rules; * marks the defaults."""
     model, bank = load(name, "cpu"), ProbeBank.load("shapes")
-    config = ScoreConfig(layers=layers, permutations=200, bootstraps=2)
+    config = ScoreConfig(layers=layers, null_draws=200, bootstraps=2)
     eta = explained_variance(model, layers, scenes)
     order = [NAMES.index(concept) for concept in bank.concepts]
     truth = (eta / eta.sum(1, keepdims=True))[:, order]

@@ -122,7 +122,7 @@ def measure_scoring(name: str, images: int, batch: int, layers: str, threads: in
         chosen = resolve_layers(layers, model.visual.layers, model.visual.pooling)
         moments = HeadMoments.empty(model, chosen, config.blocks)
         for part in pixels:
-            moments.update(observe(model, part, chosen), torch.arange(len(part)) % len(moments.count))
+            moments.update(observe(model, part, chosen), torch.zeros(len(part), dtype=torch.long))
         size = moments.second.numel() * 8 / 2**30
         note(f"scoring pass, layers {chosen[0]}-{chosen[-1]}, {len(moments.count)} blocks, moments {size:.2f} GiB")
         if model.text is not None:

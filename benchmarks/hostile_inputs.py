@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-SCORE = ("score", "--bootstraps", "5", "--permutations", "50", "--workers", "0", "--batch", "8", "--save-every", "0")
+SCORE = ("score", "--bootstraps", "5", "--null-draws", "50", "--workers", "0", "--batch", "8", "--save-every", "0")
 ADAPT = (
     "adapt", "--shots", "1", "--epochs", "2", "--retention", "none", "--workers", "0", "--batch", "4",
     "--text-tokens", "1",

@@ -39,7 +39,7 @@ class Job:
     """Below its output: from here on it is killed; "": from its start on."""
 
 
-_SCORED = ("score", "--count", "48", "--bootstraps", "5", "--permutations", "50", "--workers", "0")
+_SCORED = ("score", "--count", "48", "--bootstraps", "5", "--null-draws", "50", "--workers", "0")
 _MAP = (*_SCORED, "--output", "{made}/roles")
 JOBS = {
     "adapt": Job(

@@ -69,7 +69,7 @@ def measure_speed(images: int, repeats: int, threads: int) -> None:
             plain.get_image_features(pixel_values=pixels)
 
     def scoring(moments: HeadMoments) -> None:
-        moments.update(observe(model, pixels, moments.layers), torch.arange(images) % len(moments.count))
+        moments.update(observe(model, pixels, moments.layers), torch.zeros(images, dtype=torch.long))
 
     chosen = {layers: resolve_layers(layers, model.visual.layers) for layers in ("deep", "all")}
     passes = {layers: partial(scoring, HeadMoments.empty(model, numbers)) for layers, numbers in chosen.items()}
@@ -137,8 +137,8 @@ def peak_memory(size: str, count: int, threads: int) -> list[int]:
     torch.set_num_threads(threads)
     model, config, peaks = open_model(size), ScoreConfig(), []
     images = ShapesImages(model.processor, count)
-    moments, broken = collect_moments(model, images, config, progress=lambda *_: peaks.append(resident_peak()))
-    explain(model, moments, ProbeBank.load("shapes"), config, ImagesInfo("shapes", count, broken))
+    moments, seen = collect_moments(model, images, config, progress=lambda *_: peaks.append(resident_peak()))
+    explain(model, moments, ProbeBank.load("shapes"), config, ImagesInfo("shapes", count, seen.broken_names))
     return [*peaks, resident_peak()]
 
 

@@ -14,6 +14,7 @@ from headroles.cli.options.names import split_names
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.settings import setting
 from headroles.cli.options.task import join_reading, task_options
+from headroles.cli.options.template import template_option
 
 if TYPE_CHECKING:
     from headroles.adapt.results.adapted import Adapted
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--task", help="Built-in task, folder, list or data set; see --list-tasks.  [default: shapes:tiny]")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
 @task_options
-@click.option("--template", help="Prompt with {} for the class.  [default: the task's own]")
+@template_option("the task's own")
 @click.option("--list-tasks", is_flag=True, help="List the built-in tasks and their shifts, and stop.")
 @click.option(
     "--role-map",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 @setting(DearConfig, "vision_tokens", "Attribute tokens in the vision tower.")
 @setting(DearConfig, "text_tokens", "Learned tokens in the text tower; 0 for none.")
 @setting(DearConfig, "beta", "Share of a learned token that enters anew at each layer.")
+@setting(DearConfig, "train_norm", "Train the LayerNorm before the attribute tokens' projection too.")
 @setting(DearConfig, "fusion", "Weights of CLS and attributes in the logits: learned, fixed, or cls (CLS alone).")
 @setting(DearConfig, "alpha_cls", "Weight of CLS: at the start, or fixed.")
 @setting(DearConfig, "lambda_image", "Weight of the loss that holds image embeddings near the frozen CLIP's.")
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
 @setting(TrainConfig, "weight_decay", "Weight decay of AdamW.")
 @setting(TrainConfig, "warmup_epochs", "Epochs at a very small learning rate.")
 @setting(TrainConfig, "cache_views", "Augmented views an image whose trunk outputs are kept on disk; 0: fresh views.")
+@setting(TrainConfig, "select_epoch", "Which epoch is taken: last, or validation, the best on validation images.")
 @setting(TrainConfig, "precision", "Mixed precision: no, bf16 or fp16.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
@@ -118,7 +121,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     model = join_activation(options["model"], options.pop("activation", None))
     lists = {name: split_names(text) for name, text in options.items() if name in ("core", "targets", "retention")}
     numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": _parse_seeds(options["seeds"])}
-    if options.keys() & {"task", "test_share", "label", "class_names"}:
+    if options.keys() & {"task", "test_share", "val_share", "label", "class_names"}:
         options["task"] = join_reading(options.get("task", TASK), options)
     return {**options, "model": model, **lists, **numbers}
 
@@ -169,6 +172,10 @@ def _report(adapted: Adapted) -> None:
 
     click.echo(adapted.note)
     click.echo(adapted.trainable)
+    for info in (adapter.info for adapter in adapted):
+        if info.validation and info.epoch:
+            right = 100 * info.validation[info.epoch - 1]
+            click.echo(f"seed {info.seed}: epoch {info.epoch} is taken, with {right:.1f}% of validation images right")
     seeds = len(adapted.folders)
     click.echo("percent of right answers" + (f", mean of {seeds} seeds with 95% interval" if seeds > 1 else ""))
     click.echo(adapted.to_table())

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.heads import head_options
 from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
+from headroles.files.json_files import dump_json
 
 
 @click.command()
@@ -32,6 +33,7 @@ from headroles.cli.options.role_map import role_map_argument
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images a forward.")
 @output_options("File, .png, .svg or .pdf; default: attend.png by the role map.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; a figure only with --output.")
+@dry_run_option
 @ablation_options
 def command(
     role_map: Path,
@@ -58,7 +60,7 @@ def command(
     if path:
         write_figure(found.plot("attention" if attention else "contribution", own_scales=own_scales), path)
     if as_json:
-        click.echo(json.dumps(found.to_rows(), indent=2, ensure_ascii=False))
+        click.echo(dump_json(found.to_rows(), indent=2, ensure_ascii=False))
         return
     for row in found.to_rows():
         click.echo(f"{row['image']}  {row['head']} {row['concept']}  {_describe(row)}")

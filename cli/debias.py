@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.dry_run import dry_run_option
+from headroles.cli.options.groups import groups_option
 from headroles.cli.options.heads import head_options
+from headroles.cli.options.overlap import overlap_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
+from headroles.files.json_files import dump_json
 
 
 @click.command()
@@ -24,6 +27,7 @@ from headroles.cli.options.running import running_options
     "--task", default="shapes", show_default=True,
     help="CSV with columns path,class,group and split (train, val, test), or shapes[:ITEM+BACKGROUND,ITEM+BACKGROUND].",
 )  # fmt: skip
+@groups_option
 @click.option("--classifier", default="images", show_default=True, help="Class vectors: images (train) or prompts.")
 @click.option("--template", default="a photo of a {}", show_default=True, help="Prompt with {} for the class.")
 @click.option("--scale", type=float, default=0.0, show_default=True, help="What is left of the heads, 0 to 1.")
@@ -37,7 +41,9 @@ from headroles.cli.options.running import running_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--overwrite", is_flag=True, help="Replace the file of --learn.")
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
+@overlap_option
 @running_options
+@dry_run_option
 @ablation_options
 @pixels_option
 def command(
@@ -66,7 +72,7 @@ def command(
     found = debias(role_map, weights=learn or head_weights, learn=learning, **given)
     if as_json:
         facts = found.to_dict()
-        click.echo(json.dumps({name: facts[name] for name in MEASURED}, indent=2, ensure_ascii=False))
+        click.echo(dump_json({name: facts[name] for name in MEASURED}, indent=2, ensure_ascii=False))
         return
     click.echo(found.to_text())
     if learn:

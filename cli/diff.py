@@ -64,7 +64,7 @@ def _report(found: RoleMapDiff) -> None:
         click.echo("heads that changed their role (concept, entropy):")
     for head in found.changed:
         sides = [
-            f"{role:<14} {concept} {entropy:.2f}"
+            f"{role:<14} {concept} {entropy:.2f}" if concept else role
             for role, concept, entropy in zip(head.roles, head.concepts, head.entropies, strict=True)
         ]
         click.echo(f"  {head.name:<8} {sides[0]:<34} -> {sides[1]}")

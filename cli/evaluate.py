@@ -12,13 +12,14 @@ from headroles.cli.options.ablation import ablation_options, note_ablation
 from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.running import running_options
+from headroles.cli.options.template import template_option
 
 
 @click.command()
 @click.argument("adapter", type=click.Path(path_type=Path), default="headroles-output/adapter")
 @click.option("--task", help="Built-in task, folder, CSV file or data set, or several with commas; default: its own.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
-@click.option("--template", help="Prompt with {} for the class; default: the adapter's for its own task.")
+@template_option("the adapter's for its own task")
 @click.option("--protocol", help="Default: the adapter's own for its own task; others are tested on all classes.")
 @click.option("--model", help="Where the base model is, if it has moved.")
 @running_options

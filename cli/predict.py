@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.ablation import ablation_options, note_ablation
+from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.pixels import pixels_option
+from headroles.cli.options.template import template_option
+from headroles.files.json_files import dump_json
 
 if TYPE_CHECKING:
     from headroles.adapt.results.prediction import Predictions
@@ -18,12 +21,13 @@ if TYPE_CHECKING:
 @click.argument("adapter", type=click.Path(path_type=Path))
 @click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--classes", help="Any class names: a,b,c, or @FILE, one a line; default: those of the adapter's task.")
-@click.option("--template", help="Prompt with {} for the class; default: the adapter's.")
+@template_option("the adapter's")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to show of an image.")
 @click.option("--model", help="Where the base model is, if it has moved.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--strict", is_flag=True, help="Refuse images that cannot be read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list: probabilities, or why left out.")
+@dry_run_option
 @ablation_options
 @pixels_option
 def command(
@@ -58,8 +62,7 @@ def command(
 
 def _to_json(found: Predictions, left_out: list[tuple[Path, str]]) -> str:
     """One list with all probabilities, then the images that were left out."""
-    import json
 
     rows: list[dict[str, Any]] = [{"image": each.image, "probabilities": each.shares} for each in found]
     rows += [{"image": str(path), "error": error} for path, error in left_out]
-    return json.dumps(rows, indent=2, ensure_ascii=False)
+    return dump_json(rows, indent=2, ensure_ascii=False)

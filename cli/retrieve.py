@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.dry_run import dry_run_option
+from headroles.cli.options.groups import groups_option
 from headroles.cli.options.heads import head_options
 from headroles.cli.options.output import check_new, output_options
+from headroles.cli.options.overlap import overlap_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
+from headroles.files.json_files import dump_json
 
 _RUNNING = ("model", "device", "batch", "workers")
-_EVALUATING = ("k", "count", "seed")
+_EVALUATING = ("k", "count", "seed", "groups", "allow_overlap")
 
 
 @click.command()
@@ -35,10 +38,13 @@ _EVALUATING = ("k", "count", "seed")
 @click.option("--evaluate", help="Instead: precision on labelled images: shapes, CONCEPT/VALUE/ folders, or a CSV.")
 @click.option("--k", type=click.IntRange(min=1), default=10, show_default=True, help="With --evaluate: neighbours.")
 @click.option("--count", type=click.IntRange(min=2), help="With --evaluate: images; default: 2000 scenes, or all.")
-@click.option("--seed", default=0, show_default=True, help="With --evaluate: of scenes and resamples.")
+@click.option("--seed", default=1, show_default=True, help="With --evaluate: of scenes and resamples.")
+@groups_option
+@overlap_option
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
 @running_options
 @pixels_option
+@dry_run_option
 @ablation_options
 def command(role_map: Path, evaluate: str | None, as_json: bool, **given: Any) -> None:
     """Find images that some heads find alike, beside those that the whole embedding finds alike.
@@ -73,7 +79,7 @@ def _search(
         write_figure(found.plot(), output)
     if as_json:
         answer = {name: found.to_dict()[name] for name in ("by", "query", "by_heads", "by_embedding")}
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        click.echo(dump_json(answer, indent=2, ensure_ascii=False))
         return
     click.echo(found.to_text())
     if output:
@@ -85,4 +91,4 @@ def _evaluate(role_map: Path, source: str, as_json: bool, **given: Any) -> None:
 
     found = precision_at_k(role_map, source, **given)
     rows = [dataclasses.asdict(row) for row in found.rows]
-    click.echo(json.dumps(rows, indent=2) if as_json else found.to_text())
+    click.echo(dump_json(rows, indent=2) if as_json else found.to_text())

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.groups import groups_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.sections import SectionedCommand
+from headroles.shown import show_p
 
 if TYPE_CHECKING:
     from headroles.jobs.score_job import Scored
@@ -46,12 +48,13 @@ def _workers(context: click.Context, option: click.Parameter, text: str) -> int 
 
 SECTIONS = {
     "Model and images": (
-        "model", "activation", "images", "count", "column", "split", "key", "max_pixels", "strict",
+        "model", "activation", "images", "count", "column", "split", "key", "groups", "max_pixels",
+        "strict",
     ),
-    "What is computed": ("by", "layers", "bootstraps", "seed"),
+    "What is computed": ("by", "preset", "layers", "bootstraps", "seed"),
     "By texts": (
-        "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "permutations",
-        "concepts", "encoder", "noise", "min_cluster_size",
+        "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "constants", "rank",
+        "null_draws", "concepts", "encoder", "noise", "min_cluster_size",
     ),
     "By images": ("shares",),
     "Roles": ("roles_by", "low", "high"),
@@ -75,6 +78,7 @@ SECTIONS = {
 )
 @click.option("--split", help="Split of a data set, such as train.  [default: the only one]")
 @click.option("--key", help="Which image of a tar file's samples: jpg, where 0001.seg.png is the mask of 0001.jpg.")
+@groups_option
 @click.option(
     "--probes",
     help="Texts to describe heads with: a bank (see `headroles probes`) or a CSV file with columns text,concept.  "
@@ -85,8 +89,14 @@ SECTIONS = {
     help="Describe heads by the texts that span them, or by labels of the images that their output follows.",
 )
 @click.option(
-    "--concepts", type=click.Choice(["bank", "discover"]), default="bank", show_default=True,
-    help="Those of the bank, or clusters of the texts that heads pick (the CSV file then needs the column text alone).",
+    "--as", "preset", type=click.Choice(["textspan", "dear"]),
+    help="All definitions of a paper at once: textspan (arXiv 2310.05916), or dear (2603.01111), which discovers "
+    "concepts (--encoder). What contradicts it is refused.  [default: ours]",
+)
+@click.option(
+    "--concepts", type=click.Choice(["bank", "discover"]),
+    help="Those of the bank, or clusters of the texts that heads pick (the CSV file then needs the column text "
+    "alone).  [default: bank]",
 )
 @click.option(
     "--encoder", help="Sentence encoder to discover with, folder or hub id.  [default: all-MiniLM-L6-v2 of the hub]"
@@ -100,7 +110,7 @@ SECTIONS = {
 @click.option(
     "--shares", help="What a concept explains: marginal, all of it, or unique, what no other does.  [default: marginal]"
 )
-@click.option("--layers", default="deep", show_default=True, help="deep (the last third), all, or such as 8-11 or 3,6.")
+@click.option("--layers", help="deep (the last third), all, or such as 8-11 or 3,6.  [default: deep]")
 @click.option(
     "--texts-per-head", type=int, help="Texts that describe a head, never more than its width.  [default: 20]"
 )
@@ -123,7 +133,12 @@ SECTIONS = {
     "--center-texts/--no-center-texts", default=None,
     help="Take the bank's mean text off before picking.  [default: no]",
 )
-@click.option("--permutations", type=int, help="Label shuffles of the null model.  [default: 1000]")
+@click.option(
+    "--constants",
+    help="Attention biases and the last LayerNorm's mean and beta: apart, or spread over the heads.  [default: apart]",
+)
+@click.option("--rank", type=int, help="Leading directions of a head that texts are projected on, if not all.")
+@click.option("--null-draws", type=int, help="Random rotations of each head: the null model.  [default: 1000]")
 @click.option("--bootstraps", type=int, help="Resamples of image blocks, for intervals.  [default: 100]")
 @click.option("--seed", default=0, show_default=True, help="Seed of scenes, shuffles and resamples.")
 @click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda, cuda:1 ...")
@@ -163,11 +178,12 @@ def command(output: Path, device: str, resume: bool, overwrite: bool, dry_run: b
     `torchrun -m headroles score` the processes share the images.
     """
     from headroles.cli.options.reading_bar import ReadingBar
-    from headroles.cli.options.score_kinds import check_placed
+    from headroles.cli.options.score_kinds import check_placed, fill_preset
     from headroles.jobs.run_score import look, run_job
     from headroles.jobs.score_job import ScoreJob
     from headroles.models.checkpoints.checkpoint import join_activation
 
+    given = fill_preset(given)
     check_placed(given)
     given["model"] = join_activation(given["model"], given.pop("activation"))
     job = ScoreJob(**_split(given))
@@ -225,13 +241,14 @@ def report(scored: Scored, output: Path, texts_asked: int | None = None) -> None
     if role_map.layers[-1] == role_map.model.layers:
         click.echo(f"layer {role_map.layers[-1]}: the heads of the pooling head")
     wide = max(12, *map(len, role_map.concepts))
-    click.echo("clearest head of each concept (entropy in [0, 1], q, its first text of that concept):")
+    first = "text" if role_map.probe_kind == "text" else "value"
+    click.echo(f"clearest head of each concept (entropy in [0, 1], q, its first {first} of that concept):")
     for concept in role_map.concepts:
         heads = role_map.heads(concept=concept)
         if heads:
             head = heads[0]
             text = next((picked.text for picked in head.texts if picked.concept == concept), "-")
-            numbers = f"{head.entropy:.2f}  {head.q_value:.3f}"
+            numbers = f"{head.entropy:.2f}  {show_p(head.q_value)}"
             click.echo(f"  {concept:<{wide}} {head.name:<8} {head.role:<14} {numbers}  {text}")
         else:
             click.echo(f"  {concept:<{wide}} none")

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.dry_run import dry_run_option
+from headroles.cli.options.groups import groups_option
 from headroles.cli.options.names import split_names
 from headroles.cli.options.output import check_new, output_options
+from headroles.cli.options.overlap import overlap_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     help="Labelled images: shapes, a folder CONCEPT/VALUE/ or VALUE/, or a CSV file; default: shapes for that model.",
 )
 @click.option("--count", type=click.IntRange(min=2), help="Images to use; default: 2000 scenes, or all files.")
+@groups_option
 @click.option("--template", help='Prompt with {} for a value; default: "a photo of {}."; scenes have their own.')
 @click.option("--concepts", help="Labelled concepts to use, separated by commas; default: all.")
 @click.option("--effect", help="direct (default): the heads' own part of the embedding; total: through later layers.")
@@ -33,9 +37,11 @@ if TYPE_CHECKING:
 @click.option("--draws", type=int, help="Matched random sets a concept; default: 100.")
 @click.option("--bootstraps", type=int, help="Resamples of image blocks; default: 1000.")
 @click.option("--seed", default=1, show_default=True, help="Of scenes, random sets and resamples.")
+@overlap_option
 @running_options
 @pixels_option
 @output_options("Folder; default: that of the role map.", "a validation that is already in the output folder")
+@dry_run_option
 @ablation_options
 def command(role_map: Path, output: Path | None, overwrite: bool, concepts: str | None, **given: Any) -> None:
     """Cut the heads of every concept: does it die with them, and it alone?

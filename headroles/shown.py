@@ -46,3 +46,8 @@ def html_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[obj
         body += f'<tr><td colspan="{len(columns)}">and {len(rows) - most} more; to_frame() has all</td></tr>'
     head = f"<caption>{html.escape(caption)}</caption><thead>{line('th', columns)}</thead>"
     return f"<table>{head}<tbody>{body}</tbody></table>"
+
+
+def show_p(p: float) -> str:
+    """A p-value, or a q-value, as tables print it: never 0."""
+    return "< 1e-4" if p < 1e-4 else f"{p:.2g}"

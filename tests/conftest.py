@@ -178,9 +178,19 @@ def color_folder(tmp_path_factory):
     return folder
 
 
-def build_random_role_map(texts=("a red thing",), layers=(1, 2), heads=3, seed=0, name="tiny") -> RoleMap:
-    """Random numbers of full precision; `texts` go round over the picks."""
-    names = "animal color count location object shape size texture time weather"
+def silence(head: HeadRole) -> HeadRole:
+    """The head as scoring writes it where it says nothing."""
+    none = dict.fromkeys(head.distribution, 0.0)
+    sure = {"interval": (1.0, 1.0), "p_value": 1.0, "q_value": 1.0, "stability": 1.0, "variance": 0.0}
+    return dataclasses.replace(
+        head, role="silent", concept="", concept_share=0.0, entropy=1.0, null_entropy=1.0, effective_rank=0.0,
+        distribution=none, texts=(), **sure,
+    )  # fmt: skip
+
+
+def build_random_role_map(texts=("a red thing",), layers=(1, 2), heads=3, seed=0, name="tiny", silent=()) -> RoleMap:
+    """Random numbers of full precision; `texts` go round over the picks; Attribute heads stand out; some are silent."""
+    names = "animal color count object position shape size texture time weather"
     rng, concepts = np.random.default_rng(seed), names.split()
 
     def head(layer, number):
@@ -192,10 +202,16 @@ def build_random_role_map(texts=("a red thing",), layers=(1, 2), heads=3, seed=0
         )
         entropy = float((0.1, 0.52, 0.7)[(layer + number) % 3] + 0.07 * rng.random())
         role = "attribute" if entropy <= 0.5 else "generalization" if entropy >= 0.6 else "mixed"
-        return HeadRole(
-            layer, number, role, concepts[best], shares[best], 3 * entropy, entropy, (0.9 * entropy, 1.05 * entropy),
-            *rng.random(4).tolist(), distribution=dict(zip(concepts, shares, strict=True)), texts=picks,
+        p, stability, variance = rng.random(3).tolist()
+        found = HeadRole(
+            layer, number, role, concepts[best], shares[best], 3 * entropy, entropy,
+            null_entropy=0.8 + 0.3 * p, interval=(0.9 * entropy, 1.05 * entropy),
+            p_value=0.02 * p if role == "attribute" else 0.06 + p / 2,
+            q_value=0.05 * p if role == "attribute" else 0.1 + p / 2,
+            stability=stability, effective_rank=1 + 7 * stability, variance=variance,
+            distribution=dict(zip(concepts, shares, strict=True)), texts=picks,
         )  # fmt: skip
+        return silence(found) if found.name in silent else found
 
     return RoleMap(
         model=ModelInfo(name, "abc123" + 58 * "0", max(layers) + 1, heads),
@@ -223,11 +239,13 @@ def build_random_validation(role_map: RoleMap, seed=0) -> Validation:
         }  # fmt: skip
         against = {"against_random": estimate(False) if matched else None, "against_general": None}
         return {"concept": concept, "heads": ["L1.H0", "L2.H1"], "draws": 30 if matched else 0, "distinct": 9,
+                "ranked_among": 12,
                 "variance_ratio": float(rng.random()), "costs": costs, **against, "against_others": estimate(),
                 "p_value": float(rng.random()) if matched else None}  # fmt: skip
 
     heads = [
         {"name": head.name, "role": head.role, "concept": head.concept, "entropy": head.entropy,
+         "effective_rank": head.effective_rank,
          "strongest": None if number == 1 else "shape", "selectivity": None if number == 1 else float(rng.random()),
          "costs": {name: float(rng.normal()) for name in names}}
         for number, head in enumerate(role_map)
@@ -236,13 +254,15 @@ def build_random_validation(role_map: RoleMap, seed=0) -> Validation:
     more = {"p_value": 0.01} if "p_value" in {field.name for field in dataclasses.fields(Validation)} else {}
     return Validation.from_dict(
         {
-            "format": "headroles.validation", "schema_version": 1, "model": model,
+            "format": "headroles.validation", "schema_version": 2, "model": model,
             "role_map": hashlib.sha256(role_map.to_json().encode()).hexdigest(),
             "images": {"source": "labelled", "count": 40, "broken": []},
             "settings": {"effect": "direct", "mode": "mean", "draws": 30},
             "concepts": [{"name": name, "values": 3, "images": 40, "margin": 1.5, "accuracy": 0.9} for name in names],
             "tests": [cut("color", True), cut("shape", False)], "heads": heads,
-            "correlation": {"rho": -0.4321, "low": -0.8, "high": 0.1, "p_value": 1.2345e-7, "heads": len(heads)},
+            "correlations": {
+                "entropy": {"rho": -0.4321, "low": -0.8, "high": 0.1, "p_value": 1.2345e-5, "heads": len(heads)}
+            },
             **more,
         }
     )  # fmt: skip

@@ -19,6 +19,7 @@ from headroles.adapt.methods.dear import Dear
 from headroles.adapt.metrics import HEADING, Measure, read_measures, table_rows, to_csv, to_frame, to_json
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.records import EpochRecord
+from headroles.checks import typed
 from headroles.errors import InputError, said
 from headroles.files.json_files import read_object
 from headroles.files.plain import Unfit, from_plain
@@ -67,7 +68,8 @@ class Adapter(Shown):
         **facts: Any,
     ) -> Adapter:
         """The adapter of a training by hand (`headroles.adapt.fit`) for `task`; `facts` as in `AdapterInfo.of`."""
-        return cls(method, AdapterInfo.of(method, task, train, **facts), tuple(measures), tuple(history))
+        info = AdapterInfo.of(method, task, train, history=history, **facts)
+        return cls(method, info, tuple(measures), tuple(history))
 
     @property
     def role_map(self) -> RoleMap:
@@ -85,13 +87,15 @@ class Adapter(Shown):
         All files are written before the first takes its place: where that fails, an older adapter stays whole.
         """
         folder = Path(folder)
-        more = {"history": [dataclasses.asdict(record) for record in self.history], "trainable": self.trainable}
+        history = [dataclasses.asdict(record) for record in self.history]
+        more: dict[str, Any] = {"history": history, "trainable": self.trainable}
+        more |= {"reading": dict(self.info.reading), "left_out": list(self.info.left_out)}
         texts = {
             CONFIG: self.info.to_json(),
             ROLE_MAP: self.role_map.to_json(),
             CARD: write_card(self.info, self.measures, self.trainable),
             TABLE: to_csv(self.measures),
-            METRICS: to_json(self.measures, **more),
+            METRICS: to_json(self.measures, **{name: each for name, each in more.items() if each}),
         }
         with replacing_together(folder, METRICS) as staging:
             write_tensors(staging / WEIGHTS, self.method.state_dict(), {"format": "pt"})
@@ -136,6 +140,7 @@ class Adapter(Shown):
         return html_table(repr(self), HEADING, table_rows(self.measures))
 
 
+@typed
 def load_adapter(
     folder: str | os.PathLike[str], device: str = "auto", model: str | HookedCLIP | None = None
 ) -> Adapter:

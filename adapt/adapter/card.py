@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, WEIGHTS, AdapterInfo
 from headroles.adapt.metrics import Measure, to_table
+from headroles.files.json_files import dump_json
 
 
 def write_card(info: AdapterInfo, measures: Sequence[Measure], trainable: str) -> str:
     """The text of README.md; `trainable`: trained and frozen parameters."""
+    prompt = " and ".join(f'"{line}"' for line in info.template.split("\n"))
     shots = "all images" if info.shots is None else f"{info.shots} images"
     classes = ", ".join(info.trained_classes[:12]) + (", ..." if len(info.trained_classes) > 12 else "")
     kept = any(measure.protocol == "retention" for measure in measures)
@@ -18,7 +19,7 @@ def write_card(info: AdapterInfo, measures: Sequence[Measure], trainable: str) -
     table = to_table(measures, markdown=True) if measures else "Not evaluated."
     return f"""---
 library_name: headroles
-base_model: {json.dumps(info.base_model_name_or_path, ensure_ascii=False)}
+base_model: {dump_json(info.base_model_name_or_path, ensure_ascii=False)}
 tags:
 - clip
 - few-shot
@@ -31,7 +32,7 @@ A [DeAR](https://arxiv.org/abs/2603.01111) adapter: attribute tokens in the visi
 tower, from layer {info.layer} on, with masks from the roles of the attention heads (`{ROLE_MAP}`). The CLIP itself is
 unchanged; `{WEIGHTS}` holds the trained tensors alone ({trainable}).
 
-Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}), prompt "{info.template}", seed
+Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}), prompt {prompt}, seed
 {info.seed}. All settings are in `{CONFIG}`.
 
 ## Results

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import headroles
 from headroles.adapt.adapter.memory import image_ids, remember_split
 from headroles.adapt.config import DearConfig, TrainConfig
+from headroles.adapt.data.reading import record_reading
 from headroles.adapt.data.task import Task
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.training.fingerprint import digest, digest_map
+from headroles.adapt.training.records import EpochRecord
+from headroles.adapt.training.validation import choose_epoch
 from headroles.errors import InputError
-from headroles.files.json_files import read_json
+from headroles.files.json_files import dump_json, read_json
 from headroles.files.plain import Unfit, from_plain
 from headroles.heads.ablation import current_ablation
 
 FORMAT, SCHEMA_VERSION = "headroles-adapter", 1
 CONFIG, WEIGHTS, ROLE_MAP, CARD = "adapter_config.json", "adapter_model.safetensors", "role_map.json", "README.md"
 METRICS, TABLE = "metrics.json", "metrics.csv"
+_LATER = {"ablation", "split", "trained_images", "reading", "epoch", "validation"}
+"""Fields that older adapters lack: they had all heads, and no memory."""
 FILES = (WEIGHTS, CONFIG, ROLE_MAP, CARD, TABLE, METRICS)
 """In the order in which they are written: metrics.json is there only when all the others are."""
 
@@ -70,6 +74,12 @@ class AdapterInfo:
     """The task's splits as they were: split -> "images", their number, and "sha256" over their classes and places."""
     trained_images: tuple[str, ...] = ()
     """Of few-shot trainings: the training images, each as 16 hex digits of the sha256 of its file."""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How texts and pictures were read, and of every task its counts, its split, and the images that were left out."""
+    epoch: int | None = None
+    """The epoch, from 1, whose tensors it has; None of one that was trained by hand without a history."""
+    validation: tuple[float, ...] = ()
+    """Share of validation images that were right after each epoch; none where the last epoch is taken."""
     ablation: Mapping[str, Any] | None = None
     """Heads that were cut while training and testing, as `headroles.heads.ablation.Ablation`; None for none."""
     headroles_version: str = headroles.__version__
@@ -93,11 +103,14 @@ class AdapterInfo:
         shots: int | None = None,
         targets: Sequence[str] = (),
         retention: Sequence[str] = (),
+        read: Sequence[Task] = (),
+        history: Sequence[EpochRecord] = (),
     ) -> AdapterInfo:
         """What `dear` is after a training on `trained`, with the settings `train`, for the classes of `task`.
 
         `trained`: the task with the training's images and classes; None: `task` itself. `protocol`: None for
-        base-to-novel where `trained` has only some of the classes, else few-shot. The rest are fields.
+        base-to-novel where `trained` has only some of the classes, else few-shot. `read`: all tasks that were read,
+        where there are more. `history`: the training, epoch by epoch. The rest are fields.
         """
         seen = trained or task
         return cls(
@@ -120,6 +133,9 @@ class AdapterInfo:
             role_map_sha256=digest_map(dear.role_map),
             split=remember_split(task),
             trained_images=tuple(sorted(image_ids(seen.train))) if shots else (),
+            reading=record_reading(dear.model, read or (task,)),
+            epoch=choose_epoch(history),
+            validation=tuple(record.validation for record in history if record.validation is not None),
             ablation=current_ablation(),
         )
 
@@ -128,9 +144,14 @@ class AdapterInfo:
         """The task's classes that were not trained."""
         return tuple(name for name in self.classes if name not in self.trained_classes)
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Images of all tasks that were read, which could not be read or are there twice."""
+        return tuple(key for task in self.reading.get("tasks", {}).values() for key in task["left_out"])
+
     def to_json(self) -> str:
         """Sorted keys, indent 2, as PEFT writes it."""
-        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        return dump_json(dataclasses.asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> AdapterInfo:
@@ -144,8 +165,8 @@ class AdapterInfo:
                 f"adapter: {path} has schema_version {raw.get('schema_version')!r}, this headroles reads "
                 f"{SCHEMA_VERSION}; adapt again"
             )
-        names = {field.name for field in dataclasses.fields(cls)}
-        needed = names - {"ablation", "split", "trained_images"}  # Older adapters had all heads, and no memory.
+        names = {each.name for each in dataclasses.fields(cls)}
+        needed = names - _LATER
         for kind, wrong in (("an unknown key", raw.keys() - names), ("no key", needed - raw.keys())):
             if wrong:
                 raise InputError(f"adapter: {path} has {kind} {min(wrong)!r}; use the file that wrote it, unchanged")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from headroles.adapt.data.examples import Example
+from headroles.adapt.data.examples import Example, RowSource
 from headroles.adapt.data.task import Task
 
 SPLITS = ("train", "val", "test")
@@ -27,13 +27,16 @@ def sum_examples(task: Task, examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def image_ids(examples: Iterable[Example]) -> dict[str, str]:
-    """Id -> name of images: 16 hex digits of the sha256 of a file's bytes, or of the name of what lies in no file."""
+    """Id -> name of images: 16 hex digits of the sha256 of a picture's bytes, or of the name of a rendered one."""
     return {_image_id(example): example.key for example in examples}
 
 
 def _image_id(example: Example) -> str:
     content = example.key.encode()
-    if isinstance(example.source, (str, os.PathLike)):
-        with contextlib.suppress(OSError):  # Whoever opens the image says so.
-            content = Path(example.source).read_bytes()
+    source = example.source
+    with contextlib.suppress(OSError, ValueError):  # Whoever opens the image says so.
+        if isinstance(source, (str, os.PathLike)):
+            content = Path(source).read_bytes()
+        elif isinstance(source, RowSource):
+            content = source.content()
     return hashlib.sha256(content).hexdigest()[:16]

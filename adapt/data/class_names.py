@@ -10,6 +10,7 @@ from pathlib import Path
 
 from headroles.errors import InputError, said
 from headroles.files.tables import open_table
+from headroles.images.prompts import write_prompts
 
 CLEAN = "clean"
 """Asks for names without a leading number: 001.Black_footed_Albatross -> Black_footed_Albatross."""
@@ -63,7 +64,7 @@ def odd_names(names: Sequence[str], template: str) -> tuple[str, ...]:
     """What to say about names that are numbers, or begin with one."""
 
     def shown(name: str) -> str:
-        return template.replace("{}", name.replace("_", " "))
+        return write_prompts(template, [name])[0][0]
 
     numbers = [name for name in names if _NUMBER.match(name)]
     if numbers:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +105,17 @@ def make_rows(
         image, label = _columns(name, part, reading.label)
         names = getattr(part.features[label], "names", None) or names
         rows += _dataset_rows(name, part, key, image, label)
+    if reading.val_share or not {"test", "val"} & {row.split for row in rows}:  # A split will be made.
+        rows = [replace(row, content=_hash(row.source)) for row in rows]
     return make_task(name, rows, template, names, reading)
+
+
+def _hash(source: Any) -> str:
+    """Of the encoded picture; "" where there is none, which is said when it is opened."""
+    try:
+        return hashlib.sha256(source.content()).hexdigest()
+    except (OSError, ValueError):
+        return ""
 
 
 def _import(what: str) -> None:

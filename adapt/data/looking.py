@@ -15,9 +15,13 @@ from headroles.adapt.data.examples import Example, RowSource, ShapesSource
 from headroles.adapt.data.task import Task
 from headroles.errors import InputError
 from headroles.images.images import UNREADABLE, open_image
+from headroles.images.notes import LOG
+from headroles.passes.processes import is_main
 
 _SHOWN = 3
 """Images that a note names."""
+_MANY = 2000
+"""So many take long enough to say that they are looked at."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,10 @@ def look(task: Task, strict: bool = False) -> Task:
     """
     if isinstance((*task.test, *task.train)[0].source, ShapesSource):
         return task
-    seen = look_at((*task.train, *task.test))
+    images = (*task.train, *task.val, *task.test)
+    if len(images) >= _MANY and is_main():
+        LOG.info(f"looking at {len(images):,} images of {task.name}")
+    seen = look_at(images)
     broken = {key: each.error for key, each in seen.items() if each.error}
     notes = list(_say_broken(task, broken, strict))
     task = leave_out(task, broken)
@@ -94,7 +101,7 @@ def _look_at(example: Example) -> Look:
         open_image(io.BytesIO(content))
         return Look(digest=hashlib.sha256(content).digest())
     except UNREADABLE as error:
-        why = str(getattr(error, "strerror", None) or error).partition("<_io.BytesIO")[0]  # The file was read already.
+        why = str(getattr(error, "strerror", None) or error)
         return Look(" ".join(why.split()) or type(error).__name__)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from headroles.errors import InputError
@@ -18,18 +19,22 @@ class Reading:
 
     test_share: float | None = None
     """Share of each class that tests, for data without test images; None: `TEST_SHARE`."""
+    val_share: float | None = None
+    """Share of each class's other images that is set apart for validation; None: none, as nothing asks for them."""
     label: str = ""
     """The column that holds the class, in data with columns; "" for the one that is named so."""
     class_names: str = ""
     """File of the names that classes have in prompts (JSON or CSV), or clean: without a leading number."""
 
     def __post_init__(self) -> None:
-        if self.test_share is not None and not 0 < self.test_share < 1:
-            raise InputError(f"test-share: expected a number between 0 and 1, got {self.test_share:g}")
+        for name in ("test_share", "val_share"):
+            share = getattr(self, name)
+            if share is not None and not 0 < share < 1:
+                raise InputError(f"{name.replace('_', '-')}: expected a number between 0 and 1, got {share:g}")
 
     def join(self, place: str) -> str:
         """The place with these settings behind it; the place alone where nothing is set."""
-        given = {"test-share": self.test_share, "label": self.label, "class-names": self.class_names}
+        given = {name.replace("_", "-"): value for name, value in vars(self).items()}
         text = "&".join(
             f"{key}={quote(f'{value:g}' if isinstance(value, float) else str(value), safe='/ ')}"
             for key, value in given.items()
@@ -38,26 +43,28 @@ class Reading:
         return f"{place}{'&' if '?' in place and text else '?' if text else ''}{text}"
 
 
+KNOWN = tuple(each.name.replace("_", "-") for each in fields(Reading))
+"""What may stand behind a place's question mark."""
+
+
 def split_spec(spec: str) -> tuple[str, Reading]:
     """The place of a task and how it is read; a place that exists is taken as it is written."""
     place, mark, text = spec.partition("?")
     if not mark or Path(spec).expanduser().exists():
         return spec, Reading()
     given = dict(parse_qsl(text, keep_blank_values=True))
-    unknown = sorted(given.keys() - {"test-share", "label", "class-names"})
+    unknown = sorted(given.keys() - set(KNOWN))
     if unknown or not given:
         raise InputError(
-            f"task: {spec} sets {unknown[0] if unknown else 'nothing'!r} behind its ?; known: test-share, label, "
-            "class-names"
+            f"task: {spec} sets {unknown[0] if unknown else 'nothing'!r} behind its ?; known: {', '.join(KNOWN)}"
         )
-    share = given.get("test-share")
-    return place, Reading(
-        None if share is None else _number(share), given.get("label", ""), given.get("class-names", "")
-    )
+    settings: dict[str, Any] = {name.replace("-", "_"): text for name, text in given.items()}
+    settings |= {name: _number(name, settings[name]) for name in ("test_share", "val_share") if name in settings}
+    return place, Reading(**settings)
 
 
-def _number(text: str) -> float:
+def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise InputError(f"test-share: expected a number between 0 and 1, got {text!r}") from error
+        raise InputError(f"{name.replace('_', '-')}: expected a number between 0 and 1, got {text!r}") from error

@@ -62,7 +62,7 @@ def read_split_file(path: Path, template: str | None = None, name: str | None = 
     task = labelled_task(name or str(path), splits, root, template or TEMPLATE, path)
     _check_names(task.classes, path)
     _check_paths(splits, path)
-    how = "split as the file says" + (", validation images are not used" if task.val else "")
+    how = "split as the file says"
     return dataclasses.replace(task, own=True, split=how, notes=odd_names(task.classes, task.template))
 
 

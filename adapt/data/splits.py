@@ -30,10 +30,17 @@ class Row:
     source: ImageSource
     """What `Example` takes."""
     name: str
-    """Where it is within the data set; decides a made split, so that it is the same on every machine."""
+    """Where it is within the data set."""
     class_name: str
     split: str = ""
     """train, val, test, or nothing where the data set does not say."""
+    content: str = ""
+    """Hash of the picture, where its place says little, as a row's number does, which moves with rows before it."""
+
+    @property
+    def draw(self) -> bytes:
+        """Decides a made split, the same on every machine."""
+        return hashlib.sha256(os.fsencode(self.content or self.name)).digest()
 
 
 def make_task(
@@ -47,8 +54,9 @@ def make_task(
     """A task of all rows; classes in sorted order unless given, those without any row left out.
 
     No split, or training images alone: 30% of a class (`Reading.test_share`) are for testing, all others for training.
-    No testing: the validation images test. Testing alone: the task has no training images. No validation images are
-    taken, as nothing reads them. Raises InputError that names the class where one is too small for that.
+    No testing: the validation images test. Testing alone: the task has no training images. Validation images are
+    those that the data bring, or a share of what would train (`Reading.val_share`). Raises InputError that names the
+    class where one is too small for that.
     """
     reading = reading or Reading()
     if not rows:
@@ -57,7 +65,7 @@ def make_task(
     _check_names(name, rows)
     present = {row.class_name for row in rows}
     names = sorted(present) if classes is None else [c for c in map(compose, classes) if c in present]
-    splits, how = _complete(name, rows, reading)
+    splits, how = _set_apart(name, *_complete(name, rows, reading), reading.val_share)
     if len(names) < 2:
         raise InputError(
             f"task: {name} has one class, {names[0]!r}; a task needs two or more: give the place whose sub-folders, or "
@@ -87,20 +95,32 @@ def _complete(name: str, rows: Sequence[Row], reading: Reading) -> tuple[dict[st
     if loose or (splits["train"] and not splits["val"] and not splits["test"]):
         share = reading.test_share or TEST_SHARE
         train, test = _share(name, loose or splits["train"], share)
-        return {
-            "train": train,
-            "val": [],
-            "test": test,
-        }, f"split here: {100 * share:g}% of each class test, all others train"
+        parts = {"train": train, "val": [], "test": test}
+        return parts, f"split here: {100 * share:g}% of each class test, all others train"
     if reading.test_share is not None:
         raise InputError(f"test-share: {name} brings a split of its own; leave --test-share out")
     if not splits["test"]:
         return {**splits, "test": splits["val"], "val": []}, "split as given: the validation images test"
-    return splits, "split as given" + (", validation images are not used" if splits["val"] else "")
+    return splits, "split as given"
 
 
-def _share(name: str, rows: Sequence[Row], share: float) -> list[list[Row]]:
-    """What trains and what tests, at least one of every class in each. Drawn by a hash of the names.
+def _set_apart(
+    name: str, splits: dict[str, list[Row]], how: str, share: float | None
+) -> tuple[dict[str, list[Row]], str]:
+    """The splits with a share of what trains as validation images, and how they came there."""
+    if share is None:
+        return splits, how
+    if splits["val"] or not splits["train"]:
+        has = "validation images" if splits["val"] else "no training images"
+        raise InputError(f"val-share: {name} brings {has}; leave --val-share out")
+    train, val = _share(name, splits["train"], share, " to train on; with --val-share")
+    return {**splits, "train": train, "val": val}, f"{how}, {100 * share:g}% of these validate"
+
+
+def _share(
+    name: str, rows: Sequence[Row], share: float, why: str = "; without a train/test split of its own"
+) -> list[list[Row]]:
+    """All but a share, and the share, at least one of every class in each. Drawn by `Row.draw`.
 
     One more or one less image moves at most one other from part to part.
     """
@@ -112,11 +132,10 @@ def _share(name: str, rows: Sequence[Row], share: float) -> list[list[Row]]:
         size = max(1, round(len(group) * share))
         if len(group) < 2:
             raise InputError(
-                f"task: class {class_name!r} of {name} has {_images(len(group))}; without a train/test split of "
-                "its own a class needs at least 2",
+                f"task: class {class_name!r} of {name} has {_images(len(group))}{why} a class needs at least 2",
                 page="too-few-images",
             )
-        drawn = sorted(group, key=lambda row: hashlib.sha256(os.fsencode(row.name)).digest())
+        drawn = sorted(group, key=lambda row: row.draw)
         tested.update(row.name for row in drawn[: min(size, len(group) - 1)])
     return [[row for row in rows if (row.name in tested) == part] for part in (False, True)]
 

@@ -29,7 +29,7 @@ class Task:
     classes: tuple[str, ...]
     """Class names by label."""
     template: str
-    """Prompt with {} for the class name."""
+    """Prompt with {} for the class name; one a line where there are several, whose embeddings are averaged."""
     train: tuple[Example, ...] = field(repr=False)
     """Images to train on, or to draw shots from."""
     val: tuple[Example, ...] = field(repr=False)
@@ -55,8 +55,8 @@ class Task:
             raise InputError(f"task: {self.name} has no classes or no test images; check what it was read from")
 
     @property
-    def prompts(self) -> tuple[str, ...]:
-        """One text a class, in label order: the template with the class name, its underscores as spaces."""
+    def prompts(self) -> tuple[tuple[str, ...], ...]:
+        """The texts of every class, in label order: `headroles.images.prompts.write_prompts`."""
         return write_prompts(self.template, self.classes)
 
     @property

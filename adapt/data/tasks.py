@@ -11,10 +11,12 @@ from headroles.adapt.data.examples import Example, ImageError, ShapesSource
 from headroles.adapt.data.folders import read_folder
 from headroles.adapt.data.hugging_face import HUB, is_dataset_folder, read_dataset, read_hub, read_parquet
 from headroles.adapt.data.listed import LISTS, read_list
-from headroles.adapt.data.spec import Reading, split_spec
+from headroles.adapt.data.spec import KNOWN, Reading, split_spec
 from headroles.adapt.data.split_file import find_split_file, read_split_file
 from headroles.adapt.data.task import Task
+from headroles.checks import typed
 from headroles.errors import InputError, said
+from headroles.images.prompts import check_named
 from headroles.shapes.shifts import SHIFTS as _SHIFTS
 from headroles.shapes.tasks import POOL, find_task
 from headroles.shapes.tasks import TASKS as _SHAPES
@@ -29,6 +31,7 @@ SHIFTS: dict[str, str] = {name: shift.summary for name, shift in _SHIFTS.items()
 """Name of a domain shift -> what it does."""
 
 
+@typed
 def open_task(
     spec: str | os.PathLike[str], root: str | os.PathLike[str] | None = None, template: str | None = None
 ) -> Task:
@@ -38,19 +41,27 @@ def open_task(
     with a sub-folder a class, with or without train/val/test; a CSV, TSV or JSON-lines file of path,label[,split]; a
     split file of CoOp's kind, or the folder that holds it; parquet files; a Hugging Face `datasets` folder, or
     "hf:NAME" of the hub. Behind a path, "?test-share=0.5&label=COLUMN&class-names=FILE" says how it is read
-    (`Reading`). `template` replaces the data set's own prompt. A task's `name` is the spec that opens it again.
+    (`Reading`). `template` replaces the data set's own prompt, with several lines by
+    several, whose embeddings are averaged. A task's `name` is the spec that opens it again.
     """
     spec = os.fspath(spec)
     if spec.startswith(SHAPES):
         place, reading = split_spec(spec)
         _refuse(reading, place)
-        return _open_shapes(place, template)
+        return _with_template(_open_shapes(place, template), template)
     try:
-        return _open_files(spec, root, template)
+        return _with_template(_open_files(spec, root, template), template)
     except (OSError, ValueError) as error:  # A path with a null byte is a ValueError.
         if isinstance(error, InputError):
             raise
         raise InputError(f"task: cannot read {spec} ({said(error)})") from error
+
+
+def _with_template(task: Task, template: str | None) -> Task:
+    """The task, whose classes a given template may name, and no others."""
+    if template:
+        check_named(template, task.classes)
+    return task
 
 
 def _open_files(spec: str, root: str | os.PathLike[str] | None, template: str | None) -> Task:
@@ -103,7 +114,7 @@ def _refuse(reading: Reading, place: str) -> None:
     """Benchmarks and split files say all themselves."""
     if reading != Reading():
         raise InputError(
-            f"task: {place} has splits and class names of its own; leave test-share, label, class-names out"
+            f"task: {place} has splits and class names of its own; leave {', '.join(KNOWN)} out"
         )
 
 

@@ -16,8 +16,9 @@ def check_told_apart(model: HookedCLIP, classes: Sequence[str], template: str, s
     `strict`: False for benchmarks, some of which have two classes of one name: a note instead.
     """
     notes = list(_unknown_names(model, classes))
-    seen: dict[tuple[int, ...], str] = {}
-    for name, ids in zip(classes, _token_ids(model, write_prompts(template, classes)), strict=True):
+    seen: dict[frozenset[tuple[int, ...]], str] = {}
+    for name, texts in zip(classes, write_prompts(template, classes), strict=True):
+        ids = frozenset(_token_ids(model, texts))
         other = seen.setdefault(ids, name)
         if other is name:
             continue

@@ -15,11 +15,13 @@ from headroles.adapt.jobs.run import JobRun
 from headroles.adapt.jobs.seed_run import Announce
 from headroles.adapt.results.adapted import Adapted
 from headroles.adapt.training.processes import join
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
 
+@typed
 def adapt(
     model: str | HookedCLIP = MODEL,
     task: str | Task = TASK,

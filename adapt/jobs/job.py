@@ -57,7 +57,7 @@ class Job:
         if self.protocol is not None:
             check_protocol(self.protocol)
             self.check_targets(self.protocol)
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(isinstance(n, int) for n in self.seeds):
             raise InputError(f"seeds must be different numbers, at least one, got {self.seeds}")
         if self.shots is not None and self.shots < 1:
             raise InputError(f"shots must be at least 1, got {self.shots}")

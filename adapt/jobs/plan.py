@@ -10,10 +10,12 @@ from headroles.adapt.data.task import Task
 from headroles.adapt.jobs.job import MODEL, TASK, Job
 from headroles.adapt.jobs.tasks import JobTasks
 from headroles.adapt.methods.entry import check_adaptable
+from headroles.checks import typed
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
 
 
+@typed
 def plan(
     model: str | HookedCLIP = MODEL,
     task: str | Task = TASK,

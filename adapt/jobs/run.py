@@ -17,7 +17,7 @@ from headroles.adapt.jobs.output import check_output, remove_others
 from headroles.adapt.jobs.role_map import find_role_map
 from headroles.adapt.jobs.seed_run import Announce, SeedRun
 from headroles.adapt.jobs.tasks import JobTasks
-from headroles.adapt.methods.entry import check_adaptable
+from headroles.adapt.methods.entry import check_adaptable, core_notes
 from headroles.adapt.results.adapted import Adapted, seed_folders
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.processes import check_precision, is_main, on_main
@@ -69,6 +69,7 @@ class JobRun:
         with opened._forgetting():
             for run in seeds:
                 on_main(partial(run.begin, resume))
+        lines += core_notes(role_map, job.dear, seeds[0].method.layer)
         if say and is_main():
             for line in lines:
                 say(line)

@@ -23,11 +23,14 @@ from headroles.adapt.training.records import EpochRecord, Step
 from headroles.adapt.training.train import fit
 from headroles.errors import InputError
 from headroles.files.differences import difference, tell_difference
+from headroles.images.notes import LOG
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
 Announce = Callable[[int, Step], None]
 """Called with the seed and where its training is."""
+_RESULTS = ("task", "reading", "epoch", "validation", "headroles_version")
+"""Fields of an adapter's info that two runs of the same job may have apart, or that only its end knows."""
 
 
 @dataclass
@@ -47,9 +50,8 @@ class SeedRun:
         self.method = find_method(self.job.method)(self.clip, self.role_map, self.job.dear, self.seed)
         self.trained = self.tasks.trained[self.seed]
 
-    @property
-    def info(self) -> AdapterInfo:
-        """What will be written into the adapter."""
+    def describe(self, history: tuple[EpochRecord, ...] = ()) -> AdapterInfo:
+        """What will be written into the adapter, before or after its training."""
         return AdapterInfo.of(
             self.method,
             self.tasks.task,
@@ -59,6 +61,8 @@ class SeedRun:
             shots=self.job.shots,
             targets=[target.name for target in self.tasks.targets],
             retention=[other.name for other in self.tasks.retention],
+            read=self.tasks.all,
+            history=history,
         )
 
     def begin(self, resume: bool) -> None:
@@ -72,7 +76,7 @@ class SeedRun:
 
     def _compare(self, old: AdapterInfo) -> None:
         """InputError where what is done is something else; a task is the same by its content, however it is spelled."""
-        found = difference(_settings(old), _settings(self.info))
+        found = difference(_settings(old), _settings(self.describe()))
         if found:
             raise InputError(
                 f"resume: {self.folder} was made with {tell_difference(*found)}; start anew with --overwrite or "
@@ -85,7 +89,7 @@ class SeedRun:
             return load_adapter(self.folder, model=self.clip)
         history = self._train(workers, progress)
         measures = self._evaluate(workers)
-        adapter = Adapter(self.method, self.info, measures, history)
+        adapter = Adapter(self.method, self.describe(history), measures, history)
         on_main(lambda: adapter.save(self.folder))
         return adapter
 
@@ -95,15 +99,23 @@ class SeedRun:
                 progress(self.seed, step)
 
         settings = self.settings
+        _tell(f"seed {self.seed}: training on {len(self.trained.train):,} images, {settings.epochs} epochs")
         return fit(self.method, self.trained, settings, self.folder, resume=True, workers=workers, progress=say)
 
     def _evaluate(self, workers: int) -> tuple[Measure, ...]:
         tasks = self.tasks
+        _tell(f"seed {self.seed}: testing on {sum(len(task.test) for task in tasks.all):,} images")
         own = measure(self.method, tasks.task, tasks.protocol, self.seed, tasks.targets, workers=workers)
         return (*own, *measure_retention(self.method, tasks.retention, self.seed, workers=workers))
+
+
+def _tell(line: str) -> None:
+    """Say what begins, to whoever listens to `LOG`: it can take long."""
+    if is_main():
+        LOG.info(line)
 
 
 def _settings(info: AdapterInfo) -> dict[str, Any]:
     """What two adapters of the same job share."""
     plain: dict[str, Any] = json.loads(info.to_json())
-    return {name: value for name, value in plain.items() if name not in ("task", "headroles_version")}
+    return {name: value for name, value in plain.items() if name not in _RESULTS}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from headroles.adapt.config import LAST
 from headroles.adapt.data.looking import leave_out, look, look_at_test
+from headroles.adapt.data.reading import describe_model
 from headroles.adapt.data.tasks import Task, open_task
 from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.jobs.job import Job
 from headroles.adapt.results.protocols import WITH_TARGETS
+from headroles.adapt.training.validation import check_validation
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 
@@ -28,6 +30,8 @@ class JobTasks:
     """What the retention rows are of."""
     protocol: str
     """The job's, or the task's default."""
+    select_epoch: str = LAST
+    """Which epoch is taken."""
 
     @classmethod
     def open(cls, job: Job, strict: bool = False) -> JobTasks:
@@ -39,13 +43,15 @@ class JobTasks:
             raise InputError(f"targets: {protocol} of {job.task_name} needs tasks to test on; give --targets a,b")
         if protocol == "base-to-novel":
             task.halves()
-        task, few = _draw(task, job.shots, job.seeds, strict)
+        task, few = _draw(task, job, strict)
         trained = {seed: each.halves()[0] if protocol == "base-to-novel" else each for seed, each in few.items()}
+        for each in trained.values():
+            check_validation(each, job.train)
         targets, kept = (
             tuple(look_at_test(each if isinstance(each, Task) else open_task(each, job.root), strict) for each in some)
             for some in (job.tested(protocol), job.kept)
         )
-        return cls(task, trained, targets, kept, protocol)
+        return cls(task, trained, targets, kept, protocol, job.train.select_epoch)
 
     @property
     def reading(self) -> tuple[str, ...]:
@@ -57,36 +63,40 @@ class JobTasks:
                 lines += [f"{other.summary}", *other.notes]
         return tuple(lines)
 
+    @property
+    def all(self) -> tuple[Task, ...]:
+        """The job's own, and the others that it tests on, each once."""
+        return tuple({each.name: each for each in (self.task, *self.targets, *self.retention)}.values())
+
     def check_classes(self, clip: HookedCLIP) -> tuple[str, ...]:
         """How the model reads texts and images, and notes on names that it does not know, a line each.
 
         InputError where it cannot tell classes apart.
         """
-        describe = getattr(clip.processor, "describe", None)
-        own = f"; preprocessing: {describe()}" if describe else ""
-        line = f"model {clip.model_name}: texts of up to {clip.context} tokens{own}"
-        tasks = {each.name: each for each in (self.task, *self.targets, *self.retention)}.values()
-        notes = [check_told_apart(clip, each.classes, each.template, each.own) for each in tasks]
-        return (line, *dict.fromkeys(note for some in notes for note in some))
+        notes = [check_told_apart(clip, each.classes, each.template, each.own) for each in self.all]
+        return (describe_model(clip), *dict.fromkeys(note for some in notes for note in some))
 
     def _say_trained(self, trained: Task) -> str:
         seen, every = len(trained.classes), len(self.task.classes)
         names = f": {', '.join(trained.classes)}" if seen < every else ""
-        return f"{self.protocol}: trained on {len(trained.train)} images of {seen} of {every} classes{names}"
+        chosen = f"; {len(trained.val)} validation images choose the epoch"
+        val = "" if not trained.val else "; validation images are not used" if self.select_epoch == LAST else chosen
+        return f"{self.protocol}: trained on {len(trained.train)} images of {seen} of {every} classes{names}{val}"
 
 
-def _draw(task: Task, shots: int | None, seeds: Sequence[int], strict: bool) -> tuple[Task, dict[int, Task]]:
+def _draw(task: Task, job: Job, strict: bool) -> tuple[Task, dict[int, Task]]:
     """The task, and what every seed draws of it, without broken images.
 
     Of one's own data all images are looked at, before shots are drawn; of a benchmark those that are drawn and tested.
     """
     if task.own:
         task = look(task, strict)
-    few = {seed: task if shots is None else task.few_shot(shots, seed) for seed in seeds}
+    few = {seed: task if job.shots is None else task.few_shot(job.shots, seed) for seed in job.seeds}
     if task.own:
         return task, few
-    drawn = {example.key: example for each in few.values() for example in each.train}
-    seen = look(replace(task, train=tuple(drawn.values()), val=()), strict)
+    drawn, checked = ({e.key: e for each in few.values() for e in getattr(each, split)} for split in ("train", "val"))
+    val = () if job.train.select_epoch == LAST else tuple(checked.values())
+    seen = look(replace(task, train=tuple(drawn.values()), val=val), strict)
     few = {seed: leave_out(each, seen.left_out) for seed, each in few.items()}
     whole = leave_out(task, seen.left_out)
     return replace(whole, notes=seen.notes, left_out=seen.left_out), few

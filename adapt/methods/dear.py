@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from headroles.adapt.config import DearConfig
 from headroles.adapt.methods.branches import ImageBranch, run_texts
 from headroles.adapt.methods.entry import attribute_names, check_adaptable, first_layers
-from headroles.adapt.methods.features import ImageFeatures, TextTrunk, at_least_single, distance, unit
+from headroles.adapt.methods.features import ImageFeatures, TextTrunk, at_least_single, average_classes, distance, unit
 from headroles.adapt.methods.masks import build_masks, check_role_map, masked_kinds
 from headroles.adapt.methods.tokens import LearnedTokens
 from headroles.errors import InputError
@@ -39,12 +39,13 @@ class Dear(nn.Module):
     attribute_tokens: LearnedTokens | None
     """Of the vision tower."""
     readout: nn.Sequential | None
-    """"norm" and "projection" of the attribute tokens; None where CLIP's own serves."""
+    """"projection" of the attribute tokens, with `train_norm` after "norm"; None where CLIP's own serves."""
     text_tokens: LearnedTokens | None
     """Of the text tower."""
     fusion: nn.Parameter | None
     """Logits of `alpha`, where it is learned."""
     _texts: Tower
+    _norm: nn.Module
     _branch: ImageBranch
 
     def __init__(self, model: HookedCLIP, role_map: RoleMap, config: DearConfig | None = None, seed: int = 1) -> None:
@@ -86,8 +87,15 @@ class Dear(nn.Module):
         count = len(self.attributes)
         self.attribute_tokens = LearnedTokens(count, tower.width, config.token_std, config.beta, generator)
         if config.fusion != "cls":
-            norm, projection = tower.copy_readout()
-            self.readout = nn.Sequential(OrderedDict(norm=norm, projection=projection)).requires_grad_(True)
+            self._build_readout()
+
+    def _build_readout(self) -> None:
+        """A copy of CLIP's projection to train, and of the LayerNorm before it, trained or frozen."""
+        norm, projection = self.model.visual.copy_readout()
+        kept = norm.to(torch.promote_types(self.model.dtype, torch.float32))
+        trained = {"norm": norm} if self.config.train_norm else {}
+        self.readout = nn.Sequential(OrderedDict(**trained, projection=projection)).requires_grad_(True)
+        self.__dict__["_norm"] = nn.Identity() if trained else kept
 
     def _build_fusion(self) -> None:
         """The weights' logits, trained or fixed."""
@@ -129,13 +137,18 @@ class Dear(nn.Module):
         return self.model.visual.run(self.model.start_images(pixels), range(self.layer))
 
     @torch.no_grad()
-    def text_trunk(self, prompts: Sequence[str]) -> TextTrunk:
-        """All of the prompts that no learned tensor plays a part in; compute it once a run."""
+    def text_trunk(self, prompts: Sequence[str | Sequence[str]]) -> TextTrunk:
+        """All of the prompts, one or several a class, that no learned tensor plays a part in; compute it once a run."""
         model, tower = self.model, self._texts
-        ids = model.tokenize(prompts)["input_ids"]
+        groups = [(prompt,) if isinstance(prompt, str) else tuple(prompt) for prompt in prompts]
+        texts = [text for group in groups for text in group]
+        numbers = [number for number, group in enumerate(groups) for _ in group]
+        classes = torch.tensor(numbers, device=self.device) if len(texts) > len(groups) else None
+        ids = model.tokenize(texts)["input_ids"]
         residual = tower.run(model.start_texts(ids), range(self.text_layer), model.causal_mask(ids.shape[1]))
-        frozen = model.embed_texts(prompts).clone()  # A tensor of inference mode could not enter autograd.
-        return TextTrunk(residual, model.text_rows(ids), at_least_single(frozen))
+        frozen = model.embed_texts(texts).clone()  # A tensor of inference mode could not enter autograd.
+        means = average_classes(at_least_single(frozen), classes)
+        return TextTrunk(residual, model.text_rows(ids), means, classes)
 
     @torch.no_grad()
     def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
@@ -157,14 +170,14 @@ class Dear(nn.Module):
     ) -> Float[Tensor, "image attribute embed"]:
         if self.readout is None:
             return self.model.visual.read(tokens)
-        return self.readout(tokens.to(self.readout.get_parameter("norm.weight").dtype))
+        return self.readout(self._norm(tokens.to(self.readout.get_parameter("projection.weight").dtype)))
 
-    def encode_texts(self, texts: TextTrunk) -> Float[Tensor, "text embed"]:
-        """Adapted unit embeddings of texts, with gradients."""
+    def encode_texts(self, texts: TextTrunk) -> Float[Tensor, "class embed"]:
+        """Adapted unit embeddings of classes, with gradients: the mean of several texts."""
         if self.text_tokens is None:
             return texts.frozen
         ends = run_texts(self.model, self._texts, texts, self.text_tokens, self.text_layer)
-        return unit(self._texts.read(ends))
+        return texts.average(unit(self._texts.read(ends)))
 
     def logits(self, features: ImageFeatures, texts: Float[Tensor, "text embed"]) -> Float[Tensor, "image text"]:
         """Sum over CLS and attributes of alpha * scale * cosine, never in half precision."""

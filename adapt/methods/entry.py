@@ -33,6 +33,22 @@ def first_layers(model: HookedCLIP, config: DearConfig) -> tuple[int, int]:
     return entry + config.enter_after, min(entry * texts // layers + config.enter_after, texts - 1)
 
 
+def core_notes(role_map: RoleMap, config: DearConfig, first: int) -> tuple[str, ...]:
+    """Which core concepts get no token, as the bank does not know them, and which no head from layer `first` on."""
+    if not config.vision_tokens:
+        return ()
+    unknown = [concept for concept in config.core if concept not in role_map.concepts]
+    with_heads = {head.concept for head in role_map.heads(role="attribute") if head.layer >= first}
+    idle = [concept for concept in attribute_names(role_map, config) if concept not in with_heads]
+    notes = []
+    if unknown:
+        known = ", ".join(role_map.concepts)
+        notes.append(f"core: no token for {', '.join(unknown)}: bank {role_map.bank.name} knows {known}")
+    if idle:
+        notes.append(f"core: no Attribute head from layer {first} on is of {', '.join(idle)}")
+    return tuple(notes)
+
+
 def attribute_names(role_map: RoleMap, config: DearConfig) -> tuple[str, ...]:
     """The core concepts that the role map's bank knows, a token each; none without vision tokens.
 

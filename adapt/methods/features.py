@@ -18,8 +18,14 @@ class TextTrunk:
     """The residual stream before the first layer with text tokens."""
     rows: Int[Tensor, "text"]
     """Where each text ends (EOT) in `residual`."""
-    frozen: Float[Tensor, "text embed"]
-    """Frozen CLIP's unit embeddings."""
+    frozen: Float[Tensor, "class embed"]
+    """Frozen CLIP's unit embeddings of the classes."""
+    classes: Int[Tensor, "text"] | None = None
+    """The class of each text; None where each text is a class."""
+
+    def average(self, rows: Float[Tensor, "text embed"]) -> Float[Tensor, "class embed"]:
+        """Unit mean of every class's unit embeddings."""
+        return average_classes(rows, self.classes)
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,16 @@ class ImageFeatures:
 def at_least_single(embeddings: Float[Tensor, "... embed"]) -> Float[Tensor, "... embed"]:
     """At least single precision."""
     return embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+
+
+def average_classes(
+    rows: Float[Tensor, "text embed"], classes: Int[Tensor, "text"] | None
+) -> Float[Tensor, "class embed"]:
+    """Unit mean of the rows of every class; the rows themselves where each is a class."""
+    if classes is None:
+        return rows
+    count = int(classes.max()) + 1
+    return unit(torch.zeros(count, rows.shape[1], dtype=rows.dtype, device=rows.device).index_add(0, classes, rows))
 
 
 def unit(embeddings: Float[Tensor, "... embed"]) -> Float[Tensor, "... embed"]:

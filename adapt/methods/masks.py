@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headroles.adapt.config import ISOLATED, MASKS, OPEN
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import HeadRole, RoleMap
@@ -40,8 +41,8 @@ def check_role_map(role_map: RoleMap, model: HookedCLIP) -> None:
 def head_kinds(role_map: RoleMap, layer: int, core: Sequence[str]) -> list[str]:
     """What each head of a layer is to the masks: a core concept's name, "isolated" or "open".
 
-    Attribute heads of a core concept take its name, Mixed heads are open, Generalization heads and Attribute heads
-    of other concepts are isolated. InputError where the role map did not score the layer.
+    Attribute heads of a core concept take its name, Mixed heads are open, Generalization heads, silent heads and
+    Attribute heads of other concepts are isolated. InputError where the role map did not score the layer.
     """
     heads = sorted((head for head in role_map if head.layer == layer), key=lambda head: head.head)
     if [head.head for head in heads] != list(range(role_map.model.heads)):
@@ -83,6 +84,7 @@ def masked_kinds(
     return dict(zip(layers, vary_kinds(kinds, variant, seed), strict=True))
 
 
+@typed
 def build_masks(
     role_map: RoleMap, layers: Iterable[int], tokens: Sequence[str], patches: int, kind: str, seed: int = 0
 ) -> dict[int, Float[Tensor, "head token token"]]:

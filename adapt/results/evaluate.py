@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
 from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.data.looking import look_at_test
+from headroles.adapt.data.reading import describe_model, record_reading
 from headroles.adapt.data.tasks import Task, open_task
 from headroles.adapt.data.told_apart import check_told_apart
+from headroles.adapt.metrics import average_halves
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.evaluation import Evaluation
 from headroles.adapt.results.measuring import measure, measure_retention
@@ -19,10 +21,13 @@ from headroles.adapt.results.own_task import find_differences, is_own, own_halve
 from headroles.adapt.results.protocols import check_protocol, choose_protocol
 from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import is_main, join
+from headroles.checks import typed
 from headroles.errors import InputError
+from headroles.images.prompts import check_named
 from headroles.models.hooked_clip import HookedCLIP
 
 
+@typed
 def evaluate(
     adapter: str | os.PathLike[str] | Adapter | Adapted,
     task: str | Task | Iterable[str | Task] | None = None,
@@ -50,7 +55,7 @@ def evaluate(
 
     The adapter's own task is known by its content, wherever it lies: it has the adapter's template and its base and
     novel classes, and what is different from the training's is in the result's `notes`. `template`, which holds {} for
-    the class, replaces that of all tasks. `images`: keep every tested image too (`Evaluation.tested`).
+    the class, one a line, replaces that of all tasks. `images`: keep every tested image too (`Evaluation.tested`).
     """
     found = pick_adapter(adapter)
     info = found.info if isinstance(found, Adapter) else AdapterInfo.load(found)
@@ -60,6 +65,8 @@ def evaluate(
     def find(name: str) -> Task:
         opened = look_at_test(objects.get(name) or _open(name, root, info), strict)
         given = template or (info.template if name not in objects and is_own(info, opened) else opened.template)
+        if template:
+            check_named(template, opened.classes)
         return dataclasses.replace(opened, template=given)
 
     names = [each.name if isinstance(each, Task) else each for each in given]
@@ -74,28 +81,33 @@ def evaluate(
     _announce(read, found.method.model, say, dry_run)
     left_out = tuple(key for each in read for key in each.left_out)
     mine = [each for each in read if is_own(info, each)]
+    reading = record_reading(found.method.model, read)
     if dry_run:
-        return Evaluation((), left_out=left_out, notes=_notes(info, mine))
+        return Evaluation((), left_out=left_out, notes=_notes(info, mine), reading=reading)
     halves = {each.name: own_halves(info, each) for each in mine if chosen == "base-to-novel"}
     tested: list[TestedImage] | None = [] if images else None
     run = functools.partial(measure, found.method, batch=batch, workers=workers, tested=tested)
     rows = [row for each in tasks for row in run(each, chosen, info.seed, targets, halves=halves.get(each.name))]
+    rows += average_halves(rows) if chosen == "base-to-novel" else []
     rows += measure_retention(found.method, kept, info.seed, batch, workers, tested=tested)
     return Evaluation(
         tuple(rows),
         left_out=left_out,
         notes=_notes(info, mine),
+        reading=reading,
         tested=tuple(tested or ()),
     )
 
 
 def _announce(tasks: Iterable[Task], model: HookedCLIP, say: Callable[[str], None] | None, always: bool) -> None:
-    """Say how the tasks were read, `always` also of built-in ones; InputError where the model confuses classes."""
+    """Say how model and tasks are read, `always` also of built-in ones; InputError where the model confuses classes."""
     for each in tasks:
         notes = check_told_apart(model, each.classes, each.template, each.own)
         if say and is_main() and (each.own or each.notes or notes or always):
             for line in (each.summary, *each.notes, *notes):
                 say(line)
+    if say and is_main():
+        say(describe_model(model))
 
 
 def _notes(info: AdapterInfo, tasks: Iterable[Task]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,8 @@ class Evaluation(Document):
     """Version of the file's layout."""
     notes: tuple[str, ...] = ()
     """What is not as the adapter remembers its task, a sentence each."""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How texts and pictures were read, and of every task its counts, its split, and the images that were left out."""
     tested: tuple[TestedImage, ...] = field(default=(), compare=False)
     """Every tested image, where that was asked for; not in metrics.json, but in the files of `write`."""
 
@@ -55,8 +57,8 @@ class Evaluation(Document):
         return self.rows[number]
 
     def to_dict(self) -> dict[str, Any]:
-        """As in metrics.json: the rows, "summary", their means and 95% intervals, and "left_out" and "notes"."""
-        more = {"left_out": list(self.left_out), "notes": list(self.notes)}
+        """As in metrics.json: the rows, "summary", their means and 95% intervals, "left_out", "notes" and "reading"."""
+        more = {"left_out": list(self.left_out), "notes": list(self.notes), "reading": dict(self.reading)}
         found: dict[str, Any] = json.loads(to_json(self.rows, **{name: each for name, each in more.items() if each}))
         return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,7 +17,9 @@ from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.predict import check_classes
+from headroles.checks import typed
 from headroles.errors import InputError
+from headroles.files.json_files import dump_json
 from headroles.files.places import check_free, check_writable
 from headroles.files.tensors import write_tensors
 from headroles.files.whole import replacing_together, write_text
@@ -48,6 +49,7 @@ class Classifier(nn.Module):
         return self.dear.logits(features, self.texts).softmax(-1)
 
 
+@typed
 def export_adapter(
     adapter: str | os.PathLike[str] | Adapter | Adapted,
     output: str | os.PathLike[str],
@@ -84,12 +86,12 @@ def export_adapter(
         torch.export.save(program, staging / PROGRAM)
         write_tensors(staging / STATE, _plain_state(classifier), {"format": "pt"})
         write_text(staging / PREPROCESSING, _describe_preprocessing(dear))
-        write_text(staging / ABOUT, json.dumps(_describe(info, dear, names, template), indent=2, sort_keys=True) + "\n")
+        write_text(staging / ABOUT, dump_json(_describe(info, dear, names, template), indent=2, sort_keys=True) + "\n")
     return tuple(folder / name for name in FILES)
 
 
 @torch.no_grad()
-def _trace(dear: Dear, prompts: Sequence[str]) -> tuple[torch.export.ExportedProgram, Classifier]:
+def _trace(dear: Dear, prompts: Sequence[Sequence[str]]) -> tuple[torch.export.ExportedProgram, Classifier]:
     """The program, held against the adapter on other images and another number of them."""
     classifier = Classifier(dear, dear.encode_texts(dear.text_trunk(prompts)).clone()).eval()
     generator = torch.Generator().manual_seed(0)

@@ -9,12 +9,13 @@ from torch.utils.data import DataLoader
 
 from headroles.adapt.data.tasks import Example, Task, TaskImages
 from headroles.adapt.methods.dear import Dear
-from headroles.adapt.metrics import Accuracy, Measure, harmonic_mean, with_mean
+from headroles.adapt.metrics import Accuracy, Measure, join_halves, with_mean
 from headroles.adapt.results.protocols import check_protocol
 from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import add_up, share
 from headroles.errors import InputError
 from headroles.images.images import read_ahead
+from headroles.models.finite import check_rows
 from headroles.passes.processes import gather
 
 
@@ -42,6 +43,8 @@ def compare(
     for numbers, pixels, labels in read_ahead(DataLoader(images, batch_size=batch, num_workers=workers)):
         trunk, labels = dear.image_trunk(pixels), labels.to(dear.device)
         guesses = (dear.frozen_images(trunk) @ text.frozen.T, dear.logits(dear.encode_images(trunk), texts))
+        for logits in guesses:
+            check_rows(logits, lambda number: own[number].key, numbers.tolist())
         if tell:
             found = guesses[1].softmax(-1).max(-1)
             columns = (guesses[0].argmax(-1), found.indices, found.values)
@@ -77,7 +80,7 @@ def measure(
     if protocol == "base-to-novel":
         parts = zip(("base", "novel"), halves or task.halves(), strict=True)
         base, novel = (measuring.row(half, part, task.name) for part, half in parts)
-        return [base, novel, _join(base, novel)]
+        return [base, novel, join_halves(base, novel)]
     if protocol == "few-shot":
         return [measuring.row(task)]
     if not targets:
@@ -134,9 +137,3 @@ class _Measuring:
         per_class = {"zero_shot": frozen.per_class, "adapted": adapted.per_class}
         place = (self.seed, self.protocol, name or task.name, part)
         return Measure(*place, sum(frozen.total), frozen.mean, adapted.mean, per_class)
-
-
-def _join(base: Measure, novel: Measure) -> Measure:
-    """The row of their harmonic means."""
-    zero_shot, adapted = (harmonic_mean(getattr(base, name), getattr(novel, name)) for name in ("zero_shot", "adapted"))
-    return Measure(base.seed, base.protocol, base.task, "hm", base.images + novel.images, zero_shot, adapted)

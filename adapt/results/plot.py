@@ -23,9 +23,9 @@ from headroles.adapt.methods.masks import build_masks, masked_kinds
 from headroles.adapt.training.records import EpochRecord
 from headroles.errors import InputError, said
 from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
-from headroles.files.json_files import read_object
+from headroles.files.json_files import dump_json, read_object
 from headroles.files.plain import Unfit, from_plain
-from headroles.roles.role_map import RoleMap
+from headroles.roles.role_map import SILENT, RoleMap
 from headroles.shown import Shown
 
 
@@ -86,7 +86,7 @@ def _in_memory(adapter: Adapter) -> Run:
     if not adapter.history:
         raise InputError(f"adapter: {adapter.info.task} has no history of a training; give the one that fit returned")
     # In the order of the file, so that the same adapter has the same picture.
-    history = json.loads(json.dumps([dataclasses.asdict(record) for record in adapter.history], sort_keys=True))
+    history = json.loads(dump_json([dataclasses.asdict(record) for record in adapter.history], sort_keys=True))
     return Run(Path(), adapter.info, tuple(history), adapter.role_map)
 
 
@@ -124,7 +124,10 @@ def curves_figure(runs: Given) -> Figure:
 
 
 def mask_figure(runs: Given) -> Figure:
-    """Which heads let which attribute tokens exchange with CLS and patches, layer by layer, as trained."""
+    """Which heads let which attribute tokens exchange with CLS and patches, layer by layer, as trained.
+
+    The label of a head is what it is to the mask, and whether it is silent.
+    """
     runs = list_runs(runs)
     run = runs[0]
     role_map = run.role_map
@@ -132,6 +135,7 @@ def mask_figure(runs: Given) -> Figure:
     variant = run.info.dear.mask, run.info.dear.mask_seed
     masks = build_masks(role_map, layers, run.info.attributes, 1, *variant)
     kinds = masked_kinds(role_map, layers, run.info.attributes, *variant)
+    silent = {(head.layer, head.head) for head in role_map if head.role == SILENT}
     with figure_style():
         size = (1.0 + len(layers) * (1.0 + 0.25 * len(run.info.attributes)), 1.3 + 0.2 * role_map.model.heads)
         heading = f"Attribute tokens that exchange with CLS and patches, mask {run.info.dear.mask}"
@@ -142,7 +146,8 @@ def mask_figure(runs: Given) -> Figure:
                 opened = (masks[layer][:, 0, 2:] == 0).numpy()
             cells = ListedColormap(["#EEEEEE", COLORS[0]])
             colors: dict[str, Any] = {"cmap": cells, "vmin": 0, "vmax": 1, "cbar": False}
-            labels = [f"H{head} {kind}" for head, kind in enumerate(kinds[layer])]
+            named = enumerate(kinds[layer])
+            labels = [f"H{head} {kind}" + " (silent)" * ((layer, head) in silent) for head, kind in named]
             sns.heatmap(opened, ax=axes, xticklabels=run.info.attributes, yticklabels=labels, linewidths=0.8, **colors)
             axes.set_title(f"layer {layer}", loc="left", weight="bold")
             axes.tick_params(axis="x", rotation=90)

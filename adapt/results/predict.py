@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,15 +22,19 @@ from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.prediction import Prediction, Predictions
+from headroles.checks import typed
 from headroles.errors import InputError, said
-from headroles.images.images import UNREADABLE, find_images, open_image
+from headroles.images.images import UNREADABLE, ImageFiles, find_images, open_image
 from headroles.images.pictures import Picture, to_picture
-from headroles.images.prompts import check_template, write_prompts
+from headroles.images.prompts import check_named, check_template, write_prompts
+from headroles.images.reading import Reading, announce, describe_images
+from headroles.models.finite import check_rows
 
 Broken = Callable[[Path, str], None]
 """Called with an unreadable file, which is left out, and with why it is."""
 
 
+@typed
 def predict(
     adapter: str | os.PathLike[str] | Adapter | Adapted,
     images: str | os.PathLike[str] | Picture | Sequence[str | os.PathLike[str] | Picture],
@@ -42,7 +49,8 @@ def predict(
     """What an adapter, its folder or what `load_adapter` gives, sees in images, among `classes`.
 
     `images`: a file, a folder (the images below it), a PIL image or an array of bytes (height, width, 3), or several
-    of them. `classes` and `template`, which holds {} for the class: None for those of the adapter's task. `model` and
+    of them. `classes` and `template`, which holds {} for the class, one a line (`write_prompts`): None for
+    those of the adapter's task. `model` and
     `device` say where the model of a folder's adapter is and runs. Raises InputError where fewer than two different
     classes are given, where a file lacks, or where an image cannot be read; while others can be read, it is left out
     where `broken` is to be told.
@@ -51,13 +59,19 @@ def predict(
     info = found.info if isinstance(found, Adapter) else AdapterInfo.load(found)
     if isinstance(classes, str):
         raise InputError(f"classes: expected several names, got the text {classes!r}; give a list of names")
-    names, template = info.classes if classes is None else tuple(classes), template or info.template
+    names, given_template = info.classes if classes is None else tuple(classes), template
+    template = template or info.template
     check_classes(names)
     check_template(template)
+    if given_template:
+        check_named(template, names)
     if not isinstance(found, Adapter):
         found = load_adapter(found, device, model)
     check_told_apart(found.method.model, names, template)
-    return Predictions(tuple(predict_images(found.method, list_given(images), names, template, batch, broken)))
+    given, left_out = list_given(images)
+    reading = announce(_describe(found.method, given, left_out))
+    predicted = predict_images(found.method, given, names, template, batch, broken)
+    return Predictions(tuple(predicted), reading=reading.to_dict())
 
 
 def check_classes(classes: Sequence[str]) -> None:
@@ -68,11 +82,26 @@ def check_classes(classes: Sequence[str]) -> None:
 
 def list_given(
     images: str | os.PathLike[str] | Picture | Sequence[str | os.PathLike[str] | Picture],
-) -> list[Path | Image.Image]:
-    """Paths and pictures, one or several, as a list."""
+) -> tuple[list[Path | Image.Image], Counter[str]]:
+    """Files, those of folders too, and pictures, one or several; and what lies in the folders and is not read."""
     if isinstance(images, (str, os.PathLike, Image.Image)) or (isinstance(images, np.ndarray) and images.ndim < 4):
         images = [images]
-    return [Path(each) if isinstance(each, (str, os.PathLike)) else to_picture(each) for each in images]
+    found: list[Path | Image.Image] = []
+    left_out: Counter[str] = Counter()
+    for each in images:
+        path = Path(each) if isinstance(each, (str, os.PathLike)) else None
+        if path is not None and not path.exists():
+            raise InputError(
+                f"image: cannot read {path} (there is no such file); give an image file or a folder of them"
+            )
+        found += find_images(path, left_out) if path and path.is_dir() else [path or to_picture(cast(Picture, each))]
+    return found, left_out
+
+
+def _describe(dear: Dear, images: Sequence[Path | Image.Image], left_out: Counter[str]) -> Reading:
+    files = ImageFiles([each for each in images if isinstance(each, Path)], dear.preprocess, Path(), left_out)
+    reading = describe_images(files, "given", dear.model.processor, reader=dear.model)
+    return dataclasses.replace(reading, count=len(images))
 
 
 @torch.inference_mode()
@@ -91,7 +120,9 @@ def predict_images(
     found, opened = [], _open_all(images, dear, broken)
     while part := list(itertools.islice(opened, batch)):
         pixels = torch.stack([pixels for _, pixels in part])
-        for (name, _), row in zip(part, dear.predict(pixels, texts).tolist(), strict=True):
+        shown = dear.predict(pixels, texts)
+        check_rows(shown, [name for name, _ in part].__getitem__)
+        for (name, _), row in zip(part, shown.tolist(), strict=True):
             shares = dict(zip(classes, row, strict=True))
             order = tuple(sorted(shares, key=shares.__getitem__, reverse=True))
             found.append(Prediction(name, order, tuple(shares[each] for each in order)))
@@ -102,11 +133,6 @@ def _open_all(
     images: Sequence[Path | Image.Image], dear: Dear, broken: Broken | None
 ) -> Iterator[tuple[str, Float[Tensor, "3 height width"]]]:
     """The name and the pixels of every image; InputError where none can be read, or one without `broken`."""
-    for path in images:
-        if isinstance(path, Path) and not path.exists():
-            raise InputError(
-                f"image: cannot read {path} (there is no such file); give an image file or a folder of them"
-            )
     whole = 0
     broken_files: list[tuple[Path, BaseException]] = []
     for number, image in enumerate(images, 1):
@@ -114,17 +140,16 @@ def _open_all(
             whole += 1
             yield f"picture {number}", dear.preprocess(image)
             continue
-        for path in find_images(image) if image.is_dir() else [image]:
-            try:
-                pixels = dear.preprocess(open_image(path))
-            except UNREADABLE as error:
-                if not broken:
-                    raise _unreadable(path, error) from error
-                broken_files.append((path, error))
-                broken(path, said(error))
-                continue
-            whole += 1
-            yield str(path), pixels
+        try:
+            pixels = dear.preprocess(open_image(image))
+        except UNREADABLE as error:
+            if not broken:
+                raise _unreadable(image, error) from error
+            broken_files.append((image, error))
+            broken(image, said(error))
+            continue
+        whole += 1
+        yield str(image), pixels
     if broken_files and not whole:
         raise _unreadable(*broken_files[0])
 

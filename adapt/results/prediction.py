@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from headroles.files.documents import Document
 from headroles.files.ranges import Share
@@ -47,6 +47,8 @@ class Predictions(Document):
     """Marks the file."""
     schema_version: int = 1
     """Version of the file's layout."""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How the images and the classes' texts were read, as `headroles.Reading.to_dict` says it."""
 
     def __iter__(self) -> Iterator[Prediction]:
         return iter(self.predictions)

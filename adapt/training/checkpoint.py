@@ -13,7 +13,7 @@ from torch import Tensor
 
 from headroles.errors import InputError
 from headroles.files.differences import difference, tell_difference
-from headroles.files.json_files import read_json
+from headroles.files.json_files import dump_json, read_json
 from headroles.files.tensors import read_hashed, write_hashed
 from headroles.files.whole import write_text
 from headroles.roles.role_map import RoleMap
@@ -58,7 +58,7 @@ class Checkpoint:
         self.remove()
         try:
             role_map.save(self.role_map)
-            write_text(self.folder / _SETTINGS, json.dumps(settings, indent=2, sort_keys=True) + "\n")
+            write_text(self.folder / _SETTINGS, dump_json(settings, indent=2, sort_keys=True) + "\n")
         except BaseException:
             self.remove()
             raise
@@ -73,7 +73,7 @@ class Checkpoint:
 
     def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Replace the checkpoint in one step."""
-        write_hashed(self.path, tensors, {"state": json.dumps(state)})
+        write_hashed(self.path, tensors, {"state": dump_json(state)})
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Tensors and state of the latest epoch; None before the first one is whole."""
@@ -106,4 +106,4 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
 
 
 def _plain(settings: Mapping[str, Any]) -> Any:
-    return json.loads(json.dumps(settings))
+    return json.loads(dump_json(settings))

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from headroles.adapt.config import DearConfig, TrainConfig
+from headroles.adapt.config import LAST, DearConfig, TrainConfig
 from headroles.adapt.data.examples import Example
 from headroles.adapt.data.task import Task
 from headroles.heads.ablation import record_ablation
@@ -27,6 +27,8 @@ def fingerprint(role_map: RoleMap, task: Task, dear: DearConfig, train: TrainCon
         "dear": dear.to_dict(),
         "train": train.to_dict(),
     }
+    if train.select_epoch != LAST:
+        settings["validation images"] = digest(task.val)
     return record_ablation(settings)
 
 

@@ -22,6 +22,8 @@ class EpochRecord:
     """Learning rate of the last step."""
     alpha: Mapping[str, float]
     """Fusion weights at the end, "cls" first; they sum to 1."""
+    validation: float | None = None
+    """Share of validation images that were right after it, in [0, 1]; None where the last epoch is taken anyway."""
 
 
 @dataclass(frozen=True)

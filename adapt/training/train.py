@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
-from headroles.adapt.config import TrainConfig
+from headroles.adapt.config import LAST, TrainConfig
 from headroles.adapt.data.tasks import Task
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
@@ -19,11 +20,14 @@ from headroles.adapt.training.fingerprint import fingerprint
 from headroles.adapt.training.processes import add_up_gradients, is_main, on_main, open_accelerator, share
 from headroles.adapt.training.records import EpochRecord, Step
 from headroles.adapt.training.trunk_cache import TrunkBatch, Trunks
+from headroles.adapt.training.validation import check_validation, choose_epoch, validation_accuracy
+from headroles.checks import typed
 from headroles.errors import InputError
 
 Progress = Callable[[Step], None]
 
 
+@typed
 def fit(
     dear: Dear,
     task: Task,
@@ -42,10 +46,12 @@ def fit(
     the image's number alone. Under several processes a batch is shared out, and the gradient is that of the whole.
     `workers` processes decode images. `views`: where `cache_views` keeps its files, to be shared by trainings on the
     same images with the same model, layer and seed; by default they go with the unfinished state. Raises InputError
-    where the loss stops being a number, or where `resume` finds a training with other settings.
+    where the loss stops being a number, where `resume` finds a training with other settings, or where `select_epoch`
+    is validation and a class has no validation image. In the end `dear` has the tensors of the epoch that is taken.
     """
     if not task.train:
         raise InputError(f"task: {task.name} has no training images; expected at least one a class")
+    check_validation(task, config)
     training = _Training(dear, task, config, output, workers, views)
     settings = fingerprint(dear.role_map, task, dear.config, config)
     on_main(lambda: training.checkpoint.begin(settings, dear.role_map, resume))
@@ -54,7 +60,9 @@ def fit(
         for epoch in range(len(history), config.epochs):
             torch.manual_seed(int(np.random.default_rng([config.seed, epoch, 1]).integers(2**62)))
             history.append(training.run_epoch(epoch, progress))
+            training.keep_best(history)
             training.save(history)
+    training.take_best()
     return tuple(history)
 
 
@@ -86,6 +94,9 @@ class _Training:
         self.checkpoint = Checkpoint(output)
         self.trunks = Trunks(dear, task, config, self.accelerator, views or self.checkpoint.folder / "views", workers)
         self.steps = math.ceil(len(task.train) / config.batch)
+        self.best: dict[str, Tensor] = {}
+        """The tensors of the best epoch so far; none where the last is taken."""
+        self.workers = workers
 
     def restore(self) -> list[EpochRecord]:
         """Take up the checkpoint, if there is one yet."""
@@ -94,6 +105,7 @@ class _Training:
             return []
         tensors, state = loaded
         self.dear.load_state_dict({key[5:]: value for key, value in tensors.items() if key.startswith("dear.")})
+        self.best = {key[5:]: value for key, value in tensors.items() if key.startswith("best.")}
         restore_optimizer(self.optimizer, tensors)
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
@@ -107,11 +119,26 @@ class _Training:
         if is_main():
             scaler = self.accelerator.scaler
             tensors = {f"dear.{name}": value for name, value in self.dear.state_dict().items()}
+            tensors |= {f"best.{name}": value for name, value in self.best.items()}
             state = {
                 "history": [dataclasses.asdict(record) for record in history],
                 "scaler": None if scaler is None else scaler.state_dict(),
             }
             self.checkpoint.save(tensors | optimizer_tensors(self.optimizer), state)
+
+    def keep_best(self, history: list[EpochRecord]) -> None:
+        """Note what the latest epoch gives on validation images, if that counts, and keep its tensors if it is best."""
+        if self.config.select_epoch == LAST:
+            return
+        found = validation_accuracy(self.dear, self.task, self.workers)
+        history[-1] = dataclasses.replace(history[-1], validation=found)
+        if choose_epoch(history) == history[-1].epoch:
+            self.best = {name: value.clone() for name, value in self.dear.state_dict().items()}
+
+    def take_best(self) -> None:
+        """Go back to the best epoch, where there is one."""
+        if self.best:
+            self.dear.load_state_dict(self.best)
 
     def run_epoch(self, epoch: int, progress: Progress | None) -> EpochRecord:
         """One pass over the training images."""

@@ -20,6 +20,7 @@ from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.training.processes import share
 from headroles.files.tensors import is_hashed, write_hashed
 from headroles.images.images import read_ahead
+from headroles.models.finite import check_rows
 
 _CHUNK = 64
 """Images of one file."""
@@ -71,13 +72,15 @@ class Trunks:
         """Open, augment and run the images: "trunk", and "frozen" where the losses need it."""
         images = TaskImages(self.task.train, self.dear.preprocess, self.task.augment, self.config.seed, epoch)
         loader = DataLoader(images, batch_sampler=[list(numbers) for numbers in rows], num_workers=self.workers)
-        for _, pixels, _ in read_ahead(loader):
+        for numbers, pixels, _ in read_ahead(loader):
             with self.accelerator.autocast():
                 part = {"trunk": self.dear.image_trunk(pixels)}
                 if self.dear.needs_frozen_images:
                     own = part["trunk"] if self.config.share_trunk else self.dear.image_trunk(pixels)
                     part["frozen"] = self.dear.frozen_images(own)
-                yield part
+            for outputs in part.values():
+                check_rows(outputs, lambda row: self.task.train[row].key, numbers.tolist(), self.config.precision)
+            yield part
 
     def _cached(self, view: int, rows: Sequence[Sequence[int]]) -> Iterator[dict[str, Tensor]]:
         """Rows of the files of a view, which are written first where they lack."""

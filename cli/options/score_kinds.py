@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,11 +13,24 @@ if TYPE_CHECKING:
     from headroles.roles.discovery import Discovery
 
 _DISCOVER = ("encoder", "noise", "min_cluster_size")
-_TEXTS = ("probes", "texts_per_head", "weights", "selection", "prior_correction", "center_texts", "permutations")
+_TEXTS = ("probes", "texts_per_head", "weights", "selection", "prior_correction", "center_texts", "null_draws",
+          "constants", "rank")  # fmt: skip
 _BOUND = 0.3
 """Cramer's V from which labels are named as dependent."""
 _NAMED = 32
 """Letters of a discovered concept's name in the list."""
+
+
+def fill_preset(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with what a preset sets; UsageError for one that describes heads by images."""
+    from headroles.roles.presets import apply_preset
+
+    filled = {name: value for name, value in given.items() if name != "preset"}
+    if given["preset"]:
+        if given["by"] == "images":
+            raise click.UsageError("--as has no effect here; it belongs to --by texts")
+        filled |= apply_preset(given["preset"], {name: value for name, value in given.items() if value is not None})
+    return {**filled, "concepts": filled["concepts"] or "bank"}
 
 
 def check_placed(given: Mapping[str, object]) -> None:

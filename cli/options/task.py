@@ -11,6 +11,9 @@ _OPTIONS = (
     click.option(
         "--test-share", type=float, help="Share of each class that tests, in data without a split.  [default: 0.3]"
     ),
+    click.option(
+        "--val-share", type=float, help="Share of each class's other images that validates.  [default: none]"
+    ),
     click.option("--label", help="Column of the classes, in a list or a data set that has several."),
     click.option(
         "--class-names",
@@ -23,7 +26,7 @@ _OPTIONS = (
 
 
 def task_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --test-share, --label, --class-names, --strict and --dry-run to a command."""
+    """Adds --test-share, --val-share, --label, --class-names, --strict and --dry-run to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -31,7 +34,10 @@ def task_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def join_reading(task: str, options: dict[str, Any]) -> str:
     """The task's name with what is asked for, which is taken out of `options`."""
+    from dataclasses import fields
+
     from headroles.adapt.data.spec import Reading
 
-    given = {name: options.pop(name, None) for name in ("test_share", "label", "class_names")}
-    return Reading(given["test_share"], given["label"] or "", given["class_names"] or "").join(task)
+    names = [each.name for each in fields(Reading)]
+    given = {name: options.pop(name, None) for name in names}
+    return Reading(**{name: value for name, value in given.items() if value is not None}).join(task)

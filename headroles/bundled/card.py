@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from headroles.bundled.clip import to_pixels
 from headroles.bundled.config import TrainConfig
 from headroles.bundled.evaluate import Accuracy, zero_shot
+from headroles.files.json_files import dump_json
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.shapes.world import CONCEPTS, NAMES
 
@@ -51,7 +51,7 @@ descriptions in the bundled probe bank. "Held-out pairs" shows only (color, item
 
 Every recipe from scratch, 64 or 96 images a step on one core; accuracies are zero-shot, in percent, on 500 scenes.
 
-- **Optimiser** (all losses together, no specialists, step 300): AdamW at 1e-3 reaches shape 18, texture 30, location
+- **Optimiser** (all losses together, no specialists, step 300): AdamW at 1e-3 reaches shape 18, texture 30, position
   38; Muon at 3e-3, shipped, 35, 53, 95. Muon at 1e-2 is slower than at 2e-3 (step 400, anchors: shape 26 against 39).
 - **Anchors first, texts later**, or all losses together: no difference (step 500: shape 59 and 57). Together, shipped,
   needs no second schedule.
@@ -111,9 +111,9 @@ def write_card(folder: Path, config: TrainConfig, seconds: float, scenes: int) -
         images=config.steps * config.batch,
         steps=config.steps,
         minutes=seconds / 60,
-        settings=json.dumps(dataclasses.asdict(config), indent=2),
+        settings=dump_json(dataclasses.asdict(config), indent=2),
         scenes=scenes,
         table=accuracy_table(measure(model, scenes)),
-        words="a location only for single items, counts up to four",
+        words="a position only for single items, counts up to four",
     )
     (folder / "README.md").write_text(card, encoding="utf-8")

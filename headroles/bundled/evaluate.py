@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from scipy.stats import binomtest
 from torch import Tensor
 
+from headroles.checks import typed
 from headroles.shapes.captions import value_texts
 from headroles.shapes.render import render
 from headroles.shapes.world import ABSENT, CONCEPTS, NAMES, sample_scene
@@ -42,6 +43,7 @@ class Accuracy:
         return f"{100 * self.mean:.1f}% [{100 * low:.1f}, {100 * high:.1f}]"
 
 
+@typed
 @torch.inference_mode()
 def zero_shot(
     embed_images: Callable[[Tensor], Tensor],

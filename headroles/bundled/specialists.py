@@ -20,8 +20,8 @@ FIRST_LAYER = 5
 """The first layer that may write into CLS."""
 SPECIALISTS: dict[tuple[int, int], str] = {
     (5, 0): "color", (5, 1): "shape", (5, 2): "texture", (5, 3): "object",
-    (6, 0): "color", (6, 1): "location", (6, 2): "size", (6, 3): "background",
-    (7, 0): "location", (7, 1): "count", (7, 2): "shape", (7, 3): "texture",
+    (6, 0): "color", (6, 1): "position", (6, 2): "size", (6, 3): "background",
+    (7, 0): "position", (7, 1): "count", (7, 2): "shape", (7, 3): "texture",
 }  # fmt: skip
 """(layer, head) -> its concept; both 0-based."""
 

@@ -34,6 +34,7 @@ from headroles.bundled.config import TrainConfig
 from headroles.bundled.evaluate import zero_shot
 from headroles.bundled.specialists import DeepOutputs
 from headroles.errors import InputError
+from headroles.files.json_files import dump_json
 from headroles.shapes.captions import caption, value_texts
 from headroles.shapes.render import render_with_mask
 from headroles.shapes.world import ABSENT, CONCEPTS, NAMES, sample_scene
@@ -173,7 +174,7 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Write a checkpoint; the old one stays whole until the new one is."""
         state = {
-            "config": json.dumps(dataclasses.asdict(self.config)),
+            "config": dump_json(dataclasses.asdict(self.config)),
             "step": self.step,
             "seconds": self.seconds,
             "model": self.model.state_dict(),

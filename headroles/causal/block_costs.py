@@ -31,11 +31,11 @@ class BlockCosts:
         self.single = np.stack([self.cost([number]) for number in sets.singles], 1)
         """(draw, head, concept): every scored head, cut alone."""
         self.random = {name: self.cost(numbers) for name, numbers in sets.matched.items() if numbers}
-        """Concept -> (draw, concept): its matched random sets, on average."""
+        """Concept -> (draw, concept): its matched sets, on average."""
         units = [cost / len(sets.members(name)) for name, cost in self.random.items()]
         unit = np.mean(units, 0) if units else self.single.mean(1)
         self.unit = np.where(unit > 0, unit, np.nan)
-        """(draw, concept): what one matched random head costs."""
+        """(draw, concept): what one head of the matched sets of all tests costs, on average."""
 
     def cost(self, numbers: Sequence[int]) -> Float[ndarray, "draw concept"]:
         """Mean margin lost to some sets."""
@@ -43,6 +43,16 @@ class BlockCosts:
         lost = (margin[:, 0] - margin[:, list(numbers)].mean(1)).numpy()
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.weights @ lost / self.images
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that hold images: what the bootstrap draws from."""
+        return int((self.weights[0] > 0).sum())
+
+    def lost(self, concept: str) -> Float[ndarray, "set"]:
+        """What a concept's margin loses in sum: to its own heads first, then to each set that they are ranked among."""
+        margin = self.margins()[:, self.concepts.index(concept)]
+        return margin[0] - margin[[self.sets.own[concept], *self.sets.exchanged[concept]]]
 
     def margins(self) -> Float[ndarray, "set concept"]:
         """Sums of margins over all images."""

@@ -12,25 +12,31 @@ from headroles.causal.estimates import estimate, finite, ratio, short
 from headroles.causal.head_sets import variances
 from headroles.heads.names import head_name
 
+_JOINT = 9_999
+"""Draws of the joint test."""
+
 
 def concept_tests(costs: BlockCosts) -> tuple[ConceptTest, ...]:
     """One test for every concept with Attribute heads."""
     return tuple(_test(costs, concept) for concept in costs.sets.own)
 
 
-def joint_p_value(costs: BlockCosts, draws: int) -> float | None:
-    """Few heads of a layer leave a test few matched sets; all tests together have many. None without matched sets."""
-    if not costs.random:
+def joint_p_value(costs: BlockCosts, seed: int) -> float | None:
+    """Few heads of a layer leave a test few sets to be ranked among; all tests together have many. None without any.
+
+    Every test draws its set from its own and those that it is ranked among; losses are in units of what all of these
+    lose on average, so that the own set is treated as any other. Never below what the number of sets allows.
+    """
+    rng = np.random.default_rng([seed, 8])
+    own, drawn, ways = 0.0, np.zeros(_JOINT), 1.0
+    for concept, exchanged in costs.sets.exchanged.items():
+        lost = costs.lost(concept)
+        unit = np.abs(lost).mean()
+        if exchanged and unit > 0:
+            own, drawn, ways = own + lost[0] / unit, drawn + rng.choice(lost, _JOINT) / unit, ways * len(lost)
+    if ways == 1:
         return None
-    margin, count = costs.margins(), costs.counts()
-    own, matched = 0.0, np.zeros(draws)
-    for concept in costs.random:
-        at, number = costs.concepts.index(concept), costs.sets.own[concept]
-        unit = costs.unit[0, at] * len(costs.sets.members(concept)) * count[at]
-        if np.isfinite(unit):
-            own += (margin[0, at] - margin[number, at]) / unit
-            matched += (margin[0, at] - margin[list(costs.sets.matched[concept]), at]) / unit
-    return short((1 + (matched >= own).sum()) / (1 + len(matched)))
+    return short(max((1 + (drawn >= own - 1e-9).sum()) / (1 + _JOINT), 1 / ways))
 
 
 def _test(costs: BlockCosts, concept: str) -> ConceptTest:
@@ -44,12 +50,13 @@ def _test(costs: BlockCosts, concept: str) -> ConceptTest:
         heads=tuple(map(head_name, members)),
         draws=len(matched),
         distinct=len(set(matched)),
+        ranked_among=len(costs.sets.exchanged[concept]),
         variance_ratio=_variance_ratio(costs, concept) if matched else None,
         costs=_costs(costs, concept, own, times, general),
-        against_random=None if random is None else estimate(ratio(own[:, at], random[:, at])),
-        against_general=None if general is None else estimate(ratio(own[:, at], general[:, at])),
-        against_others=estimate(ratio(times[:, at], others.mean(1))) if others.size else None,
-        p_value=_p_value(costs, concept) if matched else None,
+        against_random=None if random is None else estimate(ratio(own[:, at], random[:, at]), costs.blocks),
+        against_general=None if general is None else estimate(ratio(own[:, at], general[:, at]), costs.blocks),
+        against_others=estimate(ratio(times[:, at], others.mean(1)), costs.blocks) if others.size else None,
+        p_value=_p_value(costs, concept),
     )
 
 
@@ -70,8 +77,8 @@ def _costs(
     lost = right[0] - right[costs.sets.own[concept]]
     return {
         name: Cost(
-            margin=estimate(own[:, column]),
-            times=estimate(times[:, column]),
+            margin=estimate(own[:, column], costs.blocks),
+            times=estimate(times[:, column], costs.blocks),
             accuracy=short(lost[column]),
             random=None if random is None else finite(random[0, column]),
             general=None if general is None else finite(general[0, column]),
@@ -88,8 +95,7 @@ def _variance_ratio(costs: BlockCosts, concept: str) -> float | None:
     return finite(float(sums[0] / np.mean(sums[1:])))
 
 
-def _p_value(costs: BlockCosts, concept: str) -> float:
-    margin = costs.margins()[:, costs.concepts.index(concept)]
-    matched = np.unique(costs.sets.matched[concept])
-    worse = (margin[matched] <= margin[costs.sets.own[concept]]).sum()
-    return short((1 + worse) / (1 + len(matched)))
+def _p_value(costs: BlockCosts, concept: str) -> float | None:
+    """The rank of the own set's loss; it counts itself in."""
+    lost = costs.lost(concept)
+    return short((lost >= lost[0]).mean()) if len(lost) > 1 else None

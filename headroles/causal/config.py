@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from headroles.checks import check_choices, check_least
+from headroles.checks import check_choices, check_fields, check_least
 from headroles.heads.ablate import EFFECTS, MODES
 
 
@@ -19,7 +19,7 @@ class ValidateConfig:
     mode: str = "mean"
     """What stands in for a cut head: "mean" over the labelled images, "zero", or "resample" (another image's)."""
     draws: int = 100
-    """Matched random sets a concept; at least 20."""
+    """Matched random sets a concept, of other heads, and once more for its p-value, of any; at least 20."""
     blocks: int = 32
     """Blocks of images that the bootstrap draws from."""
     bootstraps: int = 1000
@@ -28,8 +28,11 @@ class ValidateConfig:
     """Seed of rendered scenes, random sets and resamples."""
     concepts: tuple[str, ...] | None = None
     """Labelled concepts to use; None: all."""
+    allow_overlap: bool = False
+    """Judge by images that the role map was scored on, too; the validation says how many there were."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, effect=EFFECTS, mode=MODES)
         check_least(self, draws=20, blocks=2, bootstraps=20, seed=0)
 

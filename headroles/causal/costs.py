@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from headroles.files.ranges import Amount, Count, HeadName, Role, Share, Size, Within
+from headroles.shown import show_p
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class Cost:
     margin: Estimate
     """Mean margin lost, in nats; negative where cutting helps."""
     times: Estimate
-    """Margin lost a head, over what one matched random head costs this concept (mean over the draws of all tests)."""
+    """Margin lost a head, over what one head of the matched sets of all tests costs this concept, on average."""
     accuracy: Annotated[float, Within(-1, 1)]
     """Zero-shot accuracy lost."""
     random: float | None
-    """Mean margin lost to the matched random sets."""
+    """Mean margin lost to the test's matched sets."""
     general: float | None
     """Mean margin lost to as many Generalization heads."""
 
@@ -68,21 +69,23 @@ class ConceptTest:
     heads: tuple[HeadName, ...]
     """Their names."""
     draws: Count
-    """Matched random sets drawn: of the same layers, as many, of similar variance."""
+    """Matched sets drawn: of other heads of the same layers, as many, of similar variance."""
     distinct: Count
     """Different ones among them."""
+    ranked_among: Count
+    """Different matched sets that the p-value ranks the heads among; these may share heads with them."""
     variance_ratio: Amount | None
     """Variance of the heads' parts of the embedding, over the mean of the matched sets'."""
     costs: Mapping[str, Cost]
     """Labelled concept -> what it lost."""
     against_random: Estimate | None
-    """Own concept: margin lost over that lost to the matched sets."""
+    """Own concept: margin lost over that lost to the test's matched sets."""
     against_general: Estimate | None
     """Own concept: margin lost over that lost to as many Generalization heads."""
     against_others: Estimate | None
     """`times` of the own concept over the mean of the other concepts'."""
     p_value: Share | None
-    """(1 + matched sets, each once, that cost the own concept as much) / (1 + all of them)."""
+    """(1 + sets it is ranked among that cost the own concept as much) / (1 + all of them)."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ class HeadEffect:
     """Dominant concept by the role map."""
     entropy: Share
     """Concept Entropy by the role map, in [0, 1]."""
+    effective_rank: float
+    """By the role map: the number of directions that the head uses."""
     strongest: str | None
     """The labelled concept with the largest `times`; None where no concept loses."""
     selectivity: Share | None
@@ -107,15 +112,20 @@ class HeadEffect:
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's rank correlation of Concept Entropy and causal selectivity over the scored heads."""
+    """Spearman's rank correlation of causal selectivity with something that the role map says, over heads."""
 
     rho: Annotated[float, Within(-1, 1, room=1e-6)]
-    """Negative where heads of low entropy are selective."""
-    low: float
-    """Of the 95% bootstrap interval, over heads and blocks of images."""
-    high: float
+    """In [-1, 1]."""
+    low: float | None
+    """Of the 95% bootstrap interval over heads (BCa); None where too few resamples define it."""
+    high: float | None
     """The same."""
     p_value: Share
-    """Two-sided, against no correlation."""
-    heads: Annotated[int, Within(4)]
+    """Two-sided, against no correlation; at least 1e-6."""
+    heads: Size
     """How many heads."""
+
+    def __str__(self) -> str:
+        known = self.low is not None and self.high is not None
+        interval = f" [{self.low:.2f}, {self.high:.2f}]" if known else ""
+        return f"{self.rho:.2f}{interval}, p {show_p(self.p_value)}"

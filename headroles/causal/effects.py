@@ -22,6 +22,7 @@ from headroles.heads.names import Head
 from headroles.heads.reference import HeadReference
 from headroles.images.images import batches
 from headroles.images.labelled import LabelledImages
+from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP, recording
 from headroles.shapes.world import ABSENT
 
@@ -88,7 +89,8 @@ def direct_effects(
     bases = model.visual.bases()[list(layers)].flatten(0, 1).float()
     projected = [torch.einsum("hkd,vd->hkv", bases, rows.float()) for rows in texts.embeddings]
     part = _replaced(record.z, mode, seed).flatten(1, 2)
-    sums = EffectSums.empty(blocks, len(sets), len(texts.names))
+    cut = images.blocking.cut(images.blocking.limit(blocks))
+    sums = EffectSums.empty(cut.count, len(sets), len(texts.names))
     step = max(1, _CHUNK // (len(sets) * max(rows.shape[1] for rows in texts.embeddings)))
     for start in range(0, len(part), step):
         rows = slice(start, start + step)
@@ -99,7 +101,7 @@ def direct_effects(
             logits = own[:, None] - torch.einsum("sh,ihv->isv", chosen, torch.einsum("ihk,hkv->ihv", loss, values))
             numbers = record.index[rows]
             labels = torch.from_numpy(images.codes[numbers.numpy(), concept]).to(logits.device)
-            sums.add(0, texts.scale * logits, concept, labels, _blocks(numbers, blocks))
+            sums.add(0, texts.scale * logits, concept, labels, cut.of(numbers))
     return sums
 
 
@@ -140,7 +142,8 @@ def total_effects(
     The layers below a set's first one run once a batch. `reference` is needed for all modes but "zero".
     """
     ablator = Ablator(model, mode, "total", reference, seed)
-    sums = EffectSums.empty(blocks, len(sets), len(texts.names))
+    cut = images.blocking.cut(images.blocking.limit(blocks))
+    sums = EffectSums.empty(cut.count, len(sets), len(texts.names))
     for index, pixels, _ in batches(images.images, batch, workers):
         if not len(index):
             continue
@@ -148,9 +151,10 @@ def total_effects(
         codes = torch.from_numpy(images.codes[index.numpy()])
         for row, members in enumerate(sets):
             embedding = runs.embed(members)
+            check_rows(embedding, images.images.name, index.tolist())
             for concept, rows in enumerate(texts.embeddings):
                 logits = texts.scale * embedding @ rows.float().T
-                sums.add(row, logits[:, None], concept, codes[:, concept].to(logits.device), _blocks(index, blocks))
+                sums.add(row, logits[:, None], concept, codes[:, concept].to(logits.device), cut.of(index))
         if progress:
             progress(int(index[-1]) + 1, len(images))
     return sums
@@ -185,8 +189,3 @@ class _TotalRuns:
         with recording(self.model, {SCALE: torch.clone}) as seen:
             embedding = tower.read(residual if tower.pooling else residual[:, 0])
         return embedding.float(), first_row(seen[SCALE]).float()
-
-
-def _blocks(index: Int[Tensor, "image"], blocks: int) -> Int[Tensor, "image"]:
-    """Which block an image belongs to."""
-    return index % blocks

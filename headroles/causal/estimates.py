@@ -7,6 +7,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from headroles.causal.costs import Estimate
+from headroles.roles.chance import tail_share
 
 
 def ratio(upper: Float[ndarray, "draw"], lower: Float[ndarray, "draw"]) -> Float[ndarray, "draw"]:
@@ -15,10 +16,11 @@ def ratio(upper: Float[ndarray, "draw"], lower: Float[ndarray, "draw"]) -> Float
         return np.where(lower > 0, upper / lower, np.where(upper > 0, np.inf, np.nan))
 
 
-def estimate(draws: Float[ndarray, "draw"]) -> Estimate:
-    """The first value, with the 95% interval of the others."""
+def estimate(draws: Float[ndarray, "draw"], units: int) -> Estimate:
+    """The first value, with the 95% interval of the others, which are resamples of so many units (`tail_share`)."""
     known = np.sort(draws[1:][~np.isnan(draws[1:])])
-    ends = [known[round(share * (len(known) - 1))] for share in (0.025, 0.975)] if len(known) else [np.nan, np.nan]
+    tail = tail_share(units)
+    ends = [known[round(share * (len(known) - 1))] for share in (tail, 1 - tail)] if len(known) else [np.nan, np.nan]
     return Estimate(*map(finite, (draws[0], *ends)))
 
 

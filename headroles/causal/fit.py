@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 
 from headroles.errors import InputError
-from headroles.images.images import ShapesImages
 from headroles.images.labelled import LabelledImages
 from headroles.roles.role_map import RoleMap
 
@@ -24,7 +23,7 @@ def choose_concepts(images: LabelledImages, names: Sequence[str] | None) -> Labe
 
 
 def check_labels(role_map: RoleMap, images: LabelledImages) -> None:
-    """InputError where no labelled concept has Attribute heads, or the scenes are those that were scored."""
+    """InputError where no labelled concept has Attribute heads."""
     tested = {head.concept for head in role_map.heads(role="attribute")}
     if not tested:
         raise InputError(
@@ -37,6 +36,3 @@ def check_labels(role_map: RoleMap, images: LabelledImages) -> None:
             f"have: {', '.join(sorted(tested))}. Give a folder CONCEPT/VALUE/IMAGE or a CSV path,CONCEPT...; in "
             "a folder VALUE/IMAGE the folder's name is the concept"
         )
-    seed = images.images.seed if isinstance(images.images, ShapesImages) else None
-    if seed is not None and role_map.images.source == "shapes" and role_map.settings.get("seed") == seed:
-        raise InputError(f"seed: {seed} is that of the scenes that were scored; give another --seed")

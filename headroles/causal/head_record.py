@@ -11,8 +11,9 @@ from torch import Tensor
 
 from headroles.errors import InputError
 from headroles.heads.moments import observe
-from headroles.images.images import batches
+from headroles.images.images import Watch, batches
 from headroles.images.labelled import LabelledImages
+from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP, recording
 
 SCALE = "visual.ln_final.hook_scale"
@@ -47,14 +48,17 @@ class HeadRecord:
         batch: int = 64,
         workers: int = 0,
         progress: Progress | None = None,
+        watch: Watch | None = None,
     ) -> HeadRecord:
         """One pass over the images."""
         parts: list[tuple[Tensor, ...]] = []
         broken: list[str] = []
-        for index, pixels, errors in batches(images.images, batch, workers):
+        for index, pixels, errors in batches(images.images, batch, workers, watch):
             broken += [images.images.name(number) for number, _ in errors]
             if len(index):
                 parts.append((*_observe(model, pixels, layers), index))
+                for outputs in parts[-1][:3]:
+                    check_rows(outputs, images.images.name, index.tolist())
             if progress:
                 progress(sum(len(part[-1]) for part in parts) + len(broken), len(images))
         if sum(len(part[-1]) for part in parts) < 2:

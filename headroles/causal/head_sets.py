@@ -11,7 +11,7 @@ from headroles.causal.config import ValidateConfig
 from headroles.causal.effects import HeadSet
 from headroles.heads.matched import draw_any, draw_matched
 from headroles.heads.names import Head
-from headroles.roles.role_map import HeadRole, RoleMap
+from headroles.roles.role_map import SILENT, HeadRole, RoleMap
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,15 @@ class HeadSets:
     sets: tuple[HeadSet, ...]
     """The first is empty: the intact model."""
     heads: tuple[HeadRole, ...]
-    """All scored heads."""
+    """All scored heads that say anything: silent ones are left out of everything."""
     singles: tuple[int, ...]
     """The set of each of these heads alone."""
     own: dict[str, int]
     """Concept -> the set of its Attribute heads."""
     matched: dict[str, tuple[int, ...]]
-    """Concept -> its matched random sets; none where a layer has too few other heads."""
+    """Concept -> its matched random sets of other heads; none where a layer has too few of them."""
+    exchanged: dict[str, tuple[int, ...]]
+    """Concept -> matched random sets that may share heads with its own, each once: what p-values rank it among."""
     general: dict[str, tuple[int, ...]]
     """Concept -> as many Generalization heads, drawn; none where there are too few."""
 
@@ -39,10 +41,11 @@ class HeadSets:
         def number(members: HeadSet) -> int:
             return known.setdefault(tuple(sorted(members)), len(known))
 
-        variance = variances(role_map)
+        heads = tuple(head for head in role_map if head.role != SILENT)
+        variance = variances(heads)
         general = [(head.layer, head.head) for head in role_map if head.role == "generalization"]
         singles = tuple(number((place,)) for place in variance)
-        own, matched, any_general = {}, {}, {}
+        own, matched, any_general, exchanged = {}, {}, {}, {}
         for row, concept in enumerate(concepts):
             places = _own_heads(role_map, concept)
             if places:
@@ -53,7 +56,9 @@ class HeadSets:
                     draw_any(general, len(places), config.draws, rng),
                 )
                 matched[concept], any_general[concept] = (tuple(map(number, each)) for each in drawn)
-        return cls(tuple(known), tuple(role_map), singles, own, matched, any_general)
+                ranked = draw_matched(places, variance, config.draws, rng, apart=False)
+                exchanged[concept] = tuple(sorted(set(map(number, ranked))))
+        return cls(tuple(known), heads, singles, own, matched, exchanged, any_general)
 
     def members(self, concept: str) -> HeadSet:
         """The Attribute heads of a concept."""

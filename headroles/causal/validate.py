@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from headroles.causal.config import ValidateConfig
 from headroles.causal.head_record import Progress
 from headroles.causal.validate_run import ValidateRun
 from headroles.causal.validation import Validation
-from headroles.checks import make_config
+from headroles.checks import make_config, typed
 from headroles.images.labelled import LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
 
+@typed
 def validate(
     role_map: RoleMap | str | os.PathLike[str],
     model: HookedCLIP | str | None = None,
@@ -23,6 +25,7 @@ def validate(
     config: ValidateConfig | None = None,
     count: int | None = None,
     template: str | None = None,
+    groups: str | Sequence[Any] | None = None,
     device: str = "auto",
     batch: int = 64,
     workers: int = 0,
@@ -36,11 +39,11 @@ def validate(
 
     `role_map`: the map, its file or its folder. `model`: None for the one that the map names. `images`: labelled ones
     that were not scored, "shapes", a folder CONCEPT/VALUE/ or VALUE/, or a CSV file (`open_labelled`); None for scenes
-    with the bundled model. `count`, `template`: as `open_labelled` takes them. `settings` are fields of
+    with the bundled model. `count`, `template`, `groups`: as `open_labelled` takes them. `settings` are fields of
     ValidateConfig, in place of a `config`. Raises InputError where the role map is another model's, has no Attribute
-    head, shares no concept with the labels, or was made of the same scenes.
+    head, shares no concept with the labels, or was scored on more than 1% of the images (unless `allow_overlap`).
     """
     how = make_config(ValidateConfig, config, settings)
-    run = ValidateRun.open(role_map, model, images, how, count=count, template=template, device=device)
+    run = ValidateRun.open(role_map, model, images, how, count=count, template=template, groups=groups, device=device)
     folded = run.fold(batch, workers, progress)
     return run.explain(folded)

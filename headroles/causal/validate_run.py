@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from headroles.causal.block_costs import BlockCosts
 from headroles.causal.concept_tests import concept_tests, joint_p_value
@@ -23,8 +28,9 @@ from headroles.files.whole import replacing_together
 from headroles.heads.ablation import record_ablation
 from headroles.heads.reference import HeadReference
 from headroles.images.labelled import TEMPLATE, LabelledImages, open_labelled
-from headroles.images.reading import announce, describe_images
+from headroles.images.reading import Reading, announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.judged import Judged
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_map import ImagesInfo, ModelInfo, RoleMap
 
@@ -43,6 +49,8 @@ class Folded:
     """What was left of the margins, set by set."""
     images: ImagesInfo
     """Which images were read."""
+    overlap: float
+    """Share of them that the role map was scored on."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +76,13 @@ class ValidateRun:
         *,
         count: int | None = None,
         template: str | None = None,
+        groups: str | Sequence[Any] | None = None,
         device: str = "auto",
     ) -> ValidateRun:
         """Everything by name or as an object; what can be refused without the model is refused before it is loaded."""
         scored = RoleMap.of(role_map)
-        labelled = choose_concepts(_open_images(images, model, scored, config, count, template), config.concepts)
+        opened = _open_images(images, model, scored, config, count, template, groups)
+        labelled = choose_concepts(opened, config.concepts)
         check_labels(scored, labelled)
         clip = open_model(scored, model, device)
         ready = labelled if isinstance(images, LabelledImages) else labelled.with_preprocess(preprocess_of(clip))
@@ -80,19 +90,30 @@ class ValidateRun:
 
     def fold(self, batch: int = 64, workers: int = 0, progress: Progress | None = None) -> Folded:
         """One pass for the direct effect, or one, and the forwards of every set, for the total effect."""
-        announce(describe_images(self.images.images, self.images.name))
+        announce(self.reading, self.images.blocking)
         sets = HeadSets.draw(self.role_map, self.config, self.images.names)
         texts = ValueTexts.embed(self.model, self.images.concepts)
         measure = self._fold_direct if self.config.effect == "direct" else self._fold_total
         return measure(sets, texts, batch, workers, progress)
 
+    @cached_property
+    def reading(self) -> Reading:
+        """How the images are read."""
+        return describe_images(self.images.images, self.images.name, reader=self.model)
+
+    def _judged(self) -> Judged:
+        """All images, each of which judges."""
+        everyone = np.ones(len(self.images), bool)
+        return Judged(self.role_map, self.images.name, everyone, self.config.allow_overlap)
+
     def _fold_direct(
         self, sets: HeadSets, texts: ValueTexts, batch: int, workers: int, progress: Progress | None
     ) -> Folded:
-        layers, how = self.role_map.layers, self.config
-        record = HeadRecord.collect(self.model, self.images, layers, batch, workers, progress)
+        layers, how, judged = self.role_map.layers, self.config, self._judged()
+        record = HeadRecord.collect(self.model, self.images, layers, batch, workers, progress, judged)
+        overlap = judged.finish()
         sums = direct_effects(self.model, self.images, record, texts, layers, sets.sets, how.mode, how.seed, how.blocks)
-        return Folded(sets, sums, ImagesInfo(self.images.name, len(record.index), record.broken))
+        return Folded(sets, sums, self._describe(len(record.index), record.broken), overlap)
 
     def _fold_total(
         self, sets: HeadSets, texts: ValueTexts, batch: int, workers: int, progress: Progress | None
@@ -102,28 +123,36 @@ class ValidateRun:
             raise InputError(
                 "mode: the total effect of a pooling head's heads is known for zero alone, or take effect direct"
             )
-        pool = _POOL if how.mode == "resample" else 0
-        reference = HeadReference.collect(self.model, self.images.images, layers, pool, how.seed, batch, workers)
+        pool, judged = _POOL if how.mode == "resample" else 0, self._judged()
+        reference = HeadReference.collect(
+            self.model, self.images.images, layers, pool, how.seed, batch, workers, judged
+        )
+        overlap = judged.finish()
         sums = total_effects(
             self.model, self.images, texts, sets.sets, reference, how.mode, how.seed, how.blocks, batch, workers,
             progress,
         )  # fmt: skip
-        return Folded(sets, sums, ImagesInfo(self.images.name, reference.images, reference.broken))
+        return Folded(sets, sums, self._describe(reference.images, reference.broken), overlap)
+
+    def _describe(self, count: int, broken: tuple[str, ...]) -> ImagesInfo:
+        return ImagesInfo(self.images.name, count, broken, reading=self.reading.to_dict())
 
     def explain(self, folded: Folded) -> Validation:
         """Costs, ratios, intervals and p-values, from the sums alone."""
         costs = BlockCosts(folded.sets, self.images.names, folded.sums, self.config)
         tower = self.model.visual
+        acting = {"blocks": len(folded.sums.count), "blocks_by": self.images.blocking.how}
         return Validation(
             model=ModelInfo(self.model.model_name, self.role_map.model.weights_hash, tower.layers, tower.heads),
             role_map=hashlib.sha256(self.role_map.to_json().encode()).hexdigest(),
             images=folded.images,
-            settings=record_ablation(self.config.to_dict()),
+            overlap=folded.overlap,
+            settings=record_ablation({**self.config.to_dict(), **acting}),
             concepts=self._intact(costs),
             tests=concept_tests(costs),
             heads=head_effects(costs),
-            p_value=joint_p_value(costs, self.config.draws),
-            correlation=correlate(costs, self.config.seed),
+            p_value=joint_p_value(costs, self.config.seed),
+            correlations=correlate(costs, self.config.seed),
         )
 
     def _intact(self, costs: BlockCosts) -> tuple[IntactConcept, ...]:
@@ -152,16 +181,17 @@ def _open_images(
     config: ValidateConfig,
     count: int | None,
     template: str | None,
+    groups: str | Sequence[Any] | None,
 ) -> LabelledImages:
     """The images by name, not yet as the model wants them; rendered scenes with the bundled model."""
     if isinstance(images, LabelledImages):
         if count is not None or template is not None:
             raise InputError("count and template choose what images given by name are read as; these are open already")
-        return images
+        return images.with_groups(groups)
     name = model if isinstance(model, str) else scored.model.name if model is None else model.model_name
     if images is None and name != "shapes":
         raise InputError(
             "images: this model needs labelled ones, a folder CONCEPT/VALUE/ or a CSV file with a column path and one "
             "column a concept; give --images"
         )
-    return open_labelled(str(images or "shapes"), None, count, config.seed, template or TEMPLATE)
+    return open_labelled(str(images or "shapes"), None, count, config.seed, template or TEMPLATE, groups)

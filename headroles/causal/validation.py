@@ -11,13 +11,13 @@ from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.files.ranges import Hash, Share
 from headroles.roles.role_map import ImagesInfo, ModelInfo
-from headroles.shown import Shown, html_table
+from headroles.shown import Shown, html_table, show_p
 
 if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Self
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FORMAT = "headroles.validation"
 
 
@@ -46,10 +46,13 @@ class Validation(Document, Shown):
     heads: tuple[HeadEffect, ...]
     """By layer, then head."""
     p_value: Share | None
-    """Of all tests together: (1 + draws of one matched set a test that cost the tests' own concepts as much, in
-    `times` summed over tests) / (1 + draws). None where no test has matched sets."""
-    correlation: Correlation | None
-    """None where fewer than two concepts, or fewer than four heads, can be compared."""
+    """Of all tests together: how often one set a test, drawn from its own and those that it is ranked among, costs as
+    much, in units of their mean summed over tests. None where there is nothing to rank among."""
+    correlations: Mapping[str, Correlation]
+    """Of causal selectivity with "entropy" and with "effective_rank", and the partial ones, "entropy_beside_rank" and
+    "rank_beside_entropy"; without those that are undefined, or rest on fewer than two concepts or six heads."""
+    overlap: Share = 0.0
+    """Share of the images that the role map was scored on."""
     format: str = FORMAT
     """Marks the file."""
     schema_version: int = SCHEMA_VERSION
@@ -98,25 +101,26 @@ class Validation(Document, Shown):
             row |= {f"margin_{name}": cost.margin.value for name, cost in test.costs.items()}
             for name in ("against_random", "against_general", "against_others"):
                 row[name] = None if getattr(test, name) is None else getattr(test, name).value
-            rows.append({**row, "p_value": test.p_value})
+            rows.append({**row, "p_value": test.p_value, "ranked_among": test.ranked_among})
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:
         """One line: every head's costs would drown a console."""
         tested = ", ".join(test.concept for test in self.tests)
         how = f"{self.settings['effect']} effect, {self.images.count} images ({self.images.source})"
-        p = "none" if self.p_value is None else f"{self.p_value:.3g}"
+        p = "none" if self.p_value is None else show_p(self.p_value)
         return f"Validation({self.model.name}, heads of {tested}: p {p}; {how})"
 
     def _repr_html_(self) -> str:
         """The tests, each beside what it is held against."""
-        columns = ("heads of", "heads", "margin lost", "against random", "against general", "against others", "p")
+        against = ("against its matched sets", "against general", "against others")
+        columns = ("heads of", "heads", "margin lost", *against, "p")
         rows = []
         for test in self.tests:
             own = test.costs.get(test.concept)
-            against = (test.against_random, test.against_general, test.against_others)
-            numbers = [each or "-" for each in (own and own.margin, *against)]
-            p = "-" if test.p_value is None else f"{test.p_value:.3f}"
+            found = (test.against_random, test.against_general, test.against_others)
+            numbers = [each or "-" for each in (own and own.margin, *found)]
+            p = "-" if test.p_value is None else show_p(test.p_value)
             rows.append((test.concept, " ".join(test.heads), *numbers, p))
         how = f"{self.settings['effect']} effect, {self.settings['mode']} in place of a cut head"
         caption = f"{self.model.name}, {self.images.count} images ({self.images.source}): {how}"

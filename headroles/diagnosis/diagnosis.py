@@ -12,6 +12,7 @@ import numpy as np
 
 from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFacts
 from headroles.files.documents import Document
+from headroles.files.json_files import dump_json
 from headroles.files.ranges import Count, Hash, Size
 from headroles.models.load import Origin
 from headroles.shown import html_table
@@ -79,7 +80,7 @@ class Diagnosis(Document):
         for check, row in zip(self.exactness, raw["exactness"], strict=True):
             row["passed"] = check.passed
             row["error"] = check.error if math.isfinite(check.error) else None
-        return json.loads(json.dumps({**raw, "passed": self.ok}))
+        return json.loads(dump_json({**raw, "passed": self.ok}))
 
     @classmethod
     def from_dict(cls, raw: Any, source: str = "this") -> Diagnosis:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from headroles.checks import typed
 from headroles.diagnosis.diagnosis import Diagnosis
 from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFacts
 from headroles.errors import InputError
@@ -37,6 +38,7 @@ _LARGEST_ID = 2
 """transformers' mark for texts that are read at their largest token id."""
 
 
+@typed
 def doctor(
     model: HookedCLIP | str | os.PathLike[str] = "shapes",
     images: str | os.PathLike[str] | None = None,
@@ -193,7 +195,7 @@ def _measure_cost(model: HookedCLIP, batch: int) -> Cost:
     pixels = _random_pixels(model, batch).to(model.device, model.dtype)
     layers = resolve_layers("deep", model.visual.layers)
     moments = HeadMoments.empty(model, layers)
-    block = torch.arange(batch) % len(moments.count)
+    block = torch.zeros(batch, dtype=torch.long)  # Neighbours lie in one block.
     passes: tuple[Callable[[], object], ...] = (
         lambda: _embed(model, pixels),
         lambda: moments.update(observe(model, pixels, layers), block),

@@ -14,10 +14,18 @@ from matplotlib.patheffects import withStroke
 
 from headroles.errors import InputError
 from headroles.figures.fitting import text_width
-from headroles.figures.marks import ConceptLook, concept_keys, concept_looks, draw_bars, mark_roles, role_keys
+from headroles.figures.marks import (
+    SILENT_LOOK,
+    ConceptLook,
+    concept_keys,
+    concept_looks,
+    draw_bars,
+    mark_roles,
+    role_keys,
+)
 from headroles.figures.page import BARE, LINE, MARGIN, MIN_WIDTH, Page
 from headroles.figures.style import GREY, figure_of, figure_style, inches_wide, ink_on
-from headroles.roles.role_map import HeadRole, RoleMap
+from headroles.roles.role_map import SILENT, HeadRole, RoleMap
 
 _PANEL, _PANELS, _AROUND_BARS = 3.0, 4, 1.0
 """Width of a layer's panel in inches, panels side by side (more only if there are many), labels of a bar."""
@@ -27,8 +35,9 @@ _TICKS = (0, 0.5, 1), ("0", "P(concept)", "1")
 def concepts_figure(role_map: RoleMap, layers: Sequence[int] | None = None, ax: Axes | None = None) -> Figure:
     """Every head's distribution over concepts as a stacked bar, one panel a layer.
 
-    Heads come by entropy, lowest on top, with the role at the left and the normalised entropy at the right; a bar's
-    segments come by share, with the concept's code where there is space. `layers`: those to show; None: all. With `ax`
+    Heads come by entropy, lowest on top, silent ones last, with the role at the left (hollow where a head does not
+    stand out from chance) and the normalised entropy at the right; a bar's segments come by share, with the concept's
+    code where there is space. `layers`: those to show; None: all. With `ax`
     one layer's panel is drawn into that. Raises InputError for a layer that was not scored, or several and an `ax`.
     """
     layers = sorted(role_map.layers if layers is None else layers)
@@ -36,17 +45,17 @@ def concepts_figure(role_map: RoleMap, layers: Sequence[int] | None = None, ax: 
         raise InputError(f"layers must be among {', '.join(map(str, role_map.layers))}, got {layers or 'none'}")
     if ax is not None:
         return _into(ax, role_map, layers)
-    key = concept_looks(role_map.concepts)
+    key, roles = concept_looks(role_map.concepts), role_keys(role_map.head_roles)
     columns = min(len(layers), max(_PANELS, math.ceil(math.sqrt(len(layers)))))
     panel = max(MIN_WIDTH - 2 * MARGIN, columns * _PANEL) / columns
     tall, length = role_map.model.heads * LINE + 0.45, panel - _AROUND_BARS
     body = math.ceil(len(layers) / columns) * tall + 0.3
     with figure_style():
         page = Page(role_map, "Concepts of every head", columns * panel + 2 * MARGIN, body + 1.4 * LINE, key)
-        page.legend(MARGIN, body, role_keys(), columns=3)
+        page.legend(MARGIN, body, roles, columns=len(roles))
         for place, layer in enumerate(layers):
             row, column = divmod(place, columns)
-            heads = role_map.heads(layer=layer)
+            heads = _sort(role_map, layer)
             left = MARGIN + column * panel + 0.48
             axes = page.axes(left, row * tall + 0.2, length, len(heads) * LINE)
             _concept_bars(axes, heads, key, length)
@@ -62,12 +71,17 @@ def _into(axes: Axes, role_map: RoleMap, layers: Sequence[int]) -> Figure:
         raise InputError(f"layers: an ax takes one layer, got {', '.join(map(str, layers))}; give one of them")
     key, length = concept_looks(role_map.concepts), inches_wide(axes)
     with figure_style():
-        _concept_bars(axes, role_map.heads(layer=layers[0]), key, length)
+        _concept_bars(axes, _sort(role_map, layers[0]), key, length)
         axes.set_title(f"layer {layers[0]}", loc="left", weight="bold", pad=3)
         axes.set_xticks(*_TICKS)
-        keys = [*concept_keys(key), *role_keys()]
+        keys = [*concept_keys(key), *role_keys(role_map.heads(layer=layers[0]))]
         axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1 + 0.5 / length, 1), **BARE)
     return figure_of(axes)
+
+
+def _sort(role_map: RoleMap, layer: int) -> list[HeadRole]:
+    """By entropy, silent ones last."""
+    return sorted(role_map.heads(layer=layer), key=lambda head: head.role == SILENT)
 
 
 def _concept_bars(axes: Axes, heads: Sequence[HeadRole], key: Mapping[str, ConceptLook], length: float) -> None:
@@ -77,7 +91,10 @@ def _concept_bars(axes: Axes, heads: Sequence[HeadRole], key: Mapping[str, Conce
         shares = sorted(head.distribution.items(), key=lambda item: (-item[1], item[0]))
         ends = np.cumsum([share for _, share in shares])
         segments += [(row, end - share, share, key[name]) for end, (name, share) in zip(ends, shares, strict=True)]
-        axes.text(1 + 0.34 / length, row, f"{head.entropy:.2f}", ha="right", va="center_baseline", color=GREY)
+        if head.role == SILENT:
+            segments.append((row, 0, 1, SILENT_LOOK))
+        entropy = SILENT if head.role == SILENT else f"{head.entropy:.2f}"
+        axes.text(1 + 0.34 / length, row, entropy, ha="right", va="center_baseline", color=GREY)
     segments = [segment for segment in segments if segment[2] > 0]
     draw_bars(axes, segments, 0.86)
     for height, left, share, concept in segments:

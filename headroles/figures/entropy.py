@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import matplotlib
@@ -11,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headroles.figures.fitting import wrap
-from headroles.figures.marks import concept_codes, mark_roles, role_keys
+from headroles.figures.marks import concept_codes, entropy_label, hatch_silent, mark_roles, role_keys
 from headroles.figures.page import BARE, LINE, MARGIN, MIN_WIDTH, Page
 from headroles.figures.style import figure_of, figure_style, inches_wide, ink_on
-from headroles.roles.role_map import RoleMap
+from headroles.roles.role_map import SILENT, RoleMap
 
 _CELL = (0.42, 0.62)
 """Smallest and largest cell, in inches."""
@@ -23,31 +24,34 @@ _CELL = (0.42, 0.62)
 def entropy_figure(role_map: RoleMap, ax: Axes | None = None) -> Figure:
     """The layer x head map, deepest layer on top.
 
-    A cell's colour is the head's normalised Concept Entropy, its letters the dominant concept (key under the map),
-    the marker in its corner the role. The figure grows with the map; with `ax` the map is drawn into that.
+    A cell's colour is the head's normalised Concept Entropy (1 and more in one colour), its letters the dominant
+    concept (key under the map), the marker in its corner the role: hollow where the head does not stand out from
+    chance. Silent heads are hatched. The figure grows with the map; with `ax` the map is drawn into that.
     """
     if ax is not None:
         return _into(ax, role_map)
     rows, heads = len(role_map.layers), role_map.model.heads
     cell = float(np.clip((MIN_WIDTH - 3 * MARGIN) / heads, *_CELL))
     left, width, bottom = 2 * MARGIN, max(MIN_WIDTH, heads * cell + 3 * MARGIN), rows * cell
-    key = _key(role_map, width - left - MARGIN)
+    key, keys = _key(role_map, width - left - MARGIN), role_keys(role_map.head_roles)
+    tall = 0.73 + len(keys) * LINE
     with figure_style():
-        page = Page(role_map, "Concept Entropy and role of every head", width, bottom + 1.3 + len(key) * LINE)
+        page = Page(role_map, "Concept Entropy and role of every head", width, bottom + tall + len(key) * LINE)
         bar = page.axes(left, bottom + 0.6, 2.1, 0.13)
         _heat_map(page.axes(left, 0, heads * cell, bottom), bar, role_map)
-        page.legend(left + 2.6, bottom + 0.57, role_keys())
-        page.text(left, bottom + 1.3, "\n".join(key), linespacing=1.5)
+        page.legend(left + 2.6, bottom + 0.57, keys)
+        page.text(left, bottom + tall, "\n".join(key), linespacing=1.5)
     return page.figure
 
 
 def _into(axes: Axes, role_map: RoleMap) -> Figure:
     """The map in one axes, with keys around it; the colour bar takes its space from them."""
+    keys = role_keys(role_map.head_roles)
     with figure_style():
         _heat_map(axes, None, role_map)
         axes.set_xlabel("\n".join(["head", *_key(role_map, inches_wide(axes))]))
-        axes.set_title(role_map.model.name, loc="left", weight="bold", pad=16)
-        axes.legend(handles=role_keys(), ncols=3, loc="lower left", bbox_to_anchor=(0, 1.01), **BARE)
+        axes.set_title(role_map.model.name, loc="left", weight="bold", pad=4 + 12 * math.ceil(len(keys) / 3))
+        axes.legend(handles=keys, ncols=3, loc="lower left", bbox_to_anchor=(0, 1.01), **BARE)
     return figure_of(axes)
 
 
@@ -62,15 +66,22 @@ def _heat_map(axes: Axes, bar: Axes | None, role_map: RoleMap) -> None:
     layers, heads = sorted(role_map.layers, reverse=True), role_map.model.heads
     codes, colors = concept_codes(role_map.concepts), matplotlib.colormaps["cividis"]
     row, column = np.array([(layers.index(head.layer), head.head) for head in role_map]).T
-    entropy = np.full((len(layers), heads), np.nan)
-    entropy[row, column] = [head.entropy for head in role_map]
-    scale: dict[str, Any] = {"ticks": [0, 0.25, 0.5, 0.75, 1], "label": "Concept Entropy / log2 C"}
-    scale["orientation"] = "horizontal" if bar else "vertical"
+    entropy, speaks = np.full((len(layers), heads), np.nan), np.array([head.role != SILENT for head in role_map])
+    entropy[row, column] = [head.entropy if head.role != SILENT else np.nan for head in role_map]
+    scale: dict[str, Any] = {"ticks": [0, 0.25, 0.5, 0.75, 1], "label": entropy_label(role_map)}
+    scale |= {"orientation": "horizontal" if bar else "vertical", "extend": _beyond(role_map)}
     cells: dict[str, Any] = {"cmap": colors, "linewidths": 1.2, "xticklabels": range(heads), "yticklabels": layers}
     sns.heatmap(entropy, vmin=0, vmax=1, ax=axes, cbar_ax=bar, cbar_kws=scale, **cells)
-    for x, y, head in zip(column + 0.5, row + 0.5, role_map, strict=True):
-        look: dict[str, Any] = {"color": ink_on(colors(head.entropy)), "size": 9, "weight": "bold"}
-        axes.text(x, y, codes[head.concept], ha="center", va="center", **look)
-    mark_roles(axes, role_map.head_roles, column + 0.84, row + 0.18)
+    hatch_silent(axes, list(zip(column[~speaks], row[~speaks], strict=True)))
+    inks = [ink_on(colors(head.entropy)) for head in role_map]
+    look: dict[str, Any] = {"ha": "center", "va": "center", "size": 9, "weight": "bold"}
+    for x, y, ink, head in zip(column + 0.5, row + 0.5, inks, role_map, strict=True):
+        axes.text(x, y, codes.get(head.concept, ""), color=ink, **look)
+    mark_roles(axes, role_map.head_roles, column + 0.84, row + 0.18, inks)
     axes.set(xlabel="head", ylabel="layer")
     axes.tick_params(rotation=0)
+
+
+def _beyond(role_map: RoleMap) -> str:
+    """Whether the colour bar ends in an arrow: some entropies lie above its end."""
+    return "max" if any(head.entropy > 1 for head in role_map) else "neither"

@@ -1,4 +1,4 @@
-"""Marks that mean the same on every figure: a concept's code and fill, a role's marker."""
+"""Marks that mean the same on every figure: a concept's code and fill, a role's marker, a silent head's hatching."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from numpy import ndarray
 
 from headroles.figures.style import COLORS, INK
+from headroles.roles.role_map import SILENT, RoleMap
 
-MARKERS = {"attribute": ("^", "#D55E00"), "mixed": ("D", "#FFFFFF"), "generalization": ("o", "#56B4E9")}
-"""Shape and Okabe-Ito colour of every role."""
+MARKERS = {"attribute": ("^", "#D55E00"), "mixed": ("D", "#CC79A7"), "generalization": ("o", "#56B4E9")}
+"""Shape and Okabe-Ito colour of every role; a silent head has none. Hollow: the head does not stand out from chance."""
+HOLLOW = "hollow: no more than chance"
+"""What a marker without colour says of its head."""
 HATCHES = ("", "/////", ".....", "xxxxx")
 """From the ninth concept on."""
 _MARKER = 4.5
@@ -36,12 +40,20 @@ class ConceptLook(NamedTuple):
     """One of `HATCHES`."""
 
 
+SILENT_LOOK = ConceptLook(SILENT, "", "#BBBBBB", "/////")
+"""Of a silent head's cells and bars."""
+
+
 class HasRole(Protocol):
     """A head, as far as its marker goes."""
 
     @property
     def role(self) -> str:
-        """One of `MARKERS`."""
+        """One of `MARKERS`, or "silent"."""
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether its marker is filled."""
 
 
 def concept_codes(concepts: Sequence[str]) -> dict[str, str]:
@@ -88,16 +100,46 @@ def draw_bars(axes: Axes, bars: Sequence[tuple[float, float, float, ConceptLook]
         axes.add_collection(PolyCollection(corners, snap=True, **fill(concept)), autolim=False)
 
 
-def mark_roles(axes: Axes, heads: Sequence[HasRole], x: Float[ndarray, "head"], y: Float[ndarray, "head"]) -> None:
-    """The role markers of heads at data coordinates, which may lie outside the axes."""
-    roles = np.array([head.role for head in heads])
+def mark_roles(
+    axes: Axes,
+    heads: Sequence[HasRole],
+    x: Float[ndarray, "head"],
+    y: Float[ndarray, "head"],
+    inks: Sequence[str] | None = None,
+) -> None:
+    """The role markers of heads at data coordinates, which may lie outside the axes; silent heads have none.
+
+    The marker of a head that does not stand out from chance is hollow, drawn in the head's ink (None: all `INK`).
+    """
+    roles, sure = np.array([head.role for head in heads]), np.array([head.stands_out for head in heads])
+    ink = np.array([INK] * len(heads) if inks is None else inks)
+    look: dict[str, Any] = {"s": _MARKER**2, "zorder": 3, "clip_on": False}
     for role, (shape, color) in MARKERS.items():
-        place = x[roles == role], y[roles == role]
-        look: dict[str, Any] = {"color": color, "edgecolor": INK, "linewidth": 0.6, "zorder": 3, "clip_on": False}
-        axes.scatter(*place, s=_MARKER**2, marker=shape, **look)
+        full, hollow = (roles == role) & sure, (roles == role) & ~sure
+        axes.scatter(x[full], y[full], marker=shape, facecolor=color, edgecolor=INK, linewidth=0.6, **look)
+        axes.scatter(x[hollow], y[hollow], marker=shape, facecolor="none", edgecolor=ink[hollow], linewidth=1, **look)
 
 
-def role_keys() -> list[Line2D]:
-    """Legend entries of the roles."""
+def hatch_silent(axes: Axes, corners: Sequence[tuple[float, float]], width: float = 1, height: float = 1) -> None:
+    """Grey hatched boxes at data coordinates, from their corners of least x and y."""
+    for corner in corners:
+        axes.add_artist(Rectangle(corner, width, height, **fill(SILENT_LOOK)))
+
+
+def role_keys(heads: Sequence[HasRole] = ()) -> list[Artist]:
+    """Legend entries of the roles, of hollow markers and of silent heads where `heads` have some."""
     look: dict[str, Any] = {"linestyle": "none", "markersize": _MARKER, "markeredgecolor": INK, "markeredgewidth": 0.6}
-    return [Line2D([], [], marker=shape, color=color, label=role, **look) for role, (shape, color) in MARKERS.items()]
+    keys: list[Artist] = [
+        Line2D([], [], marker=shape, color=color, label=role, **look) for role, (shape, color) in MARKERS.items()
+    ]
+    speaking = [head for head in heads if head.role != SILENT]
+    if not all(head.stands_out for head in speaking):
+        keys.append(Line2D([], [], marker="o", markerfacecolor="none", label=HOLLOW, **look))
+    if len(speaking) < len(heads):
+        keys.append(Patch(label=SILENT, **fill(SILENT_LOOK)))
+    return keys
+
+
+def entropy_label(role_map: RoleMap) -> str:
+    """The axis of `HeadRole.entropy`, whose unit depends on what heads were described with."""
+    return "Concept Entropy; 1: chance" if role_map.probe_kind == "text" else "Concept Entropy / log2 C"

@@ -15,7 +15,7 @@ from headroles.figures.fitting import shorten
 from headroles.figures.marks import ConceptLook, concept_looks, draw_bars, mark_roles
 from headroles.figures.page import LINE, MARGIN, Page
 from headroles.figures.style import GREY, figure_style
-from headroles.roles.role_map import HeadRole, RoleMap
+from headroles.roles.role_map import SILENT, HeadRole, RoleMap
 
 _CARD, _CARDS_WIDE, _CARDS, _CARD_TEXTS = 3.8, 3, 9, 8
 """Width of a card in inches, cards side by side, cards if no heads are chosen, texts on one."""
@@ -26,7 +26,7 @@ def texts_figure(role_map: RoleMap, heads: Sequence[str] | None = None) -> Figur
     """The first 8 texts (image probes: values) of chosen heads with their shares of its variance; one card a head.
 
     `heads`: names such as "L7.H3", in the order to show; without them, the lowest-entropy head of every dominant
-    concept, at most 9. A name that was not scored raises `InputError`.
+    concept, at most 9. A silent head's card says so. A name that was not scored raises `InputError`.
     """
     chosen = _chosen_heads(role_map, heads)
     texts = [picked for head in chosen for picked in head.texts[:_CARD_TEXTS]]
@@ -57,8 +57,12 @@ def _card(axes: Axes, head: HeadRole, key: Mapping[str, ConceptLook], longest: f
     write(0, 0.4, head.name, size=10, weight="bold")
     mark_roles(axes, [head], np.array([0.95]), np.array([0.4]))
     write(1.05, 0.4, head.role)
-    write(_CARD, 0.4, f"entropy {head.entropy:.2f}", **right)
-    write(0, 1.5, f"{key[head.concept].code}  {head.concept} ({head.concept_share:.0%})", weight="bold")
+    if head.role == SILENT:
+        write(0, 1.5, "says nothing, whatever is in the image", color=GREY)
+    else:
+        write(_CARD, 0.4, f"entropy {head.entropy:.2f}", **right)
+        write(0, 1.5, f"{key[head.concept].code}  {head.concept} ({head.concept_share:.0%})", weight="bold")
+        write(_CARD, 1.5, "" if head.stands_out else "no more than chance", **right)
     axes.axhline(2.1, color=GREY, linewidth=0.6)
     texts = list(enumerate(head.texts[:_CARD_TEXTS], start=3))
     for line, picked in texts:
@@ -75,7 +79,8 @@ def _chosen_heads(role_map: RoleMap, names: Sequence[str] | None) -> list[HeadRo
         purest: dict[str, HeadRole] = {}
         for head in role_map.heads():
             purest.setdefault(head.concept, head)
-        return list(purest.values())[:_CARDS]
+        speaking = [head for head in purest.values() if head.role != SILENT]
+        return (speaking or list(purest.values()))[:_CARDS]
     scored = {head.name: head for head in role_map}
     names = [names] if isinstance(names, str) else names
     unknown = [name for name in names if name not in scored]

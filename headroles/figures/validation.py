@@ -20,7 +20,7 @@ _TICKS = (0, 1, 3, 10, 30, 100, 300, 1000)
 
 
 def matrix_figure(validation: Validation, ax: Axes | None = None) -> Figure:
-    """Rows: whose Attribute heads were cut. Columns: what lost how much, in times of a matched random head.
+    """Rows: whose Attribute heads were cut. Columns: what lost how much, in times of a head of all tests' matched sets.
 
     The colour is logarithmic above 1; a frame marks a concept's own heads. With `ax` it is drawn into that.
     """
@@ -33,7 +33,7 @@ def matrix_figure(validation: Validation, ax: Axes | None = None) -> Figure:
     with figure_style():
         size = (2.6 + 0.62 * len(columns), 2.2 + 0.42 * len(rows))
         axes = _axes(validation, "What cutting a concept's heads costs", size) if ax is None else ax
-        bar = {"ticks": [tick for tick in _TICKS if tick <= top], "format": "%g", "label": "margin lost, times random"}
+        bar = {"ticks": [tick for tick in _TICKS if tick <= top], "format": "%g", "label": "margin lost, matched heads"}
         labels = [f"{test.concept} ({len(test.heads)})" for test in validation.tests]
         look: dict[str, Any] = {"linewidths": 1.2, "cbar_kws": bar, "cmap": "cividis", "vmin": 0, "vmax": top}
         sns.heatmap(np.maximum(times, 0), norm=norm, ax=axes, xticklabels=columns, yticklabels=labels, **look)
@@ -73,12 +73,12 @@ def selectivity_figure(validation: Validation, ax: Axes | None = None) -> Figure
             axes.scatter(*place, marker=marker, color=color, edgecolor=INK, linewidth=0.6, s=28)
             for name, x, y in heads:
                 axes.annotate(name, (x, y), (3, 3), textcoords="offset points", size=6, color=GREY)
-        if validation.correlation:
-            found = validation.correlation
-            text = f"Spearman {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}]"
+        if "entropy" in validation.correlations:
+            text = f"Spearman {validation.correlations['entropy']}"
             axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top")
         axes.legend(handles=role_keys(), frameon=False, loc="lower left")
-        axes.set(xlabel="Concept Entropy / log2 C", ylabel="causal selectivity", xlim=(0, 1), ylim=(-0.02, 1.02))
+        right = max([1.0, *(head.entropy + 0.02 for head in validation.heads)])
+        axes.set(xlabel="Concept Entropy", ylabel="causal selectivity", xlim=(0, right), ylim=(-0.02, 1.02))
         sns.despine(ax=axes)
     return figure_of(axes)
 

@@ -9,6 +9,7 @@ from typing import Any
 DECIDED_BY: Mapping[str, str] = {
     "images": "their names, order or number: --images, --count, --column, --split, --seed",
     "labels": "--images",
+    "groups": "--groups",
     "model": "--model",
     "weights": "--model",
     "base_model_hash": "--model",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.errors import InputError
-from headroles.files.json_files import read_json
+from headroles.files.json_files import dump_json, read_json
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.whole import write_text
 
@@ -40,11 +40,11 @@ class Document:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts and lists, as in the JSON file."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        return json.loads(dump_json(dataclasses.asdict(self)))
 
     def to_json(self) -> str:
         """The JSON file's text: sorted keys, the same for the same result."""
-        return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        return dump_json(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     def to_frame(self) -> pd.DataFrame:
         """The table of the CSV file."""

@@ -1,13 +1,42 @@
-"""JSON files that others may have touched: read whole, or refused with the file's name and what is wrong."""
+"""JSON: what we write holds no NaN or infinity; files that others may have touched are read whole, or refused."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from headroles.errors import InputError, said
+
+
+def dump_json(value: Any, **layout: Any) -> str:
+    """The JSON text of plain data, as `json.dumps` lays it out; InputError names a number that is NaN or infinite."""
+    try:
+        return json.dumps(value, allow_nan=False, **layout)
+    except ValueError as error:
+        found = _find_not_finite(value, "")
+        if found is None:
+            raise
+        raise InputError(
+            f"result: {found[0] or 'it'} is {found[1]}, which is no number and is not written; headroles doctor says "
+            "whether the model is whole, and images that differ may be too few"
+        ) from error
+
+
+def _find_not_finite(value: Any, place: str) -> tuple[str, float] | None:
+    """Place and value of the first number that JSON does not know."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else (place, value)
+    if isinstance(value, Mapping):
+        inner = [(f"{place}.{name}" if place else str(name), each) for name, each in value.items()]
+    elif isinstance(value, list | tuple):
+        inner = [(f"{place}[{number}]", each) for number, each in enumerate(value)]
+    else:
+        return None
+    return next((found for name, each in inner if (found := _find_not_finite(each, name)) is not None), None)
 
 
 def read_json(path: str | os.PathLike[str], what: str, remedy: str = "", finite: bool = True) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headroles.errors import InputError
+from headroles.files.json_files import dump_json
 from headroles.files.places import check_writable, tidying
 
 try:
@@ -73,7 +74,7 @@ def _take(path: Path, result: str) -> int:
     _held.add(file)
     with contextlib.suppress(OSError):  # A full disk: the lock holds all the same, only the note is missing.
         os.ftruncate(file, 0)
-        os.write(file, json.dumps(_describe_self()).encode())
+        os.write(file, dump_json(_describe_self()).encode())
     return file
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from headroles.errors import InputError, said
+from headroles.files.json_files import dump_json
 from headroles.files.whole import write_bytes
 
 _HASH = "sha256"
@@ -22,7 +23,7 @@ def write_tensors(path: str | os.PathLike, tensors: Mapping[str, Tensor], metada
     """Write a safetensors file in one step, its header sorted: the library's own order of metadata is random."""
     whole = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, dict(metadata))
     end = 8 + int.from_bytes(whole[:8], "little")
-    header = json.dumps(json.loads(whole[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header = dump_json(json.loads(whole[8:end]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)  # Tensors begin at a multiple of 8 bytes.
     write_bytes(path, len(header).to_bytes(8, "little") + header + whole[end:])
 
@@ -66,7 +67,7 @@ def check_hash(
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """sha256 over names, types, shapes and bytes of tensors, and over metadata."""
-    found = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
+    found = hashlib.sha256(dump_json(sorted(metadata.items())).encode())
     for name, tensor in sorted(tensors.items()):
         found.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         if tensor.numel():

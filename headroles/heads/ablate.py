@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.names import Head, head_name
 from headroles.heads.reference import HeadReference
@@ -34,6 +35,7 @@ Hooks = list[tuple[str | Callable, Callable]]
 """(name of a hook point, what it calls)."""
 
 
+@typed
 @contextmanager
 def ablating(
     model: HookedCLIP,
@@ -97,6 +99,7 @@ class Ablator:
             yield
 
 
+@typed
 @contextmanager
 def scaling_heads(
     model: HookedCLIP, factors: Float[Tensor, "layer head"], effect: str = "total", tower: str = "visual"

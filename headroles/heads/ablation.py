@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headroles.errors import InputError
-from headroles.heads.names import parse_heads
+from headroles.heads.names import Head, parse_heads
 from headroles.models.loading import when_loaded
 
 if TYPE_CHECKING:
@@ -71,6 +71,12 @@ def current_ablation() -> dict[str, Any] | None:
     """The ablation that is open, as plain values for results; None where there is none."""
     ablation = _CURRENT.get()
     return None if ablation is None else dataclasses.asdict(ablation)
+
+
+def cut_heads(layers: int, heads: int) -> tuple[Head, ...]:
+    """The heads that the open ablation cuts, of a tower with so many layers (one more where it pools) and heads."""
+    ablation = _CURRENT.get()
+    return () if ablation is None else parse_heads(ablation.heads, layers, heads)
 
 
 def record_ablation(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,19 +25,25 @@ def draw_matched(
     draws: int,
     rng: np.random.Generator,
     among: Collection[Head] | None = None,
+    apart: bool = True,
 ) -> list[tuple[Head, ...]]:
     """`draws` sets of other heads of `variance`, as many in every layer as `heads` has there.
 
-    `among`: the heads that may be drawn; None: all. Kept are sets whose summed variance is within a factor of two of
+    `among`: the heads that may be drawn; None: all. Unless `apart`, sets may share heads with `heads`, which is then
+    as good as any other set of the pool; sets of the others alone vary less than it does, and a rank among them would
+    claim more than it can know. Kept are sets whose summed variance is within a factor of two of
     that of `heads`, or the five nearest where fewer are. Sets repeat where there are fewer than `draws`. Empty where a
     layer has too few other heads.
     """
     counts = Counter(layer for layer, _ in heads)
-    pool = [head for head in variance if head not in heads and (among is None or head in among)]
+    own_heads = set(heads)
+    pool = [head for head in variance if (not apart if head in own_heads else among is None or head in among)]
     others = {layer: [head for head in pool if head[0] == layer] for layer in counts}
     if any(len(others[layer]) < count for layer, count in counts.items()):
         return []
-    candidates = _candidates(others, counts, rng)
+    candidates = [members for members in _candidates(others, counts, rng) if set(members) != own_heads]
+    if not candidates:
+        return []
     own = sum(variance[head] for head in heads)
     sums = np.array([sum(variance[head] for head in members) for members in candidates])
     far = np.abs(np.log(np.maximum(sums, 1e-300) / max(own, 1e-300)))

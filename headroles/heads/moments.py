@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -26,6 +26,8 @@ from headroles.models.hooked_clip import HookedCLIP, recording
 from headroles.models.precision import half_precision
 
 FORMAT = "headroles.moments.1"
+UNKNOWN = "number modulo blocks"
+"""How blocks were made in files that do not say it."""
 
 _ROOM = 2 * 2**30
 """Bytes of moments up to which there are as many blocks as asked for; beyond, as many as fit, at least _FEWEST."""
@@ -49,9 +51,13 @@ class HeadMoments:
     """Sum of u, float64."""
     second: Float[Tensor, "block layer head width width"]
     """Sum of u u', float64."""
+    blocks_by: str = "contiguous"
+    """How images were put into blocks: see `headroles.images.blocks.Blocks`."""
 
     @classmethod
-    def empty(cls, model: HookedCLIP, layers: Sequence[int], blocks: int = 32) -> HeadMoments:
+    def empty(
+        cls, model: HookedCLIP, layers: Sequence[int], blocks: int = 32, blocks_by: str = "contiguous"
+    ) -> HeadMoments:
         """No image yet. Wide heads (of a tower that pools) may get fewer blocks, see `blocks_within`."""
         heads = (len(layers), model.visual.heads, model.visual.moment_width)
         if model.visual.pooling:
@@ -61,11 +67,11 @@ class HeadMoments:
             torch.zeros(size, dtype=torch.float64, device=model.device)
             for size in (shape[:1], shape, (*shape, shape[-1]))
         )
-        return cls(tuple(layers), model.weights_hash(), count, first, second)
+        return cls(tuple(layers), model.weights_hash(), count, first, second, blocks_by)
 
     def to(self, device: torch.device) -> HeadMoments:
         """The same moments on another device."""
-        return HeadMoments(self.layers, self.weights_hash, *(each.to(device) for each in self.sums().values()))
+        return replace(self, count=self.count.to(device), first=self.first.to(device), second=self.second.to(device))
 
     @property
     def images(self) -> int:
@@ -77,17 +83,15 @@ class HeadMoments:
 
         With `block` in the CPU's memory, where a loader leaves it, nothing waits for a GPU.
         """
-        if not len(block):
-            return
-        slots, count = _slots(block.cpu(), len(self.count))
-        slots, count = (each.to(self.first.device, non_blocking=True) for each in (slots, count))
-        # One row of zeros more, which the empty slots point to. Sums over slots have an order, unlike scattered ones.
-        padded = torch.cat([u, u.new_zeros(1, *u.shape[1:])])[slots].permute(0, 2, 3, 4, 1)
-        columns = padded.to(self.first.dtype, memory_format=torch.contiguous_format)
-        self.count += count
-        self.first += columns.sum(-1)
-        columns = columns.flatten(0, 2)
-        self.second.view(-1, *self.second.shape[-2:]).baddbmm_(columns, columns.transpose(1, 2))
+        block = block.cpu()
+        for number in block.unique().tolist():  # One or two, where neighbours lie in one block.
+            rows = (block == number).nonzero()[:, 0]
+            own = u if len(rows) == len(u) else u[rows.to(u.device, non_blocking=True)]
+            columns = own.permute(1, 2, 3, 0).to(self.first.dtype, memory_format=torch.contiguous_format)
+            self.count[number] += len(rows)
+            self.first[number] += columns.sum(-1)
+            columns = columns.flatten(0, 1)
+            self.second[number].flatten(0, 1).baddbmm_(columns, columns.transpose(1, 2))
 
     def sums(self) -> dict[str, Tensor]:
         """What adds up over disjoint sets of images, by name; the tensors themselves."""
@@ -100,11 +104,16 @@ class HeadMoments:
         chosen = [self.layers.index(layer) for layer in layers]
         rows = slice(chosen[0], chosen[0] + 1) if len(chosen) == 1 else chosen
         first, second = self.first[:, rows, :, :width], self.second[:, rows, :, :width, :width]
-        return HeadMoments(tuple(layers), self.weights_hash, self.count, first, second)
+        return replace(self, layers=tuple(layers), first=first, second=second)
+
+    def of_head(self, row: int, head: int) -> HeadMoments:
+        """The moments of one head of the layer in this row: a view."""
+        first, second = (sums[:, row : row + 1, head : head + 1] for sums in (self.first, self.second))
+        return HeadMoments(self.layers[row : row + 1], self.weights_hash, self.count, first, second)
 
     def merge(self, other: HeadMoments) -> HeadMoments:
         """The moments of both sets of images together; their images must be disjoint."""
-        for name in ("layers", "weights_hash"):
+        for name in ("layers", "weights_hash", "blocks_by"):
             if getattr(self, name) != getattr(other, name):
                 raise InputError(f"moments differ in {name}: {getattr(self, name)} and {getattr(other, name)}")
         if self.second.shape != other.second.shape:
@@ -112,8 +121,12 @@ class HeadMoments:
                 f"moments differ in shape: {tuple(self.second.shape)} and {tuple(other.second.shape)}; "
                 "score both with the same number of blocks"
             )
-        sums = (getattr(self, name) + getattr(other, name) for name in ("count", "first", "second"))
-        return HeadMoments(self.layers, self.weights_hash, *sums)
+        first, second = self.first + other.first, self.second + other.second
+        return replace(self, count=self.count + other.count, first=first, second=second)
+
+    def mean(self) -> Float[Tensor, "layer head width"]:
+        """Mean of u over all images."""
+        return self.first.sum(0) / self.count.sum()
 
     def covariance(
         self, draws: Float[Tensor, "draw block"] | None = None
@@ -135,7 +148,7 @@ class HeadMoments:
         """
         if draws is None:
             draws = torch.ones(1, len(self.count), dtype=torch.float64, device=self.count.device)
-        mean = self.first.sum(0) / self.count.sum()
+        mean = self.mean()
         squares, sums = [], []
         for count, first, second in zip(self.count, self.first, self.second, strict=True):
             cross = first[..., :, None] * mean[..., None, :]
@@ -160,7 +173,8 @@ class HeadMoments:
             "second": self.second[..., rows, columns],
         }
         layers = ",".join(map(str, self.layers))
-        metadata = {"format": FORMAT, "layers": layers, "weights_hash": self.weights_hash, **(more or {})}
+        metadata = {"format": FORMAT, "layers": layers, "weights_hash": self.weights_hash, "blocks_by": self.blocks_by}
+        metadata |= more or {}
         (write_hashed if more else write_tensors)(path, tensors, metadata)
 
     @classmethod
@@ -178,7 +192,7 @@ class HeadMoments:
         second = first.new_zeros(*first.shape, width)
         second[..., rows, columns] = half
         second[..., columns, rows] = half
-        return cls(layers, metadata.get("weights_hash", ""), count, first, second)
+        return cls(layers, metadata.get("weights_hash", ""), count, first, second, metadata.get("blocks_by", UNKNOWN))
 
 
 def read_layers(path: str | os.PathLike, metadata: Mapping[str, str]) -> tuple[int, ...]:
@@ -242,18 +256,6 @@ def observe_with_embedding(
     length = embedding.norm(dim=-1, keepdim=True)
     u = torch.stack([seen[name] for name in z_names], 1) / (seen[scale_name] * length)[:, :, None, None]
     return u, embedding / length
-
-
-def _slots(
-    block: Int[Tensor, "image"], blocks: int
-) -> tuple[Int[Tensor, "block slot"], Float[Tensor, "block"]]:
-    """The rows of a batch that belong to each block, in order, and their number; empty slots hold the batch's size."""
-    count = torch.bincount(block, minlength=blocks)
-    order = torch.argsort(block, stable=True)
-    slot = torch.arange(len(block)) - (count.cumsum(0) - count)[block[order]]
-    slots = torch.full((blocks, int(count.max())), len(block))
-    slots[block[order], slot] = order
-    return slots, count.double()
 
 
 def _cls_row(z: Float[Tensor, "image token head width"]) -> Float[Tensor, "image head width"]:

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.images.images import Images, batches
+from headroles.images.images import Images, Watch, batches
+from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP, recording
 
 
@@ -43,6 +44,7 @@ class HeadReference:
         seed: int = 0,
         batch: int = 64,
         workers: int = 0,
+        watch: Watch | None = None,
     ) -> HeadReference:
         """One pass over the images; broken files are left out.
 
@@ -57,12 +59,13 @@ class HeadReference:
             raise InputError(f"layers: layer {model.visual.layers}, of the pooling head, is to be collected alone")
         total, count, kept, broken = torch.zeros((), dtype=torch.float64), 0, [], []
         with recording(model, {name: torch.clone for name in names}) as seen:
-            for index, pixels, errors in batches(images, batch, workers):
+            for index, pixels, errors in batches(images, batch, workers, watch):
                 broken += [images.name(number) for number, _ in errors]
                 if not len(index):
                     continue
                 model(pixels.to(model.device, model.dtype))
                 z = torch.stack([seen[name] for name in names], 1)
+                check_rows(z, lambda number: images.name(number), index.tolist())
                 total = total + z.double().sum(0)
                 count += len(index)
                 kept.append(z[torch.from_numpy(np.isin(index.numpy(), drawn)).to(z.device)])

@@ -3,29 +3,32 @@
 How much of a head's variance a concept explains needs no activation either: the scatter between a concept's values
 follows from the sum of the head's outputs for every value, the whole scatter from a sum of squares. Outputs are held in
 an orthonormal basis of the head's span (with B' = Q R of its basis B, v = R u has the length of the contribution u B),
-so squared lengths here are squared lengths in the unit embedding. Everything is float64.
+so squared lengths here are squared lengths in the unit embedding. Sums are float64.
+
+Whether that much is more than chance takes outputs themselves: a bounded sample of images keeps them, in float32.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.files.json_files import parse_json
+from headroles.files.json_files import dump_json, parse_json
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.tensors import read_tensors, write_hashed, write_tensors
-from headroles.heads.moments import read_layers
+from headroles.heads.moments import UNKNOWN, read_layers
+from headroles.heads.output_sample import sample_size
 from headroles.models.hooked_clip import HookedCLIP
 
-FORMAT = "headroles.value_moments.1"
-_SUMS = ("count", "first", "pairs", "value_first", "square", "second")
+FORMAT = "headroles.value_moments.2"
+_SUMS = ("count", "first", "pairs", "value_first", "square", "second", "sample", "sample_codes")
 _LARGEST = 16 * 2**30
 """Bytes of sums beyond which nothing is begun."""
 
@@ -57,34 +60,49 @@ class ValueMoments:
     """Sum of v over the images that have the value."""
     square: Float[Tensor, "block concept layer head"]
     """Sum of |v|^2 over the images that are labelled with the concept."""
-    second: Float[Tensor, "concept layer head width width"]
-    """Sum of v v' over the same, all blocks together: for the degrees of freedom of the F-test."""
+    second: Float[Tensor, "layer head width width"]
+    """Sum of v v' over all images, all blocks together: which directions a head uses."""
+    sample: Float[Tensor, "row layer head width"]
+    """v of the images of a sample (`headroles.heads.output_sample`), float32; zeros for those not read yet."""
+    sample_codes: Int[Tensor, "row concept"]
+    """Their values as indices among a concept's, 2 added: 1 for none, 0 in rows that are not filled yet."""
+    blocks_by: str = "contiguous"
+    """How images were put into blocks: see `headroles.images.blocks.Blocks`."""
 
     @classmethod
-    def empty(cls, model: HookedCLIP, layers: Sequence[int], concepts: Values, blocks: int = 32) -> ValueMoments:
-        """No image yet. InputError where the sums would not fit into 16 GiB."""
+    def empty(
+        cls,
+        model: HookedCLIP,
+        layers: Sequence[int],
+        concepts: Values,
+        blocks: int = 32,
+        images: int = 0,
+        blocks_by: str = "contiguous",
+    ) -> ValueMoments:
+        """No image yet, of `images` that are to come. InputError where the sums would not fit into 16 GiB."""
         heads, width = model.visual.heads, min(model.visual.moment_width, model.visual.embed)
         values, kinds = sum(len(names) for _, names in concepts), len(concepts) + 1
-        shapes = sum_shapes(blocks, values, kinds, len(layers), heads, width)
+        rows = sample_size(images, len(layers) * heads * width)
+        shapes = sum_shapes(blocks, values, kinds, len(layers), heads, width, rows)
         size = 8 * sum(torch.Size(shape).numel() for shape in shapes.values())
         if size > _LARGEST:
             raise InputError(
                 f"images: {values} values of {len(concepts)} concepts need {size / 2**30:.0f} GiB of sums for "
                 f"{len(layers)} layers; score fewer layers, or label with fewer values"
             )
-        sums = {name: torch.zeros(shape, dtype=torch.float64, device=model.device) for name, shape in shapes.items()}
-        return cls(tuple(layers), model.weights_hash(), concepts, **sums)
+        sums = {name: torch.zeros(shape, dtype=_type(name), device=model.device) for name, shape in shapes.items()}
+        return cls(tuple(layers), model.weights_hash(), concepts, **sums, blocks_by=blocks_by)
 
     def to(self, device: torch.device) -> ValueMoments:
         """The same sums on another device."""
-        sums = {name: tensor.to(device) for name, tensor in self.sums().items()}
-        return ValueMoments(self.layers, self.weights_hash, self.concepts, **sums)
+        sums: dict[str, Any] = {name: tensor.to(device) for name, tensor in self.sums().items()}
+        return replace(self, **sums)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the sums that fit the layers, the concepts and `first`, by name."""
         blocks, heads, width = (*self.first.shape[:1], *self.first.shape[2:4], 0, 0, 0)[:3]
         values, kinds = sum(len(names) for _, names in self.concepts), len(self.concepts) + 1
-        return sum_shapes(blocks, values, kinds, len(self.layers), heads, width)
+        return sum_shapes(blocks, values, kinds, len(self.layers), heads, width, len(self.sample))
 
     @property
     def images(self) -> int:
@@ -108,8 +126,12 @@ class ValueMoments:
         v: Float[Tensor, "image layer head width"],
         codes: Int[Tensor, "image concept"],
         block: Int[Tensor, "image"],
+        row: Int[Tensor, "image"] | None = None,
     ) -> None:
-        """Fold in a batch: `codes` are indices among a concept's values, negative where there is none."""
+        """Fold in a batch: `codes` are indices among a concept's values, negative where there is none.
+
+        `row`: where in the sample each image is kept, -1 for those that are not; None: none is.
+        """
         v, block = v.to(self.first), block.to(self.first.device)
         codes = codes.to(self.first.device)
         starts = torch.tensor([place.start for place in self.slices], device=codes.device)
@@ -125,27 +147,32 @@ class ValueMoments:
         labelled = torch.cat([codes >= 0, torch.ones_like(codes[:, :1], dtype=torch.bool)], 1)
         square = labelled[:, :, None, None] * (v**2).sum(-1)[:, None]
         self.square.index_add_(0, block, square)
-        for number, has in enumerate(labelled.T):
-            columns = v[has].permute(1, 2, 3, 0)
-            self.second[number] += columns @ columns.transpose(-1, -2)
+        columns = v.permute(1, 2, 3, 0)
+        self.second += columns @ columns.mT
+        if row is not None:
+            kept = row >= 0
+            places = row[kept].to(v.device)
+            self.sample[places] = v[kept.to(v.device)].to(self.sample)
+            self.sample_codes[places] = (codes[kept.to(v.device)].clamp(min=-1) + 2).to(self.sample_codes)
 
     def merge(self, other: ValueMoments) -> ValueMoments:
         """The sums of both sets of images together; their images must be disjoint."""
-        for name in ("layers", "weights_hash", "concepts"):
+        for name in ("layers", "weights_hash", "concepts", "blocks_by"):
             if getattr(self, name) != getattr(other, name):
                 raise InputError(f"value moments differ in {name}: {getattr(self, name)} and {getattr(other, name)}")
-        if len(self.count) != len(other.count):
-            raise InputError(
-                f"value moments differ in blocks: {len(self.count)} and {len(other.count)}; "
-                "score both with the same number of blocks"
-            )
-        sums = {name: getattr(self, name) + getattr(other, name).to(self.count.device) for name in _SUMS}
-        return ValueMoments(self.layers, self.weights_hash, self.concepts, **sums)
+        for name, held, others in (("blocks", self.count, other.count), ("kept images", self.sample, other.sample)):
+            if len(held) != len(others):
+                raise InputError(
+                    f"value moments differ in {name}: {len(held)} and {len(others)}; score both with the same number"
+                )
+        sums: dict[str, Any] = {name: own + getattr(other, name).to(own.device) for name, own in self.sums().items()}
+        return replace(self, **sums)
 
     def save(self, path: str | os.PathLike, more: Mapping[str, str] | None = None) -> None:
         """Write a safetensors file, with `more` metadata and then a hash."""
         facts = {"format": FORMAT, "weights_hash": self.weights_hash}
-        facts |= {"layers": ",".join(map(str, self.layers)), "concepts": json.dumps(self.concepts)}
+        facts |= {"layers": ",".join(map(str, self.layers)), "concepts": dump_json(self.concepts)}
+        facts["blocks_by"] = self.blocks_by
         facts |= more or {}
         (write_hashed if more else write_tensors)(path, self.sums(), facts)
 
@@ -159,16 +186,17 @@ class ValueMoments:
             concepts = from_plain(Values, raw, "concepts")
         except Unfit as error:
             raise InputError(f"{path} does not say what its images are labelled with ({error}); score again") from error
-        moments = cls(read_layers(path, metadata), metadata.get("weights_hash", ""), concepts, **sums)
+        layers, by = read_layers(path, metadata), metadata.get("blocks_by", UNKNOWN)
+        moments = cls(layers, metadata.get("weights_hash", ""), concepts, **sums, blocks_by=by)
         if {name: tuple(tensor.shape) for name, tensor in sums.items()} != moments.shapes():
             raise InputError(f"{path} holds sums whose shapes contradict each other; score again")
         return moments
 
 
 def sum_shapes(
-    blocks: int, values: int, kinds: int, layers: int, heads: int, width: int
+    blocks: int, values: int, kinds: int, layers: int, heads: int, width: int, rows: int = 0
 ) -> dict[str, tuple[int, ...]]:
-    """Shapes of the sums by name; `kinds`: concepts, and one for all images."""
+    """Shapes of the sums by name; `kinds`: concepts, and one for all images; `rows`: images of the sample."""
     outputs = (layers, heads, width)
     return {
         "count": (blocks,),
@@ -176,8 +204,14 @@ def sum_shapes(
         "pairs": (blocks, values, values),
         "value_first": (blocks, values, *outputs),
         "square": (blocks, kinds, *outputs[:-1]),
-        "second": (kinds, *outputs, width),
+        "second": (*outputs, width),
+        "sample": (rows, *outputs),
+        "sample_codes": (rows, kinds - 1),
     }
+
+
+def _type(name: str) -> torch.dtype:
+    return {"sample": torch.float32, "sample_codes": torch.int32}.get(name, torch.float64)
 
 
 def span_coordinates(

@@ -7,7 +7,6 @@ its mean in its place. Nothing of the model runs while it learns.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from headroles.checks import check_fields
 from headroles.errors import InputError
-from headroles.files.json_files import read_object
+from headroles.files.json_files import dump_json, read_object
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.whole import write_text
 
@@ -40,6 +40,7 @@ class LearnConfig:
     """Every group counts the same, however many images it has."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.steps < 1 or self.lr <= 0 or self.decay < 0:
             given = f"{self.steps}, {self.lr} and {self.decay}"
             raise InputError(f"steps must be at least 1, lr above 0 and decay at least 0, got {given}")
@@ -62,7 +63,7 @@ class HeadWeights:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write JSON in one step."""
-        write_text(path, json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n")
+        write_text(path, dump_json({"format": FORMAT, **dataclasses.asdict(self)}, indent=2) + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> HeadWeights:

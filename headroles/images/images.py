@@ -6,20 +6,24 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt64
+from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from headroles.errors import InputError
 from headroles.files.packed_paths import Computed, PackedNames, PackedPaths
+from headroles.images.fingerprints import take_pixels
+from headroles.images.groups import folder_names
 from headroles.images.notes import Remarked, tell
 from headroles.images.pixels import UNREADABLE as UNREADABLE
 from headroles.images.pixels import Preprocess as Preprocess
@@ -144,6 +148,10 @@ class ImageFiles(Dataset):
         """A hash of the files' names below the folder."""
         return PackedNames(map(self.name, range(len(self)))).digest()
 
+    def group_names(self, by: str) -> Iterator[str]:
+        """The folder of every file, where `by` says so; InputError for a column."""
+        return folder_names(self, by, "a folder of image files")
+
 
 class FolderImages(ImageFiles):
     """The image files below a folder, sorted by path; `limit`: only so many, spread evenly over them."""
@@ -192,7 +200,9 @@ class ShapesImages(Dataset):
     def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
         from headroles.shapes import render, sample_scene
 
-        return index, self.preprocess(Image.fromarray(render(sample_scene(self.seed, index))))
+        pixels = render(sample_scene(self.seed, index))
+        take_pixels(pixels)
+        return index, self.preprocess(Image.fromarray(pixels))
 
     def name(self, index: int) -> str:
         """The scene's number."""
@@ -216,20 +226,24 @@ def with_preprocess(images: Prepared, preprocess: Preprocess) -> Prepared:
 
 Batch = tuple[Int[Tensor, "image"], Float[Tensor, "image 3 height width"], list[tuple[int, str]]]
 """Indices and pixels of the readable images, then (index, error) of the broken ones."""
+Watch = Callable[[Int[Tensor, "image"], UInt64[ndarray, "image"]], None]
+"""Called before each batch with indices and fingerprints (`headroles.images.fingerprints`) of its readable images."""
 
 
-def batches(images: Images, size: int, workers: int = 0) -> Iterator[Batch]:
+def batches(images: Images, size: int, workers: int = 0, watch: Watch | None = None) -> Iterator[Batch]:
     """Batches in order; with `workers` > 0 they are decoded in as many processes."""
-    return load_batches(images, batch_size=size, num_workers=workers)
+    return load_batches(images, watch, batch_size=size, num_workers=workers)
 
 
-def load_batches(images: Any, **options: Any) -> Iterator[Batch]:
+def load_batches(images: Any, watch: Watch | None = None, **options: Any) -> Iterator[Batch]:
     """Batches of images by a DataLoader with these options; remarks on images are told once, at the end."""
     loader = DataLoader(cast(Dataset, Remarked(images)), collate_fn=_collate_remarked, **options)
     told: list[str] = []
     try:
-        for batch, remarks in read_ahead(loader):
+        for batch, remarks, fingerprints in read_ahead(loader):
             told += remarks
+            if watch:
+                watch(batch[0], fingerprints)
             yield batch
     finally:
         tell(told)
@@ -250,8 +264,12 @@ def read_ahead(loader: Iterable[Loaded]) -> Iterator[Loaded]:
     raise InputError(message)
 
 
-def _collate_remarked(items: list[tuple[tuple[int, Tensor | str], list[str]]]) -> tuple[Batch, list[str]]:
-    return collate([item for item, _ in items]), [remark for _, remarks in items for remark in remarks]
+def _collate_remarked(
+    items: list[tuple[tuple[int, Tensor | str], list[str], int]],
+) -> tuple[Batch, list[str], UInt64[ndarray, "image"]]:
+    remarks = [remark for _, remarks, _ in items for remark in remarks]
+    fingerprints = [each for (_, pixels), _, each in items if isinstance(pixels, Tensor)]
+    return collate([item for item, _, _ in items]), remarks, np.array(fingerprints, dtype=np.uint64)
 
 
 def collate(items: list[tuple[int, Tensor | str]]) -> Batch:

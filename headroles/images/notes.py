@@ -9,16 +9,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.images.deep import ImageNote
+from headroles.images.fingerprints import fingerprint, taking
 
 LOG = logging.getLogger("headroles")
 """What is said of how images are read: at INFO before a pass, at WARNING after it. The command line prints it."""
 
 
 class Remarked(Dataset):
-    """Images with what was remarked on each while it was decoded: ((number, pixels), remarks)."""
+    """Images with what was remarked on each while it was decoded, and its fingerprint."""
 
     def __init__(self, images: Any) -> None:
         self.images = images
@@ -26,10 +29,15 @@ class Remarked(Dataset):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, item: Any) -> tuple[Any, list[str]]:
-        with caught() as remarks:
+    def __getitem__(self, item: Any) -> tuple[Any, list[str], int]:
+        with caught() as remarks, taking() as taken:
             found = self.images[item]
-        return found, remarks
+        return found, remarks, taken[0] if taken else _fingerprint_pixels(found[1])
+
+
+def _fingerprint_pixels(pixels: Tensor | str) -> int:
+    """Of images that come as a model wants them, from a class of a user's own: their pixels are all that is known."""
+    return fingerprint(pixels.contiguous().view(torch.uint8).numpy().tobytes()) if isinstance(pixels, Tensor) else 0
 
 
 @contextmanager
@@ -51,15 +59,19 @@ def caught() -> Iterator[list[str]]:
 
 
 def tell(remarks: Iterable[str]) -> None:
-    """Say the remarks of a pass, which is over, in one line: to whoever listens to `LOG`, else as a warning."""
+    """Say the remarks of a pass, which is over, in one line."""
     counts = Counter(remarks)
     if not counts:
         return
-    line = describe_remarks(counts)
+    warn(describe_remarks(counts))
+
+
+def warn(line: str) -> None:
+    """Say one line to whoever listens to `LOG`, else as a warning."""
     if LOG.handlers:
         LOG.warning(line)
     else:
-        warnings.warn(line, ImageNote, stacklevel=2)
+        warnings.warn(line, ImageNote, stacklevel=3)
 
 
 def describe_remarks(counts: Counter[str]) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError, said
+from headroles.images.fingerprints import take_pixels
 from headroles.images.images import UNREADABLE, Images, Preprocess, open_files, open_image, to_rgb
 
 Picture: TypeAlias = "Image.Image | ndarray"
@@ -37,7 +38,9 @@ class Pictures(Dataset):
 
     def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
         assert self.preprocess is not None
-        return index, self.preprocess(to_picture(self.pictures[index]))
+        picture = to_picture(self.pictures[index])
+        take_pixels(np.asarray(picture))
+        return index, self.preprocess(picture)
 
     def name(self, index: int) -> str:
         """Its number, from 1."""
@@ -56,6 +59,10 @@ def open_given(images: Given) -> Images:
     if isinstance(images, (str, os.PathLike, Image.Image, ndarray)):
         return open_given([images])
     if not isinstance(images, (list, tuple)):
+        if not callable(getattr(images, "fingerprint", None)):
+            raise InputError(
+                f"images: expected files, folders, PIL images, arrays or opened images, got a {type(images).__name__}"
+            )
         return cast(Images, images)
     if all(isinstance(each, (str, os.PathLike)) for each in images):
         return open_files(images, None)

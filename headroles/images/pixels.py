@@ -22,6 +22,7 @@ from headroles.errors import InputError, said
 from headroles.images.bare import strip_metadata
 from headroles.images.decoders import overheard
 from headroles.images.deep import DEEP, to_levels
+from headroles.images.fingerprints import take
 
 UNREADABLE = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error,
@@ -35,6 +36,8 @@ MAX_PIXELS = 200_000_000
 """Larger pictures are refused, unless `MAX_PIXELS_VARIABLE` says another number: a small file may claim to be huge."""
 MAX_PIXELS_VARIABLE = "HEADROLES_MAX_PIXELS"
 """Environment variable, so that processes that decode images know it too; `--max-pixels` sets it."""
+_LARGEST = 2**32
+"""Bytes of a file that is read, whole: a TIFF file cannot be larger."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -54,16 +57,17 @@ def open_image(path: str | os.PathLike | BinaryIO) -> Image.Image:
 
     Metadata that cannot be read are passed over. Raises one of `UNREADABLE` where there is no whole picture to read.
     """
-    _check_file(path)
+    content = _read(path)
+    take(content)
     try:
-        return _decode(path)
+        return _decode(_Named(content, path))
     except Image.DecompressionBombError:
         raise
     except Exception as error:
         mistake = error if isinstance(error, UNREADABLE) else OSError(f"{type(error).__name__}: {said(error)}")
-    for bare in _without_metadata(path):
+    for bare in strip_metadata(content):
         try:
-            return _decode(bare, end=False)
+            return _decode(io.BytesIO(bare), end=False)
         except Exception:
             continue
     raise mistake
@@ -120,10 +124,19 @@ def name_suffixes() -> str:
     return f".jpg, .png, .webp, .tif, .avif or another of the {len(suffixes())} that Pillow opens"
 
 
-def _decode(file: str | os.PathLike | BinaryIO, end: bool = True) -> Image.Image:
+class _Named(io.BytesIO):
+    """Bytes that Pillow's messages call as the file that they come from, or not at all."""
+
+    def __init__(self, content: bytes, path: str | os.PathLike | BinaryIO) -> None:
+        super().__init__(content)
+        self.called = repr(os.fspath(path)) if isinstance(path, (str, os.PathLike)) else ""
+
+    def __repr__(self) -> str:
+        return self.called
+
+
+def _decode(file: BinaryIO, end: bool = True) -> Image.Image:
     """Upright RGB; `end`: with what Pillow does for metadata once the pixels are read."""
-    if not isinstance(file, (str, os.PathLike)):
-        file.seek(0)
     with overheard(), _limited(), Image.open(file, formats=formats()) as image:
         if not end and image.format == "TIFF":
             image.load_end = lambda: None  # type: ignore[method-assign]  # A wrongly typed tag ends it.
@@ -159,17 +172,14 @@ def _limited() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def _check_file(path: str | os.PathLike | BinaryIO) -> None:
-    """OSError for a pipe, a device or a socket, which would be waited for."""
-    if isinstance(path, (str, os.PathLike)) and not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(f"{Path(path).name} is no regular file")
-
-
-def _without_metadata(path: str | os.PathLike | BinaryIO) -> Iterator[BinaryIO]:
-    """The same picture with less and less beside its pixels."""
-    if isinstance(path, (str, os.PathLike)):
-        content = Path(path).read_bytes()
-    else:
+def _read(path: str | os.PathLike | BinaryIO) -> bytes:
+    """All bytes; OSError for a pipe, a device or a socket, which would be waited for."""
+    if not isinstance(path, (str, os.PathLike)):
         path.seek(0)
-        content = path.read()
-    yield from map(io.BytesIO, strip_metadata(content))
+        return path.read()
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{Path(path).name} is no regular file")
+    if found.st_size > _LARGEST:
+        raise OSError(f"{Path(path).name} has {found.st_size:,} bytes, more than {_LARGEST:,}")
+    return Path(path).read_bytes()

@@ -34,12 +34,14 @@ class ByImages:
         """Find the labelled images, load the model; unless `read`, the images are left alone."""
         config = make_config(ImageScoreConfig, None, job.settings)
         if not read:
-            return cls(Subject(open_model(job, config, device), None, str(job.source)), config, None)
+            model = open_model(job, config, device)
+            return cls(Subject(model, None, str(job.source), False, job.reading), config, None)
         labelled = open_labels(job, config.seed)
         check_concepts(labelled)
         model = open_model(job, config, device)
         labelled.images.preprocess = model.processor
-        return cls(Subject(model, labelled.images, job.source or labelled.name), config, labelled)
+        subject = Subject(model, labelled.images, job.source or labelled.name, labelled.blocking, reads_texts=False)
+        return cls(subject, config, labelled)
 
     @property
     def identity(self) -> dict[str, str]:

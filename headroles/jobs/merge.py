@@ -43,6 +43,7 @@ def _open(info: ShardInfo, model: str | None, probes: str | None, encoder: str |
     job = ScoreJob(
         model=model or info.model,
         source=info.source,
+        reading=info.reading,
         by=info.by,
         probes=probes or info.probes,
         concepts=info.concepts,

@@ -42,7 +42,7 @@ def run_job(
         way = together(lambda: open_way(job, where))
         if overwrite:
             on_main(state.remove)
-        on_main(lambda: announce(way.subject.reading))
+        on_main(lambda: announce(way.subject.reading, way.subject.blocking))
         sums, seen = together(lambda: _fold(job, way, part, state, resume, progress))
         seen = join_pass(sums.sums(), seen)
         return on_main(lambda: _finish(job, way, sums, seen, output, state))
@@ -56,9 +56,9 @@ def look(
     part, name = together(job.choose_part)
     state = PassState(output, name, part.process, part.processes)
     on_main(lambda: _check_place(job, output, name, state, resume, overwrite))
-    reading = together(lambda: open_way(job, where)).subject.reading
-    on_main(lambda: announce(reading))
-    return reading
+    subject = together(lambda: open_way(job, where)).subject
+    on_main(lambda: announce(subject.reading, subject.blocking))
+    return subject.reading
 
 
 def explain_and_write(way: Way[Sums], sums: Sums, seen: Seen, output: Path) -> Scored:
@@ -106,9 +106,10 @@ def _describe_shard(job: ScoreJob, way: Way[Any], seen: Seen, name: str) -> Shar
         weights=subject.model.weights_hash(),
         source=subject.source,
         images=subject.opened.fingerprint(),
+        reading=subject.reading.to_dict(),
         batch=job.unit(subject.model.device),
         probes=str(job.bank),
-        identity=way.identity,
+        identity=way.identity | (subject.blocking.describe() if subject.blocking else {}),
         settings=dataclasses.asdict(way.config),
         discovery=dataclasses.asdict(way.discovery) if isinstance(way, ByDiscovery) else {},
         seen=seen,

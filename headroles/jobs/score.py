@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
-from headroles.checks import make_config
+from headroles.checks import make_config, typed
+from headroles.errors import InputError
 from headroles.images.images import Images
 from headroles.images.labelled import LabelledImages
 from headroles.images.reading import announce
@@ -16,23 +18,27 @@ from headroles.passes.image_pass import Part, Progress
 from headroles.passes.state import check_enough
 from headroles.roles.config import ImageScoreConfig, ScoreConfig
 from headroles.roles.discovery import DiscoveryConfig, Encoder
+from headroles.roles.presets import apply_preset
 from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import RoleMap
 
 _NAMES = (
-    "images", "probes", "concepts", "discovery", "encoder", "source", "count", "column", "split", "device", "batch",
-    "workers", "strict", "progress",
+    "images", "probes", "concepts", "preset", "discovery", "encoder", "source", "count", "column", "split", "groups",
+    "device",
+    "batch", "workers", "strict", "progress",
 )  # fmt: skip
 """Arguments of `score` that are no settings: a misspelt one arrives among these."""
 
 
+@typed
 def score(
     model: str | HookedCLIP = "shapes",
     images: str | os.PathLike | Images | LabelledImages = "shapes",
     probes: str | os.PathLike | ProbeBank | None = None,
     *,
     by: str = "texts",
-    concepts: str = "bank",
+    concepts: str | None = None,
+    preset: str | None = None,
     config: ScoreConfig | ImageScoreConfig | None = None,
     discovery: DiscoveryConfig | None = None,
     encoder: Encoder | None = None,
@@ -41,6 +47,7 @@ def score(
     column: str | None = None,
     split: str | None = None,
     key: str | None = None,
+    groups: str | Sequence[Any] | None = None,
     device: str = "auto",
     batch: int | None = None,
     workers: int | None = None,
@@ -53,14 +60,23 @@ def score(
     `model`: a name, folder, file or hub id, or a loaded HookedCLIP. `images`: a folder, CSV, tar or parquet file,
     "shapes" for rendered scenes, or images that are open; with `by` "images" they need labels. `probes`: a bank's name,
     a CSV file or a ProbeBank; None: that of the shapes world for the bundled model, else the general one. `concepts`:
-    those of the "bank", or "discover" them in the texts that heads pick (`discovery`, `encoder`).
+    those of the "bank" (None), or "discover" them in the texts that heads pick (`discovery`, `encoder`). `preset`: all
+    definitions of a paper at once, "textspan" or "dear" (`headroles.roles.presets`); a setting that contradicts it is
+    refused.
 
     `settings` are fields of ScoreConfig (by images: ImageScoreConfig), such as `layers="all"`; or give `config`.
     `source` names the images in the result; `count`, `column`, `split` and `key` choose among images given by name.
+    `groups`: images that belong together, such as the frames of a film, and are drawn together for intervals: a column
+    of a CSV or parquet file or a data set, "folder" for the folder of each file, or one label an image.
     `batch` and `workers`: None for what the device takes; `strict` refuses a broken image instead of leaving it out.
 
     Raises InputError for whatever does not fit, before a large model is loaded where that can be told.
     """
+    if preset is not None:
+        _check_preset(by, config)
+        asked = settings if concepts is None else {**settings, "concepts": concepts}
+        settings |= apply_preset(preset, asked)
+        concepts = settings.pop("concepts", concepts)
     kind = ImageScoreConfig if by == "images" else ScoreConfig
     chosen = make_config(kind, config, settings, also=_NAMES)
     job = ScoreJob(
@@ -71,9 +87,10 @@ def score(
         column=column,
         split=split,
         key=key,
+        groups=groups,
         by=by,
         probes=probes,
-        concepts=concepts,
+        concepts=concepts or "bank",
         encoder=encoder,
         settings=vars(chosen),
         discovery=vars(discovery) if discovery else {},
@@ -82,8 +99,16 @@ def score(
         strict=strict,
     )
     way = open_way(job, device)
-    announce(way.subject.reading)
+    announce(way.subject.reading, way.subject.blocking)
     options = job.pass_options(way.subject.model.device, Part())
     sums, seen = way.fold(options, fit=batch is None, progress=progress)
     check_enough(seen)
     return way.explain(sums, seen).role_map
+
+
+def _check_preset(by: str, config: Any) -> None:
+    """InputError where a preset has no place."""
+    if by == "images":
+        raise InputError("preset: the papers describe heads by texts; leave it out with by images")
+    if config is not None:
+        raise InputError("preset: give either preset or config, not both; more settings go beside a preset by name")

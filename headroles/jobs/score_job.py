@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,15 @@ class ScoreJob:
     """As `headroles.images.sources.find_source` takes it (by images: `open_labelled`), or opened."""
     source: str | None = None
     """What to call the images in the result; None: what they are called."""
+    reading: Mapping[str, Any] | None = None
+    """How shards have read the images, where they are not opened again."""
     count: int | None = None
     """As in `find_source`; so are the next three."""
     column: str | None = None
     split: str | None = None
     key: str | None = None
+    groups: str | Sequence[Any] | None = None
+    """Images that belong together: a column, "folder", or one label an image (`headroles.images.groups`)."""
     by: str = "texts"
     """Describe heads by "texts", or by the labels of "images"."""
     probes: str | os.PathLike | ProbeBank | None = None

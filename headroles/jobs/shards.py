@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,14 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from headroles.errors import InputError, said
-from headroles.files.json_files import parse_json
+from headroles.files.json_files import dump_json, parse_json
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.tensors import read_hashed
 from headroles.heads.moments import HeadMoments
 from headroles.heads.value_moments import ValueMoments
 from headroles.passes.state import Seen
 
-FORMAT = "headroles.shard.3"
+FORMAT = "headroles.shard.4"
 SUMS: dict[str, Any] = {"texts": HeadMoments, "images": ValueMoments}
 """What a shard is a file of, by what heads are described with."""
 
@@ -44,6 +43,8 @@ class ShardInfo:
     """The images' name."""
     images: str
     """Their fingerprint."""
+    reading: Mapping[str, Any]
+    """How they were read, as in the role map."""
     batch: int
     """Images of a unit, which fixes whose an image is."""
     probes: str
@@ -74,7 +75,7 @@ def shard_name(shard: int, shards: int) -> str:
 def save_shard(info: ShardInfo, sums: HeadMoments | ValueMoments, folder: Path) -> Path:
     """Write a file of the shard, which is a file of its sums too, and say where."""
     path = folder / f"{shard_name(info.shard, info.shards)}.safetensors"
-    sums.save(path, {"shard_format": FORMAT, "shard": json.dumps(dataclasses.asdict(info))})
+    sums.save(path, {"shard_format": FORMAT, "shard": dump_json(dataclasses.asdict(info))})
     return path
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from headroles.errors import InputError
 from headroles.heads.moments import HeadMoments
+from headroles.images.blocks import Blocking
 from headroles.images.images import FolderImages, Images, Preprocess, ShapesImages
 from headroles.images.labelled import LabelledImages, open_labelled
 from headroles.images.reading import Reading, describe_images
@@ -21,7 +23,7 @@ from headroles.models.load import load
 from headroles.passes.image_pass import PassOptions
 from headroles.passes.moment_pass import fold_moments
 from headroles.passes.state import Seen
-from headroles.roles.config import RoleConfig
+from headroles.roles.config import RoleConfig, ScoreConfig
 from headroles.roles.role_map import ImagesInfo
 
 
@@ -34,6 +36,12 @@ class Subject:
     """None where shards have read them."""
     source: str
     """The images' name in the role map."""
+    blocking: Blocking | None = None
+    """What decides each image's block; None where shards have read them."""
+    reads_texts: bool = True
+    """Whether the model reads texts beside them."""
+    read: Mapping[str, Any] | None = None
+    """How shards have read the images."""
 
     @property
     def opened(self) -> Images | StreamedImages:
@@ -41,19 +49,22 @@ class Subject:
         assert self.images is not None, "shards have read the images"
         return self.images
 
-    @property
+    @cached_property
     def reading(self) -> Reading:
         """How the images are read."""
-        return describe_images(self.opened, self.source, self.model.processor)
+        reader = self.model if self.reads_texts else None
+        return describe_images(self.opened, self.source, self.model.processor, reader=reader)
 
-    def fold_moments(self, config: RoleConfig, options: PassOptions, **more: Any) -> tuple[HeadMoments, Seen]:
+    def fold_moments(self, config: ScoreConfig, options: PassOptions, **more: Any) -> tuple[HeadMoments, Seen]:
         """Head moments of this process's part of the images; `more` as in `headroles.passes.moment_pass`."""
-        layers, precision = config.resolve_layers(self.model), config.precision
-        return fold_moments(self.model, self.opened, layers, config.blocks, options, precision=precision, **more)
+        layers, more = config.resolve_layers(self.model), {"precision": config.precision, **more}
+        more |= {"constants": config.constants, "blocking": self.blocking}
+        return fold_moments(self.model, self.opened, layers, config.blocks, options, **more)
 
     def describe_images(self, seen: Seen) -> ImagesInfo:
         """The images as the role map names them."""
-        return ImagesInfo(self.source, seen.read, seen.broken_names)
+        reading = self.reading.to_dict() if self.read is None else self.read
+        return ImagesInfo(self.source, seen.read, seen.broken_names, seen.sketch, reading)
 
 
 def open_subject(job: ScoreJob, config: RoleConfig, device: str, read: bool) -> Subject:
@@ -64,7 +75,10 @@ def open_subject(job: ScoreJob, config: RoleConfig, device: str, read: bool) -> 
     name, images = _find_images(job, config.seed) if read else (str(job.source), None)
     model = open_model(job, config, device)
     model.check_text()
-    return Subject(model, images(model.processor) if images else None, name)
+    if images is None:
+        return Subject(model, None, name, read=job.reading)
+    opened = images(model.processor)
+    return Subject(model, opened, name, Blocking.of(opened, job.groups), read=job.reading)
 
 
 def open_labels(job: ScoreJob, seed: int) -> LabelledImages:
@@ -73,14 +87,14 @@ def open_labels(job: ScoreJob, seed: int) -> LabelledImages:
         if given is not None:
             raise InputError(f"{name}: labelled images are a folder or a CSV path,CONCEPT...; leave it out")
     if isinstance(job.images, str | os.PathLike):
-        return open_labelled(os.fspath(job.images), None, job.count, seed)
+        return open_labelled(os.fspath(job.images), None, job.count, seed, groups=job.groups)
     _refuse_names(job)
     if not isinstance(job.images, LabelledImages):
         raise InputError(
             f"images: scoring by images needs labels, got {type(job.images).__name__}; give LabelledImages "
             "(headroles.open_labelled), shapes, a folder CONCEPT/VALUE/ or a CSV file"
         )
-    return job.images
+    return job.images.with_groups(job.groups)
 
 
 def open_model(job: ScoreJob, config: RoleConfig, device: str) -> HookedCLIP:

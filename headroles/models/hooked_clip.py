@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from headroles.errors import InputError
 from headroles.models.checkpoints.image_processor import shape_of
 from headroles.models.families import PooledTower, Tower, find_family
+from headroles.models.finite import check_rows
 
 __all__ = ["HookedCLIP", "PooledTower", "Tower", "recording"]
 
@@ -143,6 +144,15 @@ class HookedCLIP(HookedRootModule):
         self.check_text()
         return self.family.text_mask(tokens)
 
+    def describe_texts(self) -> str:
+        """How texts are read, in one line: tokens at most, and the token that stands for a text; "" without texts."""
+        if self.text is None:
+            return ""
+        end = getattr(self.tokenizer, "eos_token", None)
+        at = f"their end {end} ({getattr(self.tokenizer, 'eos_token_id', None)})" if end else "their end"
+        where = at if self.family.reads_at_end else "their last token"
+        return f"texts of up to {self.family.context} tokens, read at {where}"
+
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """`input_ids` and, where the model takes one, `attention_mask`, on its device; long texts are cut."""
         self.check_text()
@@ -155,9 +165,11 @@ class HookedCLIP(HookedRootModule):
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str], batch: int = 256) -> Float[Tensor, "text embed"]:
-        """Unit embeddings of texts."""
+        """Unit embeddings of texts; InputError names one whose embedding is no number."""
         rows = [self(**self.tokenize(texts[start : start + batch])) for start in range(0, len(texts), batch)]
-        return nn.functional.normalize(torch.cat(rows), dim=-1)
+        embeddings = nn.functional.normalize(torch.cat(rows), dim=-1)
+        check_rows(embeddings, lambda number: f"the text {texts[number]!r}")
+        return embeddings
 
     @torch.inference_mode()
     def embed_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from headroles.errors import InputError
 
@@ -137,6 +138,11 @@ def find_known(name: str) -> KnownModel | None:
     if architecture != plain and model.activation != QUICK:
         raise InputError(f"model: {model.name} was trained with GELU; give it without {QUICK_SUFFIX}")
     return model
+
+
+def near_names(name: str) -> tuple[str, ...]:
+    """Known names that may have been meant, nearest first."""
+    return tuple(get_close_matches(name, [model.name for model in KNOWN], 3, 0.7))
 
 
 def _is_of(model: KnownModel, architecture: str) -> bool:

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from transformers import PretrainedConfig
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.models.checkpoints.checkpoint import TRANSFORMERS, Checkpoint, find_checkpoint, join_activation
 from headroles.models.checkpoints.converted import check_activation, load_converted
 from headroles.models.checkpoints.image_processor import FILES, read_processor
+from headroles.models.checkpoints.peft_folder import merge_adapter
 from headroles.models.checkpoints.quiet import quiet
 from headroles.models.checkpoints.tokenizer import find_tokenizer, read_tokenizer
 from headroles.models.checkpoints.transformers_folder import load_folder
@@ -42,6 +44,7 @@ class Origin:
     """Where the image preprocessing was found."""
 
 
+@typed
 @announced
 def load(
     name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32, activation: str | None = None
@@ -89,12 +92,14 @@ def _open(name: str, device: str, dtype: torch.dtype, activation: str | None) ->
 def _open_transformers(
     checkpoint: Checkpoint, name: str, place: torch.device, dtype: torch.dtype
 ) -> tuple[HookedCLIP, Origin]:
-    source = str(checkpoint.folder)
+    source = str(checkpoint.adapter or checkpoint.folder)
     clip: Any
     clip, stored = load_folder(checkpoint.folder, name, dtype)
     towers = [getattr(clip.config, part) for part in ("vision_config", "text_config") if hasattr(clip.config, part)]
     for tower in towers or [clip.config]:
         check_activation(checkpoint, tower.hidden_act, str(checkpoint.folder / "config.json"))
+    if checkpoint.adapter:
+        clip = merge_adapter(clip, checkpoint.adapter)
     processor, place_of_processor = _find_processor(checkpoint.folder, clip.config, name)
     model = HookedCLIP(clip.to(place), name, None, processor)
     found = (None, None) if model.text is None else read_tokenizer(checkpoint.folder)
@@ -120,7 +125,7 @@ def _resolve_device(device: str) -> torch.device:
     try:
         place = torch.device(device)
     # torch's own message lists twenty kinds of devices, none of them this one.
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise InputError(
             f"device: {device!r} cannot be used here (no such kind of device); try auto, cpu or cuda"
         ) from error

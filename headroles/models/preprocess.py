@@ -33,6 +33,13 @@ class Preprocess:
         return describe_processor(self.processor) + (f", from {self.source}" if self.source else "")
 
 
+def describe_preprocess(preprocess: Any) -> tuple[str, str]:
+    """What any preprocessing does, as far as it says so, and where its settings were found."""
+    if isinstance(preprocess, Preprocess):
+        return describe_processor(preprocess.processor), preprocess.source
+    return "none" if preprocess is None else type(preprocess).__name__, ""
+
+
 def crop_long(image: Image.Image, processor: Any) -> Image.Image:
     """The middle of a very long picture, where the processor would resize all of it and keep the middle alone.
 

@@ -13,6 +13,7 @@ from headroles.heads.ablation import record_ablation
 from headroles.heads.moments import observe
 from headroles.images.images import Images
 from headroles.images.sources.stream import StreamedImages
+from headroles.models.finite import FiniteRows
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.image_pass import PassOptions, Progress, run_pass
 from headroles.passes.memory_fit import FittingForward
@@ -20,6 +21,8 @@ from headroles.passes.state import Seen
 
 Add = Callable[[Int[Tensor, "image"], Float[Tensor, "image layer head width"]], None]
 """Adds images, by number and by what their heads wrote (u of `headroles.heads.moments.observe`), to sums."""
+Observe = Callable[..., Float[Tensor, "image layer head width"]]
+"""Reads u of a batch: takes model and pixels, `layers` and `precision`."""
 
 
 class Sums(Protocol):
@@ -41,22 +44,29 @@ def fold_heads(
     options: PassOptions,
     *,
     precision: str = "no",
+    observe: Observe = observe,
     fit: bool = False,
     progress: Progress | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Seen:
     """Fold this process's part of the images into `sums`, and say what went into them.
 
-    `fit`: forward in halves where the device's memory does not take a whole unit. `settings`: what the sums depend on
-    beside model and images. Raises InputError as `run_pass`.
+    `observe`: reads u, as `headroles.heads.moments.observe` does. `fit`: forward in halves where the device's memory
+    does not take a whole unit. `settings`: what the sums depend on beside model and images. Raises InputError as
+    `run_pass`, and where a head's output is no number.
     """
     forward = FittingForward(partial(observe, model, layers=sums.layers, precision=precision), fit)
+    finite = FiniteRows(lambda number: images.name(number), precision)
 
     def fold(number: Int[Tensor, "image"], pixels: Float[Tensor, "image 3 height width"]) -> None:
-        add(number, forward(pixels))
+        u = forward(pixels)
+        finite.add(u, number.tolist())
+        add(number, u)
 
     settings = {**describe_forward(sums, precision), **(settings or {})}
-    return run_pass(images, sums.sums(), fold, options, settings, progress)
+    seen = run_pass(images, sums.sums(), fold, options, settings, progress)
+    finite.finish()
+    return seen
 
 
 def describe_forward(sums: Sums, precision: str) -> dict[str, Any]:

@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxtyping import Float, Int
+import numpy as np
+from jaxtyping import Float, Int, UInt64
+from numpy import ndarray
 from torch import Tensor
 
 from headroles.errors import InputError
 from headroles.images.images import Batch, Images, load_batches
 from headroles.images.sources.stream import StreamedImages
+from headroles.models.finite import all_finite
 from headroles.passes.processes import add_up, gather, others_failed
-from headroles.passes.state import PassState, Seen
+from headroles.passes.state import LAYOUT, PassState, Seen
 
 Fold = Callable[[Int[Tensor, "image"], Float[Tensor, "image 3 height width"]], None]
 """Adds images, by number and pixels, to the sums of a pass."""
@@ -89,8 +92,8 @@ def run_pass(
         broken = _name_broken(images, errors, options.strict)
         if len(number):
             fold(number, pixels)
-        seen = seen.add(len(number), broken)
-        if options.state and time.monotonic() - saved >= options.save_every:
+        seen = seen.add(units.fingerprints, broken)
+        if options.state and time.monotonic() - saved >= options.save_every and all_finite(sums.values()):
             options.state.save(sums, seen, settings)
             saved = time.monotonic()
         if progress:
@@ -113,6 +116,7 @@ def describe_pass(
     """All that the sums of a part depend on, as plain values."""
     part = options.part
     return {
+        "layout of the state": LAYOUT,
         "images": images.fingerprint(),
         "batch": options.unit,
         "count": None if isinstance(images, StreamedImages) else len(images),
@@ -129,16 +133,22 @@ class _Units:
         self.images, self.options, self.done = images, options, done
         self.total = None if isinstance(images, StreamedImages) else len(images)
         self.images_here = None if self.total is None else sum(map(len, self._ranges(self.total, 0)))
+        self.fingerprints = np.zeros(0, np.uint64)
+        """Of the images of the batch that `load` gave last."""
 
     def load(self, pin: bool) -> Iterator[Batch]:
         """Their batches, decoded ahead of time where there are workers."""
         return load_batches(
             self.images,
+            self._watch,
             batch_sampler=self,
             num_workers=self.options.workers,
             pin_memory=pin,
             prefetch_factor=2 if self.options.workers else None,
         )
+
+    def _watch(self, number: Int[Tensor, "image"], fingerprints: UInt64[ndarray, "image"]) -> None:
+        self.fingerprints = fingerprints
 
     def __iter__(self) -> Iterator[list[Any]]:
         if isinstance(self.images, StreamedImages):

@@ -9,12 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import UInt64
+from numpy import ndarray
 from torch import Tensor
 
 from headroles.errors import InputError
 from headroles.files.differences import DECIDED_BY, difference, is_hash, show
+from headroles.files.json_files import dump_json
+from headroles.files.sketch import Sketch
 from headroles.files.tensors import read_hashed, write_hashed
 
+LAYOUT = 2
+"""Of what a state says was seen; a pass that was begun with another one cannot go on."""
 FOLDER = "unfinished"
 """Below the output folder, from the first save of a pass until its results are written."""
 
@@ -31,15 +37,18 @@ class Seen:
     """Number and name of the images that could not be read, in order."""
     total: int | None = None
     """How many images the source has; None where its end was not reached."""
+    sketch: str = ""
+    """Of the images that went in, as `headroles.files.sketch` keeps it."""
 
     @property
     def broken_names(self) -> tuple[str, ...]:
         """Names of the images that could not be read."""
         return tuple(name for _, name in self.broken)
 
-    def add(self, read: int, broken: tuple[tuple[int, str], ...]) -> Seen:
-        """After one unit more."""
-        return Seen(self.units + 1, self.read + read, self.broken + broken)
+    def add(self, fingerprints: UInt64[ndarray, "image"], broken: tuple[tuple[int, str], ...]) -> Seen:
+        """After one unit more, with images of these fingerprints."""
+        sketch = Sketch(self.sketch).add(fingerprints).text
+        return Seen(self.units + 1, self.read + len(fingerprints), self.broken + broken, sketch=sketch)
 
     def end(self, total: int | None) -> Seen:
         """After the last unit, when the source's size is known."""
@@ -55,6 +64,7 @@ class Seen:
             sum(part.read for part in parts),
             tuple(broken),
             max(totals, default=None),
+            Sketch.merge(Sketch(part.sketch) for part in parts).text,
         )
 
 
@@ -78,7 +88,7 @@ class PassState:
 
     def save(self, sums: Mapping[str, Tensor], seen: Seen, settings: Mapping[str, Any]) -> None:
         """Replace the state in one step."""
-        note = {"seen": json.dumps(dataclasses.asdict(seen)), "settings": json.dumps(settings)}
+        note = {"seen": dump_json(dataclasses.asdict(seen)), "settings": dump_json(settings)}
         write_hashed(self.path, sums, note)
 
     def load(self, sums: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Seen | None:
@@ -94,7 +104,7 @@ class PassState:
             return None
         tensors, texts = read_hashed(self.path, "resume", "start anew with --overwrite")
         note = {name: json.loads(text) for name, text in texts.items()}  # The hash says that they are as written.
-        _compare(note["settings"], json.loads(json.dumps(settings)), self.folder.parent)
+        _compare(note["settings"], json.loads(dump_json(settings)), self.folder.parent)
         for name, tensor in sums.items():
             tensor.copy_(tensors[name])
         seen = note["seen"]

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from headroles.heads.output_sample import draw_rows
 from headroles.heads.value_moments import ValueMoments, span_coordinates
 from headroles.images.labelled import LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
@@ -29,19 +30,23 @@ def fold_values(
     precision: str = "no",
     **more: Any,
 ) -> tuple[ValueMoments, Seen]:
-    """Value moments of this process's part of the images, and what went into them; an image's number gives its block.
+    """Value moments of this process's part of the images, and what went into them, in `blocks` blocks at most.
 
-    `more`: as in `fold_heads`. Raises InputError as `run_pass`.
+    An image's block is that of `labelled.blocking`, whoever reads it. `more`: as in `fold_heads`. Raises InputError as
+    `run_pass`.
     """
     check_precision(model.device, precision)
     concepts = tuple((concept.name, concept.values) for concept in labelled.concepts)
-    moments = ValueMoments.empty(model, layers, concepts, blocks)
+    blocking = labelled.blocking
+    cut = blocking.cut(blocking.limit(blocks))
+    moments = ValueMoments.empty(model, layers, concepts, cut.count, len(labelled), blocking.how)
+    row = draw_rows(len(labelled), len(moments.sample))
     coordinates, codes = span_coordinates(model, layers), torch.from_numpy(labelled.codes)
 
     def add(number: Int[Tensor, "image"], u: Float[Tensor, "image layer head width"]) -> None:
-        moments.update(coordinates(u), codes[number], number % blocks)
+        moments.update(coordinates(u), codes[number], cut.of(number), row[number])
 
-    settings = {"labels": hash_labels(labelled)}
+    settings = {"labels": hash_labels(labelled), **blocking.describe()}
     seen = fold_heads(model, labelled.images, moments, add, options, precision=precision, settings=settings, **more)
     return moments, seen
 

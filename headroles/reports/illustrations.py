@@ -18,6 +18,7 @@ from torch import Tensor
 from headroles.errors import InputError
 from headroles.images.images import FolderImages, ImageFiles, ShapesImages
 from headroles.images.labelled import LabelledImages, open_labelled
+from headroles.images.notes import LOG
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.reports.evidence import Example, Illustrations, Match, Search, SharedValues
 from headroles.roles.own_model import preprocess_of
@@ -26,9 +27,10 @@ from headroles.roles.role_map import HeadRole, RoleMap
 from headroles.shapes.world import ABSENT
 from headroles.uses.head_space import head_weights
 from headroles.uses.head_views import directions_of, view_heads
+from headroles.uses.hits import find_hits
 from headroles.uses.image_index import ImageIndex
 from headroles.uses.index_build import index_in_memory
-from headroles.uses.precision_at_k import chance, hits, summarize
+from headroles.uses.precision_at_k import chance
 from headroles.uses.query import Query
 from headroles.uses.search import search_index
 
@@ -63,6 +65,7 @@ def illustrate(
     concepts = [name for name in role_map.concepts if role_map.heads(role="attribute", concept=name)]
     weights = {name: head_weights(role_map, choose_heads(role_map, concept=name)) for name in concepts}
     labels = {concept.name: (concept.values, codes[:, column]) for column, concept in enumerate(images.concepts)}
+    LOG.info(f"choosing pictures for {len(role_map)} heads and {len(concepts)} concepts")
     album = _Album(images.images, numbers, model)
     rows = np.random.default_rng([seed, 8]).permutation(len(index))[:_QUERIES]
     searches = [
@@ -146,7 +149,7 @@ def _shared_values(
     codes: Int[ndarray, "row"],
 ) -> SharedValues:
     nearest = min(_NEAREST, len(index) - 1)
-    ours, whole = (summarize(hits(index, codes, nearest, own)) for own in (weights, None))
+    ours, whole = (find_hits(index, codes, nearest, own).precision() for own in (weights, None))
     return SharedValues(
         concept,
         tuple(head.name for head in choose_heads(role_map, concept=concept)),

@@ -12,7 +12,8 @@ import matplotlib
 from matplotlib.colors import to_hex
 
 from headroles.figures.marks import HATCHES, concept_looks
-from headroles.roles.role_map import RoleMap
+from headroles.files.json_files import dump_json
+from headroles.roles.role_map import STANDS_OUT, RoleMap
 
 SCRIPTS = ("dom", "heads", "summary", "validation", "retrieval", "adaptation", "settings", "page")
 """The parts of the page's script, in the order in which they build on each other."""
@@ -24,7 +25,7 @@ _LINES = ("#888888", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56
 
 def embed_json(value: Any) -> str:
     """JSON that can stand in a <script> element, whatever its texts hold; `json.loads` gives `value` back."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = dump_json(value, sort_keys=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -47,12 +48,16 @@ def hash_source(text: str) -> str:
 
 
 def looks_of(role_map: RoleMap) -> dict[str, Any]:
-    """Codes, colours and hatches as in `headroles.figures.marks`, so that page and figures speak one language."""
+    """Codes, colours and hatches as in `headroles.figures.marks`, so that page and figures speak one language.
+
+    `stands_out` is the q-value up to which a head does.
+    """
     looks = [
         {"name": look.name, "code": look.code, "color": look.color, "hatch": HATCHES.index(look.hatch)}
         for look in concept_looks(role_map.concepts).values()
     ]
-    return {"concepts": looks, "entropy": _scale("cividis"), "diverging": _scale("PuOr_r"), "lines": _LINES}
+    scales = {"entropy": _scale("cividis"), "diverging": _scale("PuOr_r")}
+    return {"concepts": looks, "lines": _LINES, "stands_out": STANDS_OUT, **scales}
 
 
 def _scale(name: str, steps: int = 11) -> list[str]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import headroles
 from headroles.causal.validation import Validation
+from headroles.checks import typed
 from headroles.errors import InputError, said
 from headroles.files.places import check_free
 from headroles.files.plain import from_plain
@@ -127,6 +128,7 @@ class Report:
         return f'<iframe srcdoc="{page}" sandbox="allow-scripts" style="width:100%;height:700px;border:0"></iframe>'
 
 
+@typed
 def report(
     role_map: RoleMap | str | os.PathLike[str],
     validation: Validation | str | os.PathLike[str] | None = None,
@@ -154,13 +156,17 @@ def report(
     adaptations = tuple(run if isinstance(run, Adaptation) else read_adaptation(run) for run in folders)
     found = Report(scored, tested, adaptations=adaptations)  # Refuses what does not fit before a model is loaded.
     source = _choose_images(images, scored)
+    from headroles.images.reading import announce, describe_images, stop_if_looking
+
     if source is None:
+        stop_if_looking("images: none; the page is made of the given files alone")
         return found
     from headroles.reports.illustrations import illustrate, open_images
     from headroles.roles.own_model import open_model
 
     clip = open_model(scored, model, device)
     opened = open_images(source, clip, count, seed) if isinstance(source, str) else source
+    announce(describe_images(opened.images, opened.name, reader=clip))
     shown = illustrate(clip, scored, opened, seed=seed, batch=batch, workers=workers)
     return dataclasses.replace(found, illustrations=shown)
 

@@ -1,4 +1,4 @@
-"""From picked texts to concepts: distribution, Concept Entropy (DeAR, 2603.01111, section 3), null model, q-values."""
+"""From picked texts to concepts: distribution, Concept Entropy (DeAR, 2603.01111, section 3), p- and q-values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def concept_distribution(
     which broadcast against those of `index`.
     """
     picked = np.take_along_axis(codes, np.maximum(index, 0), -1)
-    mass = np.stack([np.where(picked == concept, weight, 0.0).sum(-1) for concept in range(concepts)], -1)
+    rows = np.arange(picked[..., 0].size)[:, None] * concepts
+    place = (rows + picked.reshape(len(rows), -1)).ravel()
+    mass = np.bincount(place, np.broadcast_to(weight, picked.shape).ravel(), len(rows) * concepts)
+    mass = mass.reshape(*picked.shape[:-1], concepts)
     if prior is not None:
         mass = mass / prior
     total = mass.sum(-1, keepdims=True)
@@ -47,29 +50,11 @@ def concept_entropy(distribution: Float[ndarray, "... concept"]) -> Float[ndarra
     return np.abs(entropy(distribution, base=2, axis=-1))
 
 
-def null_entropies(
-    index: Int[ndarray, "head pick"],
-    weight: Float[ndarray, "head pick"],
-    codes: Int[ndarray, "text"],
-    concepts: int,
-    prior: Float[ndarray, "concept"] | None,
-    permutations: int,
-    seed: int,
-) -> Float[ndarray, "permutation head"]:
-    """Entropies of the same picks when the bank's labels are shuffled over its texts."""
-    rng = np.random.default_rng([seed, 1])
-    rows = []
-    for _ in range(permutations):
-        shuffled = np.broadcast_to(rng.permutation(codes), (len(index), len(codes)))
-        rows.append(concept_entropy(concept_distribution(index, weight, shuffled, concepts, prior)))
-    return np.stack(rows)
-
-
-def p_values(observed: Float[ndarray, "head"], null: Float[ndarray, "permutation head"]) -> Float[ndarray, "head"]:
-    """Share of shuffles with an entropy as low or lower; the observed labelling counts as one of them."""
+def p_values(observed: Float[ndarray, "head"], null: Float[ndarray, "draw head"]) -> Float[ndarray, "head"]:
+    """Share of the null model's entropies that are as low or lower; the observed one counts as one of them."""
     return (1 + (null <= observed + 1e-12).sum(0)) / (1 + len(null))
 
 
 def q_values(p: Float[ndarray, "head"]) -> Float[ndarray, "head"]:
     """Benjamini-Hochberg q over all scored heads."""
-    return false_discovery_control(p, method="bh")
+    return false_discovery_control(p, method="bh") if len(p) else p

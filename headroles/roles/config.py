@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headroles.checks import check_bounds, check_choices, check_least
+from jaxtyping import Float
+from numpy import ndarray
+
+from headroles.checks import check_bounds, check_choices, check_fields, check_least
 from headroles.errors import InputError
+from headroles.heads.constants import CONSTANTS
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import resolve_layers
 from headroles.models.precision import PRECISIONS
 from headroles.roles.concepts import WEIGHTS
 from headroles.roles.explained import SHARES
-from headroles.roles.rules import RULES
+from headroles.roles.rules import RULES, assign_roles
 from headroles.roles.textspan import SELECTIONS
 
 IMAGE_RULES = ("threshold", "quantile")
@@ -26,9 +30,9 @@ class RoleConfig:
     """"deep" (the last third), "all", or numbers and ranges such as "8-11" or "3,6-7"."""
     roles_by: str = "threshold"
     """Rule of `headroles.roles.rules.assign_roles`."""
-    low: float = 0.5
+    low: float = 0.7
     """Lower bound of the rules "threshold" (entropy) and "quantile" (quantile)."""
-    high: float = 0.6
+    high: float = 0.85
     """Upper bound of the same."""
     bootstraps: int = 100
     """Resamples of image blocks."""
@@ -40,9 +44,14 @@ class RoleConfig:
     """Matrix products of the images' forward in fp32 ("no"), "bf16" or "fp16"; sums are float64 always."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, precision=PRECISIONS)
         check_least(self, seed=0, bootstraps=1, blocks=2)
         check_bounds(self)
+
+    def judge(self, entropy: Float[ndarray, "head"], p: Float[ndarray, "head"]) -> list[str]:
+        """The role of every head by `roles_by`, see `headroles.roles.rules.assign_roles`."""
+        return assign_roles(entropy, p, self.roles_by, self.low, self.high)
 
     def resolve_layers(self, model: HookedCLIP) -> tuple[int, ...]:
         """The numbers of the scored layers of this model; InputError where it has not all of them."""
@@ -64,13 +73,29 @@ class ScoreConfig(RoleConfig):
     """Divide a concept's weight by its share of the bank."""
     center_texts: bool = False
     """Take the bank's mean text off before picking."""
-    permutations: int = 1000
-    """Label shuffles of the null model."""
+    constants: str = "apart"
+    """Attention biases and the final LayerNorm's mean and beta have terms of their own ("apart"), or are spread over
+    the "heads", as TextSpan's code does; see `headroles.heads.constants`."""
+    rank: int | None = None
+    """Texts are projected on so many leading directions of a head's output (TextSpan's code: 80); None: on all."""
+    null_draws: int = 1000
+    """Random rotations of each head that make up the null model; fewer than 19 cannot show anything at 5%."""
 
     def __post_init__(self) -> None:
-        check_choices(self, selection=SELECTIONS, weights=WEIGHTS, roles_by=RULES)
-        check_least(self, texts_per_head=1, permutations=1)
+        check_fields(self)
+        check_choices(self, selection=SELECTIONS, weights=WEIGHTS, roles_by=RULES, constants=CONSTANTS)
+        check_least(self, texts_per_head=1, null_draws=19, **({} if self.rank is None else {"rank": 1}))
         super().__post_init__()
+
+    def resolve_layers(self, model: HookedCLIP) -> tuple[int, ...]:
+        """As RoleConfig; InputError too where the model pools its patches, for which TextSpan's code is not made."""
+        if model.visual.pooling and (self.constants == "heads" or self.rank is not None):
+            name, value = ("rank", self.rank) if self.rank is not None else ("constants", self.constants)
+            raise InputError(
+                f"{name}: {value} is defined for CLIP's CLS token, and {model.model_name} pools its patches; leave it "
+                "out"
+            )
+        return super().resolve_layers(model)
 
 
 @dataclass(frozen=True)
@@ -80,14 +105,17 @@ class ImageScoreConfig(RoleConfig):
     shares: str = "marginal"
     """What a concept is credited with: all that its values explain ("marginal"), or what no other does ("unique")."""
     level: float = 0.05
-    """A concept counts where its F-test holds at this level over all heads and concepts together (Bonferroni)."""
+    """A concept counts where its rank test holds at this level over all heads and concepts together (Bonferroni)."""
     values_per_head: int = 20
     """Values that describe a head, at most."""
     low: float = 0.4
-    """Attribute up to here (threshold: entropy; quantile: quantile). Not the default of text probes: the evidence for
-    it is in docs/results.md."""
+    """Attribute up to here (threshold: entropy; quantile: quantile). Not the default of text probes, whose unit is
+    another: the evidence is in docs/results.md."""
+    high: float = 0.6
+    """Generalization from here on."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, " with image probes", shares=SHARES, roles_by=IMAGE_RULES)
         check_least(self, values_per_head=0)
         super().__post_init__()

@@ -12,16 +12,18 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.stats import rankdata
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.files.ranges import Count, HeadName, Role, Share
-from headroles.roles.role_map import ROLES, HeadRole, RoleMap
+from headroles.roles.chance import bca_interval
+from headroles.roles.role_map import ROLES, SILENT, HeadRole, RoleMap
 from headroles.shown import Shown, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FORMAT = "headroles.diff"
 BOOTSTRAPS = 2000
 """Resamples of heads."""
@@ -29,7 +31,7 @@ BOOTSTRAPS = 2000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95% percentile interval over resampled heads."""
+    """A figure with its 95% bootstrap interval over heads (BCa)."""
 
     value: float | None
     """None where it is undefined (all heads alike)."""
@@ -51,9 +53,11 @@ class HeadChange:
     layer: Count
     head: Count
     roles: tuple[Role, Role]
-    """In A, in B."""
+    """In A, in B; "silent" counts as one."""
+    stand_out: tuple[bool, bool]
+    """Whether it stands out from chance in A, in B."""
     concepts: tuple[str, str]
-    """Dominant concept in A, in B."""
+    """Dominant concept in A, in B; "" for a silent head."""
     entropies: tuple[Share, Share]
     """Normalised Concept Entropy in A, in B."""
 
@@ -123,7 +127,7 @@ class RoleMapDiff(Document, Shown):
         return super().from_dict(raw, source)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a head: role, dominant concept and entropy in A and in B, and whether the role differs."""
+        """One row a head: role, dominant concept, entropy and whether it stands out, in A and in B; `changed`."""
         import pandas as pd
 
         rows = []
@@ -131,7 +135,7 @@ class RoleMapDiff(Document, Shown):
             row: dict[str, Any] = {"name": head.name, "layer": head.layer, "head": head.head}
             for side, letter in enumerate("ab"):
                 row[f"role_{letter}"], row[f"concept_{letter}"] = head.roles[side], head.concepts[side]
-                row[f"entropy_{letter}"] = head.entropies[side]
+                row[f"entropy_{letter}"], row[f"stands_out_{letter}"] = head.entropies[side], head.stand_out[side]
             rows.append({**row, "changed": head.changed})
         return pd.DataFrame(rows)
 
@@ -153,6 +157,7 @@ def _without_changed(row: Any) -> Any:
     return {name: value for name, value in row.items() if name != "changed"} if isinstance(row, dict) else row
 
 
+@typed
 def diff(
     a: RoleMap | str | os.PathLike[str],
     b: RoleMap | str | os.PathLike[str],
@@ -172,7 +177,8 @@ def diff(
         raise InputError(f"bootstraps must be at least 1 and seed at least 0, got {bootstraps} and {seed}")
     rng = np.random.default_rng([seed, 3])
     draws = rng.integers(len(pairs), size=(bootstraps, len(pairs)))
-    roles = np.array([[ROLES.index(head.role) for head in pair] for pair in pairs])
+    codes = (*ROLES, SILENT)
+    roles = np.array([[codes.index(head.role) for head in pair] for pair in pairs])
     entropy = np.array([[head.entropy for head in pair] for pair in pairs])
     shared = tuple(concept for concept in a.concepts if concept in b.concepts)
     dominant = _dominant(pairs, shared) if len(shared) > 1 else None
@@ -208,13 +214,11 @@ def spearman(values: Float[ndarray, "... head 2"]) -> Float[ndarray, "..."]:
 
 
 def _estimate(values: ndarray, draws: Int[ndarray, "draw head"], measure: Callable[[ndarray], Any]) -> Estimate:
-    value, drawn = float(measure(values)), measure(values[draws])
-    drawn = drawn[np.isfinite(drawn)]
+    value = float(measure(values))
     if not np.isfinite(value):
         return Estimate(None, None)
-    low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) > len(draws) / 2 else (np.nan, np.nan)
-    interval = (round(float(low), 6), round(float(high), 6)) if np.isfinite(low) else None
-    return Estimate(round(value, 6), interval)
+    found = bca_interval(values, draws, measure)
+    return Estimate(round(value, 6), None if found is None else (round(found[0], 6), round(found[1], 6)))
 
 
 def _pair(a: RoleMap, b: RoleMap) -> list[tuple[HeadRole, HeadRole]]:
@@ -245,6 +249,7 @@ def _change(one: HeadRole, other: HeadRole) -> HeadChange:
         layer=one.layer,
         head=one.head,
         roles=(one.role, other.role),
+        stand_out=(one.stands_out, other.stands_out),
         concepts=(one.concept, other.concept),
         entropies=(one.entropy, other.entropy),
     )

@@ -1,9 +1,9 @@
 """Concepts that nobody labelled: clusters of the texts that heads pick (DeAR, 2603.01111, section 3).
 
 DeAR embeds the picked texts of all heads with a sentence encoder (SBERT), clusters them with HDBSCAN, finds 12 concepts
-so and takes five of them as core. Sizes, the treatment of noise and the matching to core concepts are unpublished; ours
-are documented below. Nothing here is random: the same texts and encoder give the same concepts, in whatever order the
-texts come.
+so and takes five of them as core: color, shape, texture, object, location. Sizes, the treatment of noise and the
+matching to core concepts are unpublished; ours are documented below. Nothing here is random: the same texts and encoder
+give the same concepts, in whatever order the texts come.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
-from headroles.checks import check_choices, check_least
+from headroles.checks import check_choices, check_fields, check_least
 from headroles.errors import InputError, said
 from headroles.roles.probes import ProbeBank
 
@@ -32,9 +32,11 @@ CORE_SEEDS: dict[str, tuple[str, ...]] = {
     "shape": ("shape", "geometric shape", "circle", "triangle", "square outline"),
     "texture": ("texture", "surface pattern", "striped", "dotted", "rough surface"),
     "object": ("object", "a thing", "car", "house", "tree"),
-    "location": ("location", "position in the image", "on the left", "at the top", "in the center"),
+    "position": ("position", "position in the image", "on the left", "at the top", "in the center"),
+    "place": ("place", "a place in the world", "in a city", "a country", "inside a building"),
 }
-"""DeAR's five core concepts, and words that say what they mean."""
+"""DeAR's core concepts, and words that say what they mean. Its `location` is two: where in the image, where in the
+world."""
 _LEAST = 10
 """Texts below which clusters mean nothing."""
 _NAMED = 3
@@ -64,6 +66,7 @@ class DiscoveryConfig:
     """A cluster takes a core concept's name from this cosine to its seed words on."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, noise=NOISE)
         if self.min_cluster_size is not None:
             check_least(self, min_cluster_size=2)

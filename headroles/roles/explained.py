@@ -5,16 +5,16 @@ over the images that are labelled with the concept. Where labels depend on each 
 credits a color head with shape too. `unique` is what no other concept explains: how much the fit of all concepts
 together (additive, least squares) loses without this one, over all images. It needs only how often two values meet,
 beside the sums of the marginal one. Absence counts as one more value there, so presence that follows from another
-concept (a location only where the count is one) is credited to neither. Labels that are independent and never absent
+concept (a position only where the count is one) is credited to neither. Labels that are independent and never absent
 give the same by both; concepts that determine each other get nothing by `unique`. Where every image has a label of one
 concept only (a folder CONCEPT/VALUE/), there is nothing to tell apart: take `marginal`.
 
-Both are bias-corrected: what as many random groups would explain is taken off (epsilon squared, Kelley 1935).
+Both are bias-corrected: what as many random groups would explain is taken off (epsilon squared, Kelley 1935). Where
+neighbours are alike, images are fewer than they seem (`headroles.roles.likeness`), and more is taken off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,6 @@ from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.heads.value_moments import ValueMoments
-from headroles.roles.trace_tail import trace_tail
 
 SHARES = ("marginal", "unique")
 _FLAT = 1e-12
@@ -95,14 +94,14 @@ class Effects:
         return np.maximum(0, self.explained - noise) * (self.free > 0)
 
 
-def effects(sums: Sums, shares: str = "marginal") -> Effects:
-    """The effects of all concepts, by either of `SHARES`."""
+def effects(sums: Sums, shares: str = "marginal", alike: float = 1.0) -> Effects:
+    """The effects of all concepts, by either of `SHARES`; `alike`: so many images count as one."""
     if shares not in SHARES:
         raise InputError(f"shares must be one of {', '.join(SHARES)}, got {shares!r}")
-    return _marginal(sums) if shares == "marginal" else _unique(sums)
+    return _marginal(sums, alike) if shares == "marginal" else _unique(sums, alike)
 
 
-def _marginal(sums: Sums) -> Effects:
+def _marginal(sums: Sums, alike: float) -> Effects:
     count = sums.pairs.diagonal()
     explained, whole, free, images = [], [], [], []
     for concept, place in enumerate(sums.slices):
@@ -116,10 +115,10 @@ def _marginal(sums: Sums) -> Effects:
         images.append(labelled)
     most, degrees, labelled_images = np.array(whole).T, np.array(free), np.array(images)
     found = np.minimum(np.array(explained).T, most).clip(0)
-    return Effects(found, most - found, most, degrees, labelled_images - degrees - 1, labelled_images)
+    return Effects(found, most - found, most, degrees, labelled_images / alike - degrees - 1, labelled_images)
 
 
-def _unique(sums: Sums) -> Effects:
+def _unique(sums: Sums, alike: float) -> Effects:
     fit, rank = _fit(sums, None)
     lost = [_fit(sums, place) for place in sums.slices]
     mean = (sums.first**2).sum(-1) / sums.images
@@ -133,7 +132,7 @@ def _unique(sums: Sums) -> Effects:
         np.broadcast_to(rest[:, None], shape),
         np.broadcast_to(whole[:, None], shape),
         free,
-        np.full(len(free), sums.images - rank),
+        np.full(len(free), sums.images / alike - rank),
         np.array([sums.pairs.diagonal()[place].sum() for place in sums.slices]),
     )
 
@@ -160,47 +159,6 @@ def _regression(sums: Sums, without: slice | None = None) -> tuple[ndarray, Floa
     vectors = vectors[:, alive] * scale[:, None]
     target = np.concatenate([sums.first[None], sums.value_first[kept]])
     return target, (vectors / size[alive]) @ vectors.T, int(alive.sum())
-
-
-def p_values(moments: ValueMoments, shares: str = "marginal") -> Float[ndarray, "head concept"]:
-    """Pr[a concept that means nothing to the head explains as much], for every head and concept: `trace_tail`.
-
-    A permutation of the images' labels would test the same and needs stored outputs, and sums over blocks are too few
-    to permute. Images count as independent: frames of one film are fewer images than they seem.
-    """
-    sums = Sums.of(moments)
-    found = effects(sums, shares)
-    scatter = _rest_scatter(moments, sums, shares)
-    p = np.ones_like(found.explained)
-    for concept, (free, left) in enumerate(zip(found.free, found.left, strict=True)):
-        explained, rest, whole = (values[:, concept] for values in (found.explained, found.rest, found.whole))
-        exact = (rest <= _FLAT * whole) & (explained > 0)
-        usable = (rest > _FLAT * whole) & (explained > 0)
-        if free > 0 and left > 0:
-            p[exact, concept] = 0.0
-            roots = np.linalg.eigvalsh(scatter(concept)[usable])
-            p[usable, concept] = trace_tail(explained[usable] / rest[usable], roots, free, left)
-    return p
-
-
-def _rest_scatter(
-    moments: ValueMoments, sums: Sums, shares: str
-) -> Callable[[int], Float[ndarray, "head width width"]]:
-    """Concept -> scatter matrices of what is left beside it."""
-    width = moments.second.shape[-1]
-    second = moments.second.cpu().numpy().reshape(len(sums.slices) + 1, -1, width, width)
-    if shares == "unique":
-        target, inverse, _ = _regression(sums)
-        rest = second[-1] - np.einsum("vhk,vw,whm->hkm", target, inverse, target, optimize=True)
-        return lambda concept: rest
-
-    def within(concept: int) -> Float[ndarray, "head width width"]:
-        place = sums.slices[concept]
-        count = sums.pairs.diagonal()[place, None, None]
-        groups = sums.value_first[place] * np.sqrt(_divide(1.0, count))
-        return second[concept] - np.einsum("vhk,vhm->hkm", groups, groups, optimize=True)
-
-    return within
 
 
 def value_parts(moments: ValueMoments) -> Float[ndarray, "head value"]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from headroles.heads.names import Head
+from headroles.roles.chance import tail_share
 from headroles.roles.concepts import q_values
-from headroles.roles.role_map import HeadRole, PickedText
+from headroles.roles.role_map import SILENT, HeadRole, PickedText
 
-Judge = Callable[[Float[ndarray, "head"]], Sequence[str]]
-"""Gives heads their roles by their entropies."""
+Judge = Callable[[Float[ndarray, "head"], Float[ndarray, "head"]], Sequence[str]]
+"""Gives heads their roles by their entropies and p-values."""
 
 
 @dataclass(frozen=True)
@@ -28,45 +30,71 @@ class Description:
     bits: Float[ndarray, "head"]
     """Concept Entropy in bits."""
     entropy: Float[ndarray, "head"]
-    """The same over its largest value, in [0, 1]."""
-    drawn: Float[ndarray, "draw head"]
-    """`entropy` of the resamples of image blocks."""
+    """The same over what heads that say nothing reach."""
+    null: Float[ndarray, "head"]
+    """Mean of `entropy` under the head's null model."""
     p: Float[ndarray, "head"]
     """p-value."""
+    drawn: Float[ndarray, "draw head"]
+    """`entropy` of the resamples of image blocks."""
+    drawn_p: Float[ndarray, "draw head"]
+    """`p` of the same."""
+    blocks: int
+    """Blocks of images that resamples draw from."""
+    rank: Float[ndarray, "head"]
+    """Effective rank."""
     variance: Float[ndarray, "head"]
     """Of the head's part of the unit embedding."""
     texts: Sequence[tuple[PickedText, ...]]
     """What describes the head."""
 
 
-def build_head_roles(heads: Sequence[Head], found: Description, judge: Judge) -> tuple[HeadRole, ...]:
-    """One HeadRole for each of `heads`, numbers rounded to 6 digits.
+def build_head_roles(
+    heads: Sequence[Head], found: Description, silent: Bool[ndarray, "head"], judge: Judge
+) -> tuple[HeadRole, ...]:
+    """One HeadRole for each of `heads`, numbers rounded to 6 digits; silent ones have no say in rules and q-values.
 
-    Intervals hold the middle 90% of the resamples; stability is the share of resamples with the same role.
+    Intervals hold the middle 90% of the resamples, a little more where blocks are few (`tail_share`); stability is the
+    share of resamples with the same role.
     """
-    roles = judge(found.entropy)
-    stability = (np.array([judge(row) for row in found.drawn]) == np.array(roles)).mean(0)
-    low, high = np.quantile(found.drawn, [0.05, 0.95], axis=0)
-    q = q_values(found.p)
+    found, speaks = _mute(found, silent), ~silent
+    roles, q, stability = np.full(len(heads), SILENT, object), np.ones(len(heads)), np.ones(len(heads))
+    roles[speaks] = judge(found.entropy[speaks], found.p[speaks])
+    drawn = [judge(*pair) for pair in zip(found.drawn[:, speaks], found.drawn_p[:, speaks], strict=True)]
+    stability[speaks] = (np.array(drawn) == roles[speaks]).mean(0)
+    q[speaks] = q_values(found.p[speaks])
+    tail = tail_share(found.blocks, 0.9)
+    low, high = np.quantile(found.drawn, [tail, 1 - tail], axis=0)
     return tuple(
         HeadRole(
             layer=layer,
             head=head,
             role=roles[row],
-            concept=found.concepts[int(found.spread[row].argmax())],
+            concept="" if silent[row] else found.concepts[int(found.spread[row].argmax())],
             concept_share=round6(found.spread[row].max()),
             entropy_bits=round6(found.bits[row]),
             entropy=round6(found.entropy[row]),
+            null_entropy=round6(found.null[row]),
             interval=(round6(low[row]), round6(high[row])),
             p_value=round6(found.p[row]),
             q_value=round6(q[row]),
             stability=round6(stability[row]),
+            effective_rank=round6(found.rank[row]),
             variance=float(f"{found.variance[row]:.6g}"),
             distribution=_shares(found.concepts, found.spread[row]),
-            texts=found.texts[row],
+            texts=() if silent[row] else found.texts[row],
         )
         for row, (layer, head) in enumerate(heads)
     )
+
+
+def _mute(found: Description, silent: Bool[ndarray, "head"]) -> Description:
+    """Silent heads speak of no concept, with the entropy of chance."""
+    unit = np.divide(found.bits, found.entropy, out=np.zeros(len(silent)), where=found.entropy > 0).max(initial=0)
+    names = ("entropy", "null", "p", "drawn", "drawn_p")
+    one: dict[str, Any] = {name: np.where(silent, 1.0, getattr(found, name)) for name in names}
+    spread = np.where(silent[:, None], 0.0, found.spread)
+    return replace(found, spread=spread, bits=np.where(silent, unit, found.bits), **one)
 
 
 def draw_blocks(count: Float[ndarray, "block"], draws: int, seed: int) -> Float[ndarray, "draw block"]:

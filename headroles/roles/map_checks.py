@@ -6,17 +6,23 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-_SHARES = ("concept_share", "entropy", "p_value", "q_value", "stability")
+from headroles.files.sketch import Sketch
+
+_SHARES = ("concept_share", "p_value", "q_value", "stability")
+_AMOUNTS = ("entropy_bits", "entropy", "null_entropy", "effective_rank", "variance")
 _ROOM = 1e-6
 """What rounding may add to a share or a sum of shares."""
 
 
-def find_contradiction(role_map: Any, roles: tuple[str, ...]) -> str | None:
-    """The first place where a RoleMap contradicts itself, and how; None where it does not. `roles`: the known ones."""
-    return next(_contradictions(role_map, roles), None)
+def find_contradiction(role_map: Any, roles: tuple[str, ...], silent: str) -> str | None:
+    """The first place where a RoleMap contradicts itself, and how; None where it does not.
+
+    `roles`: the known ones; `silent`: the state beside them.
+    """
+    return next(_contradictions(role_map, roles, silent), None)
 
 
-def _contradictions(role_map: Any, roles: tuple[str, ...]) -> Iterator[str]:
+def _contradictions(role_map: Any, roles: tuple[str, ...], silent: str) -> Iterator[str]:
     model, layers = role_map.model, role_map.layers
     if model.layers < 1 or model.heads < 1 or role_map.images.count < 0:
         yield "model.layers and model.heads must be at least 1, images.count at least 0"
@@ -24,6 +30,10 @@ def _contradictions(role_map: Any, roles: tuple[str, ...]) -> Iterator[str]:
         yield f"layers: {list(layers)[:8]} are not different layers of a model of {model.layers}"
     if not role_map.bank.counts or min(role_map.bank.counts.values()) < 0:
         yield "bank.counts: expected at least one concept, and no count below 0"
+    try:
+        _ = Sketch(role_map.images.sketch).kept
+    except ValueError as error:
+        yield f"images.sketch: it is no sketch of images ({error})"
     taken = set()
     for number, head in enumerate(role_map.head_roles):
         place = f"head_roles[{number}]"
@@ -32,17 +42,19 @@ def _contradictions(role_map: Any, roles: tuple[str, ...]) -> Iterator[str]:
         if head.name in taken:
             yield f"{place}: {head.name} is there twice"
         taken.add(head.name)
-        yield from (f"{place}.{wrong}" for wrong in _wrong_values(head, role_map, roles))
+        yield from (f"{place}.{wrong}" for wrong in _wrong_values(head, role_map, roles, silent))
 
 
-def _wrong_values(head: Any, role_map: Any, roles: tuple[str, ...]) -> Iterator[str]:
+def _wrong_values(head: Any, role_map: Any, roles: tuple[str, ...], silent: str) -> Iterator[str]:
     concepts = role_map.bank.counts.keys()
-    if head.role not in roles:
-        yield f"role: expected one of {', '.join(roles)}, got {head.role!r}"
+    if head.role not in (*roles, silent):
+        yield f"role: expected one of {', '.join(roles)}, {silent}, got {head.role!r}"
+    if head.role == silent and (head.concept or head.texts):
+        yield f"role: a {silent} head has neither concept nor texts"
     if head.distribution.keys() != concepts:
         other = sorted(head.distribution.keys() ^ concepts)[0]
         yield f"distribution: its concepts are not those of bank.counts; {other!r} is in one of them alone"
-    if head.concept not in concepts:
+    if head.concept not in concepts and head.role != silent:
         yield f"concept: {head.concept!r} is none of bank.counts"
     for name, share in (*((name, getattr(head, name)) for name in _SHARES), *_named_shares(head)):
         if not -_ROOM <= share <= 1 + _ROOM:
@@ -51,14 +63,15 @@ def _wrong_values(head: Any, role_map: Any, roles: tuple[str, ...]) -> Iterator[
         yield f"distribution: shares sum to {sum(head.distribution.values()):.4g}, over 1"
     if head.concept in head.distribution and not _near(head.concept_share, head.distribution[head.concept]):
         yield f"concept_share: {head.concept_share} is not that of {head.concept!r} in distribution"
-    if head.variance < 0 or head.entropy_bits < -_ROOM:
-        yield "variance and entropy_bits: expected numbers of at least 0"
+    amounts = [(name, getattr(head, name)) for name in _AMOUNTS] + [("interval", end) for end in head.interval]
+    for name, amount in amounts:
+        if amount < -_ROOM:
+            yield f"{name}: expected a number of at least 0, got {amount}"
     if not all(text.concept in concepts for text in head.texts):
         yield "texts: a text has a concept that is none of bank.counts"
 
 
 def _named_shares(head: Any) -> Iterator[tuple[str, float]]:
-    yield from (("interval", end) for end in head.interval)
     yield from ((f"distribution.{name}", share) for name, share in head.distribution.items())
 
 

@@ -1,65 +1,91 @@
-"""The texts that span each head's outputs, over all images and over resamples of the image blocks."""
+"""The texts that span each head's outputs: over all images, over resamples of the image blocks, and by chance."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from headroles.errors import InputError
+from headroles.heads.constants import bases_of
 from headroles.heads.moments import HeadMoments
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.config import ScoreConfig
 from headroles.roles.head_roles import draw_blocks
+from headroles.roles.leading import keep_leading
+from headroles.roles.null import null_picks
 from headroles.roles.probes import ProbeBank
-from headroles.roles.textspan import Picks, project_texts, text_span
+from headroles.roles.textspan import Picks, Sigma, project_texts, share_out, span_head
 
-_CHUNK = 50_000_000
-"""Numbers held at once while texts are picked for several bootstrap draws."""
+
+@dataclass(frozen=True)
+class PickedTexts:
+    """All that TextSpan picks for the scored heads, and what is known of them before."""
+
+    whole: Picks
+    """Over all images: one draw."""
+    resampled: Picks
+    """Over bootstrap resamples of the image blocks."""
+    null: Picks
+    """Of heads with the same eigenvalues and random directions, see `headroles.roles.null`."""
 
 
 @torch.inference_mode()
-def pick_texts(model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config: ScoreConfig) -> tuple[Picks, Picks]:
-    """TextSpan over all images, and over each bootstrap resample of the image blocks."""
+def pick_texts(model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config: ScoreConfig) -> PickedTexts:
+    """TextSpan over all images, over each bootstrap resample of the image blocks, and under the null model."""
     texts = model.embed_texts(bank.texts).float()
-    count = moments.count
-    drawn = draw_blocks(count.cpu().numpy(), config.bootstraps, config.seed)
-    draws = torch.from_numpy(drawn).to(count.device)
-    spans = []
-    for layers, bases in model.visual.spans(moments.layers):
+    if config.center_texts:
+        texts = texts - texts.mean(0)
+    drawn = torch.from_numpy(draw_blocks(moments.count.cpu().numpy(), config.bootstraps, config.seed))
+    draws = torch.cat([torch.ones_like(drawn[:1]), drawn]).to(moments.count.device)
+    heads: list[tuple[Picks, Picks]] = []
+    for layers, bases in bases_of(model, moments.layers, config.constants):
         width = model.visual.moment_width if bases is None else bases.shape[-2]
-        spans.append(_pick_of_span(moments.select(layers, width), bases, texts, draws, config))
-    whole, resampled = zip(*spans, strict=True)
-    return _join(whole, 1), _join(resampled, 1)
+        if width > moments.first.shape[-1]:
+            raise InputError("moments: these were made with constants apart; score again, with constants heads")
+        heads += _pick_of_span(moments.select(layers, width), bases, texts, draws, config)
+    found, null = (Picks.join(picks, 1) for picks in zip(*heads, strict=True))
+    return PickedTexts(found.draws(slice(1)), found.draws(slice(1, None)), null)
 
 
 def _pick_of_span(
-    moments: HeadMoments, bases: torch.Tensor | None, texts: torch.Tensor, draws: torch.Tensor, config: ScoreConfig
-) -> tuple[Picks, Picks]:
-    """`pick_texts` of layers whose heads have bases (layer, head, width, embed); None stands for the identity."""
-    if bases is None:
-        texts = texts - texts.mean(0) if config.center_texts else texts
-        projected, factor = texts.expand(len(moments.layers) * moments.first.shape[2], -1, -1), None
-        spread = moments.variances(texts, torch.cat([torch.ones_like(draws[:1]), draws])).flatten(1, 2)
-        whole, drawn = spread[:1], spread[1:]
-    else:
-        projected, factor = project_texts(texts, bases.flatten(0, 1).float(), config.center_texts)
-        factor, whole, drawn = factor.double(), None, None
-
-    def picked(draws: torch.Tensor | None, variance: torch.Tensor | None) -> Picks:
-        covariance = moments.covariance(draws).flatten(1, 2)
-        return text_span(projected, factor, covariance, config.texts_per_head, config.selection, variance)
-
-    chunk = max(1, _CHUNK // projected.numel())
-    rows = draws.split(chunk)
-    variances = drawn.split(chunk) if drawn is not None else [None] * len(rows)
-    return picked(None, whole), _join([picked(*pair) for pair in zip(rows, variances, strict=True)], 0)
+    moments: HeadMoments, bases: Tensor | None, texts: Tensor, draws: Float[Tensor, "draw block"], config: ScoreConfig
+) -> list[tuple[Picks, Picks]]:
+    """Picks of all draws, and of the null model, of each head of layers with bases (layer, head, width, embed).
 
 
-def _join(parts: Sequence[Picks], axis: int) -> Picks:
-    """Picks of several draws (axis 0) or heads (axis 1) as one; heads with fewer picks are filled up with none."""
-    steps = max(part.index.shape[-1] for part in parts)
-    index, share = (
-        [torch.nn.functional.pad(getattr(part, name), (0, steps - part.index.shape[-1]), value=fill) for part in parts]
-        for name, fill in (("index", -1), ("share", 0))
-    )
-    return Picks(torch.cat(index, axis), torch.cat(share, axis), torch.cat([part.variance for part in parts], axis))
+    `bases` None stands for the identity.
+    """
+    projected, factor = (None, None) if bases is None else _project(moments, bases.flatten(0, 1), texts, config)
+    heads = moments.first.shape[2]
+
+    def pick(number: int) -> tuple[Picks, Picks]:
+        own = moments.of_head(*divmod(number, heads))
+        covariance = own.covariance(draws)[:, 0, 0]
+        known, head_texts = None, texts
+        if projected is None or factor is None:
+            known = own.variances(texts, draws)[:, 0, 0]
+        else:
+            used = (factor[number] != 0).any(-1)
+            head_texts, turn = projected[number][:, used], factor[number][used]
+            covariance = turn @ covariance @ turn.T
+        spread = Sigma(covariance.to(texts), known)
+        asked = (config.texts_per_head, config.selection)
+        null = null_picks(head_texts, covariance[0], config.null_draws, *asked, config.seed)
+        return span_head(head_texts, spread, *asked), null
+
+    return share_out(pick, range(len(moments.layers) * heads))
+
+
+def _project(
+    moments: HeadMoments, bases: Float[Tensor, "head width embed"], texts: Tensor, config: ScoreConfig
+) -> tuple[Float[Tensor, "head text rank"], Float[Tensor, "head rank width"]]:
+    """Texts in every head's coordinates, and what takes u there; rows of 0 where a head has fewer directions."""
+    projected, factor = project_texts(texts, bases.float())
+    factor = factor.double()
+    if config.constants == "apart" and config.rank is None:
+        return projected, factor
+    square = moments.second.sum(0).flatten(0, 1) / moments.images
+    return keep_leading(projected, factor, square, config.rank)

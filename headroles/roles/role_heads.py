@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from jaxtyping import Float
 from numpy import array, ndarray
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.names import Head, head_list, head_name, parse_heads
-from headroles.roles.role_map import HeadRole, RoleMap
+from headroles.roles.role_map import SILENT, HeadRole, RoleMap
 
 if TYPE_CHECKING:
     from headroles.models.hooked_clip import HookedCLIP
@@ -20,6 +21,7 @@ Heads: TypeAlias = "str | HeadRole | Head | Sequence[str | HeadRole | Head]"
 """Heads by name ("L6.H3,L7.*"), as (layer, head), or as a role map holds them; one or several."""
 
 
+@typed
 def choose_heads(
     role_map: RoleMap, names: Heads | None = None, concept: str | None = None, any_role: bool = False
 ) -> tuple[HeadRole, ...]:
@@ -27,7 +29,7 @@ def choose_heads(
 
     `names`: such as "L6.H3,L7.*", or `Heads` of another kind. `concept`: the Attribute heads with that dominant
     concept; with `any_role` all heads with it. Raises InputError where not exactly one of both is given, or a head was
-    not scored, or there is none.
+    not scored, or is silent, or there is none; `L7.*` stands for the heads of layer 7 that speak.
     """
     if (names is None) == (concept is None):
         raise InputError("heads: give either heads by name or a concept")
@@ -84,12 +86,19 @@ def _named_heads(role_map: RoleMap, names: str) -> tuple[HeadRole, ...]:
         what = head_list(missing[:1]) if missing else names
         known = ", ".join(map(str, role_map.layers))
         raise InputError(f"heads: {what} is not in this role map, which scored layers {known}; score with --layers all")
+    silent = [head for head in chosen if scored[head].role == SILENT]
+    if "*" in names and len(silent) < len(chosen):
+        chosen = tuple(head for head in chosen if head not in silent)
+    elif silent:
+        raise InputError(f"heads: {head_list(silent[:1])} is silent in this role map, it says nothing; choose others")
     return tuple(scored[head] for head in chosen)
 
 
 def _advice(role_map: RoleMap, concept: str) -> str:
     """What to try for a concept without heads: those that speak of it most."""
-    most = sorted(role_map, key=lambda head: -head.distribution[concept])[:2]
+    most = sorted((head for head in role_map if head.role != SILENT), key=lambda head: -head.distribution[concept])[:2]
+    if not most:
+        return "all heads of this role map are silent: score over images that differ"
     near = ", ".join(f"{head.name} ({head.distribution[concept]:.0%} {concept}, {head.role})" for head in most)
     return f"most of it is in {near}: choose with --heads"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from headroles.errors import InputError
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Self
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ROLES = ("attribute", "mixed", "generalization")
 """From one concept alone to all of them."""
+STANDS_OUT = 0.05
+"""A head stands out from its null model up to this false-discovery rate (Benjamini-Hochberg over the scored heads)."""
+SILENT = "silent"
+"""Beside the roles: a head that says nothing, whatever is in the image, has none."""
 PROBE_KINDS = ("text", "image")
 """What a role map rests on: texts that span a head's output, or labelled images whose values explain it."""
 
@@ -45,29 +49,40 @@ class HeadRole:
     head: int
     """0-based."""
     role: str
-    """"attribute", "mixed" or "generalization"."""
+    """"attribute", "mixed" or "generalization"; "silent" for a head that says nothing."""
     concept: str
-    """The dominant concept."""
+    """The dominant concept; "" for a silent head."""
     concept_share: float
     """Its probability."""
     entropy_bits: float
     """Concept Entropy, in bits."""
     entropy: float
-    """Concept Entropy over log2(number of concepts), in [0, 1]."""
+    """Concept Entropy over what heads that say nothing reach: 1 is chance, whatever the bank. By texts that is the mean
+    entropy under the null model over the scored heads; by labelled images log2(number of concepts)."""
+    null_entropy: float
+    """Mean of `entropy` under this head's own null model: lower where few directions make few texts count."""
     interval: tuple[float, float]
     """90% bootstrap interval of `entropy`, over blocks of images."""
     p_value: float
-    """Pr[entropy under shuffled labels <= entropy]; image probes: that of the head being blind to all concepts."""
+    """Pr[entropy under the null model <= entropy], see `headroles.roles.null`; image probes: that of the head being
+    blind to all concepts."""
     q_value: float
     """Benjamini-Hochberg over the scored heads."""
     stability: float
     """Share of bootstrap resamples with the same role."""
+    effective_rank: float
+    """Participation ratio of the eigenvalues of the head's outputs: along how many directions it writes."""
     variance: float
     """Variance of the head's part of the unit embedding."""
     distribution: Mapping[str, float]
     """Concept -> probability."""
     texts: tuple[PickedText, ...]
     """Best first."""
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether it is more concentrated than its null model, at a false-discovery rate of `STANDS_OUT`."""
+        return self.q_value <= STANDS_OUT
 
     @property
     def name(self) -> str:
@@ -99,6 +114,11 @@ class ImagesInfo:
     """How many were read."""
     broken: tuple[str, ...]
     """Files that could not be read, relative to the folder."""
+    sketch: str = ""
+    """Their fingerprints (`headroles.files.sketch`), so that no image judges heads that it chose; "" where no such
+    thing is to be feared."""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How they were read, as `headroles.Reading.to_dict` says it."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +169,7 @@ class RoleMap(Document, Shown):
     def from_dict(cls, raw: Any, source: str = "this") -> Self:
         """See `Document.from_dict`; a map that contradicts itself is refused too."""
         role_map = super().from_dict(raw, source)
-        wrong = find_contradiction(role_map, ROLES)
+        wrong = find_contradiction(role_map, ROLES, SILENT)
         if wrong:
             raise InputError(f"role map: {source} does not fit the schema: {wrong}; score again")
         return role_map
@@ -166,7 +186,7 @@ class RoleMap(Document, Shown):
 
     def __repr__(self) -> str:
         """One line: a map of hundreds of heads and texts would drown a console."""
-        counts = ", ".join(f"{sum(head.role == role for head in self)} {role}" for role in ROLES)
+        counts = ", ".join(f"{number} {role}" for role, number in self.counts().items())
         layers = ", ".join(map(str, self.layers))
         data = f"{self.images.count} images, {self.probes}"
         return f"RoleMap({self.model.name}, layers {layers}: {counts}; {data})"
@@ -184,12 +204,17 @@ class RoleMap(Document, Shown):
                 return head
         raise KeyError(f"no head {place} in this role map; it scored layers {', '.join(map(str, self.layers))}")
 
+    def counts(self, layer: int | None = None) -> dict[str, int]:
+        """How many heads of the map, or of a layer, have each role; silent ones are named where there are some."""
+        found = {role: len(self.heads(role=role, layer=layer)) for role in (*ROLES, SILENT)}
+        return {role: number for role, number in found.items() if number or role != SILENT}
+
     def heads(
         self, role: str | None = None, concept: str | None = None, layer: int | None = None
     ) -> tuple[HeadRole, ...]:
         """The heads that fit all that is given, lowest entropy first."""
-        if role is not None and role not in ROLES:
-            raise InputError(f"role must be one of {', '.join(ROLES)}, got {role!r}")
+        if role is not None and role not in (*ROLES, SILENT):
+            raise InputError(f"role must be one of {', '.join(ROLES)}, {SILENT}, got {role!r}")
         if concept is not None and concept not in self.concepts:
             raise InputError(f"concept must be one of {', '.join(self.concepts)}, got {concept!r}")
         if layer is not None and layer not in self.layers:
@@ -198,7 +223,7 @@ class RoleMap(Document, Shown):
         found = [
             head
             for head in self.head_roles
-            if all(value is None or getattr(head, field) == value for field, value in wanted.items())
+            if all(value is None or getattr(head, name) == value for name, value in wanted.items())
         ]
         return tuple(sorted(found, key=lambda head: (head.entropy, head.layer, head.head)))
 
@@ -209,12 +234,13 @@ class RoleMap(Document, Shown):
         rows = []
         for head in self.head_roles:
             row = {
-                field.name: getattr(head, field.name)
-                for field in dataclasses.fields(head)
-                if field.name not in ("interval", "distribution", "texts")
+                each.name: getattr(head, each.name)
+                for each in dataclasses.fields(head)
+                if each.name not in ("interval", "distribution", "texts")
             }
             row["interval_low"], row["interval_high"] = head.interval
             row |= {f"p_{concept}": head.distribution[concept] for concept in self.concepts}
+            row["stands_out"] = head.stands_out
             row["texts"] = " | ".join(picked.text for picked in head.texts)
             rows.append({"name": head.name, **row})
         return pd.DataFrame(rows)
@@ -226,15 +252,18 @@ class RoleMap(Document, Shown):
             (
                 role.name,
                 role.role,
-                f"{role.concept} ({role.concept_share:.0%})",
+                f"{role.concept} ({role.concept_share:.0%})" if role.concept else "",
                 f"{role.entropy:.2f}",
-                f"{role.q_value:.3f}",
+                f"{role.null_entropy:.2f}",
+                "yes" if role.stands_out else "no",
+                f"{role.effective_rank:.1f}",
                 "; ".join(self._brief(picked) for picked in role.texts[:3]),
             )
             for role in self.head_roles
         ]
         caption = f"{self.model.name}: {len(self)} heads, {self.images.count} images, {self.probes}"
-        return html_table(caption, ("head", "role", "concept", "entropy", "q", last), rows)
+        names = ("head", "role", "concept", "entropy", "by chance", "stands out", "rank", last)
+        return html_table(caption, names, rows)
 
     def _brief(self, picked: PickedText) -> str:
         """A text as a table shows it; a value says little without the share that it explains."""

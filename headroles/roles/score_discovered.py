@@ -36,8 +36,8 @@ def score_discovered(
     """
     model.check_text()
     config, discovery = config or ScoreConfig(), discovery or DiscoveryConfig()
-    moments, broken = collect_moments(model, images, config, **options)
-    info = ImagesInfo(source, moments.images, broken)
+    moments, seen = collect_moments(model, images, config, **options)
+    info = ImagesInfo(source, seen.read, seen.broken_names, seen.sketch)
     role_map, found = explain_discovered(model, moments, name, texts, encoder, config, discovery, info)
     return role_map, moments, found
 
@@ -54,9 +54,9 @@ def explain_discovered(
 ) -> tuple[RoleMap, Discovery]:
     """Pick texts for the heads of `moments`, find concepts in them, and describe the heads in these."""
     unlabelled = ProbeBank(name, tuple(texts), ("",) * len(texts))
-    # Only the picks over all images are clustered, so one resample is drawn and left.
-    picks, _ = pick_texts(model, moments, unlabelled, dataclasses.replace(config, bootstraps=1))
-    picked = picks.index[0].unique().tolist()
+    # Only the picks over all images are clustered, so one resample and few rotations are drawn and left.
+    picks = pick_texts(model, moments, unlabelled, dataclasses.replace(config, bootstraps=1, null_draws=19))
+    picked = picks.whole.index[0].unique().tolist()
     found = discover(name, texts, encoder, discovery, [index for index in picked if index >= 0])
     role_map = explain(model, moments, found.bank, config, images)
     settings = {**role_map.settings, "discovery": dataclasses.asdict(discovery)}

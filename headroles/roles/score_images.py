@@ -12,28 +12,37 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from headroles.checks import typed
 from headroles.errors import InputError
+from headroles.files.json_files import dump_json
 from headroles.heads.ablation import record_ablation
+from headroles.heads.silence import Outputs
 from headroles.heads.value_moments import ValueMoments
 from headroles.images.labelled import LabelledImages
+from headroles.images.notes import LOG
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.image_pass import PassOptions, Progress
+from headroles.passes.state import Seen
 from headroles.passes.value_pass import fold_values
+from headroles.roles.blindness import p_values
 from headroles.roles.concepts import concept_entropy
 from headroles.roles.config import ImageScoreConfig
-from headroles.roles.explained import Sums, effects, p_values, value_parts
+from headroles.roles.explained import Sums, effects, value_parts
 from headroles.roles.head_roles import Description, build_head_roles, draw_blocks, round6
+from headroles.roles.likeness import likeness
 from headroles.roles.role_map import BankInfo, ImagesInfo, ModelInfo, PickedText, RoleMap
-from headroles.roles.rules import assign_roles
+
+FEW = 10
+"""Images of a value below which it is said that they are few."""
 
 
 def score_images(
@@ -41,11 +50,13 @@ def score_images(
 ) -> tuple[RoleMap, ValueMoments]:
     """The role map of a model by labelled images, and the sums it rests on; `options` are those of `collect_values`."""
     config = config or ImageScoreConfig()
-    moments, broken = collect_values(model, labelled, config, **options)
+    moments, seen = collect_values(model, labelled, config, **options)
     info = ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads)
-    return explain_values(moments, config, info, ImagesInfo(labelled.name, moments.images, broken)), moments
+    images = ImagesInfo(labelled.name, seen.read, seen.broken_names, seen.sketch)
+    return explain_values(moments, config, info, images), moments
 
 
+@typed
 def collect_values(
     model: HookedCLIP,
     labelled: LabelledImages,
@@ -55,74 +66,78 @@ def collect_values(
     workers: int = 0,
     strict: bool = False,
     progress: Progress | None = None,
-) -> tuple[ValueMoments, tuple[str, ...]]:
-    """One pass over the images: sums for every value, and the names of the broken files."""
+) -> tuple[ValueMoments, Seen]:
+    """One pass over the images: sums for every value, and what went into them."""
     check_concepts(labelled)
     options = PassOptions(unit=batch, workers=workers, strict=strict)
     layers = config.resolve_layers(model)
     moments, seen = fold_values(
         model, labelled, layers, config.blocks, options, precision=config.precision, progress=progress
     )
-    return moments, seen.broken_names
+    return moments, seen
 
 
 def check_concepts(labelled: LabelledImages) -> None:
-    """InputError where there is one concept only."""
+    """InputError where there is one concept only, or a concept's values cannot be compared."""
     if len(labelled.concepts) < 2:
         raise InputError(
             f"images: {labelled.name} is labelled with the one concept {labelled.names[0]}; entropy needs at least two "
             "(a folder CONCEPT/VALUE/IMAGE, or a CSV with a column a concept)"
         )
+    for concept, codes in zip(labelled.concepts, labelled.codes.T, strict=True):
+        count = np.bincount(codes[codes >= 0], minlength=len(concept.values))
+        _check_values(concept.name, concept.values, count)
 
 
 def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: ModelInfo, images: ImagesInfo) -> RoleMap:
     """Describe the heads of `moments`: shares, certain concepts, entropy, bootstrap over image blocks, roles.
 
     A head's p-value is that of being blind to all concepts: the smallest of its concepts', times their number.
-    InputError where a concept has too few readable images to compare its values.
+    Says how many images a value has. InputError where a concept's values cannot be compared.
     """
     counts = _check_labels(moments)
+    alike = round(likeness(moments), 1)
+    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "images_as_one": alike}
     heads = [(layer, head) for layer in moments.layers for head in range(moments.first.shape[2])]
-
-    def judge(entropy: Float[ndarray, "head"]) -> list[str]:
-        return assign_roles(entropy, np.empty((0, len(entropy))), config.roles_by, config.low, config.high)
-
+    outputs = Outputs.of_values(moments)
+    silent = outputs.silent_or_cut(heads, (model.layers, model.heads), config.precision)
     return RoleMap(
         model=model,
         images=images,
         bank=BankInfo(images.source, _hash(moments), counts),
-        settings=record_ablation(dataclasses.asdict(config)),
+        settings=record_ablation({**dataclasses.asdict(config), **acting}),
         layers=moments.layers,
-        head_roles=build_head_roles(heads, _describe(moments, config), judge),
+        head_roles=build_head_roles(heads, _describe(moments, outputs, config), silent, config.judge),
         probe_kind="image",
     )
 
 
-def _describe(moments: ValueMoments, config: ImageScoreConfig) -> Description:
+def _describe(moments: ValueMoments, outputs: Outputs, config: ImageScoreConfig) -> Description:
     names = [name for name, _ in moments.concepts]
-    p = p_values(moments, config.shares)
+    alike = likeness(moments)
+    p = p_values(moments, config.shares, alike)
     certain = p * p.size <= config.level
-    explained = effects(Sums.of(moments), config.shares).variances()
+    explained = effects(Sums.of(moments), config.shares, alike).variances()
     spread = distribution(explained, certain)
     entropy = concept_entropy(spread) / math.log2(len(names))
-    variance = whole_variance(moments)
+    variance = outputs.variance().cpu().numpy()
+    p = np.minimum(1, p.min(1) * len(names))
+    drawn = resample(moments, certain, config)
     share = np.divide(explained, variance[:, None], out=np.zeros_like(explained), where=explained > 0) * certain
     return Description(
         concepts=names,
         spread=spread,
         bits=entropy * math.log2(len(names)),
         entropy=entropy,
-        drawn=resample(moments, certain, config),
-        p=np.minimum(1, p.min(1) * len(names)),
+        null=np.ones(len(entropy)),  # No concept is certain: the uniform distribution.
+        p=p,
+        drawn=drawn,
+        drawn_p=np.broadcast_to(p, drawn.shape),
+        blocks=int((moments.count > 0).sum()),
+        rank=outputs.effective_rank().cpu().numpy(),
         variance=np.maximum(0.0, variance),
         texts=describe_values(moments, share, config.values_per_head),
     )
-
-
-def whole_variance(moments: ValueMoments) -> Float[ndarray, "head"]:
-    """Variance of every head's part of the unit embedding, over all images."""
-    sums = Sums.of(moments)
-    return sums.square[-1] / sums.images - ((sums.first / sums.images) ** 2).sum(-1)
 
 
 def distribution(
@@ -142,9 +157,9 @@ def resample(
     moments: ValueMoments, certain: Bool[ndarray, "head concept"], config: ImageScoreConfig
 ) -> Float[ndarray, "draw head"]:
     """Normalised entropies over resamples of the image blocks; which concepts are certain stays as it is."""
-    rows = []
+    rows, alike = [], likeness(moments)
     for draw in draw_blocks(moments.count.cpu().numpy(), config.bootstraps, config.seed):
-        explained = effects(Sums.of(moments, draw), config.shares).variances(resampled=True)
+        explained = effects(Sums.of(moments, draw), config.shares, alike).variances(resampled=True)
         rows.append(concept_entropy(distribution(explained, certain)) / math.log2(explained.shape[1]))
     return np.stack(rows)
 
@@ -172,21 +187,41 @@ def describe_values(
 
 
 def _check_labels(moments: ValueMoments) -> dict[str, int]:
-    """Labelled images of every concept; InputError where its values cannot be compared."""
-    count = torch.einsum("bvv->v", moments.pairs).cpu().numpy()
-    found = {}
-    for (name, _), place in zip(moments.concepts, moments.slices, strict=True):
-        seen, labelled = int((count[place] > 0).sum()), int(count[place].sum())
-        if seen < 2 or labelled <= seen:
-            raise InputError(
-                f"images: concept {name} has {seen} values in {labelled} readable images; it needs at least two values "
-                "and more images than values"
-            )
-        found[name] = labelled
-    return found
+    """Labelled images of every concept; says how many a value has; InputError where values cannot be compared."""
+    count = torch.einsum("bvv->v", moments.pairs).long().cpu().numpy()
+    seen = {name: count[place] for (name, _), place in zip(moments.concepts, moments.slices, strict=True)}
+    for name, values in moments.concepts:
+        _check_values(name, values, seen[name])
+    said = [_range(name, each[each > 0]) for name, each in seen.items()]
+    LOG.info(f"images a value: {', '.join(said)}")
+    few = [f"{name}: {value} ({each})" for (name, values) in moments.concepts for value, each in
+           zip(values, seen[name], strict=True) if 0 < each < FEW]  # fmt: skip
+    if few:
+        more = f" and {len(few) - 5} more" if len(few) > 5 else ""
+        LOG.warning(f"fewer than {FEW} images of {', '.join(few[:5])}{more}: what they explain is hardly known")
+    return {name: int(each.sum()) for name, each in seen.items()}
+
+
+def _check_values(concept: str, values: Sequence[str], count: Int[ndarray, "value"]) -> None:
+    """InputError where there are fewer than two values, or one of them has a single image."""
+    if (count > 0).sum() < 2:
+        raise InputError(
+            f"images: concept {concept} has {(count > 0).sum()} values in {count.sum()} readable images; it needs at "
+            "least two values"
+        )
+    if (count == 1).any():
+        raise InputError(
+            f"images: value {values[int((count == 1).argmax())]} of concept {concept} has 1 readable image; a value "
+            "needs at least two: add images, or leave the value's label empty"
+        )
+
+
+def _range(concept: str, count: Int[ndarray, "value"]) -> str:
+    least, most = count.min(), count.max()
+    return f"{concept} {least:,}" if least == most else f"{concept} {least:,} to {most:,}"
 
 
 def _hash(moments: ValueMoments) -> str:
     """sha256 of the concepts, their values and how many images have each."""
     count = torch.einsum("bvv->v", moments.pairs).long().tolist()
-    return hashlib.sha256(json.dumps([moments.concepts, count]).encode()).hexdigest()
+    return hashlib.sha256(dump_json([moments.concepts, count]).encode()).hexdigest()

@@ -6,30 +6,28 @@ import dataclasses
 import math
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
+from headroles.checks import typed
 from headroles.heads.ablation import record_ablation
 from headroles.heads.moments import HeadMoments
+from headroles.heads.silence import Outputs
 from headroles.images.images import Images
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.image_pass import PassOptions, Progress
 from headroles.passes.moment_pass import fold_moments
-from headroles.passes.state import check_enough
-from headroles.roles.concepts import (
-    concept_distribution,
-    concept_entropy,
-    null_entropies,
-    p_values,
-    pick_weights,
-)
+from headroles.passes.state import Seen, check_enough
+from headroles.roles.concepts import concept_distribution, concept_entropy, p_values, pick_weights
 from headroles.roles.config import ScoreConfig
 from headroles.roles.head_roles import Description, build_head_roles, round6
-from headroles.roles.picks import pick_texts
+from headroles.roles.picks import PickedTexts, pick_texts
 from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import BankInfo, ImagesInfo, ModelInfo, PickedText, RoleMap
-from headroles.roles.rules import assign_roles
 from headroles.roles.textspan import Picks
+
+_AT_ONCE = 100
+"""Draws whose distributions are held at once: a bank may have thousands of concepts."""
 
 
 def score_texts(
@@ -50,12 +48,14 @@ def score_texts(
     """
     model.check_text()
     config = config or ScoreConfig()
-    moments, broken = collect_moments(
+    moments, seen = collect_moments(
         model, images, config, batch=batch, workers=workers, strict=strict, progress=progress
     )
-    return explain(model, moments, bank, config, ImagesInfo(source, moments.images, broken)), moments
+    info = ImagesInfo(source, seen.read, seen.broken_names, seen.sketch)
+    return explain(model, moments, bank, config, info), moments
 
 
+@typed
 def collect_moments(
     model: HookedCLIP,
     images: Images,
@@ -65,42 +65,52 @@ def collect_moments(
     workers: int = 0,
     strict: bool = False,
     progress: Progress | None = None,
-) -> tuple[HeadMoments, tuple[str, ...]]:
-    """One pass over the images: head moments and the names of the broken files."""
+) -> tuple[HeadMoments, Seen]:
+    """One pass over the images: head moments and what went into them."""
     options = PassOptions(unit=batch, workers=workers, strict=strict)
     layers = config.resolve_layers(model)
     moments, seen = fold_moments(
-        model, images, layers, config.blocks, options, precision=config.precision, progress=progress
-    )
+        model, images, layers, config.blocks, options, precision=config.precision, constants=config.constants,
+        progress=progress,
+    )  # fmt: skip
     check_enough(seen)
-    return moments, seen.broken_names
+    return moments, seen
 
 
 def explain(
     model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config: ScoreConfig, images: ImagesInfo
 ) -> RoleMap:
     """Describe the heads of `moments` in the bank's texts: picks, concepts, entropy, null model, bootstrap, roles."""
-    picks, resampled = pick_texts(model, moments, bank, config)
-    found, null = _describe(picks, resampled, bank, config)
+    picks = pick_texts(model, moments, bank, config)
+    outputs = Outputs.of(model, moments)
     heads = [(layer, head) for layer in moments.layers for head in range(model.visual.heads)]
+    silent = outputs.silent_or_cut(heads, (model.visual.layers, model.visual.heads), config.precision)
+    found = _describe(picks, outputs, silent, bank, config, int((moments.count > 0).sum()))
     # What acts is written: a head has no more texts than its span is wide, a wide head fewer blocks.
-    acting = {"blocks": len(moments.count), "texts_per_head": picks.index.shape[-1]}
+    texts = picks.whole.index.shape[-1]
+    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "texts_per_head": texts}
     return RoleMap(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
         bank=BankInfo(bank.name, bank.hash, bank.counts),
         settings=record_ablation({**dataclasses.asdict(config), **acting}),
         layers=moments.layers,
-        head_roles=build_head_roles(
-            heads, found, lambda entropy: assign_roles(entropy, null, config.roles_by, config.low, config.high)
-        ),
+        head_roles=build_head_roles(heads, found, silent, config.judge),
     )
 
 
 def _describe(
-    picks: Picks, resampled: Picks, bank: ProbeBank, config: ScoreConfig
-) -> tuple[Description, Float[ndarray, "draw head"]]:
-    """What the picks say of each head, and the entropies of the null model."""
+    picks: PickedTexts,
+    outputs: Outputs,
+    silent: Bool[ndarray, "head"],
+    bank: ProbeBank,
+    config: ScoreConfig,
+    blocks: int,
+) -> Description:
+    """What the picks say of each head, with entropies over what heads that say nothing reach on average.
+
+    `blocks`: how many blocks of images resamples draw from.
+    """
     codes, concepts = np.array(bank.codes), len(bank.concepts)
     prior = np.bincount(codes, minlength=concepts) / len(codes) if config.prior_correction else None
 
@@ -109,23 +119,38 @@ def _describe(
         labels = np.broadcast_to(codes, (*index.shape[:-1], len(codes)))
         return concept_distribution(index, pick_weights(index, share, config.weights), labels, concepts, prior)
 
-    most = math.log2(concepts)
-    spread = distribution(picks)[0]
-    bits = concept_entropy(spread)
-    index, share = picks.index[0].cpu().numpy(), picks.share[0].double().cpu().numpy()
-    weight = pick_weights(index, share, config.weights)
-    null = null_entropies(index, weight, codes, concepts, prior, config.permutations, config.seed) / most
-    found = Description(
+    def entropies(picks: Picks) -> Float[ndarray, "draw head"]:
+        return np.concatenate([concept_entropy(distribution(part)) for part in picks.split(_AT_ONCE)])
+
+    null = entropies(picks.null)
+    unit = chance_entropy(null[:, ~silent], concepts)
+    spread = distribution(picks.whole)[0]
+    bits, drawn = concept_entropy(spread), entropies(picks.resampled)
+    index, share = picks.whole.index[0].cpu().numpy(), picks.whole.share[0].double().cpu().numpy()
+    return Description(
         concepts=bank.concepts,
         spread=spread,
         bits=bits,
-        entropy=bits / most,
-        drawn=concept_entropy(distribution(resampled)) / most,
-        p=p_values(bits / most, null),
-        variance=picks.variance[0].cpu().numpy(),
+        entropy=bits / unit,
+        null=null.mean(0) / unit,
+        p=p_values(bits, null),
+        drawn=drawn / unit,
+        drawn_p=np.stack([p_values(row, null) for row in drawn]),
+        blocks=blocks,
+        rank=outputs.effective_rank().cpu().numpy(),
+        variance=outputs.variance().cpu().numpy(),
         texts=[_name_picks(bank, *row) for row in zip(index, share, strict=True)],
     )
-    return found, null
+
+
+def chance_entropy(null: Float[ndarray, "draw head"], concepts: int) -> float:
+    """The unit of entropies: what heads that say nothing reach on average, in bits; log2 C where they reach nothing.
+
+    Unlike log2 C it means the same for 5, 14 and 500 concepts, which few picks cannot fill; and being one number of
+    the map, it leaves the heads' order as it is.
+    """
+    found = float(null.mean()) if null.size else 0.0
+    return found if found > 0 else math.log2(max(2, concepts))
 
 
 def _name_picks(

@@ -23,7 +23,7 @@ _WORDS: dict[str, dict[str, tuple[str, ...]]] = {
         "boat": ("boat", "sailboat"), "cup": ("cup", "mug"), "flower": ("flower", "blossom"),
         "mushroom": ("mushroom", "toadstool"),
     },
-    "location": {
+    "position": {
         "top left": ("in the top left", "in the upper left corner"), "top": ("at the top", "along the upper edge"),
         "top right": ("in the top right", "in the upper right corner"),
         "left": ("on the left", "on the left side"), "center": ("in the center", "in the middle"),
@@ -50,13 +50,13 @@ _WORDS: dict[str, dict[str, tuple[str, ...]]] = {
 _FRAMES = ("", "", "a picture of ", "a photo of ", "an image of ", "a drawing of ", "there is ", "you see ")
 _ANYTHING = ("an item", "something", "a thing")
 _ADJECTIVES = ("size", "color", "texture")
-_PHRASES = ("location", "background", "brightness")
+_PHRASES = ("position", "background", "brightness")
 _MORE = {
     "color": ("the color {}", "{} paint", "colored {}"),
     "shape": ("the shape of a {}", "a {} shape", "the outline of a {}"),
     "texture": ("a {} texture", "a {} surface", "a {} pattern"),
     "object": ("a toy {}", "the {}", "a kind of {}"),
-    "location": ("placed {}", "located {}", "a thing that sits {}"),
+    "position": ("placed {}", "located {}", "a thing that sits {}"),
     "size": ("a {} item", "of {} size", "something that looks {}"),
     "count": ("{} copy", "exactly {} piece", "there is {} object"),
     "background": ("a scene {}", "a place {}", "everything {}"),

@@ -118,9 +118,9 @@ def draw_noise(rng: np.random.Generator, deviation: float = 3) -> np.ndarray:
 
 def _places(scene: Scene, diameter: float, rng: np.random.Generator) -> list[tuple[int, int]]:
     """Centers (x, y) of the item's copies: one of nine anchors, or distinct cells of a 2 x 2 grid."""
-    location = scene.value("location")
-    if location is not None:
-        row, column = divmod(CONCEPTS["location"].index(location), 3)
+    position = scene.value("position")
+    if position is not None:
+        row, column = divmod(CONCEPTS["position"].index(position), 3)
         jitter = rng.integers(-2, 3, 2)
         return [(16 + 16 * column + int(jitter[0]), 16 + 16 * row + int(jitter[1]))]
     copies = CONCEPTS["count"].index(scene.value("count")) + 1

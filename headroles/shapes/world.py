@@ -1,7 +1,7 @@
 """The shapes world: which concepts exist, which scenes can be, and which are held out.
 
 A scene shows one to four copies of one item. The item is either a plain shape or a composite object, so a
-scene has eight concepts: `shape` and `object` exclude each other, and `location` exists for single items only.
+scene has eight concepts: `shape` and `object` exclude each other, and `position` exists for single items only.
 An absent concept is labelled -1. All concepts are drawn independently and uniformly; the one exception is the
 hold-out, a Latin pattern over (color, item) pairs in which every item misses exactly one color and every color
 exactly two items, so the marginals of the training scenes stay uniform.
@@ -18,7 +18,7 @@ CONCEPTS: dict[str, tuple[str, ...]] = {
     "shape": ("circle", "square", "triangle", "star", "heart", "cross", "ring", "crescent"),
     "texture": ("solid", "striped", "dotted", "checkered", "speckled"),
     "object": ("house", "tree", "fish", "car", "boat", "flower", "mushroom", "cup"),
-    "location": (
+    "position": (
         "top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right",
     ),
     "size": ("small", "medium", "large"),
@@ -33,8 +33,8 @@ ABSENT = -1
 """In place of a value's index, where a concept does not apply or an image is not labelled with it."""
 SPLITS = ("train", "held-out", "all")
 
-_COLOR, _SHAPE, _OBJECT, _LOCATION, _COUNT = (
-    NAMES.index(name) for name in ("color", "shape", "object", "location", "count")
+_COLOR, _SHAPE, _OBJECT, _POSITION, _COUNT = (
+    NAMES.index(name) for name in ("color", "shape", "object", "position", "count")
 )
 _COLORS = len(CONCEPTS["color"])
 _SHAPES = len(CONCEPTS["shape"])
@@ -79,5 +79,5 @@ def sample_scene(seed: int, index: int, split: str = "all") -> Scene:
     if rng.random() < 0.5:
         labels[_COUNT] = 0
     if labels[_COUNT] > 0:
-        labels[_LOCATION] = ABSENT
+        labels[_POSITION] = ABSENT
     return Scene(tuple(labels), (seed, index))

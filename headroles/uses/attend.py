@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.ablation import current_ablation, record_ablation
 from headroles.heads.names import parse_heads
 from headroles.images.images import Images, batches, with_preprocess
 from headroles.images.pictures import Given, encode_pixels, is_open, open_given
 from headroles.images.reading import announce, describe_images
+from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import Heads, attribute_heads, choose_heads
@@ -22,6 +24,7 @@ from headroles.uses.attended import Attended, HeadView, ImageView
 from headroles.uses.head_views import HeadViews, texts_of, view_heads
 
 
+@typed
 def attend(
     role_map: RoleMap | str | os.PathLike[str],
     images: Given,
@@ -54,10 +57,10 @@ def attend(
     if alone and clip.text is None:
         texts = None
     ready = opened if is_open(images) else with_preprocess(opened, preprocess_of(clip))
-    announce(describe_images(ready, "images"))
+    reading = announce(describe_images(ready, "images", reader=None if texts is None else clip))
     directions = None if texts is None else clip.embed_texts(texts)
     views = view_images(clip, ready, chosen, texts, directions, batch)
-    return Attended(scored.model, record_ablation({}), views)
+    return Attended(scored.model, record_ablation({}), views, reading=reading.to_dict())
 
 
 def _choose(
@@ -88,6 +91,8 @@ def view_images(
         for number, error in broken:
             raise InputError(f"image: {images.name(number)} cannot be read ({error}); mend or leave it out")
         views = view_heads(model, pixels, places, directions)
+        for outputs in (views.contribution, views.attention, views.cosine):
+            check_rows(outputs, images.name, index.tolist())
         for row, number in enumerate(index.tolist()):
             own = tuple(
                 _view(views, row, place, head, None if texts is None else texts[place])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -103,6 +103,8 @@ class Attended(Document, Shown):
     """Marks the file."""
     schema_version: int = 1
     """Version of the file's layout."""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How the images were read, as `headroles.Reading.to_dict` says it."""
 
     def to_rows(self) -> list[dict[str, Any]]:
         """One dict an image and head, grids included, registers where there are any: what `--json` prints."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor, nn
 
-from headroles.checks import check_choices
+from headroles.checks import check_choices, check_fields, check_least
 from headroles.errors import InputError
 from headroles.heads.ablate import EFFECTS, ablating
 from headroles.heads.names import Head
@@ -21,7 +21,9 @@ from headroles.heads.weights import HeadWeights, LearnConfig, learn_factors
 from headroles.images.grouped import GroupedImages, check_splits
 from headroles.images.images import Images, batches
 from headroles.images.prompts import write_prompts
+from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.judged import Judged
 from headroles.roles.role_map import RoleMap
 from headroles.uses.index_build import index_in_memory
 
@@ -46,18 +48,22 @@ class DebiasConfig:
     draws: int = 100
     """Draws of matched random heads."""
     resamples: int = 1000
-    """Bootstrap resamples of test images, within groups."""
+    """Bootstrap resamples of blocks of test images."""
+    blocks: int = 32
+    """Blocks of test images: neighbours of one class and value, or groups that belong together."""
     seed: int = 0
     """Seed of pictures, draws and resamples."""
+    allow_overlap: bool = False
+    """Judge heads that the role map chose by test images that it was scored on, too; the result says how many."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choices(self, classifier=CLASSIFIERS, effect=EFFECTS)
         if not 0 <= self.scale <= 1:
             raise InputError(f"scale must be in 0..1, got {self.scale}")
         if self.effect == "total" and self.scale != 0:
             raise InputError(f"scale: the total effect is known for 0 alone, got {self.scale}; take --effect direct")
-        if self.draws < 1 or self.resamples < 1:
-            raise InputError(f"draws and resamples must be at least 1, got {self.draws} and {self.resamples}")
+        check_least(self, draws=1, resamples=1, blocks=2)
 
 
 class CueBench:
@@ -65,11 +71,13 @@ class CueBench:
 
     def __init__(
         self, model: HookedCLIP, role_map: RoleMap, grouped: GroupedImages, config: DebiasConfig, batch: int = 64,
-        workers: int = 0,
+        workers: int = 0, judged: Judged | None = None,
     ) -> None:  # fmt: skip
+        """`judged`: the images that judge, where the role map chose the heads."""
         self.model, self.role_map, self.grouped, self.config = model, role_map, grouped, config
         self.batch, self.workers = batch, workers
-        self.index, self.numbers = index_in_memory(model, grouped.images, role_map.layers, batch, workers)
+        self.index, self.numbers = index_in_memory(model, grouped.images, role_map.layers, batch, workers, judged)
+        self.overlap = judged.finish() if judged else 0.0
         self.splits = grouped.splits[self.numbers]
         self.labels, self.groups = grouped.labels[self.numbers], grouped.groups[self.numbers]
         self.read = replace(grouped, labels=self.labels, places=grouped.places[self.numbers], splits=self.splits)
@@ -90,7 +98,10 @@ class CueBench:
     def _embed_prompts(self) -> Float[Tensor, "class embed"] | None:
         if self.config.classifier == "images":
             return None
-        return self.model.embed_texts(write_prompts(self.config.template, self.grouped.classes)).float().cpu()
+        prompts = write_prompts(self.config.template, self.grouped.classes)
+        rows = self.model.embed_texts([text for texts in prompts for text in texts])
+        means = [part.mean(0) for part in rows.split([len(texts) for texts in prompts])]
+        return nn.functional.normalize(torch.stack(means), dim=-1).float().cpu()
 
     def damped(
         self, factors: Float[Tensor, "layer head"], rows: Sequence[int] | ndarray | None = None
@@ -119,7 +130,9 @@ class CueBench:
                 for index, pixels, _ in batches(self.grouped.images, self.batch, self.workers)
                 if len(index)
             ]
-        return torch.cat(rows)
+        found = torch.cat(rows)
+        check_rows(found, self.grouped.images.name, self.numbers.tolist())
+        return found
 
     def factors_of(self, heads: Sequence[Head]) -> Float[Tensor, "layer head"]:
         """`scale` for these heads, 1 for the others."""

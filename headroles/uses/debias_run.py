@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from headroles.errors import InputError
 from headroles.files.places import check_free, check_writable
 from headroles.heads.names import Head
 from headroles.heads.weights import HeadWeights, LearnConfig
-from headroles.images.grouped import GroupedImages, check_splits, open_grouped
+from headroles.images.grouped import SPLITS, GroupedImages, check_splits, open_grouped
+from headroles.images.notes import warn
+from headroles.images.reading import Reading, announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.judged import Judged
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import Heads, choose_heads
 from headroles.roles.role_map import RoleMap
@@ -35,6 +44,8 @@ class Damping:
     """or factors are learned, so."""
     file: Path | None = None
     """Where factors come from, or go to."""
+    by_map: bool = False
+    """Whether the role map chose the heads."""
 
     @classmethod
     def open(
@@ -53,7 +64,7 @@ class Damping:
             raise InputError("heads: give one of heads or concept, weights, learn")
         if by_name:
             chosen = choose_heads(role_map, heads, concept, any_role)
-            return cls(heads=tuple((head.layer, head.head) for head in chosen))
+            return cls(heads=tuple((head.layer, head.head) for head in chosen), by_map=concept is not None)
         if isinstance(weights, HeadWeights):
             if learn is not None:
                 raise InputError("weights: with learn they are learned; give the file to write them to, or none")
@@ -73,6 +84,14 @@ def _check_file(file: Path, overwrite: bool) -> None:
     if not overwrite:
         check_free(file)
     check_writable(file.parent)
+
+
+def _check_together(grouped: GroupedImages) -> None:
+    """InputError where all test images belong together; says where they are few groups."""
+    if grouped.together is not None:
+        remark = grouped.together.select(np.flatnonzero(grouped.splits == "test")).remark()
+        if remark:
+            warn(remark)
 
 
 @dataclass(frozen=True)
@@ -105,22 +124,44 @@ class DebiasRun:
         overwrite: bool,
         model: HookedCLIP | str | None,
         device: str,
+        groups: str | Sequence[Any] | None = None,
     ) -> DebiasRun:
         """Everything by name or as an object; what can be refused without the model is refused before it is loaded."""
         scored = RoleMap.of(role_map)
         damping = Damping.open(scored, heads, concept, any_role, weights, learn, overwrite)
-        grouped = task if isinstance(task, GroupedImages) else open_grouped(str(task), None, config.seed)
+        if isinstance(task, GroupedImages):
+            grouped = task.with_groups(groups)
+        else:
+            grouped = open_grouped(str(task), None, config.seed, groups)
         check_splits(grouped, needed_splits(config))
         clip = open_model(scored, model, device)
+        _check_together(grouped)
         ready = grouped if isinstance(task, GroupedImages) else grouped.with_preprocess(preprocess_of(clip))
         return cls(scored, clip, ready, damping, config)
 
+    @cached_property
+    def reading(self) -> Reading:
+        """How the images are read."""
+        counts = Counter(self.task.splits.tolist())
+        split = ", ".join(f"{counts[name]} {name}" for name in SPLITS if counts[name])
+        reader = self.model if self.config.classifier == "prompts" else None
+        return describe_images(self.task.images, self.task.name, split=split, reader=reader)
+
     def fold(self, batch: int = 64, workers: int = 0) -> CueBench:
         """One pass over all images."""
-        return CueBench(self.model, self.role_map, self.task, self.config, batch, workers)
+        announce(self.reading)
+        tests = self.task.splits == "test"
+        judged = Judged(self.role_map, self.task.name, tests, self.config.allow_overlap)
+        return CueBench(
+            self.model, self.role_map, self.task, self.config, batch, workers, judged if self.damping.by_map else None
+        )
 
     def explain(self, bench: CueBench) -> Debiased:
         """The worst group before and after, beside other heads; with `learn`, factors are learned first."""
+        found = self._measure(bench)
+        return dataclasses.replace(found, reading=self.reading.to_dict())
+
+    def _measure(self, bench: CueBench) -> Debiased:
         how = self.damping
         weights = bench.learn(how.learn) if how.learn else how.weights
         if weights is None:

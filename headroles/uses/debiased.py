@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.files.documents import Document
 from headroles.files.ranges import Count, Share
 from headroles.heads.weights import HeadWeights
+from headroles.roles.judged import describe_overlap
 from headroles.roles.role_map import ModelInfo
-from headroles.shown import Shown, html_table
+from headroles.shown import Shown, html_table, show_p
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MEASURED = (
     "task", "classifier", "heads", "scale", "effect", "before", "after", "gain", "gain_interval", "random", "broken",
+    "overlap",
 )  # fmt: skip
 """Fields of a Debiased without its origin: what `headroles debias --json` prints."""
 _RANDOM = "matched random heads of other concepts"
@@ -29,11 +31,11 @@ class Accuracies:
     worst: Share
     """The lowest of a group, in [0, 1]."""
     worst_interval: tuple[Share, Share]
-    """95% bootstrap over images, within groups."""
+    """95%, from the groups' Wilson intervals: of those that may be the worst."""
     mean: Share
     """Over all test images."""
     mean_interval: tuple[Share, Share]
-    """95%, the same resamples."""
+    """95% Wilson, for groups of given sizes."""
     groups: Mapping[str, Share]
     """Group -> accuracy."""
 
@@ -50,8 +52,11 @@ class RandomHeads:
     """How many there were."""
     distinct: Count
     """How many different sets of heads there were."""
-    as_good: Share
-    """Share of the draws that gained as much as the chosen heads or more."""
+    p_value: Share
+    """(1 + sets that gained as much as the chosen heads) / (1 + all of them): different matched sets, which may share
+    heads with the chosen ones; of learned factors, the shuffles."""
+    ranked_among: Count
+    """How many sets the p-value ranks the chosen heads among."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Debiased(Document, Shown):
     gain: float
     """Of the worst group."""
     gain_interval: tuple[float, float]
-    """95%, the same resamples before and after."""
+    """95% basic bootstrap over images, within groups, the same resamples before and after."""
     random: RandomHeads
     """The same with other heads."""
     broken: tuple[str, ...]
@@ -87,12 +92,16 @@ class Debiased(Document, Shown):
     """The model."""
     settings: Mapping[str, Any]
     """Every setting of `headroles.uses.cue_bench.DebiasConfig`; the ablation, where heads were cut."""
+    overlap: float = 0.0
+    """Share of the test images that the role map was scored on, where it chose the heads."""
     learned: HeadWeights | None = None
     """The factors, where they were learned."""
     format: str = "headroles.debiased"
     """Marks the file."""
-    schema_version: int = 1
+    schema_version: int = 2
     """Version of the file's layout."""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How the images were read, as `headroles.Reading.to_dict` says it."""
 
     def to_frame(self) -> pd.DataFrame:
         """One row before and one after: worst group and mean, with intervals, and every group's accuracy."""
@@ -120,10 +129,12 @@ class Debiased(Document, Shown):
         other, what = self.random, "the same factors shuffled in each layer" if self.scale is None else _RANDOM
         lines.append(
             f"{what} {_percent(other.mean, other.interval, '+')} points over {other.draws} draws "
-            f"({other.distinct} distinct); {100 * other.as_good:.0f}% of them gain as much"
+            f"({other.distinct} distinct); p {show_p(other.p_value)} (of {other.ranked_among + 1} sets)"
         )
         if self.broken:
             lines.append(f"left out {len(self.broken)} broken image files: {', '.join(self.broken[:5])}")
+        if self.overlap:
+            lines.append(describe_overlap(self.overlap))
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -7,7 +7,6 @@ CLS in the heads' own width, see `headroles.heads.moments`) and `embeddings.npy`
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from headroles.errors import InputError
-from headroles.files.json_files import read_object
+from headroles.files.json_files import dump_json, read_object
 from headroles.images.images import ImageFiles
 
 FORMAT = "headroles.index.2"
@@ -108,14 +107,14 @@ def stamp_files(images: ImageFiles) -> dict[str, Stamp]:
 def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write index.json, with hashes over the arrays, which are there, and over itself."""
     whole = {**facts, "format": FORMAT, "arrays": {name: _hash_file(folder / f"{name}.npy") for name in ARRAYS}}
-    (folder / _FACTS).write_text(json.dumps({**whole, "sha256": _hash_facts(whole)}), encoding="utf-8")
+    (folder / _FACTS).write_text(dump_json({**whole, "sha256": _hash_facts(whole)}), encoding="utf-8")
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:
     facts = read_object(folder / _FACTS, "index", _OTHER)
     if facts.get("format") != FORMAT:
         raise InputError(f"index: {folder} is no index of this version; {_OTHER}")
-    whole = (folder / _FACTS).read_text(encoding="utf-8-sig") == json.dumps(facts)  # A key twice would be read as one.
+    whole = (folder / _FACTS).read_text(encoding="utf-8-sig") == dump_json(facts)  # A key twice would be read as one.
     if facts.pop("sha256", None) != _hash_facts(facts) or not whole:
         raise InputError(f"index: {folder / _FACTS} is damaged: it is not what its hash says was written; {_OTHER}")
     for name, digest in facts["arrays"].items():
@@ -126,7 +125,7 @@ def _read_facts(folder: Path) -> dict[str, Any]:
 
 
 def _hash_facts(facts: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(dump_json(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _hash_file(path: Path) -> str:

@@ -17,7 +17,7 @@ from numpy import ndarray
 from headroles.errors import InputError
 from headroles.files.lock import locked
 from headroles.files.whole import naming
-from headroles.images.images import ImageFiles, Images, batches
+from headroles.images.images import ImageFiles, Images, Watch, batches
 from headroles.uses.image_index import ImageIndex, Stamp, is_index, stamp_files, write_facts
 
 if TYPE_CHECKING:
@@ -65,17 +65,22 @@ def check_place(folder: Path, precision: str) -> None:
 
 
 def index_in_memory(
-    model: HookedCLIP, images: Images, layers: Sequence[int], batch: int = 64, workers: int = 0
+    model: HookedCLIP,
+    images: Images,
+    layers: Sequence[int],
+    batch: int = 64,
+    workers: int = 0,
+    watch: Watch | None = None,
 ) -> tuple[ImageIndex, Int[ndarray, "row"]]:
     """The same without a folder, in float32, of images that have no files either; and every row's number among them."""
     rows: list[tuple[ndarray, ndarray]] = []
     numbers: list[int] = []
     broken: dict[str, Stamp] = {}
-    for seen, pixels, errors in batches(images, batch, workers):
+    for seen, pixels, errors in batches(images, batch, workers, watch):
         broken |= {images.name(number): (0, 0) for number, _ in errors}
         if len(seen):
             numbers += seen.tolist()
-            rows.append(_observe(model, pixels, layers))
+            rows.append(_observe(model, pixels, layers, images.name, seen))
     if not rows:
         raise InputError(f"images: none of {len(images)} can be read", page="no-images")
     heads, embeddings = (np.concatenate(part) for part in zip(*rows, strict=True))
@@ -147,7 +152,8 @@ class _Building:
             self.broken |= {part.name(number): self.stamps[part.name(number)] for number, _ in errors}
             if len(index):
                 place = [fresh[number] for number in index.tolist()]
-                self.heads[place], self.embeddings[place] = _observe(self.model, pixels, self.layers)
+                found = _observe(self.model, pixels, self.layers, part.name, index)
+                self.heads[place], self.embeddings[place] = found
                 self.readable.update(place)
             done += len(index) + len(errors)
             if progress:
@@ -226,10 +232,17 @@ def _bases(model: HookedCLIP, layers: Sequence[int]) -> Float[ndarray, "layer he
 
 
 def _observe(
-    model: HookedCLIP, pixels: Float[Tensor, "image 3 height width"], layers: Sequence[int]
+    model: HookedCLIP,
+    pixels: Float[Tensor, "image 3 height width"],
+    layers: Sequence[int],
+    names: Callable[[int], str],
+    numbers: Int[Tensor, "image"],
 ) -> tuple[Float[ndarray, "image layer head width"], Float[ndarray, "image embed"]]:
-    """u = z / (sigma |f|) and unit embeddings of a batch."""
+    """u = z / (sigma |f|) and unit embeddings of a batch; InputError names an image of which they are no numbers."""
     from headroles.heads.moments import observe_with_embedding  # Opening an index needs no model's code.
+    from headroles.models.finite import check_rows
 
     u, rows = observe_with_embedding(model, pixels, layers)
+    for outputs in (u, rows):
+        check_rows(outputs, names, numbers.tolist())
     return u.float().cpu().numpy(), rows.float().cpu().numpy()

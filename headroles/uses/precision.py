@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headroles.files.documents import Document
 from headroles.files.ranges import Count, Share, Size
+from headroles.roles.judged import describe_overlap
 from headroles.roles.role_map import ModelInfo
 from headroles.shown import html_table
 
@@ -31,7 +32,7 @@ class Precision:
     mean: float
     """In [0, 1]."""
     interval: tuple[float, float]
-    """95% bootstrap over queries."""
+    """95%, over images, each of them a query and others' neighbour (`headroles.uses.hits`)."""
     queries: Count
     """Labelled images, each a query once."""
 
@@ -79,10 +80,14 @@ class PrecisionAtK(Document):
     """Neighbours that are counted."""
     rows: tuple[PrecisionRow, ...]
     """One a concept, in the labels' order."""
+    overlap: float = 0.0
+    """Share of the images that the role map was scored on."""
     format: str = "headroles.precision"
     """Marks the file."""
     schema_version: int = 1
     """Version of the file's layout."""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How the images were read, as `headroles.Reading.to_dict` says it."""
 
     def to_frame(self) -> pd.DataFrame:
         """One row a concept: its heads, chance, then mean and interval of every way to search, in [0, 1]."""
@@ -101,7 +106,7 @@ class PrecisionAtK(Document):
     def to_text(self) -> str:
         """A Markdown table, percent with 95% intervals."""
         lines = [
-            f"precision@{self.k} on {self.count:,} images ({self.source}), percent, 95% bootstrap over queries",
+            f"precision@{self.k} on {self.count:,} images ({self.source}), percent, 95% intervals over images",
             "",
             f"| concept | chance | {' | '.join(_WAYS.values())} |",
             "|---" * (2 + len(_WAYS)) + "|",
@@ -110,6 +115,8 @@ class PrecisionAtK(Document):
         above = sum(row.gain.interval[0] > 0 for row in self.rows if row.gain)
         lines += ["", f"gain: Attribute heads (without any: all heads by P) minus whole embedding; above 0 for {above} "
                   f"of {len(self.rows)} concepts"]  # fmt: skip
+        if self.overlap:
+            lines.append(describe_overlap(self.overlap))
         return "\n".join(lines)
 
     def _cells(self) -> list[tuple[str, ...]]:

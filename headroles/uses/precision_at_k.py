@@ -3,59 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+import torch
+from jaxtyping import Bool, Int
 from numpy import ndarray
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
 from headroles.images.labelled import LabelledImages, open_labelled
 from headroles.images.reading import announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.judged import Judged
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import concept_shares
 from headroles.roles.role_map import RoleMap
 from headroles.shapes.world import ABSENT
-from headroles.uses.head_space import HeadSpace, embedding_rows, head_weights, top_rows
+from headroles.uses.head_space import head_weights
+from headroles.uses.hits import find_hits
 from headroles.uses.image_index import ImageIndex
 from headroles.uses.index_build import index_in_memory
-from headroles.uses.precision import Precision, PrecisionAtK, PrecisionRow
+from headroles.uses.precision import PrecisionAtK, PrecisionRow
 
-_QUERIES = 512
-"""Queries searched at once."""
-
-
-def hits(
-    index: ImageIndex,
-    codes: Int[ndarray, "image"],
-    k: int = 10,
-    weights: Float[ndarray, "layer head"] | None = None,
-    center: bool = False,
-) -> Float[ndarray, "query"]:
-    """Every labelled image's share of k neighbours with its own value; an image without a value is a miss.
-
-    Neighbours by the heads of `weights`, or by the whole embedding without; `center` takes the mean embedding off.
-    """
-    rows = embedding_rows(index, center) if weights is None else HeadSpace(index, weights).rows
-    queries = np.flatnonzero(codes != ABSENT)
-    found = []
-    for start in range(0, len(queries), _QUERIES):
-        own = queries[start : start + _QUERIES]
-        vectors = np.concatenate([rows(row, row + 1) for row in own])
-        near, _ = top_rows(rows, len(index), vectors, k, own)
-        found.append((codes[near] == codes[own, None]).mean(1))
-    return np.concatenate(found) if found else np.zeros(0)
-
-
-def summarize(values: Float[ndarray, "query"], draws: int = 1000, seed: int = 0) -> Precision:
-    """Mean and bootstrap interval over queries; of paired differences just as well."""
-    if not len(values):
-        return Precision(float("nan"), (float("nan"), float("nan")), 0)
-    rng = np.random.default_rng([seed, 5])
-    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(draws)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Precision(float(values.mean()), (float(low), float(high)), len(values))
+BLOCKS = 32
+"""Blocks of images that tell whether neighbours are alike."""
 
 
 def chance(codes: Int[ndarray, "image"]) -> float:
@@ -67,36 +41,51 @@ def chance(codes: Int[ndarray, "image"]) -> float:
     return float((counts * (counts - 1)).sum() / (present.sum() * (len(codes) - 1)))
 
 
+@typed
 def precision_at_k(
     role_map: RoleMap | str | os.PathLike[str],
     images: LabelledImages | str | os.PathLike[str],
     *,
     k: int = 10,
     count: int | None = None,
-    seed: int = 0,
+    seed: int = 1,
+    allow_overlap: bool = False,
     model: HookedCLIP | str | None = None,
     device: str = "auto",
     batch: int = 64,
     workers: int = 0,
+    groups: str | Sequence[Any] | None = None,
 ) -> PrecisionAtK:
     """How many of the first `k` neighbours share the query's value, for every concept that map and labels both know.
 
-    `role_map`: the map, its file or its folder. `images`: labelled ones, or as `open_labelled` takes them with `count`
-    and `seed`, which is also that of the resamples. `model`: None for the one that the map names. Raises InputError
-    where map and labels share no concept, or there are no more than `k` readable images.
+    `role_map`: the map, its file or its folder. `images`: labelled ones, or as `open_labelled` takes them with `count`,
+    `groups` and `seed`. `model`: None for the one that the map names. Raises InputError where map and labels share no
+    concept, there are no more than `k` readable images, or the map was scored on more than 1% of them (unless
+    `allow_overlap`).
     """
     scored = RoleMap.of(role_map)
-    labelled = images if isinstance(images, LabelledImages) else open_labelled(str(images), None, count, seed)
+    if isinstance(images, LabelledImages):
+        labelled = images.with_groups(groups)
+    else:
+        labelled = open_labelled(str(images), None, count, seed, groups=groups)
     shared = _shared(scored, labelled)
     clip = open_model(scored, model, device)
     ready = labelled if isinstance(images, LabelledImages) else labelled.with_preprocess(preprocess_of(clip))
-    announce(describe_images(ready.images, ready.name))
-    index, numbers = index_in_memory(clip, ready.images, scored.layers, batch, workers)
+    reading = announce(describe_images(ready.images, ready.name), ready.blocking).to_dict()
+    judged = Judged(scored, ready.name, np.ones(len(ready), bool), allow_overlap)
+    index, numbers = index_in_memory(clip, ready.images, scored.layers, batch, workers, judged)
+    overlap = judged.finish()
     if len(index) <= k:
         raise InputError(f"k must be below the number of readable images, {len(index)}, got {k}")
-    codes = ready.codes[numbers]
-    rows = (_row(scored, index, codes[:, ready.names.index(concept)], concept, k, seed) for concept in shared)
-    return PrecisionAtK(scored.model, record_ablation({"seed": seed}), ready.name, len(ready), k, tuple(rows))
+    codes, blocks = ready.codes[numbers], ready.blocking.cut(ready.blocking.limit(BLOCKS))
+    shared = [concept for concept in shared if (codes[:, ready.names.index(concept)] != ABSENT).any()]
+    if not shared:
+        raise InputError(f"images: no readable image of {ready.name} is labelled with a concept of the role map")
+    block = blocks.of(torch.as_tensor(numbers)).numpy()
+    rows = (_row(scored, index, codes[:, ready.names.index(concept)], concept, k, block) for concept in shared)
+    acting = {"blocks": blocks.count, "blocks_by": ready.blocking.how}
+    settings = record_ablation({"seed": seed, "allow_overlap": allow_overlap, **acting})
+    return PrecisionAtK(scored.model, settings, ready.name, len(ready), k, tuple(rows), overlap, reading)
 
 
 def _shared(role_map: RoleMap, labelled: LabelledImages) -> list[str]:
@@ -111,20 +100,25 @@ def _shared(role_map: RoleMap, labelled: LabelledImages) -> list[str]:
 
 
 def _row(
-    role_map: RoleMap, index: ImageIndex, codes: Int[ndarray, "image"], concept: str, k: int, seed: int
+    role_map: RoleMap,
+    index: ImageIndex,
+    codes: Int[ndarray, "image"],
+    concept: str,
+    k: int,
+    block: Int[ndarray, "image"],
 ) -> PrecisionRow:
     attribute, anyone = role_map.heads(role="attribute", concept=concept), role_map.heads(concept=concept)
-    whole = hits(index, codes, k)
-    by = hits(index, codes, k, head_weights(role_map, attribute)) if attribute else None
-    wide = hits(index, codes, k, head_weights(role_map, anyone)) if anyone else None
-    weighed = hits(index, codes, k, concept_shares(role_map, concept))
+    whole = find_hits(index, codes, k)
+    by = find_hits(index, codes, k, head_weights(role_map, attribute)) if attribute else None
+    wide = find_hits(index, codes, k, head_weights(role_map, anyone)) if anyone else None
+    weighed = find_hits(index, codes, k, concept_shares(role_map, concept))
     return PrecisionRow(
         concept=concept,
         heads=",".join(sorted(head.name for head in attribute)),
         chance=chance(codes),
-        whole=summarize(whole, seed=seed),
-        attribute=None if by is None else summarize(by, seed=seed),
-        any_role=None if wide is None else summarize(wide, seed=seed),
-        weighed=summarize(weighed, seed=seed),
-        gain=summarize((weighed if by is None else by) - whole, seed=seed),
+        whole=whole.precision(block),
+        attribute=None if by is None else by.precision(block),
+        any_role=None if wide is None else wide.precision(block),
+        weighed=weighed.precision(block),
+        gain=((weighed if by is None else by) - whole).precision(block),
     )

@@ -48,10 +48,13 @@ def find_query(index: ImageIndex, query: QueryImage, folder: Path | None, model:
     if model is None:
         raise InputError(f"query: {query} is not in the index, and there is no model to read it with")
     from headroles.heads.moments import observe_with_embedding  # A search that reads no image needs no model's code.
+    from headroles.models.finite import check_rows
 
     picture = open_query(query)
     pixels = preprocess_of(model)(picture)
     heads, embedding = observe_with_embedding(model, pixels[None], index.layers)
+    for outputs in (heads, embedding):
+        check_rows(outputs, lambda _: f"the query {query}" if isinstance(query, (str, os.PathLike)) else "the query")
     picture.thumbnail((_THUMB, _THUMB))
     name = printable(Path(query).name) if isinstance(query, (str, os.PathLike)) else "query"
     return Query(

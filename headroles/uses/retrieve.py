@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from headroles.checks import typed
 from headroles.roles.role_heads import Heads
 from headroles.roles.role_map import RoleMap
 from headroles.uses.query import QueryImage
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from headroles.models.hooked_clip import HookedCLIP
 
 
+@typed
 def retrieve(
     role_map: RoleMap | str | os.PathLike[str],
     query: QueryImage,

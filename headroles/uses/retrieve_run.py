@@ -20,7 +20,7 @@ from headroles.heads.ablation import current_ablation, record_ablation
 from headroles.heads.names import head_list
 from headroles.images.images import FolderImages, Images, find_images, printable
 from headroles.images.pictures import encode_pixels
-from headroles.images.reading import announce, describe_images
+from headroles.images.reading import Reading, announce, describe_images, stop_if_looking
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import Heads, choose_heads, concept_shares
 from headroles.roles.role_map import RoleMap
@@ -51,6 +51,8 @@ class Folded:
     """Those that were open already and lie in no folder."""
     numbers: Int[ndarray, "row"] | None = None
     """Every row's number among them."""
+    reading: Reading | None = None
+    """How the images were read; None where nothing had to be."""
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,18 @@ class RetrieveRun:
         """The index of all images; `say` is told what takes time, and why."""
         ready = self.images if self.stored is None else self.stored.ready
         if isinstance(ready, ImageIndex):
-            return self._ready(ready)
+            folded = self._ready(ready)
+            stop_if_looking(f"images: {len(ready):,} in an index that stands for them; none is read again")
+            return folded
         clip = open_model(self.role_map, self.model, self.device)
         if self.stored is not None:
-            return Folded(self.stored.fold(clip, self.role_map.layers, batch, workers, say), clip)
+            index, reading = self.stored.fold(clip, self.role_map.layers, batch, workers, say)
+            return Folded(index, clip, reading=reading)
         given = cast("Images | None", self.images)
         images = FolderImages(self.folder, preprocess_of(clip)) if self.folder is not None else cast(Images, given)
-        announce(describe_images(images, "images" if self.folder is None else str(self.folder)))
+        reading = announce(describe_images(images, "images" if self.folder is None else str(self.folder)))
         index, numbers = index_in_memory(clip, images, self.role_map.layers, batch, workers)
-        return Folded(index, clip, given, numbers)
+        return Folded(index, clip, given, numbers, reading)
 
     def _ready(self, index: ImageIndex) -> Folded:
         """An index that needs no image read. The model reads a query from outside, and must be the index's if named."""
@@ -147,6 +152,7 @@ class RetrieveRun:
             folder=None if self.folder is None else printable(str(self.folder)),
             query_picture=query.picture,
             pictures=_pictures(folded, found),
+            reading={} if folded.reading is None else folded.reading.to_dict(),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.files.documents import Document
@@ -47,6 +47,8 @@ class Retrieved(Document, Shown):
     """Marks the file."""
     schema_version: int = 1
     """Version of the file's layout."""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """How the images were read, as `headroles.Reading.to_dict` says it; empty where an index stood for them."""
 
     def to_frame(self) -> pd.DataFrame:
         """One row a neighbour: by what it was found, its rank from 1, its name, its cosine with the query."""

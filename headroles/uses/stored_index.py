@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from headroles.errors import InputError
 from headroles.images.images import ImageFiles, find_images, undecided, with_preprocess
-from headroles.images.reading import announce, describe_images
+from headroles.images.reading import Reading, announce, describe_images
 from headroles.roles.own_model import preprocess_of
 from headroles.roles.role_map import RoleMap
 from headroles.uses.image_index import ImageIndex, is_index, stamp_files
@@ -55,17 +55,17 @@ class StoredIndex:
 
     def fold(
         self, model: HookedCLIP, layers: Sequence[int], batch: int, workers: int, say: Callable[[str], None]
-    ) -> ImageIndex:
-        """Bring it up to date, or make it; files that have not changed are not read again."""
+    ) -> tuple[ImageIndex, Reading]:
+        """Bring it up to date, or make it, and how; files that have not changed are not read again."""
         files = with_preprocess(self.files, preprocess_of(model))
-        announce(describe_images(files, str(self.files.folder)))
+        reading = announce(describe_images(files, str(self.files.folder)))
         say(f"indexing {len(files)} images into {self.folder}: {self.stale}")
         index = build_index(
             model, files, layers, self.folder, precision=self.precision, batch=batch, workers=workers, old=self.old
         )
         if index.broken:
             say(f"left out {len(index.broken)} broken image files: {', '.join(sorted(index.broken)[:5])}")
-        return index
+        return index, reading
 
 
 def _load(folder: Path) -> tuple[ImageIndex | None, str | None]:

@@ -9,7 +9,7 @@ from headroles.adapt import adapt
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
 
-CONCEPTS = ("animal", "color", "location", "object", "shape", "texture")
+CONCEPTS = ("animal", "color", "object", "position", "shape", "texture")
 ROLES = {"mixed": ("mixed", "color"), "general": ("generalization", "object")}
 """Other words than a concept's name, which stands for an attribute head."""
 

@@ -10,6 +10,7 @@ import pytest
 from headroles.adapt.metrics import (
     Accuracy,
     Measure,
+    average_halves,
     harmonic_mean,
     interval,
     read_measures,
@@ -60,6 +61,22 @@ def test_a_mean_stands_beside_its_rows():
     assert kept == rows and mean.task == "mean"
     assert mean.images == 20 and mean.zero_shot == pytest.approx(0.6) and mean.difference == pytest.approx(-0.1)
     assert with_mean(rows[:1]) == rows[:1]
+
+
+def test_over_tasks_both_harmonic_means_are_given_by_name():
+    """Accuracies of CLIP on Caltech101 and EuroSAT as CoCoOp publishes them."""
+    rows = [
+        Measure(1, "base-to-novel", task, part, 100, 0.5, adapted)
+        for task, pair in (("caltech", (0.9684, 0.9400)), ("eurosat", (0.5648, 0.6405)))
+        for part, adapted in zip(("base", "novel", "hm"), (*pair, harmonic_mean(*pair)), strict=True)
+    ]
+    found = {row.part: row.adapted for row in average_halves(rows)}
+    assert {row.task for row in average_halves(rows)} == {"mean"}
+    assert list(found) == ["base", "novel", "mean of hm", "hm of means"]
+    assert found["base"] == pytest.approx(0.7666) and found["novel"] == pytest.approx(0.79025)
+    assert found["hm of means"] == pytest.approx(harmonic_mean(0.7666, 0.79025))
+    assert found["mean of hm"] == pytest.approx((0.95398857 + 0.60027130) / 2, abs=1e-6)
+    assert average_halves(rows[:3]) == []
 
 
 def test_files_hold_every_seed():

@@ -8,10 +8,12 @@ import torch
 from scipy.stats import chi2_contingency
 
 from headroles import ProbeBank, ScoreConfig, ShapesImages, load
+from headroles.adapt import DearConfig
 from headroles.bundled.clip import Architecture, to_pixels
 from headroles.bundled.evaluate import zero_shot
 from headroles.bundled.specialists import SPECIALISTS, explained_share
 from headroles.bundled.train import SceneStream, TrainConfig, Trainer, compatibility, contrastive_loss, train
+from headroles.roles.discovery import CORE_SEEDS
 from headroles.roles.score_texts import score_texts
 from headroles.shapes import CONCEPTS, NAMES, caption, render, sample_scene, value_texts
 from headroles.shapes.world import ABSENT, is_held_out
@@ -34,7 +36,7 @@ def test_no_two_concepts_are_confounded():
     p_values = []
     for a, b in pairs:
         both = labels[(labels[:, a] != ABSENT) & (labels[:, b] != ABSENT)]
-        if {NAMES[a], NAMES[b]} not in ({"shape", "object"}, {"location", "count"}):
+        if {NAMES[a], NAMES[b]} not in ({"shape", "object"}, {"position", "count"}):
             table = np.zeros((len(CONCEPTS[NAMES[a]]), len(CONCEPTS[NAMES[b]])))
             np.add.at(table, (both[:, a], both[:, b]), 1)
             p_values.append(chi2_contingency(table).pvalue)
@@ -87,6 +89,16 @@ def test_the_general_bank_is_wide():
     assert min(bank.counts.values()) >= 100
 
 
+def test_position_and_place_are_two_concepts():
+    """Where in the image, and where in the world, of which the shapes world knows nothing; DeAR calls both location."""
+    shapes, general = (set(ProbeBank.load(name).concepts) for name in ("shapes", "general"))
+    assert {"position", "place"} <= general and "position" in shapes and "place" not in shapes
+    assert "location" not in shapes | general
+    assert set(CORE_SEEDS) == set(DearConfig().core) == {"color", "shape", "texture", "object", "position", "place"}
+    labels = dict(zip(ProbeBank.load("general").texts, ProbeBank.load("general").labels, strict=True))
+    assert labels["on the far left"] == "position" and labels["Sydney Harbour"] == "place"
+
+
 @pytest.mark.slow
 def test_resumed_training_equals_uninterrupted_training(tmp_path):
     architecture = Architecture(width=16, layers=2, heads=2, patch=16, text_width=16, text_heads=2, embed=16)
@@ -121,11 +133,11 @@ def test_the_preprocessor_does_to_scenes_what_training_did():
 @pytest.mark.slow
 def test_the_role_map_finds_specialists_that_training_made():
     model = load("shapes", "cpu")
-    config = ScoreConfig(bootstraps=2, permutations=20)
+    config = ScoreConfig(bootstraps=2, null_draws=400)
     role_map, _ = score_texts(model, ShapesImages(model.processor, 600), ProbeBank.load("shapes"), config)
     attribute = {(head.layer, head.head): head.concept for head in role_map.heads(role="attribute")}
     found = set(attribute.items()) & set(SPECIALISTS.items())
-    assert {"color", "location", "texture", "shape"} <= {concept for _, concept in found}
+    assert {"color", "position", "texture", "shape"} <= {concept for _, concept in found}
     assert all(SPECIALISTS[place] == concept for place, concept in attribute.items() if place in SPECIALISTS)
 
 

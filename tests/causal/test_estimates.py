@@ -11,9 +11,11 @@ def test_a_ratio_to_nothing_is_infinite_or_unknown():
 
 
 def test_the_first_draw_is_the_estimate_and_the_others_its_interval():
-    found = estimate(np.array([5.0, *np.linspace(0, 1, 41)]))
-    assert (found.value, found.low, found.high) == (5.0, 0.025, 0.975)
-    unknown = estimate(np.array([np.inf, 1.0, np.nan, np.inf]))
+    draws = np.array([5.0, *np.linspace(0, 1, 1001)])
+    many, few = estimate(draws, 10_000), estimate(draws, 4)
+    assert (many.value, many.low, many.high) == (5.0, 0.025, 0.975)
+    assert few.low < 0.001 and few.high > 0.999  # Four units: Student's t is wide.
+    unknown = estimate(np.array([np.inf, 1.0, np.nan, np.inf]), 100)
     assert (unknown.value, unknown.low, unknown.high) == (None, 1.0, None)
 
 

@@ -1,8 +1,10 @@
 """Validation: a planted concept dies with its head and no other; what does not fit is refused."""
 
+import dataclasses
 import json
 import shutil
 from importlib import resources
+from types import SimpleNamespace
 
 import jsonschema
 import numpy as np
@@ -11,18 +13,21 @@ import torch
 from PIL import Image
 
 from headroles import InputError
+from headroles.causal.concept_tests import joint_p_value
 from headroles.causal.config import ValidateConfig
 from headroles.causal.costs import Estimate
 from headroles.causal.head_record import HeadRecord
+from headroles.causal.head_sets import HeadSets
 from headroles.causal.margins import ValueTexts
-from headroles.causal.selectivity import selectivities
+from headroles.causal.selectivity import correlate_table, selectivities
 from headroles.causal.table import to_table
 from headroles.causal.validate import validate
 from headroles.causal.validation import Validation
 from headroles.figures.files import save_plots
-from headroles.images.labelled import Concept, LabelledImages, open_labelled
+from headroles.images.labelled import Concept, LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
+from headroles.roles.chance import LEAST_P
 from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
 
 CONCEPTS = tuple(
@@ -53,7 +58,7 @@ def role_map(model, planted=PLANTED, source="noise", seed=0) -> RoleMap:
             layer=layer, head=head, role="attribute" if (layer, head) in owner else "generalization",
             concept=owner.get((layer, head), "color"), concept_share=0.9, entropy_bits=1.0,
             entropy=0.1 + head / 50 if (layer, head) in owner else 0.8 + head / 50, interval=(0.0, 1.0), p_value=0.1,
-            q_value=0.1, stability=1.0, variance=1.0, texts=(),
+            q_value=0.1, stability=1.0, variance=1.0, texts=(), null_entropy=1.0, effective_rank=1.0 + layer * head,
             distribution=dict.fromkeys(("color", "shape", "texture"), 0.05) | {owner.get((layer, head), "color"): 0.9},
         )
         for layer in (1, 2)
@@ -100,11 +105,12 @@ def test_a_planted_concept_dies_with_its_heads_and_they_with_it_alone(found):
         assert own.margin.low > max(own.random, own.general)
         for ratio in (test.against_random, test.against_others, test.against_general):
             assert ratio.low is None or ratio.low > 1
-        assert test.draws == 30 and test.p_value == pytest.approx(1 / (1 + test.distinct), abs=1e-5)
-    assert found.p_value == pytest.approx(1 / 31, abs=1e-5)
+        assert test.draws == 30 and test.p_value == pytest.approx(1 / (1 + test.ranked_among), abs=1e-5)
+    ways = np.prod([1 + found[concept].ranked_among for concept in PLANTED])
+    assert 1 / ways <= found.p_value + 1e-6 < 0.02
     strongest = {head.name: head.strongest for head in found.heads}
     assert (strongest["L1.H0"], strongest["L2.H1"]) == ("color", "shape")
-    assert found.correlation.heads == 8
+    assert found.correlations["entropy"].heads == 8
 
 
 def test_the_total_effect_finds_the_same(planted, found):
@@ -148,12 +154,52 @@ def test_concepts_can_be_chosen_and_one_alone_has_no_others(planted):
     found = validate(role_map(model), model, images, config=config, batch=200)
     (test,) = found.tests
     assert test.concept == "shape" and list(test.costs) == ["shape"]
-    assert test.against_others is None and found.correlation is None and found.heads[0].selectivity is None
+    assert test.against_others is None and found.correlations == {} and found.heads[0].selectivity is None
     jsonschema.validate(
         json.loads(found.to_json()),
         json.loads((resources.files("headroles.causal") / "validation.schema.json").read_text()),
     )
     assert "shape" in to_table(found)
+
+
+def test_silent_heads_are_left_out_of_sets_and_correlations(planted):
+    model, images = planted
+    scored = role_map(model)
+    heads = [dataclasses.replace(head, role="silent") if head.name == "L2.H0" else head for head in scored]
+    silent = dataclasses.replace(scored, head_roles=tuple(heads))
+    sets = HeadSets.draw(silent, ValidateConfig(), images.names)
+    assert all((2, 0) not in members for members in sets.sets) and len(sets.heads) == 7
+    found = validate(silent, model, images, draws=20, bootstraps=20, batch=200)
+    assert "L2.H0" not in {head.name for head in found.heads} and found.correlations["entropy"].heads == 7
+
+
+def test_all_tests_together_treat_the_own_sets_as_any_other():
+    """The best of every test has the least p that the number of sets allows; the middle one has one half."""
+
+    class Costs:
+        concepts = ("color", "shape")
+
+        def __init__(self, own):
+            self.own = own
+            self.sets = SimpleNamespace(exchanged={"color": range(1, 5), "shape": range(1, 5)})
+
+        def lost(self, concept):
+            return np.array([self.own, *(value for value in (1.0, 2, 3, 4, 5) if value != self.own)])
+
+    assert joint_p_value(Costs(5.0), 0) == pytest.approx(1 / 25, rel=0.15) and joint_p_value(Costs(5.0), 0) >= 0.04
+    assert joint_p_value(Costs(1.0), 0) == 1 and 0.5 < joint_p_value(Costs(3.0), 0) < 0.7
+
+
+def test_ranks_of_heads_are_told_from_their_entropies(planted):
+    rng = np.random.default_rng(0)
+    rank = rng.random(60)
+    table = np.stack([-rank + 0.3 * rng.random(60), rank + 0.3 * rng.random(60), rank], 1)
+    found = correlate_table(table, rng.integers(60, size=(500, 60)))
+    assert list(found) == ["entropy", "effective_rank", "entropy_beside_rank", "rank_beside_entropy"]
+    assert found["entropy"].rho < -0.8 and abs(found["entropy_beside_rank"].rho) < 0.3
+    assert found["rank_beside_entropy"].rho < -0.5 and found["effective_rank"].p_value == LEAST_P
+    assert all(each.low <= each.rho <= each.high for each in found.values())
+    assert list(correlate_table(table * [1, 1, np.nan], None)) == ["entropy"]
 
 
 def test_selectivity_is_one_for_one_concept_none_for_all_alike_and_undefined_without_losses():
@@ -182,6 +228,11 @@ def test_what_does_not_fit_is_refused(planted, make_clip, tokenizer):
     for wrong in ({"effect": "half"}, {"mode": "cut"}, {"draws": 5}, {"bootstraps": 1}, {"seed": -1}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             ValidateConfig(**wrong)
+
+
+def test_a_file_of_an_older_version_says_how_to_make_it_anew(found):
+    with pytest.raises(InputError, match="has schema_version 1, this headroles reads 2; validate again"):
+        Validation.from_dict({**json.loads(found.to_json()), "schema_version": 1})
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"format": "headroles.validation", "schema_version": 9}', "no json"])
@@ -241,14 +292,11 @@ def test_the_command_refuses_in_one_line_and_leaves_nothing(run, saved, labelled
     broken = shutil.copytree(labelled / "color", tmp_path / "color")
     for path in broken.rglob("*.png"):
         path.write_text("no image")
-    shapes = role_map(load("shapes", "cpu"), source="shapes", seed=1)
-    shapes.save(tmp_path / "shapes.json")
     cases = {
         "unlabelled": (saved, "--images", plain),
         "this model needs labelled": (saved,),
         "not those of model shapes": (saved, "--model", "shapes", "--count", "4"),
         "no file": (tmp_path / "none.json",),
-        "give another --seed": (tmp_path / "shapes.json",),
         "no folder and no file": (saved, "--images", tmp_path / "nowhere"),
         "effect must be one of": (saved, "--images", labelled, "--effect", "half"),
         "fewer than two of 6": (saved, "--images", broken),
@@ -270,11 +318,8 @@ def test_the_call_takes_names_and_gives_what_the_command_writes(run, saved, labe
         validate(saved, images=labelled, drawz=20)
 
 
-def test_scenes_that_were_scored_and_choices_without_effect_are_refused(planted):
+def test_choices_without_effect_are_refused(planted):
     model, images = planted
-    scenes = open_labelled("shapes", None, 4, seed=3)
-    with pytest.raises(InputError, match="seed: 3 is that of the scenes that were scored"):
-        validate(role_map(model, source="shapes", seed=3), model, scenes)
     with pytest.raises(InputError, match="count and template"):
         validate(role_map(model), model, images, count=3)
 

@@ -26,7 +26,7 @@ def role_map(clip_folder, tmp_path_factory):
     from headroles.jobs.score import score
 
     path = tmp_path_factory.mktemp("map") / "role_map.json"
-    quick = {"permutations": 20, "bootstraps": 2, "texts_per_head": 4}
+    quick = {"null_draws": 20, "bootstraps": 2, "texts_per_head": 4}
     score(str(clip_folder), "shapes", "shapes", count=64, **quick).save(path)
     return path
 
@@ -59,6 +59,8 @@ def test_adapt_reports_and_leaves_an_adapter(run, job, tmp_path):
     out = tmp_path / "new" / "adapter"
     code, text, errors = run(*job, "--output", out)
     assert code == 0, errors
+    for stage in ("model ", "seed 1: training on 8 images, 3 epochs\n", "seed 1: testing on 12 images\n"):
+        assert stage in errors, errors  # Also where stderr is no terminal, and no bar is drawn.
     assert [line.split()[:4] for line in text.splitlines()[:3]] == [["seed", "1", "epoch", str(n)] for n in (1, 2, 3)]
     for expected in ("accuracy", "alpha: cls 0.", "trainable params: ", "zero-shot", f"next: headroles plot {out}"):
         assert expected in text
@@ -104,14 +106,17 @@ def test_predict_treats_broken_files_alike_by_name_and_in_folders(run, adapter, 
     for images in ((tmp_path,), (tmp_path / "bad.png", tmp_path / "good.png")):
         code, text, errors = run("predict", adapter, *images, "--json")
         rows = {row["image"]: sorted(row) for row in json.loads(text)}
-        assert code == 0 and errors.startswith(f"left out {tmp_path / 'bad.png'}: ") and errors.count("\n") == 1
+        reading, left_out = errors.splitlines()
+        assert code == 0 and reading.startswith("images: given, 2 (.png 2); preprocessing: CLIPImageProcessor")
+        assert "texts of up to 32 tokens" in reading and left_out.startswith(f"left out {tmp_path / 'bad.png'}: ")
         assert rows == {str(images[-1] if len(images) > 1 else tmp_path / "good.png"): ["image", "probabilities"],
                         str(tmp_path / "bad.png"): ["error", "image"]}  # fmt: skip
         code, _, errors = run("predict", adapter, *images, "--strict")
-        assert code == 2 and "cannot read" in errors and errors.count("\n") == 1
+        assert code == 2 and "cannot read" in errors.splitlines()[-1]
+        assert run("predict", adapter, *images, "--dry-run") == (0, "", f"{reading}\n")
     for wrong in ((tmp_path / "bad.png",), (tmp_path / "good.png", tmp_path / "typo.png")):
         code, text, errors = run("predict", adapter, *wrong)
-        assert (code, text) == (2, "") and "cannot read" in errors and errors.count("\n") == 1
+        assert (code, text) == (2, "") and "cannot read" in errors.splitlines()[-1]
 
 
 def test_predict_leaves_out_broken_files_of_a_folder_and_says_so(run, adapter, color_folder, tmp_path):
@@ -119,7 +124,7 @@ def test_predict_leaves_out_broken_files_of_a_folder_and_says_so(run, adapter, c
     (tmp_path / "bad.png").write_bytes(b"no")
     code, text, errors = run("predict", adapter, tmp_path)
     assert code == 0 and text.startswith(str(tmp_path / "good.png")) and text.count("\n") == 1
-    assert errors.startswith(f"left out {tmp_path / 'bad.png'}: ") and errors.count("\n") == 1
+    assert errors.splitlines()[1].startswith(f"left out {tmp_path / 'bad.png'}: ") and errors.count("\n") == 2
     code, text, errors = run("predict", adapter, tmp_path / "bad.png")
     assert (code, text) == (2, "") and "cannot read" in errors
 
@@ -297,7 +302,8 @@ def test_mistakes_are_one_line_and_exit_2(run, clip_folder, color_folder, role_m
     for arguments, expected in mistakes.items():
         code, _, errors = run(*arguments)
         assert code == 2, arguments
-        assert expected in errors and errors.count("\n") == 1, (arguments, errors)
+        said = [line for line in errors.splitlines() if not line.startswith("images: ")]  # What is said before work.
+        assert expected in errors and len(said) == 1, (arguments, errors)
     assert contents(tmp_path) == before
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from headroles import RoleMap
 
-QUICK = ("--layers", "5", "--permutations", "50", "--bootstraps", "5", "--texts-per-head", "6", "--device", "cpu")
+QUICK = ("--layers", "5", "--null-draws", "50", "--bootstraps", "5", "--texts-per-head", "6", "--device", "cpu")
 READING = "6 (.png 5, .jfif 1); left out: .txt 2, .heic 1; preprocessing: "
 
 
@@ -60,6 +60,34 @@ def test_a_limit_of_pixels_is_an_option(run, photos, tmp_path):
     assert code == 0 and "broken" not in errors
 
 
+def test_a_dry_run_of_every_command_says_how_it_reads_and_writes_nothing(run, photos, tmp_path):
+    output, heads = tmp_path / "roles", ("--heads", "L5.H0")
+    run("score", "--images", photos, "--output", output, *QUICK)
+    role_map = RoleMap.load(output)
+    reading = role_map.images.reading
+    assert reading["kinds"] == {".jfif": 1, ".png": 5} and reading["left_out"] == {".heic": 1, ".txt": 2}
+    assert reading["found_in"] == "preprocessor_config.json"
+    assert reading["texts"] == "texts of up to 32 tokens, read at their end <|endoftext|> (510)"
+    table = tmp_path / "groups.csv"
+    rows = [f"{photos}/{name},{name[:3]},{split}" for name in ("red/0.png", "blue/3.png") for split in ("a", "b")]
+    table.write_text("\n".join(("path,class,group", *rows)) + "\n")
+    before = sorted(tmp_path.rglob("*"))
+    shutil.copytree(photos, tmp_path / "color")
+    before += [tmp_path / "color", *(tmp_path / "color").rglob("*")]
+    commands = {
+        ("attend", output, "--image", photos, *heads): "images: images, " + READING,
+        ("retrieve", output, "--query", photos / "red" / "0.png", "--images", photos, *heads): READING,
+        ("retrieve", output, "--evaluate", tmp_path / "color", "--k", 2): READING,
+        ("debias", output, *heads, "--task", table, "--classifier", "prompts"): "(.png 4); 4 test; preprocessing: ",
+        ("report", output, "--images", photos): READING,
+        ("report", output, "--images", "none"): "images: none",
+    }
+    for command, expected in commands.items():
+        code, out, errors = run(*command, "--dry-run")
+        assert (code, out) == (0, "") and expected in errors and errors.count("\n") == 1, (command, errors)
+    assert sorted(tmp_path.rglob("*")) == sorted(before)
+
+
 @pytest.mark.slow
 def test_the_other_commands_say_it_too(run, photos, tmp_path):
     output = tmp_path / "roles"
@@ -74,6 +102,9 @@ def test_the_other_commands_say_it_too(run, photos, tmp_path):
     for command in commands:
         code, _, errors = run(*command)
         assert code == 0 and READING in errors, errors
+    code, out, errors = run("validate", output, "--count", "60", "--dry-run")
+    assert (code, out) == (0, "") and "images: shapes, 60; preprocessing: " in errors and "texts of up to" in errors
+    assert not (output / "validation.json").exists()
     code, _, errors = run("validate", output, "--count", "60", "--bootstraps", "50", "--draws", "20")
     assert code == 0 and "images: shapes, 60; preprocessing: CLIPImageProcessor" in errors
 

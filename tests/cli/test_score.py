@@ -10,7 +10,7 @@ from PIL import Image
 
 from headroles import RoleMap
 
-QUICK = ("--permutations", "50", "--bootstraps", "5", "--texts-per-head", "6")
+QUICK = ("--null-draws", "50", "--bootstraps", "5", "--texts-per-head", "6")
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_discovered_concepts_make_a_bank_beside_the_map(run, clip_folder, labell
     monkeypatch.setattr("headroles.jobs.by_discovery.load_encoder", lambda source: Letters())
     texts = [f"{'a' if n % 2 else 'the'} thing number {n}" for n in range(60)]
     (tmp_path / "texts.csv").write_text("text\n" + "\n".join(texts) + "\n")
-    own = ("score", "--model", clip_folder, "--images", labelled, "--permutations", "20", *QUICK)
+    own = ("score", "--model", clip_folder, "--images", labelled, "--null-draws", "20", *QUICK)
     found = ("--concepts", "discover", "--probes", tmp_path / "texts.csv", "--min-cluster-size", "5")
     code, text, errors = run(*own, *found, "--output", tmp_path / "o")
     assert code == 0, errors

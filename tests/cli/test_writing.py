@@ -8,7 +8,7 @@ import pytest
 
 from headroles.files.lock import locked
 
-QUICK = ("--permutations", 20, "--bootstraps", 2, "--texts-per-head", 4, "--batch", 16, "--device", "cpu")
+QUICK = ("--null-draws", 20, "--bootstraps", 2, "--texts-per-head", 4, "--batch", 16, "--device", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def scored(score, tmp_path_factory):
     from headroles.jobs.score import score as make
 
     folder = tmp_path_factory.mktemp("map")
-    quick = {"permutations": 20, "bootstraps": 2, "texts_per_head": 4}
+    quick = {"null_draws": 20, "bootstraps": 2, "texts_per_head": 4}
     make(str(score[2]), "shapes", "shapes", count=48, **quick).save(folder / "role_map.json")
     return folder
 

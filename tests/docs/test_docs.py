@@ -154,7 +154,7 @@ def _code(text: str) -> list[str]:
 
 @pytest.mark.slow
 def test_the_page_about_files_names_every_file_that_scoring_writes(run, tmp_path):
-    quick = ("--count", "64", "--layers", "7", "--permutations", "5", "--bootstraps", "2")
+    quick = ("--count", "64", "--layers", "7", "--null-draws", "19", "--bootstraps", "2")
     assert run("score", *quick, "--output", tmp_path / "roles")[0] == 0
     assert run("score", "--by", "images", "--count", "200", "--layers", "7", "--output", tmp_path / "by-images")[0] == 0
     page = TEXTS["docs/reference/files/index.md"]

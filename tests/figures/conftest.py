@@ -8,10 +8,10 @@ from matplotlib.text import Text
 
 from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, PickedText, RoleMap
 
-SHAPES = ("background", "brightness", "color", "count", "location", "object", "shape", "size", "texture")
+SHAPES = ("background", "brightness", "color", "count", "object", "position", "shape", "size", "texture")
 GENERAL = (
-    *("action", "animal", "color", "counting", "emotion", "food", "location"),
-    *("material", "object", "person", "shape", "style", "texture", "weather"),
+    *("action", "animal", "color", "counting", "emotion", "food"),
+    *("material", "object", "person", "place", "position", "shape", "style", "texture", "weather"),
 )
 
 
@@ -28,10 +28,12 @@ def build_head(layer: int, head: int, concepts: tuple[str, ...], rng: np.random.
         concept_share=float(weights.max()),
         entropy_bits=entropy * float(np.log2(len(concepts))),
         entropy=entropy,
+        null_entropy=1.0,
         interval=(entropy, entropy),
         p_value=0.01,
-        q_value=0.02,
+        q_value=0.02 if entropy < 0.6 else 0.2,
         stability=0.9,
+        effective_rank=3.0,
         variance=0.1,
         distribution=dict(zip(concepts, weights.tolist(), strict=True)),
         texts=tuple(texts),

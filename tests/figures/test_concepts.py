@@ -30,3 +30,10 @@ def test_one_layer_is_drawn_into_given_axes(role_map, words):
     assert "layer 2" in shown and shown.count("H0") == 1 and shown.count("B  background") == 1
     with pytest.raises(InputError, match="an ax takes one layer, got 1, 2, 3"):
         concepts_figure(role_map, ax=axes[1])
+
+
+def test_silent_heads_come_last_without_concepts(random_role_map, words):
+    figure = concepts_figure(random_role_map(silent=("L1.H0",)), layers=[1])
+    bars = next(axes for axes in figure.axes if axes.get_title(loc="left") == "layer 1")
+    assert [label.get_text() for label in bars.get_yticklabels()][-1] == "H0"
+    assert words(figure).count("silent") == 2  # Its bar and the legend.

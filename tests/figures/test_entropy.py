@@ -1,10 +1,12 @@
 """The layer x head map shows every head where a reader looks for it."""
 
+from dataclasses import replace
+
 import pytest
 from matplotlib.figure import Figure
 
 from headroles.figures.entropy import entropy_figure
-from headroles.figures.marks import concept_codes
+from headroles.figures.marks import HOLLOW, concept_codes
 
 
 def test_entropy_figure_shows_every_head(role_map, words):
@@ -14,7 +16,38 @@ def test_entropy_figure_shows_every_head(role_map, words):
         assert shown.count(code) == sum(head.concept == concept for head in role_map)
     key = " ".join(shown).replace("\n", " ")
     assert all(f"{code} {concept}" in key for concept, code in codes.items())
-    assert {"Concept Entropy / log2 C", "attribute", "mixed", "generalization"} <= set(shown)
+    assert {"Concept Entropy; 1: chance", "attribute", "mixed", "generalization"} <= set(shown)
+
+
+def test_silent_heads_are_hatched_cells_without_letters_or_marker(random_role_map, words):
+    figure = entropy_figure(random_role_map(silent=("L1.H0", "L2.H2")))
+    grid = next(axes for axes in figure.axes if axes.get_ylabel() == "layer")
+    assert [patch.get_xy() for patch in grid.patches] == [(0, 1), (2, 0)] and all(p.get_hatch() for p in grid.patches)
+    assert sum(len(marks.get_offsets()) for marks in grid.collections[1:]) == 4
+    assert sum(bool(text.get_text()) for text in grid.texts) == 4
+    assert "silent" in words(figure) and "silent" not in words(entropy_figure(random_role_map()))
+
+
+def test_markers_are_hollow_where_heads_do_not_stand_out(random_role_map, words):
+    role_map = random_role_map()
+    grid = next(axes for axes in entropy_figure(role_map).axes if axes.get_ylabel() == "layer")
+    hollow = [marks for marks in grid.collections[1:] if not len(marks.get_facecolor())]
+    assert sum(len(marks.get_offsets()) for marks in hollow) == sum(not head.stands_out for head in role_map) > 0
+    assert HOLLOW in words(entropy_figure(role_map))
+    sure = replace(role_map, head_roles=tuple(replace(head, q_value=0.01) for head in role_map))
+    assert HOLLOW not in words(entropy_figure(sure))
+
+
+def test_entropies_above_chance_share_a_colour_and_the_bar_says_so(random_role_map):
+    def ends(role_map):
+        bar = next(axes for axes in entropy_figure(role_map).axes if "Entropy" in axes.get_xlabel())
+        return bar._colorbar.extend, bar.get_xlabel()
+
+    role_map = random_role_map()
+    above = replace(role_map, head_roles=tuple(replace(head, entropy=head.entropy + 0.5) for head in role_map))
+    assert ends(role_map) == ("neither", "Concept Entropy; 1: chance")
+    assert ends(above) == ("max", "Concept Entropy; 1: chance")
+    assert ends(replace(role_map, probe_kind="image")) == ("neither", "Concept Entropy / log2 C")
 
 
 def test_deepest_layer_is_on_top(role_map):

@@ -27,3 +27,13 @@ def test_a_head_without_texts_still_gets_its_card(role_map, words, assert_nothin
     figure = texts_figure(silent)
     assert "L1.H0" in words(figure)
     assert_nothing_cut(figure)
+
+
+def test_a_silent_head_says_so_on_its_card_and_is_none_of_the_default_ones(random_role_map, words, assert_nothing_cut):
+    role_map = random_role_map(silent=("L1.H0", "L1.H1"))
+    figure = texts_figure(role_map, ["L1.H0"])
+    assert {"silent", "says nothing, whatever is in the image"} <= set(words(figure))
+    assert "L1.H0" not in words(texts_figure(role_map))
+    everyone = random_role_map(silent=[f"L{layer}.H{head}" for layer in (1, 2) for head in range(3)])
+    for each in (figure, texts_figure(everyone)):
+        assert_nothing_cut(each)

@@ -29,3 +29,17 @@ def test_of_very_many_sets_some_are_drawn():
     variance = {(0, head): 1.0 for head in range(64)}
     sets = draw_matched([(0, head) for head in range(6)], variance, 30, np.random.default_rng(0))
     assert len(set(sets)) == 30 and all(min(members)[1] >= 6 for members in sets)
+
+
+def test_a_set_that_may_share_heads_is_as_good_as_any_other_of_its_pool():
+    """Of 8 heads each pair costs the sum of its heads: among all pairs, the rank of a random pair is uniform."""
+    variance, rng = {(0, head): 1.0 for head in range(8)}, np.random.default_rng(0)
+    sets = draw_matched([(0, 1), (0, 4)], variance, 200, rng, apart=False)
+    assert len(set(sets)) == 27 and ((0, 1), (0, 4)) not in sets and any((0, 1) in members for members in sets)
+    top = 0
+    for _ in range(2000):
+        cost = dict(zip(variance, rng.random(8), strict=True))
+        own = cost[0, 1] + cost[0, 4]
+        top += all(own > sum(cost[head] for head in members) for members in set(sets))
+    assert abs(top / 2000 - 1 / 28) < 0.012
+    assert draw_matched(list(variance), variance, 5, rng, apart=False) == []

@@ -6,13 +6,14 @@ import torch
 
 from headroles import InputError
 from headroles.heads.moments import observe
+from headroles.heads.output_sample import draw_rows, sample_size
 from headroles.heads.value_moments import ValueMoments, span_coordinates
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.explained import Sums, effects
 
 LAYERS = (1, 2)
 CONCEPTS = (("color", ("red", "green", "blue")), ("size", ("small", "large")))
-SUMS = ("count", "first", "pairs", "value_first", "square", "second")
+SUMS = ("count", "first", "pairs", "value_first", "square", "second", "sample", "sample_codes")
 
 
 def draw(images=60, seed=0):
@@ -22,10 +23,10 @@ def draw(images=60, seed=0):
 
 
 def moments_of(model, pixels, codes, start=0, blocks=4):
-    moments = ValueMoments.empty(model, LAYERS, CONCEPTS, blocks)
+    moments = ValueMoments.empty(model, LAYERS, CONCEPTS, blocks, 100)
     with torch.inference_mode():
         v = span_coordinates(model, LAYERS)(observe(model, pixels, LAYERS))
-    moments.update(v, codes, (torch.arange(len(pixels)) + start) % blocks)
+    moments.update(v, codes, (torch.arange(len(pixels)) + start) % blocks, torch.arange(len(pixels)) + start)
     return moments
 
 
@@ -82,3 +83,17 @@ def test_moments_that_do_not_belong_together_and_damaged_files_are_refused(model
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(InputError, match="not a whole safetensors file"):
         ValueMoments.load(path)
+
+
+def test_the_sample_is_bounded_the_same_everywhere_and_holds_outputs_as_they_are(model):
+    assert (sample_size(50, 10), sample_size(10**6, 10), sample_size(10**6, 10**9)) == (50, 2000, 200)
+    rows = draw_rows(30, 7)
+    assert torch.equal(rows, draw_rows(30, 7)) and sorted(rows[rows >= 0].tolist()) == list(range(7))
+    pixels, codes = draw(30)
+    with torch.inference_mode():
+        v = span_coordinates(model, LAYERS)(observe(model, pixels, LAYERS))
+    moments = ValueMoments.empty(model, LAYERS, CONCEPTS, 4, 7)
+    moments.update(v, codes, torch.arange(30) % 4, rows)
+    kept = (rows >= 0).nonzero()[:, 0]
+    torch.testing.assert_close(moments.sample[rows[kept]], v[kept].float())
+    assert torch.equal(moments.sample_codes[rows[kept]] - 2, codes[kept].int())

@@ -24,7 +24,7 @@ from headroles.passes.state import PassState, Seen
 
 BROKEN = (3, 8)
 COUNT = 13
-QUICK = ("--permutations", "50", "--bootstraps", "5", "--texts-per-head", "6", "--device", "cpu")
+QUICK = ("--null-draws", "50", "--bootstraps", "5", "--texts-per-head", "6", "--device", "cpu")
 
 
 def preprocess(image: Image.Image) -> torch.Tensor:

@@ -13,7 +13,7 @@ from headroles.passes.state import PassState
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("processes")]
 
-QUICK = ("--permutations", "50", "--bootstraps", "5", "--texts-per-head", "6", "--device", "cpu", "--batch", "4")
+QUICK = ("--null-draws", "50", "--bootstraps", "5", "--texts-per-head", "6", "--device", "cpu", "--batch", "4")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig,
 from headroles.images.labelled import open_labelled
 from headroles.jobs.score import score
 
-QUICK = {"permutations": 20, "bootstraps": 5}
+QUICK = {"null_draws": 20, "bootstraps": 5}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_mistakes_are_said_before_anything_is_computed(clip_folder, photos):
     mistakes = (
         ({"layer": "all"}, "layer is no setting of ScoreConfig; did you mean layers"),
         ({"coutn": 3}, "coutn is no setting of ScoreConfig; did you mean count"),
-        ({"count": "many", "images": photos}, "count must be a whole number from 2 on, got 'many'"),
+        ({"count": "many", "images": photos}, "count must be a whole number or None, got 'many'"),
         ({"images": ["cat.jpg"]}, "expected a place, shapes, or images as .* opens them, got a list"),
         ({"layers": "9"}, "not within this model's layers"),
         ({"by": "smell"}, "by must be one of texts, images"),

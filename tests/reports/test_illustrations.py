@@ -17,8 +17,8 @@ from headroles.roles.role_heads import choose_heads
 from headroles.roles.score_texts import score_texts
 from headroles.uses.head_space import head_weights
 from headroles.uses.head_views import directions_of, view_heads
+from headroles.uses.hits import find_hits
 from headroles.uses.index_build import index_in_memory
-from headroles.uses.precision_at_k import hits
 from headroles.uses.query import Query
 from headroles.uses.search import search_index
 
@@ -38,7 +38,7 @@ def images(tiny, color_folder):
 
 @pytest.fixture(scope="module")
 def role_map(tiny, images) -> RoleMap:
-    config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9, roles_by="quantile", low=0.5, high=0.7)
+    config = ScoreConfig(layers="1-2", bootstraps=2, null_draws=19, roles_by="quantile", low=0.5, high=0.7)
     role_map, _ = score_texts(tiny, images.images, ProbeBank.load("shapes"), config)
     heads = [
         dataclasses.replace(head, concept="color", concept_share=head.distribution["color"], role="attribute")
@@ -81,8 +81,8 @@ def test_searches_are_those_of_retrieve(tiny, role_map, images, found):
             assert search.query not in {each.picture for each in shown}
             assert all(each.value == found.names[each.picture].split("/")[0] for each in shown)
     (shared,) = [row for row in found.precision if row.concept == "color"]
-    assert shared.by_heads == pytest.approx(hits(index, images.codes[:, 0], 10, weights).mean())
-    assert shared.by_embedding == pytest.approx(hits(index, images.codes[:, 0], 10).mean())
+    assert shared.by_heads == pytest.approx(find_hits(index, images.codes[:, 0], 10, weights).rate.mean())
+    assert shared.by_embedding == pytest.approx(find_hits(index, images.codes[:, 0], 10).rate.mean())
 
 
 def test_pictures_are_small_and_each_is_shown_somewhere(images, found):
@@ -113,7 +113,7 @@ def test_the_command_shows_images_and_refuses_wrong_ones(run, role_map, clip_fol
     (tmp_path / "empty").mkdir()
     own = ("report", tmp_path / "role_map.json", "--device", "cpu", "--count", "8", "--images")
     code, _, errors = run(*own, color_folder / "train")
-    assert code == 0, errors
+    assert code == 0 and [line.split()[0] for line in errors.splitlines()] == ["images:", "choosing"], errors
     assert '"illustrations":{"count":8,' in (tmp_path / "report.html").read_text(encoding="utf-8")
     other = json.loads(role_map.to_json())
     other["model"]["weights_hash"] = "f" * 64

@@ -28,6 +28,8 @@ HOSTILE = (
     "a striped thing",
 )
 
+FACTS = ("null_entropy", "p_value", "q_value", "stability", "effective_rank", "variance")
+
 pytestmark = [
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver"),
     pytest.mark.slow,
@@ -111,7 +113,7 @@ def test_arrow_keys_walk_over_all_heads_and_the_panel_shows_their_numbers(page, 
         assert shown(page) == name and page.switch_to.active_element.get_attribute("data-head") == name
         assert numbers(page, "#panel .role-line") == [head.concept_share]
         assert numbers(page, "#panel .entropy") == [head.entropy, *head.interval, head.entropy_bits]
-        assert numbers(page, "#panel .facts") == [head.p_value, head.q_value, head.stability, head.variance]
+        assert numbers(page, "#panel .facts") == [getattr(head, name) for name in FACTS]
         shares = sorted((share for share in head.distribution.values() if share), reverse=True)
         assert numbers(page, "#panel .bars:not(.texts):not(.costs)") == shares
         assert numbers(page, "#panel .texts") == [text.share for text in head.texts]
@@ -169,6 +171,32 @@ def test_filters_leave_the_heads_that_fit(page, role_map):
     assert page.find_element(By.ID, "matches").text == f"{len(kept())} of {len(role_map)} heads fit"
 
 
+def test_silent_heads_have_cells_without_letters_a_tile_and_a_filter(browser, random_role_map, tmp_path):
+    role_map = random_role_map(silent=("L1.H0", "L2.H1"))
+    Report(role_map).save(tmp_path / "report.html")
+    browser.get((tmp_path / "report.html").as_uri())
+    cell = browser.find_element(By.CSS_SELECTOR, '[data-head="L1.H0"]')
+    assert cell.text == "" and cell.get_attribute("aria-label") == "L1.H0, silent"
+    focus_grid(browser, "L1.H0")
+    press(browser, Keys.ENTER)
+    assert "says nothing" in browser.find_element(By.ID, "panel").text and shown(browser) == "L1.H0"
+    browser.find_element(By.ID, "by-role").send_keys("silent")
+    assert browser.find_element(By.ID, "matches").text == "2 of 6 heads fit"
+    assert browser.find_element(By.CSS_SELECTOR, "[data-role=silent] b").text == "2"
+    assert browser.get_log("browser") == []
+
+
+def test_the_page_says_what_stands_out_from_chance(page, role_map):
+    for cell in page.find_elements(By.CSS_SELECTOR, "#heads [role=gridcell]"):
+        head = role_map[cell.get_attribute("data-head")]
+        said = ("no more than chance", "stands out from chance")[head.stands_out]
+        assert cell.get_attribute("aria-label").endswith(said)
+        assert ("hollow" in cell.find_element(By.CSS_SELECTOR, ".mark").get_attribute("class")) != head.stands_out
+    clear = sum(head.stands_out for head in role_map.heads(role="attribute"))
+    assert f"{clear} of these stand out" in page.find_element(By.CSS_SELECTOR, "[data-role=attribute]").text
+    assert not page.find_elements(By.CSS_SELECTOR, "[data-role=silent]")
+
+
 def test_the_theme_follows_the_system_and_the_toggle_turns_it(page):
     def background() -> str:
         return page.execute_script("return getComputedStyle(document.body).backgroundColor")
@@ -210,7 +238,8 @@ def test_arrow_keys_walk_over_the_validation_and_show_each_cut(page, validation)
     cells = page.find_elements(By.CSS_SELECTOR, ".matrix .own")
     assert [cell.get_attribute("data-concept") for cell in cells] == ["color", "shape"]
     assert numbers(page, ".matrix") == [cost.times.value for test in validation.tests for cost in test.costs.values()]
-    assert numbers(page, "#rho") == [validation.correlation.rho]
+    rho = validation.correlations["entropy"]
+    assert numbers(page, "#rho-entropy") == [rho.rho, rho.low, rho.high]
 
 
 def test_a_mark_of_the_scatter_plot_leads_to_its_head(page, validation):
@@ -271,7 +300,9 @@ def test_a_notebook_shows_the_page_in_a_frame(browser, role_map, tmp_path):
     browser.get((tmp_path / "notebook.html").as_uri())
     browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
     assert browser.execute_script("return document.documentElement.dataset.ready") == "true"
-    browser.find_element(By.CSS_SELECTOR, '[data-head="L2.H1"]').click()
+    cell = browser.find_element(By.CSS_SELECTOR, '[data-head="L2.H1"]')
+    browser.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", cell)
+    cell.click()
     assert shown(browser) == "L2.H1"
     browser.find_element(By.CSS_SELECTOR, "#sections a").click()
     assert shown(browser) == "L2.H1", "a link to a section stays in the frame"

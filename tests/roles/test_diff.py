@@ -27,8 +27,8 @@ def make_map(seed=0, layers=(1, 2, 3), heads=4, concepts=CONCEPTS, name="tiny", 
             role = ROLES[int(entropy > 0.4) + int(entropy > 0.6)]
             found.append(
                 HeadRole(
-                    layer, head, role, concepts[weight.argmax()], float(weight.max()), entropy, entropy,
-                    (entropy, entropy), 0.5, 0.5, 1.0, 1.0, dict(zip(concepts, weight.tolist(), strict=True)), (),
+                    layer, head, role, concepts[weight.argmax()], float(weight.max()), entropy, entropy, 1.0,
+                    (entropy, entropy), 0.5, 0.5, 1.0, 2.0, 1.0, dict(zip(concepts, weight.tolist(), strict=True)), (),
                 )
             )  # fmt: skip
     return RoleMap(
@@ -159,6 +159,20 @@ def test_the_picture_frames_changed_heads_and_shows_both_roles():
     assert len(grid.patches) == len(found.changed) > 0
     assert sum(len(marks.get_offsets()) for marks in grid.collections[1:]) == 2 * len(found.heads)
     assert figure.texts[0].get_text().startswith(f"{len(found.changed)} of 12 heads change")
+
+
+def test_silence_is_a_role_of_its_own(random_role_map):
+    speaking, silent = random_role_map(), random_role_map(silent=("L1.H0",))
+    found = diff(speaking, silent)
+    (changed,) = found.changed
+    assert changed.name == "L1.H0" and changed.roles[1] == "silent" and changed.stand_out == (False, False)
+    assert {head.stand_out for head in found.heads} == {(True, True), (False, False)}
+    assert found.kappa.value < 1 and diff(silent, silent).kappa.value == 1
+    figure = diff_figure(found)
+    grid = next(axes for axes in figure.axes if axes.get_ylabel() == "layer")
+    assert sum(len(marks.get_offsets()) for marks in grid.collections[1:]) == 2 * len(found.heads) - 1
+    assert [patch for patch in grid.patches if patch.get_hatch()]
+    assert "silent" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_the_picture_is_drawn_into_given_axes():

@@ -16,7 +16,7 @@ from headroles.roles.score_texts import explain
 
 WORDS = {
     "color": ("red", "blue", "green", "yellow", "color", "colors", "purple"),
-    "location": ("left", "top", "center", "bottom", "location", "corner"),
+    "position": ("left", "top", "center", "bottom", "position", "corner"),
     "size": ("small", "large", "tiny", "huge"),
 }
 TEXTS = tuple(f"{start} {word}" for _, words in WORDS.items() for word in words[:4] for start in ("a", "the", "some"))
@@ -26,7 +26,7 @@ TRUTH = tuple(name for name in WORDS for _ in range(12))
 class FakeEncoder:
     """A text's row says which of `WORDS` it has a word of, and a little about its letters.
 
-    Color and location lie near each other, and odd texts between and off these two: in no cluster, yet with the two.
+    Color and position lie near each other, and odd texts between and off these two: in no cluster, yet with the two.
     """
 
     def encode(self, sentences, **options):
@@ -47,8 +47,8 @@ class FakeEncoder:
 def test_clusters_are_the_concepts_and_take_the_names_of_core_ones():
     found = discover("made", TEXTS, FakeEncoder())
     names = {cluster.name for cluster in found.clusters}
-    assert len(names) == 3 and {"color", "location"} < names
-    (own,) = names - {"color", "location"}
+    assert len(names) == 3 and {"color", "position"} < names
+    (own,) = names - {"color", "position"}
     renamed = [own if name == "size" else name for name in TRUTH]
     assert list(found.bank.labels) == renamed
     assert own in TEXTS and {cluster.core for cluster in found.clusters if cluster.name == own} == {False}
@@ -89,7 +89,7 @@ def test_texts_that_no_head_picked_get_the_concept_of_the_nearest_picked_one():
 
 
 def test_the_discovered_bank_gives_the_same_role_map_again(model, make_clip, tokenizer, images, tmp_path):
-    config = ScoreConfig(layers="all", permutations=20, bootstraps=3, texts_per_head=6)
+    config = ScoreConfig(layers="all", null_draws=20, bootstraps=3, texts_per_head=6)
     role_map, moments, found = score_discovered(model, images, "made", TEXTS, FakeEncoder(), config, source="shapes")
     assert role_map.settings["discovery"]["noise"] == "nearest" and set(role_map.concepts) <= set(found.bank.labels)
     found.bank.save(tmp_path / "probes.csv")

@@ -12,7 +12,7 @@ from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import resolve_layers
 from headroles.roles.score_texts import score_texts
 
-QUICK = ScoreConfig(layers="all", permutations=50, bootstraps=5, texts_per_head=6)
+QUICK = ScoreConfig(layers="all", null_draws=50, bootstraps=5, texts_per_head=6)
 
 
 @pytest.fixture
@@ -59,10 +59,13 @@ def test_load_gives_back_what_save_wrote(role_map, tmp_path):
 
 def test_every_head_is_there_and_adds_up(role_map):
     assert len(role_map) == 12 and role_map["L2.H3"].layer == 2
+    # Entropies are in units of what chance reaches: under their null models heads reach 1 on average.
+    assert np.mean([head.null_entropy for head in role_map]) == pytest.approx(1, abs=1e-5)
+    unit = role_map.head_roles[0].entropy_bits / role_map.head_roles[0].entropy
     for head in role_map:
         assert sum(head.distribution.values()) == pytest.approx(1, abs=1e-4)
         assert head.concept_share == max(head.distribution.values())
-        assert head.entropy == pytest.approx(head.entropy_bits / np.log2(9), abs=1e-5)
+        assert head.entropy * unit == pytest.approx(head.entropy_bits, abs=1e-4)
         assert head.interval[0] <= head.interval[1]
         assert sum(text.share for text in head.texts) <= 1 + 1e-5
     selected = role_map.heads(role=role_map.head_roles[0].role, layer=0)

@@ -106,7 +106,7 @@ def test_one_direction_a_head_is_asked_for(model):
 def role_map(clip_folder, color_folder, tmp_path_factory):
     """A role map file of the tiny model; every head of it is Attribute."""
     tiny = load(str(clip_folder), "cpu")
-    config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9, low=1, high=1)
+    config = ScoreConfig(layers="1-2", bootstraps=2, null_draws=19, low=1, high=1)
     path = tmp_path_factory.mktemp("map") / "role_map.json"
     score_texts(tiny, FolderImages(color_folder, tiny.processor), ProbeBank.load("shapes"), config)[0].save(path)
     return path

@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,14 +14,25 @@ from headroles.heads.ablate import ablating
 from headroles.heads.moments import observe_with_embedding
 from headroles.heads.reference import HeadReference
 from headroles.heads.weights import HeadWeights, LearnConfig, learn_factors
+from headroles.images.deep import ImageNote
 from headroles.images.grouped import open_grouped
+from headroles.images.groups import Groups
 from headroles.roles.score_texts import score_texts
 from headroles.shapes import cues
 from headroles.shapes.cues import CueTask, list_pictures, parse_cue, render_cue
 from headroles.uses.cue_bench import CueBench, DebiasConfig
 from headroles.uses.debias import debias
 from headroles.uses.debiased import MEASURED, Debiased
-from headroles.uses.worst_group import draw_other_heads, measure_debias, measure_weights, worst_group
+from headroles.uses.image_blocks import ImageBlocks
+from headroles.uses.worst_group import (
+    draw_other_heads,
+    gain_interval,
+    mean_interval,
+    measure_debias,
+    measure_weights,
+    worst_group,
+    worst_interval,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("debias")]  # One scored model for all.
 
@@ -28,7 +40,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("debias")]  # One scored
 @pytest.fixture(scope="module")
 def bundled() -> tuple[HookedCLIP, RoleMap]:
     model = load("shapes", "cpu")
-    config = ScoreConfig(bootstraps=2, permutations=9)
+    config = ScoreConfig(bootstraps=2, null_draws=19)
     return model, score_texts(model, ShapesImages(model.processor, 200), ProbeBank.load("shapes"), config)[0]
 
 
@@ -44,7 +56,7 @@ def bench(bundled) -> CueBench:
 @pytest.fixture(scope="module")
 def role_map(clip_folder, color_folder, tmp_path_factory):
     tiny = load(str(clip_folder), "cpu")
-    config = ScoreConfig(layers="1-2", bootstraps=2, permutations=9)
+    config = ScoreConfig(layers="1-2", bootstraps=2, null_draws=19)
     path = tmp_path_factory.mktemp("map") / "role_map.json"
     score_texts(tiny, FolderImages(color_folder, tiny.processor), ProbeBank.load("shapes"), config)[0].save(path)
     return path
@@ -143,18 +155,33 @@ def test_matched_heads_are_of_the_same_layers_other_concepts_and_near_variance(b
     heads = cue_heads(role_map)
     variance = {(head.layer, head.head): head.variance for head in role_map}
     background = {head.name for head in role_map.heads(concept="background")}
-    draws = draw_other_heads(role_map, heads, 50, seed=1)
-    assert draws == draw_other_heads(role_map, heads, 50, seed=1) != draw_other_heads(role_map, heads, 50, seed=2)
+    draws, ranked = draw_other_heads(role_map, heads, 50, seed=1)
+    assert draws == draw_other_heads(role_map, heads, 50, 1)[0] != draw_other_heads(role_map, heads, 50, 2)[0]
+    assert len(set(ranked)) == len(ranked) and tuple(sorted(heads)) not in map(tuple, map(sorted, ranked))
+    assert not {f"L{layer}.H{head}" for members in ranked for layer, head in {*members} - {*heads}} & background
     for drawn in draws:
         assert sorted(layer for layer, _ in drawn) == sorted(layer for layer, _ in heads)
         assert len(set(drawn)) == len(heads) and not {f"L{layer}.H{head}" for layer, head in drawn} & background
     (one,) = {(layer, head) for layer, head in heads if (layer, head) == (6, 3)}
-    for ((layer, head),) in draw_other_heads(role_map, [one], 50, seed=1):
+    for ((layer, head),) in draw_other_heads(role_map, [one], 50, seed=1)[0]:
         far = {other: abs(np.log(value / variance[one])) for other, value in variance.items() if other[0] == 6}
         nearest = sorted((other for other in far if f"L6.H{other[1]}" not in background), key=far.get)[:5]
         assert (layer, head) in nearest or far[layer, head] <= np.log(2)
     with pytest.raises(InputError, match="too few heads"):
         draw_other_heads(role_map, [(6, head) for head in range(8)], 1, 0)
+
+
+def test_random_heads_never_make_p_smaller_than_their_number_allows(bench):
+    found = measure_debias(bench, cue_heads(bench.role_map)).random
+    assert 1 / (1 + found.ranked_among) <= found.p_value <= 1 and found.ranked_among >= 5
+
+
+def test_the_worst_groups_interval_holds_where_groups_are_alike():
+    """A bootstrap of the minimum of four like groups covers the truth in six of ten cases."""
+    rng, groups = np.random.default_rng(0), np.repeat(range(4), 100)
+    ends = [worst_interval(rng.random(400) < 0.8, groups) for _ in range(400)]
+    assert np.mean([low <= 0.8 <= high for low, high in ends]) > 0.92
+    assert max(high - low for low, high in ends) < 0.25
 
 
 def test_the_worst_group_is_the_lowest():
@@ -286,6 +313,44 @@ def test_factors_are_learned_kept_and_applied(role_map, table, tmp_path):
         debias(role_map, table)
     with pytest.raises(InputError, match=r"draw is no setting of DebiasConfig; did you mean draws\?"):
         debias(role_map, table, heads="L1.H0", draw=2)
+
+
+def test_copies_leave_the_intervals_as_wide(bench):
+    """The test images 16 times in a row, in blocks of neighbours or with a group an image."""
+    test = bench.splits == "test"
+    draws = np.random.default_rng(0).random((20, 2, test.sum())) < 0.7
+
+    def widths(times, groups):
+        other = bench.with_config(replace(bench.config, blocks=10))
+        other.splits, other.groups = bench.splits.repeat(times), bench.groups.repeat(times)
+        other.numbers = np.arange(len(other.splits))
+        together = Groups.of(np.arange(len(bench.splits)).repeat(times)) if groups else None
+        other.grouped = replace(bench.grouped, together=together)
+        found, rows = ImageBlocks.of(other), []
+        for before, after in draws.repeat(times, 2):
+            alike = found.likeness(before)
+            ends = [each(before, found.group, alike) for each in (worst_interval, mean_interval)]
+            ends.append(gain_interval(before, after, found.group, 300, 0, found.block if times > 1 else None))
+            rows.append([high - low for low, high in ends])
+        return found.how, np.mean(rows, 0)
+
+    _, once = widths(1, None)
+    for groups, how in ((None, "contiguous within values"), (True, "groups: given")):
+        found, many = widths(16, groups)
+        assert found == how
+        assert (many / once >= 0.8).all() and (many / once <= 1.25).all()
+
+
+def test_groups_of_the_table_are_drawn_together(run, role_map, table):
+    rows = table.read_text().splitlines()
+    films = [f"{rows[0]},film", *(f"{row},{number // 2}" for number, row in enumerate(rows[1:]))]
+    table.write_text("\n".join(films) + "\n")
+    options = ("--heads", "L1.*", "--task", table, "--draws", "5")
+    with pytest.warns(ImageNote, match="groups: 3 by film; under 10, intervals and stability are rough"):
+        found = debias(role_map, table, heads="L1.H0", draws=5, groups="film", resamples=20)
+    assert found.settings["blocks_by"] == "groups: film" and found.settings["blocks"] == 3
+    code, _, errors = run("debias", role_map, *options, "--groups", "class")
+    assert code == 2 and errors.count("\n") == 1 and "groups: expected a column" in errors
 
 
 ROWS = 60_000

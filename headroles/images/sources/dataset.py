@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError, said
+from headroles.files.json_files import dump_json
+from headroles.images.groups import check_cell
 from headroles.images.images import Preprocess, spread, undecided
 from headroles.images.sources.cells import choose_column, no_column, read_cell
 from headroles.images.sources.stream import StreamedImages
@@ -36,9 +38,15 @@ class DatasetImages(Dataset):
     """The rows of a data set on disk, whose image column is not decoded."""
 
     def __init__(
-        self, rows: datasets.Dataset, column: str, where: str, count: int | None, preprocess: Preprocess = undecided
+        self,
+        rows: datasets.Dataset,
+        column: str,
+        where: str,
+        count: int | None,
+        others: datasets.Dataset,
+        preprocess: Preprocess = undecided,
     ) -> None:
-        self.rows, self.column, self.where, self.preprocess = rows, column, where, preprocess
+        self.rows, self.column, self.where, self.others, self.preprocess = rows, column, where, others, preprocess
         self.chosen = spread(count, len(rows))
 
     def __len__(self) -> int:
@@ -58,7 +66,13 @@ class DatasetImages(Dataset):
     def fingerprint(self) -> str:
         """A hash of the split, the column and the number of rows: `datasets` has no lasting hash of their content."""
         parts = [self.where, self.column, len(self.rows), len(self)]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return hashlib.sha256(dump_json(parts).encode()).hexdigest()
+
+    def group_names(self, by: str) -> Iterator[str]:
+        """Every image's cell of a column; InputError where there is no such column, or the cell is empty."""
+        _check_column(by, self.others.column_names)
+        cells = self.others.select_columns([by])
+        return (check_cell(cells[row][by], by, f"{self.where}row {row}") for row in self.chosen)
 
 
 def find_saved(folder: Path, split: str | None, column: str | None, count: int | None) -> Callable:
@@ -78,7 +92,7 @@ def find_saved(folder: Path, split: str | None, column: str | None, count: int |
     column, encoded = _encoded(data, column, str(folder))
     if not len(data):
         raise InputError(f"images: {folder} has no rows")
-    return partial(DatasetImages, encoded, column, f"{split} " if several else "", count)
+    return partial(DatasetImages, encoded, column, f"{split} " if several else "", count, data)
 
 
 def _validate(data: datasets.Dataset, folder: Path) -> None:
@@ -127,7 +141,25 @@ def streamed(data: datasets.IterableDataset, identity: str, column: str | None, 
     def cells(first: int) -> Iterator[Any]:
         return (row[column] for row in (encoded.skip(first) if first else encoded))
 
-    return lambda preprocess: StreamedImages(f"{identity} {column}", cells, preprocess, count)
+    def names(by: str) -> Iterator[str]:
+        _check_column(by, list(data.features))
+        cells = islice(data.select_columns([by]), count)
+        return (check_cell(row[by], by, f"image {number}") for number, row in enumerate(cells))
+
+    total = _stated_length(data)
+    return lambda preprocess: StreamedImages(f"{identity} {column}", cells, preprocess, count, total, names)
+
+
+def _stated_length(data: datasets.IterableDataset) -> int | None:
+    """How many rows a stream's split has, where its description says so."""
+    splits = getattr(data.info, "splits", None) or {}
+    stated = splits.get(str(data.split)) if data.split is not None else None
+    return (stated.num_examples if stated else None) or None
+
+
+def _check_column(by: str, columns: list[str]) -> None:
+    if by not in columns:
+        raise InputError(f"groups: the data set has no column {by!r}; its columns: {', '.join(columns)}")
 
 
 def _encoded(data: Any, wanted: str | None, where: str) -> tuple[str, Any]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.images.images import (
     FolderImages,
-    ImageFiles,
     Images,
     Preprocess,
     ShapesImages,
@@ -38,6 +38,7 @@ class Source:
     """The images themselves."""
 
 
+@typed
 def find_source(
     images: str | Path,
     *,
@@ -100,12 +101,12 @@ def _find_in_files(
         raise InputError(f"images: files of several kinds, {', '.join(sorted(kinds))}; give one kind")
     (kind,) = kinds
     if kind == ".csv":
-        from headroles.images.sources.table import read_paths
+        from headroles.images.sources.table import TableImages
 
         _refuse("a CSV file", split=split, key=key)
         if len(files) > 1:
             raise InputError(f"images: {len(files)} CSV files; give one")
-        return partial(with_preprocess, ImageFiles(read_paths(files[0], column, count), undecided, files[0].parent))
+        return partial(with_preprocess, TableImages(files[0], undecided, column, count))
     if kind == ".tar":
         from headroles.images.sources.tar import TarImages
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +13,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError, said
+from headroles.files.json_files import dump_json
+from headroles.files.packed_paths import PackedNames
+from headroles.images.groups import check_cell
 from headroles.images.images import Preprocess, spread
 from headroles.images.sources.cells import choose_column, no_column, read_cell
 
@@ -62,7 +64,13 @@ class ParquetImages(Dataset):
         """A hash of the files' names, their numbers of rows, the column, and the choice among the rows."""
         names = [path.relative_to(self.root).as_posix() for path in self.paths]
         parts = [names, self.counts.tolist(), self.column, len(self)]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return hashlib.sha256(dump_json(parts).encode()).hexdigest()
+
+    def group_names(self, by: str) -> Iterator[str]:
+        """Every image's cell of a column; InputError where there is no such column, or the cell is empty."""
+        cells = ((cell, f"row {row} of {path}") for path in self.paths for row, cell in enumerate(_column(path, by)))
+        names = PackedNames(check_cell(cell, by, place) for cell, place in cells)
+        return (names[number] for number in self.chosen)
 
     def _locate(self, number: int) -> tuple[int, int]:
         """(file, row) of an image."""
@@ -127,6 +135,20 @@ def _read_footers(paths: list[Path], wanted: str | None) -> tuple[np.ndarray, st
         column = found
         counts.append(footer.num_rows)
     return np.array(counts, dtype=np.int64), cast(str, column)  # There is at least one file.
+
+
+def _column(path: Path, name: str) -> Iterator[Any]:
+    """The cells of a column, which is no column of images."""
+    file = _import(path).ParquetFile(path)
+    columns = file.schema_arrow.names
+    if name not in columns:
+        raise InputError(f"groups: {path} has no column {name!r}; its columns: {', '.join(columns)}")
+    try:
+        for batch in file.iter_batches(columns=[name]):
+            yield from batch.column(0).to_pylist()
+    except Exception as error:  # pyarrow's own kinds, and OSError
+        why = said(error, 200)
+        raise InputError(f"groups: cannot read column {name!r} of {path} ({why})") from error
 
 
 def _may_hold_images(kind: Any) -> bool:

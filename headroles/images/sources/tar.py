@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import tarfile
 from collections import Counter
@@ -17,9 +16,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.errors import InputError, said
-from headroles.files.json_files import read_json
+from headroles.files.json_files import dump_json, read_json
 from headroles.files.packed_paths import PackedNames
 from headroles.files.plain import Unfit, from_plain
+from headroles.images.groups import folder_names
 from headroles.images.images import Preprocess, printable, read_pixels, spread
 from headroles.images.pixels import name_suffixes, suffixes
 from headroles.images.walk import count_suffix, is_hidden
@@ -76,7 +76,11 @@ class TarImages(Dataset):
         """A hash of the shards' names, their numbers of images, and the choice among these."""
         names = [path.relative_to(self.root).as_posix() for path in self.paths]
         parts = [names, self.counts.tolist(), len(self), *([self.keys] if self.keys else [])]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return hashlib.sha256(dump_json(parts).encode()).hexdigest()
+
+    def group_names(self, by: str) -> Iterator[str]:
+        """The tar file of every image and the folder within, where `by` is folder; InputError for a column."""
+        return folder_names(self, by, "a tar file")
 
     def _count(self) -> Iterator[int]:
         """How many images every shard holds, by `SIZES` or by its headers; those of the first shard are always read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,15 +13,15 @@ from headroles.models.checkpoints.hub import WEIGHTS as TRANSFORMERS_WEIGHTS
 from headroles.models.checkpoints.json_parts import check_json_parts
 from headroles.models.checkpoints.open_clip import CONFIG as OPEN_CLIP_CONFIG
 from headroles.models.checkpoints.open_clip import WEIGHTS as OPEN_CLIP_WEIGHTS
+from headroles.models.checkpoints.peft_folder import CONFIG as ADAPTER_CONFIG
+from headroles.models.checkpoints.peft_folder import find_base
 from headroles.models.checkpoints.settings import check_pointers, read_settings
-from headroles.models.known_models import GELU, KNOWN, QUICK, find_known
+from headroles.models.known_models import GELU, KNOWN, QUICK, find_known, near_names
 
 ACTIVATIONS = (QUICK, GELU)
 TRANSFORMERS, OPEN_CLIP, OPENAI = "transformers", "OpenCLIP", "OpenAI"
 """Layouts. The last has no config: what its file does not say has to be given."""
 _FILES = (".pt", ".pth", ".bin", ".safetensors")
-_ADAPTER = "adapter_config.json"
-"""PEFT's."""
 _DATA_PREFIX = "hf:"
 """What data sets of the hub are called with; models have none."""
 _HUB_PREFIX = "hf-hub:"
@@ -43,6 +44,8 @@ class Checkpoint:
     """quick_gelu or gelu where the user or the table of models says so."""
     stated_by: str = ""
     """Who says so, for messages."""
+    adapter: Path | None = None
+    """A PEFT folder whose changes are merged into the weights."""
 
 
 def find_checkpoint(name: str, activation: str | None = None) -> Checkpoint:
@@ -94,10 +97,11 @@ def _find(name: str) -> tuple[Checkpoint, str | None]:
         )
     hub_id = name.removeprefix(_HUB_PREFIX)
     if name.startswith((".", "/", "~")) or hub_id.count("/") != 1 or hub_id.endswith(_FILES):
-        short = ", ".join(model.name for model in KNOWN if ":" not in model.name)
+        short = ", ".join(near_names(name) or (model.name for model in KNOWN if ":" not in model.name))
+        which = "did you mean" if near_names(name) else "names:"
         raise InputError(
-            f"model: no model named {name} and no such folder or file; names: {short}, those of `headroles models`, or "
-            "a Hugging Face hub id",
+            f"model: no model named {name} and no such folder or file; {which} {short}, those of `headroles models`, "
+            "or a Hugging Face hub id",
             page="unknown-model",
         )
     return _open_hub(hub_id, name), None
@@ -105,13 +109,13 @@ def _find(name: str) -> tuple[Checkpoint, str | None]:
 
 def _open_hub(hub_id: str, name: str) -> Checkpoint:
     found = _open_folder(fetch_model(hub_id, name))
-    return Checkpoint(found.layout, found.folder, found.weights, hub_id)
+    return dataclasses.replace(found, hub_id=found.hub_id or hub_id)
 
 
 def _open_folder(folder: Path) -> Checkpoint:
     check_pointers(folder)
-    if (folder / _ADAPTER).is_file() and not (folder / CONFIG).is_file():
-        _refuse_adapter(folder)
+    if (folder / ADAPTER_CONFIG).is_file() and not (folder / CONFIG).is_file():
+        return _open_adapted(folder)
     check_json_parts(folder)
     if is_transformers(folder):
         if not has_weights(folder):
@@ -130,14 +134,16 @@ def _open_folder(folder: Path) -> Checkpoint:
     raise InputError(f"model: folder {folder} has no config.json and no {OPEN_CLIP_CONFIG}{hint}")
 
 
-def _refuse_adapter(folder: Path) -> None:
-    """PEFT keeps what training changed, not the model."""
-    base = read_settings(folder / _ADAPTER).get("base_model_name_or_path") or "the model that was trained"
-    raise InputError(
-        f"model: {folder} holds a PEFT adapter over {base}, no model; merge it with peft: PeftModel.from_pretrained("
-        "CLIPModel.from_pretrained(BASE), FOLDER).merge_and_unload().save_pretrained(MERGED), and give MERGED with the "
-        "base's tokenizer and preprocessing files"
-    )
+def _open_adapted(folder: Path) -> Checkpoint:
+    """The checkpoint of the model that an adapter changes, and the adapter's folder."""
+    base = find_base(folder)
+    found, _ = _find(base)
+    if found.layout != TRANSFORMERS or found.adapter:
+        raise InputError(
+            f"model: {folder} is a PEFT adapter over {base}, which is no plain model in transformers' layout; merge it "
+            "with peft's merge_and_unload() and save_pretrained, and give that folder"
+        )
+    return dataclasses.replace(found, adapter=folder)
 
 
 def _open_file(path: Path) -> Checkpoint:
@@ -150,4 +156,4 @@ def _open_file(path: Path) -> Checkpoint:
 
 
 def _with(found: Checkpoint, activation: str, stated_by: str) -> Checkpoint:
-    return Checkpoint(found.layout, found.folder, found.weights, found.hub_id, activation, stated_by)
+    return dataclasses.replace(found, activation=activation, stated_by=stated_by)

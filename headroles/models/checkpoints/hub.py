@@ -12,6 +12,7 @@ from headroles.errors import InputError, said
 from headroles.files.json_files import read_object
 from headroles.models.checkpoints.open_clip import CONFIG as OPEN_CLIP_CONFIG
 from headroles.models.checkpoints.open_clip import WEIGHTS as OPEN_CLIP_WEIGHTS
+from headroles.models.known_models import near_names
 
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -45,7 +46,10 @@ def fetch_model(hub_id: str, name: str) -> Path:
     except Exception as error:
         if cached and has_weights(cached):
             return cached
-        raise InputError(f"model: cannot load {name}: {_explain(hub_id, error)}", page="unknown-model") from error
+        near = near_names(name)
+        meant = f"; or did you mean {' or '.join(near)}?" if near else ""
+        why = _explain(hub_id, error) + meant
+        raise InputError(f"model: cannot load {name}: {why}", page="unknown-model") from error
 
 
 def fetch_clip_tokenizer(download: bool) -> tuple[Path, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import string
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,9 @@ from headroles.models.families.family import Family, sides_of
 from headroles.models.families.pooled_tower import PooledTower
 from headroles.models.families.tower import Tower
 
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_CURLY = "\u02bc\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f"
+"""Quotes that OpenCLIP makes straight, by ftfy, before it takes punctuation off."""
+_PUNCTUATION = str.maketrans("", "", string.punctuation + _CURLY)
 
 
 class Siglip(Family):
@@ -84,6 +87,9 @@ class Siglip(Family):
 
 
 def clean_text(text: str) -> str:
-    """Lower case, without punctuation, single spaces: what OpenCLIP's configs of SigLIP 2 call "canonicalize"."""
-    plain = html.unescape(html.unescape(text)).replace("_", " ").translate(_PUNCTUATION)
+    """Lower case, without punctuation, single spaces: what OpenCLIP's configs of SigLIP 2 call "canonicalize".
+
+    Of what ftfy does there, composed letters and straight quotes are done here; wrongly decoded text is not mended.
+    """
+    plain = unicodedata.normalize("NFC", html.unescape(html.unescape(text))).replace("_", " ").translate(_PUNCTUATION)
     return " ".join(plain.lower().split())

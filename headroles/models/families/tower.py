@@ -81,8 +81,7 @@ class Tower(nn.Module):
 
     def readout(self) -> Float[Tensor, "residual embed"]:
         """(I - 11'/D) diag(gamma) P': takes a residual, divided by the LayerNorm's deviation, to the embedding."""
-        gamma = self._norm.weight
-        weight = gamma.diag() if self._projection is None else gamma[:, None] * self._projection.weight.T
+        weight = self._weight()
         return weight - weight.mean(0, keepdim=True)
 
     def constant(self) -> Float[Tensor, "embed"]:
@@ -96,6 +95,17 @@ class Tower(nn.Module):
         """B[l, h] = W_O[l, h] @ readout: a head's output z times B, over sigma, is its part of the embedding."""
         return self._outputs() @ self.readout()
 
+    def spread_bases(self) -> Float[Tensor, "layer head width_and_3 embed"]:
+        """Bases of the wider u of `headroles.heads.constants`: rows for b_O, mean and beta behind the head's own.
+
+        The LayerNorm's mean has a row of its own, so nothing is centred here.
+        """
+        weight, share = self._weight(), 1 / ((2 * self.layers + 1) * self.heads)
+        biases = torch.stack([part.bias() for part in self._parts]) @ weight / self.heads
+        rows = [biases, -share * weight.sum(0).expand_as(biases), share * self.constant().expand_as(biases)]
+        shared = torch.stack(rows, 1)[:, None].expand(-1, self.heads, -1, -1)
+        return torch.cat([self._outputs() @ weight, shared], 2)
+
     def spans(
         self, layers: Sequence[int]
     ) -> list[tuple[tuple[int, ...], Float[Tensor, "layer head width embed"] | None]]:
@@ -108,6 +118,11 @@ class Tower(nn.Module):
     def biases(self) -> Float[Tensor, "layer embed"]:
         """Every layer's attention output bias b_O, read out (still to be divided by sigma)."""
         return torch.stack([part.bias() for part in self._parts]) @ self.readout()
+
+    def _weight(self) -> Float[Tensor, "residual embed"]:
+        """diag(gamma) P'."""
+        gamma = self._norm.weight
+        return gamma.diag() if self._projection is None else gamma[:, None] * self._projection.weight.T
 
     def _outputs(self) -> Float[Tensor, "layer head width residual"]:
         """W_O[l, h]."""

@@ -82,9 +82,9 @@ function chip(concept) {
     make("span", {}, look.code));
 }
 
-/** The role's mark: triangle, diamond or circle. */
-function mark(role) {
-  return make("span", { class: "mark " + role, "aria-hidden": "true" });
+/** The role's mark: triangle, diamond or circle; hollow for a head that does not stand out from chance. */
+function mark(role, hollow = false) {
+  return make("span", { class: `mark ${role}${hollow ? " hollow" : ""}`, "aria-hidden": "true" });
 }
 
 const channel = (hex, at) => parseInt(hex.slice(at, at + 2), 16);

@@ -1,12 +1,16 @@
 // The role map to point at: a grid of layers and heads, filters, and everything about one head beside it.
 
 const map = data.role_map;
-const heads = map.head_roles.map((head) => ({ ...head, name: `L${head.layer}.H${head.head}` }));
+const heads = map.head_roles.map((head) => ({
+  ...head, name: `L${head.layer}.H${head.head}`, silent: head.role === "silent", clear: head.q_value <= data.looks.stands_out,
+}));
 const byName = new Map(heads.map((head) => [head.name, head]));
-const byEntropy = [...heads].sort((one, other) => one.entropy - other.entropy || one.layer - other.layer || one.head - other.head);
+const byEntropy = [...heads].sort((one, other) => one.silent - other.silent || one.entropy - other.entropy || one.layer - other.layer || one.head - other.head);
 const layers = [...map.layers].sort((one, other) => other - one);
 const concepts = Object.keys(map.bank.counts).sort();
 const ROLES = ["attribute", "mixed", "generalization"];
+const kinds = heads.some((head) => head.silent) ? [...ROLES, "silent"] : ROLES;
+const chance = map.probe_kind === "image" ? "all alike" : "chance";
 
 const cells = new Map();
 const panel = make("div", { class: "panel", role: "region", "aria-label": "The selected head", tabindex: 0, id: "panel" });
@@ -15,14 +19,24 @@ let shown = null, pinned = null, search = "";
 
 function ruleText() {
   const { roles_by: rule, low, high } = map.settings;
-  if (rule === "threshold") return `Attribute up to an entropy of ${low}, Generalization from ${high} on, Mixed between.`;
+  if (rule === "threshold") return `Attribute up to an entropy of ${low} where the head also stands out from chance, Generalization from ${high} on, Mixed between.`;
   if (rule === "quantile") return `Attribute: the lowest ${low * 100}% of entropies; Generalization: from the ${high * 100}% quantile on; Mixed between.`;
-  if (rule === "null") return "Attribute where shuffled concept labels give such an entropy too seldom (q ≤ 0.05), Generalization where they give it as often as not (p ≥ 0.5), Mixed between.";
+  if (rule === "null") return "Attribute where a head stands out from chance (q ≤ 0.05), Generalization where chance gives its entropy as often as not (p ≥ 0.5), Mixed between.";
   return "";
 }
 
 function label(head) {
-  return `${head.name}, ${head.role}, ${head.concept} ${fixed(100 * head.concept_share, 0)}%, entropy ${fixed(head.entropy, 2)}`;
+  if (head.silent) return `${head.name}, silent`;
+  return `${head.name}, ${head.role}, ${head.concept} ${fixed(100 * head.concept_share, 0)}%, entropy ${fixed(head.entropy, 2)}, ${clearness(head)}`;
+}
+
+function clearness(head) {
+  return head.clear ? "stands out from chance" : "no more than chance";
+}
+
+/** A head's mark: that of its role, hollow where it does not stand out; none for a silent head. */
+function markOf(head) {
+  return head.silent ? null : mark(head.role, !head.clear);
 }
 
 function grid() {
@@ -53,9 +67,9 @@ function grid() {
 }
 
 function cell(head) {
-  const color = between(data.looks.entropy, head.entropy);
+  const color = between(data.looks.entropy, head.entropy), look = head.silent ? {} : { "--fill": color, color: inkOn(color) };
   const element = make("td", { role: "gridcell", class: "head " + head.role, "data-head": head.name, "aria-label": label(head), "aria-selected": "false",
-    "aria-colindex": head.head + 2, style: { "--fill": color, color: inkOn(color) } }, make("span", {}, looks.get(head.concept).code), mark(head.role));
+    "aria-colindex": head.head + 2, style: look }, head.silent ? null : make("span", {}, looks.get(head.concept).code), markOf(head));
   cells.set(head.name, element);
   return element;
 }
@@ -113,9 +127,14 @@ function headButton(name) {
 
 function detail(head) {
   const state = make("span", { class: "pinned" }, pinned === head.name ? "pinned (Escape frees it)" : "");
+  const title = make("div", { class: "panel-head" }, make("h3", { id: "head-name" }, head.name), state);
+  if (head.silent) {
+    return [title, make("p", { class: "role-line" }, make("b", {}, "silent"), ": it says nothing, whatever is in the image, so it has no role, no concept and no texts"),
+      ...LOST.flatMap((part) => part(head))];
+  }
   return [
-    make("div", { class: "panel-head" }, make("h3", { id: "head-name" }, head.name), state),
-    make("p", { class: "role-line" }, mark(head.role), " ", make("b", {}, head.role), " · ", chip(head.concept), " ", make("b", {}, head.concept), " ", percent(head.concept_share, 0), " of its texts' weight"),
+    title,
+    make("p", { class: "role-line" }, markOf(head), " ", make("b", {}, head.role), " · ", chip(head.concept), " ", make("b", {}, head.concept), " ", percent(head.concept_share, 0), ` of its texts' weight · ${clearness(head)}`),
     entropyBar(head), sureness(head),
     ...SEEN.flatMap((part) => part(head)),
     make("h4", {}, "Concepts"), conceptBars(head),
@@ -137,16 +156,19 @@ function entropyBar(head) {
     make("div", { class: "axis", "aria-hidden": "true" },
       limits.map((limit) => make("i", { class: "limit", style: { left: at(limit) } })),
       make("i", { class: "range", style: { left: at(low), width: `${100 * Math.max(0.004, Math.min(1, high) - Math.max(0, low))}%` } }),
+      make("i", { class: "by-chance", style: { left: at(head.null_entropy) } }),
       make("i", { class: "dot", style: { left: at(head.entropy) } })),
-    make("p", { class: "ends quiet", "aria-hidden": "true" }, make("span", {}, "0: one concept"), make("span", {}, "1: all alike")));
+    make("p", { class: "ends quiet", "aria-hidden": "true" }, make("span", {}, "0: one concept"), make("span", {}, `1: ${chance}`)));
 }
 
 function sureness(head) {
   const fact = (title, value, note) => make("div", { title: note }, make("dt", {}, title), make("dd", {}, value));
   return make("dl", { class: "facts" },
-    fact("p", tiny(head.p_value), "Share of shuffles of the concept labels with an entropy this low or lower"),
+    fact("by chance", number(head.null_entropy, 3), "Mean entropy of heads that write as much along as many directions, which mean nothing; the light mark on the axis"),
+    fact("p", tiny(head.p_value), "How often chance gives an entropy this low or lower"),
     fact("q", tiny(head.q_value), "p corrected for looking at all scored heads (Benjamini-Hochberg)"),
     fact("stability", percent(head.stability, 0), "Share of bootstrap resamples of the images in which the head has the same role"),
+    fact("effective rank", number(head.effective_rank, 1), "Along how many directions it writes: participation ratio of the eigenvalues of its outputs"),
     fact("variance", number(head.variance, 5), "Variance of the head's part of the unit image embedding"));
 }
 
@@ -187,7 +209,7 @@ function filters() {
     make("select", { id }, make("option", { value: "" }, all), values.map((value) => make("option", { value }, value))));
   const count = make("output", { id: "matches", for: "by-concept by-role by-text" });
   const form = make("form", { class: "filters", role: "search", "aria-label": "Filter the heads" },
-    choose("by-concept", "Concept", "all concepts", concepts), choose("by-role", "Role", "all roles", ROLES),
+    choose("by-concept", "Concept", "all concepts", concepts), choose("by-role", "Role", "all roles", kinds),
     make("label", { for: "by-text" }, "Text", make("input", { id: "by-text", type: "search", placeholder: "e.g. striped", autocomplete: "off", spellcheck: "false" })),
     make("button", { type: "reset" }, "Clear"), count);
   const apply = () => {
@@ -212,8 +234,10 @@ function legend() {
   const entry = (...children) => make("span", { class: "entry" }, children);
   const scale = data.looks.entropy.join(", ");
   return make("div", { class: "legend" },
-    make("p", {}, entry("one concept ", make("span", { class: "scale", "aria-hidden": "true", style: { background: `linear-gradient(to right, ${scale})` } }), " all alike"),
-      ROLES.map((role) => entry(mark(role), " ", role))),
+    make("p", {}, entry("one concept ", make("span", { class: "scale", "aria-hidden": "true", style: { background: `linear-gradient(to right, ${scale})` } }), ` ${chance}${heads.some((head) => head.entropy > 1) ? " or more" : ""}`),
+      ROLES.map((role) => entry(mark(role), " ", role)),
+      heads.every((head) => head.silent || head.clear) ? null : entry(mark("generalization", true), " hollow: no more than chance"),
+      kinds.includes("silent") ? entry(make("span", { class: "silent-key", "aria-hidden": "true" }), " silent") : null),
     make("p", {}, concepts.map((concept) => entry(chip(concept), " ", concept))),
     make("p", { class: "quiet small", id: "keys" }, "Point at a cell, or walk with the arrow keys. Enter or a click pins a head, Escape frees it."));
 }
@@ -221,13 +245,13 @@ function legend() {
 function allHeads() {
   const row = (head) => make("tr", { "data-row": head.name },
     make("th", { scope: "row" }, make("span", { class: "screen" }, headButton(head.name)), make("span", { class: "paper" }, head.name)),
-    make("td", { class: "close" }, mark(head.role), " ", head.role), make("td", { class: "close" }, chip(head.concept), " ", head.concept, " ", percent(head.concept_share, 0)),
-    make("td", { class: "figure" }, number(head.entropy)), make("td", { class: "figure" }, number(head.interval[0]), "–", number(head.interval[1])),
+    make("td", { class: "close" }, markOf(head), " ", head.role), make("td", { class: "close" }, head.silent ? "–" : [chip(head.concept), " ", head.concept, " ", percent(head.concept_share, 0)]),
+    make("td", {}, head.clear ? "yes" : "no"), make("td", { class: "figure" }, number(head.entropy)), make("td", { class: "figure" }, number(head.null_entropy)), make("td", { class: "figure" }, number(head.interval[0]), "–", number(head.interval[1])),
     make("td", { class: "figure" }, tiny(head.p_value)), make("td", { class: "figure" }, tiny(head.q_value)),
-    make("td", { class: "figure" }, percent(head.stability, 0)), make("td", { class: "figure" }, number(head.variance, 5)),
+    make("td", { class: "figure" }, percent(head.stability, 0)), make("td", { class: "figure" }, number(head.effective_rank, 1)), make("td", { class: "figure" }, number(head.variance, 5)),
     make("td", { class: "wide" }, head.texts.flatMap((text, index) =>
       [make("span", { class: index < 5 ? null : "paper" }, index ? " · " : "", text.text, " ", make("span", { class: "quiet" }, `(${text.concept} `, percent(text.share), ")"))])));
-  const titles = ["head", "role", "concept", "entropy", "90% interval", "p", "q", "stability", "variance", "texts"];
+  const titles = ["head", "role", "concept", "stands out", "entropy", "by chance", "90% interval", "p", "q", "stability", "effective rank", "variance", "texts"];
   return make("details", { id: "all-heads" }, make("summary", {}, "All heads as a table"),
     make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All heads as a table" },
       make("table", {}, make("thead", {}, make("tr", {}, titles.map((title) => make("th", { scope: "col" }, title)))), make("tbody", {}, heads.map(row)))));
@@ -237,7 +261,7 @@ function headsSection() {
   const { element, walk } = grid();
   const { form, apply } = filters();
   section("heads", "Role map", "The role map",
-    make("p", { class: "lead" }, "Every cell is an attention head; its colour is its Concept Entropy, its letters the concept that its texts speak of most, its mark the role. " + ruleText()),
+    make("p", { class: "lead" }, "Every cell is an attention head; its colour is its Concept Entropy, its letters the concept that its texts speak of most, its mark the role: hollow where the head does not stand out from chance. " + ruleText()),
     form, make("div", { class: "beside" }, make("div", {}, make("div", { class: "scroll" }, element), legend()), panel,
       make("div", {}, make("h3", {}, "The clearest head of each concept"), clearest())), said, allHeads());
   apply();

@@ -4,15 +4,20 @@ function summarySection() {
   const texts = Object.values(map.bank.counts).reduce((sum, count) => sum + count, 0);
   const scored = layers.length === map.model.layers ? "all" : String(layers.length);
   const broken = map.images.broken.length;
-  const tile = (role, note) => make("li", { class: "tile" }, make("b", {}, words(heads.filter((head) => head.role === role).length)),
-    make("span", { class: "tile-name" }, mark(role), " ", role), make("span", { class: "quiet small" }, note));
+  const tile = (role, note) => {
+    const own = heads.filter((head) => head.role === role), clear = own.filter((head) => head.clear).length;
+    return make("li", { class: "tile", "data-role": role }, make("b", {}, words(own.length)),
+      make("span", { class: "tile-name" }, role === "silent" ? null : [mark(role), " "], role),
+      make("span", { class: "quiet small" }, note, role === "silent" ? "" : `; ${words(clear)} of these stand out`));
+  };
   document.getElementById("main").append(make("div", { class: "hero" },
     make("p", { class: "eyebrow" }, "headroles report"),
     make("h1", {}, "What does each attention head of ", make("em", {}, map.model.name), " do?"),
     make("p", { class: "lead" }, `${plural(heads.length, "head")} in ${scored} of ${map.model.layers} layers, read over ${plural(map.images.count, "image")} (${map.images.source}) `
       + `and named with ${plural(texts, "text")} of ${plural(concepts.length, "concept")} (bank ${map.bank.name}).`
       + (broken ? ` ${plural(broken, "image file")} could not be read.` : "")),
-    make("ul", { class: "tiles" }, tile("attribute", "speak of one concept"), tile("mixed", "between the two"), tile("generalization", "speak of everything")),
+    make("ul", { class: "tiles" }, tile("attribute", "speak of one concept"), tile("mixed", "between the two"), tile("generalization", "speak of everything"),
+      kinds.includes("silent") ? tile("silent", "say nothing") : null),
     make("p", { class: "quiet small" }, "Weights ", short(map.model.weights_hash), ", bank ", short(map.bank.hash))));
 }
 
@@ -27,7 +32,7 @@ function clearest() {
     const name = make("span", { class: "close" }, chip(concept), " ", concept);
     if (!head) return [name, "none", "", "", "", "", ""];
     const text = head.texts.find((each) => each.concept === concept);
-    return [name, headButton(head.name), make("span", { class: "close" }, mark(head.role), " ", head.role), number(head.entropy), number(head.q_value, 3), percent(head.stability, 0), text ? text.text : "–"];
+    return [name, headButton(head.name), make("span", { class: "close" }, markOf(head), " ", head.role), number(head.entropy), number(head.q_value, 3), percent(head.stability, 0), text ? text.text : "–"];
   });
-  return table("Of all heads whose first concept it is, the one with the lowest entropy", ["concept", "head", "role", "entropy", "q", "stability", "its first text of that concept"], rows);
+  return table("Of all heads whose first concept it is, the one with the lowest entropy", ["concept", "head", "role", "entropy", "q", "stability", `its first ${map.probe_kind === "image" ? "value" : "text"} of that concept`], rows);
 }

@@ -11,7 +11,7 @@ function validationSection() {
     make("p", { class: "lead" }, `Each row cuts the Attribute heads of one concept (${mode} ablation, ${effect} effect) on ${plural(found.images.count, "labelled image")} (${found.images.source}). `
       + `A cell says how much margin of the right answer its column's concept loses a head, as a multiple of what one of the matched random heads costs it (${draws} draws of the same layers and similar variance): `
       + "1× is no more than chance. If heads do what their texts say, the framed cells stand out."),
-    found.tests.length ? matrix(found) : make("p", {}, "No concept has Attribute heads to cut."), verdicts(found), (found.p_value ?? null) === null ? null : make("p", {}, "All concepts together against matched random heads: p ", make("b", {}, tiny(found.p_value)), "."), correlationPart(found),
+    found.tests.length ? matrix(found) : make("p", {}, "No concept has Attribute heads to cut."), verdicts(found), (found.p_value ?? null) === null ? null : make("p", {}, "All concepts together, each ranked among its matched sets: p ", make("b", {}, tiny(found.p_value)), "."), correlationPart(found),
     make("details", {}, make("summary", {}, "Before anything is cut"), intact(found)));
 }
 
@@ -64,10 +64,10 @@ function cutText(test, name) {
   return [
     make("p", {}, "Cut ", test.heads.map((head, index) => [index ? ", " : "", headButton(head)]), ` (heads of ${test.concept}): what `, make("b", {}, name), " loses"),
     make("dl", { class: "pairs" },
-      make("dt", {}, "a head, in matched random heads"), make("dd", {}, estimate(cost.times, times)),
+      make("dt", {}, "a head, in heads of all tests' matched sets"), make("dd", {}, estimate(cost.times, times)),
       make("dt", {}, "margin"), make("dd", {}, estimate(cost.margin, nats), " nats"),
       make("dt", {}, "zero-shot accuracy"), make("dd", {}, percent(cost.accuracy)),
-      others("margin, matched random sets", cost.random), others("margin, as many Generalization heads", cost.general)),
+      others("margin, its matched sets", cost.random), others("margin, as many Generalization heads", cost.general)),
   ];
 }
 
@@ -76,40 +76,43 @@ function cutTable(found) {
     const cost = test.costs[name];
     return [`${test.concept} → ${name}`, estimate(cost.times, times), estimate(cost.margin, nats), percent(cost.accuracy), number(cost.random, 3), number(cost.general, 3)];
   }));
-  return table("Heads of one concept cut → what another loses; brackets are 95% bootstrap intervals", ["cut → loses", "times a random head", "margin, nats", "accuracy", "random sets", "Generalization heads"], rows);
+  return table("Heads of one concept cut → what another loses; brackets are 95% bootstrap intervals", ["cut → loses", "times a matched head", "margin, nats", "accuracy", "matched sets", "Generalization heads"], rows);
 }
 
 function verdicts(found) {
   const rows = found.tests.map((test) => [make("span", { class: "close" }, chip(test.concept), " ", test.concept), make("span", { class: "close" }, test.heads.map((head, index) => [index ? ", " : "", headButton(head)])),
-    estimate(test.against_random, times), estimate(test.against_general, times), estimate(test.against_others, times), tiny(test.p_value), make("span", {}, `${test.draws} (${test.distinct} different)`), number(test.variance_ratio, 2)]);
-  return table("What a concept's own heads cost it, against other heads and other concepts; brackets are 95% bootstrap intervals; p counts different random sets, so few of them cannot make it small",
-    ["concept", "its heads", "over matched random", "over Generalization", "over other concepts", "p", "random sets", "variance over theirs"], rows);
+    estimate(test.against_random, times), estimate(test.against_general, times), estimate(test.against_others, times), tiny(test.p_value), make("span", {}, `${test.draws} (${test.distinct} different)`), number(test.ranked_among, 0), number(test.variance_ratio, 2)]);
+  return table("What a concept's own heads cost it, against other heads and other concepts; brackets are 95% bootstrap intervals; p ranks the heads among different sets, so few of these cannot make it small",
+    ["concept", "its heads", "over its matched sets", "over Generalization", "over other concepts", "p", "matched sets", "ranked among", "variance over theirs"], rows);
 }
 
 function correlationPart(found) {
-  const points = found.heads.filter((head) => head.selectivity !== null);
+  const points = found.heads.filter((head) => head.selectivity !== null && head.role !== "silent");
   if (!points.length) return null;
-  const told = found.correlation;
+  const words = { entropy: "Concept Entropy", effective_rank: "effective rank", entropy_beside_rank: "Concept Entropy, effective rank held", rank_beside_entropy: "effective rank, Concept Entropy held" };
+  const told = Object.keys(words).filter((name) => found.correlations[name]).map((name) => [name, found.correlations[name]]);
   return make("div", {}, make("h3", { class: "spaced" }, "Entropy against causal selectivity"),
-    told ? make("p", {}, "Spearman's ρ ", make("b", { id: "rho" }, number(told.rho)), make("span", { class: "quiet" }, " 95% interval "), number(told.low), " to ", number(told.high), make("span", { class: "quiet" }, ", p "), tiny(told.p_value),
-      make("span", { class: "quiet" }, `, ${plural(told.heads, "head")}. Negative: heads of low entropy hit one concept alone when they are cut.`)) : make("p", { class: "quiet" }, "Too few heads for a rank correlation."),
+    told.length ? table("Spearman's rank correlation of causal selectivity with what a head is like; brackets are 95% bootstrap intervals over heads. Negative: heads of low entropy, or of few directions, hit one concept alone when they are cut.",
+      ["with", "rho", "p", "heads"], told.map(([name, each]) => [words[name], make("span", { id: "rho-" + name }, number(each.rho), " [", number(each.low), ", ", number(each.high), "]"), tiny(each.p_value), number(each.heads, 0)]))
+      : make("p", { class: "quiet" }, "Too few heads for a rank correlation."),
     scatter(points), make("details", {}, make("summary", {}, "Every head cut alone"), singles(found)));
 }
 
 /** Heads as marks: x entropy, y selectivity; one of them is in the tab order, arrows walk by entropy. */
 function scatter(points) {
   const width = 640, height = 300, left = 46, bottom = 40, top = 10, right = 12;
-  const x = (value) => left + value * (width - left - right), y = (value) => top + (1 - value) * (height - top - bottom);
+  const most = Math.max(1, ...points.map((head) => head.entropy));
+  const x = (value) => left + (value / most) * (width - left - right), y = (value) => top + (1 - value) * (height - top - bottom);
   const note = make("p", { class: "small", role: "status", "aria-live": "polite" }, "Point at a mark, or walk with the arrow keys; Enter shows the head in the role map.");
   const sorted = [...points].sort((one, other) => one.entropy - other.entropy);
-  const shapes = sorted.map((head) => draw("g", { class: "point " + head.role, role: "button", "data-name": head.name, transform: `translate(${x(head.entropy).toFixed(1)},${y(head.selectivity).toFixed(1)})`,
+  const shapes = sorted.map((head) => draw("g", { class: `point ${head.role}${byName.get(head.name)?.clear ? "" : " hollow"}`, role: "button", "data-name": head.name, transform: `translate(${x(head.entropy).toFixed(1)},${y(head.selectivity).toFixed(1)})`,
     "aria-label": `${head.name}, ${head.role}, ${head.concept}, entropy ${fixed(head.entropy, 2)}, selectivity ${fixed(head.selectivity, 2)}${head.strongest ? ", hits " + head.strongest + " most" : ""}` },
     draw("circle", { class: "reach", r: 9 }), draw("path", { d: { attribute: "M0,-6L6,5L-6,5Z", mixed: "M0,-6L6,0L0,6L-6,0Z", generalization: "M-5,0A5,5 0 1,0 5,0A5,5 0 1,0 -5,0Z" }[head.role] })));
   const ticks = [0, 0.25, 0.5, 0.75, 1];
   const chart = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Scatter plot: Concept Entropy against causal selectivity, a mark a head" },
     ticks.flatMap((tick) => [draw("line", { class: "rule", x1: left, x2: width - right, y1: y(tick), y2: y(tick) }), draw("text", { x: left - 6, y: y(tick) + 3.5, "text-anchor": "end" }, String(tick)),
       draw("text", { x: x(tick), y: height - bottom + 16, "text-anchor": "middle" }, String(tick))]),
-    draw("text", { x: x(0.5), y: height - 6, "text-anchor": "middle" }, "Concept Entropy (0: one concept, 1: all alike)"),
+    draw("text", { x: x(most / 2), y: height - 6, "text-anchor": "middle" }, `Concept Entropy (0: one concept, 1: ${chance})`),
     draw("text", { x: 12, y: y(0.5), "text-anchor": "middle", transform: `rotate(-90 12 ${y(0.5)})` }, "causal selectivity"), shapes);
   const visit = (target) => {
     const head = sorted.find((each) => each.name === target.dataset.name);

@@ -17,7 +17,7 @@ from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.data.tasks import open_task
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.metrics import Measure, read_measures
-from headroles.adapt.results.predict import predict_images
+from headroles.adapt.results.predict import list_given, predict_images
 from headroles.adapt.training.checkpoint import FOLDER
 from headroles.adapt.training.train import fit
 from headroles.errors import InputError
@@ -204,7 +204,7 @@ def test_a_folder_of_several_seeds_says_so(saved, tmp_path):
 def test_it_predicts_classes_named_at_call_time(saved, color_folder):
     _, dear = saved
     images = [color_folder / "test" / "red" / "0.png", color_folder / "test" / "blue"]
-    found = predict_images(dear, images, ("dark_tree", "house", "cup"), "a photo of a {}")
+    found = predict_images(dear, list_given(images)[0], ("dark_tree", "house", "cup"), "a photo of a {}")
     assert [Path(each.image).name for each in found] == ["0.png", "0.png", "1.png", "2.png"]
     pixels = dear.model.processor(open_task(str(color_folder)).test[0].open())
     assert pixels.shape[-1] == dear.model.image_size
@@ -232,7 +232,7 @@ def test_predicting_mistakes(saved, color_folder, tmp_path):
         (([tmp_path / "none.png"], ("a", "b"), "{}"), "cannot read .*none.png"),
     ):
         with pytest.raises(InputError, match=expected):
-            predict_images(dear, *arguments)
+            predict_images(dear, list_given(arguments[0])[0], *arguments[1:])
 
 
 def test_info_is_frozen(saved):

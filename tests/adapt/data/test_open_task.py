@@ -62,7 +62,7 @@ def test_data_sets_with_a_split_file(tmp_path, name):
     classes, prompt = SPLIT_FILES[name]
     write_split(tmp_path, name, classes, prefix="cars_train/" if name == "stanford_cars" else "")
     task = open_task(name, root=tmp_path)
-    assert task.prompts[1] == prompt and task.name == name
+    assert task.prompts[1] == (prompt,) and task.name == name
     for split in ("train", "val", "test"):
         assert [example.label for example in getattr(task, split)] == [0, 0, 1, 1]
     assert task.test[2].open().getpixel((3, 3))[0] in range(5, 16)
@@ -79,7 +79,7 @@ def test_aircraft_has_variant_files(tmp_path):
         (folder / f"images_variant_{split}.txt").write_text("\n".join(lines) + "\n")
     task = open_task("FGVC Aircraft", root=tmp_path)
     assert [example.label for example in task.train] == [1, 2, 0]
-    assert task.prompts[2] == "a photo of a F-A 18, a type of aircraft."
+    assert task.prompts[2] == ("a photo of a F-A 18, a type of aircraft.",)
     assert task.test[0].open().getpixel((3, 3))[0] in range(190, 210)
     (folder / "images_variant_test.txt").write_text("0005 Spitfire\n")
     with pytest.raises(InputError, match=r"names variant 'Spitfire', which variants.txt lacks"):
@@ -191,7 +191,7 @@ def test_class_folders_without_splits_are_shared_7_to_3(tmp_path):
     (folder / ".cache").mkdir()
     (folder / "notes.txt").write_text("x")
     task = open_task(str(folder))
-    assert task.classes == ("big_dog", "cat") and task.prompts == ("a photo of a big dog.", "a photo of a cat.")
+    assert task.classes == ("big_dog", "cat") and task.prompts == (("a photo of a big dog.",), ("a photo of a cat.",))
     sizes = {split: Counter(e.label for e in getattr(task, split)) for split in ("train", "val", "test")}
     assert sizes == {"train": {0: 14, 1: 7}, "val": {}, "test": {0: 6, 1: 3}}
     keys = [example.key for split in (task.train, task.val, task.test) for example in split]
@@ -340,6 +340,21 @@ def test_a_hugging_face_folder_without_splits(tmp_path, make_dataset):
     assert task.classes == ("ape", "wolf")
     assert [len(part) for part in (task.train, task.val, task.test)] == [6, 0, 4]
     assert all(e.open().getpixel((0, 0))[0] % 20 == (10 if e.label == 0 else 0) for e in task.train)
+
+
+def test_rows_of_a_data_set_keep_their_split_wherever_they_stand(tmp_path, make_dataset):
+    whole = make_dataset(20, ["wolf", "ape"])
+
+    def tested(rows, name: str, query: str = "") -> set:
+        whole.select(rows).save_to_disk(tmp_path / name)
+        task = open_task(str(tmp_path / name) + query)
+        return {(e.label, e.open().getpixel((0, 0))) for e in (task.val if query else task.test)}
+
+    for query, most in (("", 1), ("?val-share=0.3", 2)):
+        first = tested(range(20), f"all{len(query)}", query)
+        assert first == tested(reversed(range(20)), f"back{len(query)}", query)
+        fewer = tested([row for row in range(20) if row != 2], f"fewer{len(query)}", query)
+        assert len(first - fewer) <= most and len(fewer - first) <= most
 
 
 def test_a_hugging_face_folder_without_labels_is_refused(tmp_path, make_dataset):

@@ -63,6 +63,17 @@ def test_the_share_that_tests_is_chosen_and_is_part_of_the_name(tmp_path):
         open_task("shapes:tiny?test-share=0.5")
 
 
+def test_a_share_of_what_trains_validates(tmp_path):
+    write_folder(tmp_path, ("ant", "bee"), 10)
+    plain, task = open_task(str(tmp_path)), open_task(f"{tmp_path}?val-share=0.25")
+    assert [len(part) for part in (task.train, task.val, task.test)] == [10, 4, 6] and task.test == plain.test
+    assert {*task.train, *task.val} == set(plain.train) and task.name == f"{tmp_path}?val-share=0.25"
+    assert task.split.endswith("30% of each class test, all others train, 25% of these validate")
+    for share in ("0", "1", "x"):
+        with pytest.raises(InputError, match="val-share: expected a number between 0 and 1"):
+            open_task(f"{tmp_path}?val-share={share}")
+
+
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
@@ -300,7 +311,7 @@ def test_names_have_one_spelling_and_odd_ones_are_said(tmp_path):
     birds = write_folder(tmp_path / "birds", ("001.Black_footed_Albatross", "002.Laysan_Albatross"))
     assert "class names begin with numbers" in open_task(str(birds)).notes[0]
     clean = open_task(f"{birds}?class-names=clean")
-    assert clean.prompts[0] == "a photo of a Black footed Albatross." and clean.notes == ()
+    assert clean.prompts[0] == ("a photo of a Black footed Albatross.",) and clean.notes == ()
     assert open_task(clean.name) == clean
 
 

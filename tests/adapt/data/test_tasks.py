@@ -94,7 +94,7 @@ def test_halves_are_apart_and_relabelled_from_zero():
 
 def test_prompts_show_class_names_without_underscores():
     task = Task("t", ("sea_lake", "a {b}"), "{} texture.", (), (), (Example("x", 0),))
-    assert task.prompts == ("sea lake texture.", "a {b} texture.")
+    assert task.prompts == (("sea lake texture.",), ("a {b} texture.",))
     for template in ("a photo", "{} and {}"):
         with pytest.raises(InputError, match="template: expected one"):
             Task("t", ("a",), template, (), (), (Example("x", 0),))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from headroles.adapt import adapt, open_task, plan
+from headroles.adapt import AdapterInfo, adapt, open_task, plan
 from headroles.errors import InputError
 
 NAMES = ("red", "green", "blue", "grey", "black", "white")
@@ -57,14 +57,15 @@ def test_sixteen_photos_a_class_are_adapted_and_evaluated_as_printed(run, photos
     assert code == 0 and json.loads(text)["rows"] == [row] and "left_out" not in json.loads(text)
     assert lines_of(photos)[0] in errors
     code, text, errors = run("evaluate", tmp_path / "own", "--dry-run")
-    assert (code, text.splitlines(), errors) == (0, lines_of(photos)[:1], "")
+    assert (code, text.splitlines()[:-1], errors) == (0, lines_of(photos)[:1], "")
+    assert text.splitlines()[-1].startswith(f"model {named[1]}: texts of up to 32 tokens")
 
 
 def test_a_dry_run_says_how_all_is_read_and_writes_nothing(run, photos, named, tmp_path):
     out = ("--output", tmp_path / "own", "--dry-run")
     code, text, errors = run("adapt", *named, "--task", photos, *out)
     assert (code, errors) == (0, "") and text.splitlines()[:-1] == lines_of(photos)
-    assert text.splitlines()[-1].startswith(f"model {named[1]}: texts of up to 32 tokens; preprocessing: ")
+    assert text.splitlines()[-1].startswith(f"model {named[1]}: texts of up to 32 tokens, read at their end ")
     code, text, _ = run("adapt", *named, "--task", photos, "--protocol", "base-to-novel", "--test-share", 0.5, *out)
     assert code == 0 and "48 train, 0 validation, 48 test images; split here: 50% of each class test" in text
     assert text.splitlines()[-2] == "base-to-novel: trained on 24 images of 3 of 6 classes: black, blue, green"
@@ -84,6 +85,47 @@ def test_the_task_is_read_by_evaluate_as_it_was_by_adapt(run, photos, named, tmp
     assert [row["images"] for row in json.loads(text)["rows"]] == [48]
 
 
+def test_several_templates_and_texts_of_a_class_are_remembered(run, photos, named, tmp_path):
+    given = ("adapt", *named, "--task", photos, *QUICK, "--output", tmp_path / "own")
+    code, _, errors = run(*given, "--template", "a {}", "--template", "rde\ta red thing")
+    assert code == 2 and "texts for 'rde', which is no class" in errors
+    lines = tmp_path / "prompts.txt"
+    lines.write_text("a photo of a {}.\na drawing of a {}.\nred\ta red picture\tall is red\n")
+    code, _, errors = run(*given, "--template", f"@{lines}")
+    assert code == 0, errors
+    info = AdapterInfo.load(tmp_path / "own")
+    assert info.template == lines.read_text().strip()
+    rows = json.loads((tmp_path / "own" / "metrics.json").read_text())["rows"]
+    lines.unlink()
+    code, text, errors = run("evaluate", tmp_path / "own", "--json")
+    assert code == 0 and json.loads(text)["rows"] == rows and "note" not in errors
+    code, _, errors = run("evaluate", tmp_path / "own", "--template", "a {}", "--json")
+    assert code == 0 and "the template is 'a {}'" in errors
+    picture, classes = photos / "red" / "00.jpg", ("--classes", "red,green", "--json")
+    shares = []
+    for more in ((), ("--template", "a {}"), ("--template", "a {}", "--template", "red\ta fire")):
+        code, text, errors = run("predict", tmp_path / "own", picture, *classes, *more)
+        assert code == 0, errors
+        shares.append(json.loads(text)[0]["probabilities"]["red"])
+    assert len(set(shares)) == 3
+    code, _, errors = run("predict", tmp_path / "own", picture, *classes, "--template", "a {}", "--template", "x\ty")
+    assert code == 2 and "texts for 'x', which is no class" in errors
+
+
+def test_validation_images_choose_the_epoch_or_are_not_taken(run, photos, named, tmp_path):
+    given = ("adapt", *named, "--task", photos, "--select-epoch", "validation", "--epochs", 2, "--batch", 32)
+    out = tmp_path / "own"
+    code, _, errors = run(*given, "--output", out)
+    assert code == 2 and "no validation image" in errors and "--val-share 0.2" in errors and not out.exists()
+    code, text, errors = run(*given, "--val-share", 0.2, "--output", out)
+    info = AdapterInfo.load(out)
+    assert code == 0 and "; 12 validation images choose the epoch" in errors, errors
+    assert len(info.validation) == 2 and info.validation[info.epoch - 1] == max(info.validation)
+    assert f"epoch {info.epoch} is taken" in text and info.reading["tasks"][info.task]["val"] == 12
+    code, _, errors = run("evaluate", out)
+    assert code == 0 and "note" not in errors
+
+
 def test_broken_photos_are_left_out_counted_and_listed(run, photos, named, tmp_path):
     shutil.copytree(photos, tmp_path / "photos")
     victim = open_task(str(tmp_path / "photos")).test[0].source
@@ -91,7 +133,11 @@ def test_broken_photos_are_left_out_counted_and_listed(run, photos, named, tmp_p
     task, out = ("--task", tmp_path / "photos"), ("--output", tmp_path / "own")
     code, _, errors = run("adapt", *named, *task, *QUICK, *out)
     assert code == 0 and "left out 1 image of" in errors and "(cannot identify image file)" in errors
+    (read,) = AdapterInfo.load(tmp_path / "own").reading["tasks"].values()
+    metrics = json.loads((tmp_path / "own" / "metrics.json").read_text())
+    assert len(read["left_out"]) == 1 and read["left_out"] == metrics["left_out"] and read["test"] == 29
     code, text, errors = run("evaluate", tmp_path / "own", "--json")
+    assert "preprocessing: CLIPImageProcessor" in errors and "texts of up to 32 tokens, read at their end" in errors
     assert [row["images"] for row in json.loads(text)["rows"]] == [29] and len(json.loads(text)["left_out"]) == 1
     for command in (("adapt", *named, *task, *out, "--overwrite"), ("evaluate", tmp_path / "own")):
         code, _, errors = run(*command, "--strict")

@@ -10,6 +10,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax
 from headroles import load
 from headroles.adapt.config import DearConfig
 from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.entry import core_notes
 from headroles.adapt.methods.features import ImageFeatures
 from headroles.adapt.methods.masks import build_masks
 from headroles.errors import InputError
@@ -179,7 +180,8 @@ def plain_losses(dear: Dear, pixels: torch.Tensor, labels: torch.Tensor) -> dict
         mask = masks.get(number, blank).to(pixels.dtype)
         rows = layer(torch.cat([rows[:, :originals], entering], 1), attention_mask=mask[None])
     cls = clip.visual_projection(vision.post_layernorm(rows[:, 0]))
-    attributes = dear.readout.projection(dear.readout.norm(rows[:, originals:]))
+    norm = dear.readout.norm if config.train_norm else vision.post_layernorm
+    attributes = dear.readout.projection(norm(rows[:, originals:]))
 
     text = clip.text_model
     rows = text.embeddings(input_ids=ids)
@@ -210,8 +212,10 @@ def plain_losses(dear: Dear, pixels: torch.Tensor, labels: torch.Tensor) -> dict
 
 
 def build_for(build, make_clip, tokenizer, shape: dict, mask: str, dtype: torch.dtype) -> Dear:
+    """`train_norm` goes with the mask, so that both of either are tried."""
     model = HookedCLIP(make_clip(**shape).to(dtype), "tiny", tokenizer)
-    return build([["general", "animal"], *ROWS][: model.visual.layers], model, mask=mask, beta=0.6)
+    rows, train_norm = [["general", "animal"], *ROWS][: model.visual.layers], mask == "open"
+    return build(rows, model, mask=mask, beta=0.6, train_norm=train_norm)
 
 
 def gradients_of(dear: Dear, losses: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -392,11 +396,12 @@ def test_core_concepts_that_the_bank_does_not_know_get_no_token(model, make_role
 # An adapter
 
 
-def test_it_holds_and_trains_its_own_tensors_alone(build):
-    dear = build()
+@pytest.mark.parametrize("train_norm", [False, True])
+def test_it_holds_and_trains_its_own_tensors_alone(build, train_norm):
+    dear = build(train_norm=train_norm)
     before = dear.model.weights_hash()
     names = {"attribute_tokens.values", "text_tokens.values", "fusion"}
-    names |= {"readout.norm.weight", "readout.norm.bias", "readout.projection.weight"}
+    names |= {"readout.projection.weight"} | ({"readout.norm.weight", "readout.norm.bias"} if train_norm else set())
     assert set(dear.state_dict()) == names == {name for name, _ in dear.named_parameters()}
     optimizer = torch.optim.AdamW(dear.parameters(), lr=0.01)
     losses = []
@@ -420,7 +425,7 @@ def test_its_tensors_make_the_same_adapter_again(build, model, make_role_map):
 
 
 def test_the_seed_draws_the_tokens_and_the_readout_starts_as_clips(model, make_role_map):
-    role_map, config = make_role_map(model, ROWS), DearConfig(layer=1)
+    role_map, config = make_role_map(model, ROWS), DearConfig(layer=1, train_norm=True)
     one, same, other = (Dear(model, role_map, config, seed) for seed in (1, 1, 2))
     assert all(torch.equal(one.state_dict()[name], same.state_dict()[name]) for name in one.state_dict())
     assert not torch.equal(one.text_tokens.values, other.text_tokens.values)
@@ -456,13 +461,13 @@ def test_logits_are_the_weighted_sum_over_features(build):
 
 def test_summary_counts_every_number(build):
     dear = build()
-    trained = 5 * 32 + 4 * 32 + 6 + 2 * 32 + 32 * 24
+    trained = 5 * 32 + 4 * 32 + 6 + 32 * 24
     whole = trained + sum(parameter.numel() for parameter in dear.model.clip.parameters())
     assert dear.trainable_summary() == (
         f"trainable params: {trained:,} || all params: {whole:,} || trainable%: {100 * trained / whole:.4f}"
     )
     number = r"[\d,]+"
-    form = rf"trainable params: 1,126 \|\| all params: {number} \|\| trainable%: \d+\.\d{{4}}"
+    form = rf"trainable params: 1,062 \|\| all params: {number} \|\| trainable%: \d+\.\d{{4}}"
     assert re.fullmatch(form, dear.trainable_summary())
 
 
@@ -480,3 +485,26 @@ def test_what_does_not_fit_the_model_is_refused(model, make_role_map, make_clip,
     foreign = dataclasses.replace(foreign, model=dataclasses.replace(foreign.model, weights_hash="0" * 64))
     with pytest.raises(InputError, match="with weights 000000000000, but tiny has weights"):
         Dear(model, foreign)
+
+
+@torch.no_grad()
+def test_several_texts_of_a_class_are_averaged(build):
+    dear = build(text_tokens=2)
+    apart = dear.encode_texts(dear.text_trunk([*PROMPTS, "a house"]))
+    trunk = dear.text_trunk([PROMPTS, "a house"])
+    together = dear.encode_texts(trunk)
+    assert together.shape == (2, 24) == trunk.frozen.shape
+    torch.testing.assert_close(together[0], torch.nn.functional.normalize(apart[:-1].mean(0), dim=-1))
+    torch.testing.assert_close(together[1], apart[-1])
+    frozen = dear.model.embed_texts(PROMPTS).mean(0)
+    torch.testing.assert_close(trunk.frozen[0], torch.nn.functional.normalize(frozen, dim=-1))
+
+
+def test_core_concepts_without_a_token_or_a_head_are_named(clip_folder, make_role_map):
+    role_map = make_role_map(load(str(clip_folder), "cpu"), [["color", "general"]], bank=("color", "shape"))
+    notes = core_notes(role_map, DearConfig(core=("color", "shape", "location")), 2)
+    assert notes == (
+        "core: no token for location: bank by hand knows color, shape",
+        "core: no Attribute head from layer 2 on is of shape",
+    )
+    assert core_notes(role_map, DearConfig(core=("color",)), 2) == ()

@@ -27,6 +27,11 @@ def test_tasks_are_names_or_objects_one_or_several(adapted, color_folder):
     ]
 
 
+def test_base_to_novel_over_several_tasks_ends_with_both_harmonic_means(adapted):
+    found = evaluate(adapted[0], ["shapes:tiny", "shapes:rare"], "base-to-novel")
+    assert [row.part for row in found if row.task == "mean"] == ["base", "novel", "mean of hm", "hm of means"]
+
+
 def test_a_result_is_a_table_and_a_file(adapted, tmp_path):
     found = Evaluation(adapted.measures)
     found.save(tmp_path / "rows.json")

@@ -44,7 +44,7 @@ def count(dear, task, examples, frozen: bool) -> list[int]:
     for example in examples:
         pixels = dear.model.processor(example.open())[None]
         if frozen:
-            scores = dear.model.embed_images(pixels) @ dear.model.embed_texts(task.prompts).T
+            scores = dear.model.embed_images(pixels) @ dear.model.embed_texts([text for (text,) in task.prompts]).T
         else:
             scores = dear.predict(pixels, dear.text_trunk(task.prompts))
         right[example.label] += int(scores.argmax() == example.label)

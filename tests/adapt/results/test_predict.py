@@ -1,10 +1,15 @@
-"""predict(): files, folders, pictures and arrays; classes of the task or any words."""
+"""predict(): files, folders, pictures and arrays; classes of the task or any words; what overflows ends the work."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from headroles.adapt import Predictions, predict
+from headroles.adapt.config import TrainConfig
+from headroles.adapt.data.tasks import open_task
+from headroles.adapt.methods.dear import Dear
+from headroles.adapt.results.measuring import compare
+from headroles.adapt.training.train import fit
 from headroles.errors import InputError
 
 
@@ -53,3 +58,29 @@ def test_a_result_is_a_table_and_a_file(adapted, color_folder, tmp_path):
 def test_mistakes_name_what_is_wrong(adapted, arguments, expected):
     with pytest.raises(InputError, match=expected):
         predict(adapted[0], **{"images": Image.new("RGB", (8, 8)), **arguments})
+
+
+class Overflows:
+    """A preprocessing of images of which those of a colour are finite, and too large to compute with."""
+
+    def __init__(self, preprocess, channel=0):
+        self.preprocess, self.channel = preprocess, channel
+
+    def __call__(self, image):
+        pixels = self.preprocess(image)
+        means = np.asarray(image).mean((0, 1))
+        return pixels * (3e38 / pixels.abs().max() if means.argmax() == self.channel and means.max() > 150 else 1)
+
+
+def test_an_image_that_overflows_ends_the_work_and_is_named(adapted, color_folder, monkeypatch, tmp_path):
+    method, task = adapted[0].method, open_task(str(color_folder))
+    monkeypatch.setattr(method.model, "processor", Overflows(method.model.processor))
+    path = color_folder / "test" / "red" / "0.png"
+    named = "what it makes of .*red/[0-9].png holds NaN"
+    with pytest.raises(InputError, match=named):
+        predict(adapted[0], [color_folder / "test" / "blue", path])
+    with pytest.raises(InputError, match=named):
+        compare(method, task, task.test)
+    fresh = Dear(method.model, method.role_map, method.config, 1)
+    with pytest.raises(InputError, match=named):
+        fit(fresh, task, TrainConfig(epochs=2, batch=8), tmp_path)

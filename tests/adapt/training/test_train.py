@@ -19,6 +19,7 @@ from headroles.adapt.data.tasks import TaskImages, open_task
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.train import epoch_order, fit, learning_rate
+from headroles.adapt.training.validation import choose_epoch, validation_accuracy
 from headroles.errors import InputError
 
 QUICK = TrainConfig(epochs=3, batch=8, lr=5e-3)
@@ -111,6 +112,25 @@ def test_resuming_gives_the_same_bits(train, make_dear, task, tmp_path, step, vi
     dear = make_dear()
     assert fit(dear, task, config, tmp_path / "stopped", resume=True) == history
     assert same(dear, whole)
+
+
+def test_the_epoch_is_chosen_by_validation_images(make_dear, task, tmp_path):
+    chosen = dataclasses.replace(QUICK, epochs=4, lr=0.05, select_epoch="validation")
+    dear = make_dear()
+    history = fit(dear, task, chosen, tmp_path / "whole")
+    assert len({record.loss for record in history}) == 4
+    best = choose_epoch(history)
+    found = [record.validation for record in history]
+    assert best == found.index(max(found)) + 1 and validation_accuracy(dear, task) == max(found)
+    with pytest.raises(Stopped):  # In the epoch after the best one, or after the first.
+        fit(make_dear(), task, chosen, tmp_path / "parts", progress=stop_at(3 * min(best, 3) + 2))
+    again = make_dear()
+    assert fit(again, task, chosen, tmp_path / "parts", resume=True) == history and same(again, dear)
+    last = make_dear()
+    fit(last, task, dataclasses.replace(chosen, select_epoch="last"), tmp_path / "last")
+    assert same(last, dear) == (best == 4)
+    with pytest.raises(InputError, match=r"class 'blue' of .* no validation image .* --val-share 0.2"):
+        fit(make_dear(), dataclasses.replace(task, val=()), chosen, tmp_path / "none")
 
 
 def test_a_checkpoint_cut_off_in_writing_does_no_harm(train, make_dear, task, tmp_path, monkeypatch):

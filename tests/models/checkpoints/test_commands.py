@@ -14,7 +14,7 @@ def test_score_adapt_evaluate_predict(run, written, color_folder, tmp_path, kind
     name, _, activation = str(written[kind]).partition(":")
     model = ("--model", name, *(("--activation", activation) if activation else ()))
     roles = tmp_path / "roles"
-    quick = ("--permutations", 50, "--bootstraps", 4, "--texts-per-head", 6, "--probes", "shapes", "--layers", "all")
+    quick = ("--null-draws", 50, "--bootstraps", 4, "--texts-per-head", 6, "--probes", "shapes", "--layers", "all")
     code, _, errors = run("score", *model, "--images", color_folder, "--output", roles, *quick)
     assert code == 0, errors
     assert json.loads((roles / "role_map.json").read_text())["model"]["name"] == str(written[kind])

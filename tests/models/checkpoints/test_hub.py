@@ -91,7 +91,11 @@ def test_a_hub_that_is_not_there_is_one_line(run, cache, monkeypatch, server):
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     code, _, errors = run("doctor", HUB_ID)
     assert code == 2 and errors.count("\n") == 1
-    assert "the hub cannot be reached" in errors and "go online or give a folder" in errors
+    assert "the hub cannot be reached" in errors and "go online or give a folder" in errors and "mean" not in errors
+    with pytest.raises(InputError, match=r"did you mean ViT-B/16\b"):
+        load("ViT-B/61", "cpu")
+    with pytest.raises(InputError, match=r"did you mean shapes\b"):
+        load("shape", "cpu")
 
 
 def test_a_whole_copy_in_the_cache_asks_nothing(cache, server, clip_folder):

@@ -190,11 +190,7 @@ def test_a_vision_model_without_projection_is_read(make_clip, tmp_path):
     torch.testing.assert_close(image_contributions(model, pixels).total(), model(pixels), rtol=1e-4, atol=1e-4)
 
 
-def test_a_peft_adapter_and_a_data_sets_name_say_what_to_give_instead(tmp_path, run):
-    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "openai/clip-vit-base-patch32"}')
-    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
-    code, _, errors = run("doctor", tmp_path)
-    assert code == 2 and "a PEFT adapter over openai/clip-vit-base-patch32" in errors and "merge_and_unload" in errors
+def test_a_data_sets_name_says_what_to_give_instead(run):
     for name in ("hf:", "hf:food101"):
         code, _, errors = run("doctor", name)
         assert code == 2 and f"{name} names a data set" in errors and errors.count("\n") == 1

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from headroles import InputError, load
+from headroles import InputError, Report, load
 from headroles.heads.contributions import image_contributions
 from headroles.uses.attend import attend
 from headroles.uses.attended import Attended
@@ -70,6 +70,14 @@ def test_attention_is_drawn_without_a_text_tower(tmp_path, make_vision, random_r
     given = ("attend", tmp_path / "role_map.json", "--image", tmp_path / "red.png", "--heads", "L1.H2")
     code, text, errors = run(*given, "--attention", "--output", tmp_path / "a.png")
     assert code == 0 and "attention to CLS" in text and (tmp_path / "a.png").stat().st_size > 1000, errors
+    page, photos = tmp_path / "report.html", tmp_path / "photos"
+    photos.mkdir()
+    for number, color in enumerate(("red", "green", "blue")):
+        Image.new("RGB", (70, 60), color).save(photos / f"{number}.png")
+    code, _, errors = run("report", tmp_path / "role_map.json", "--images", photos, "--output", page, "--device", "cpu")
+    assert code == 0 and "(.png 3)" in errors and "texts of" not in errors, errors
+    shown = Report.load(page).illustrations
+    assert shown.count == 3 and shown.searches and not shown.examples
     code, _, errors = run(*given, "--output", tmp_path / "b.png")
     mistakes = [line for line in errors.splitlines() if not line.startswith("images: ")]  # What is said before work.
     assert code == 2 and "has no text tower" in errors and len(mistakes) == 1

@@ -139,7 +139,7 @@ def test_score_writes_a_role_map_of_a_siglip_with_its_pooling_heads(folders, tmp
     out = tmp_path / "out"
     code, text, err = run(
         "score", "--model", folders["siglip"][0], "--output", out, "--count", 40, "--probes", "shapes",
-        "--texts-per-head", 5, "--permutations", 20, "--bootstraps", 3, "--device", "cpu",
+        "--texts-per-head", 5, "--null-draws", 20, "--bootstraps", 3, "--device", "cpu",
     )  # fmt: skip
     assert code == 0, err
     role_map = RoleMap.load(out / "role_map.json")

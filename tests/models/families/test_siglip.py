@@ -17,7 +17,7 @@ from headroles.models.load import Preprocess
 from headroles.roles.picks import pick_texts
 from headroles.roles.score_texts import score_texts
 
-QUICK = ScoreConfig(layers="all", permutations=50, bootstraps=5, texts_per_head=6)
+QUICK = ScoreConfig(layers="all", null_draws=50, bootstraps=5, texts_per_head=6)
 LAYERS = (1, 2, 3)
 
 
@@ -120,7 +120,7 @@ def test_covariance_is_that_of_the_unit_contributions(siglip):
 def test_picks_equal_the_naive_ones_on_stored_contributions(siglip, selection):
     pixels, bank = draw(200), ProbeBank.load("shapes")
     settings = ScoreConfig(texts_per_head=7, selection=selection, bootstraps=2)
-    picks, _ = pick_texts(siglip, moments_of(siglip, pixels), bank, settings)
+    picks = pick_texts(siglip, moments_of(siglip, pixels), bank, settings)
     texts = siglip.embed_texts(bank.texts)
     own = siglip.visual.pooling_bases()
     for row, (layer, head) in enumerate((layer, head) for layer in LAYERS for head in range(4)):
@@ -129,8 +129,8 @@ def test_picks_equal_the_naive_ones_on_stored_contributions(siglip, selection):
         # Picks are made in single precision: of a head 8 wide, the last directions' texts nearly tie.
         steps = 5 if layer == 3 else 7
         expected, shares = naive_text_span(outputs, texts @ q @ q.T, steps, selection)
-        assert picks.index[0, row, :steps].tolist() == expected
-        torch.testing.assert_close(picks.share[0, row, :steps], torch.tensor(shares), rtol=1e-3, atol=1e-4)
+        assert picks.whole.index[0, row, :steps].tolist() == expected
+        torch.testing.assert_close(picks.whole.share[0, row, :steps], torch.tensor(shares), rtol=1e-3, atol=1e-4)
 
 
 def naive_text_span(outputs, texts, steps, selection):
@@ -228,6 +228,7 @@ def test_texts_are_cleaned_as_open_clips_config_of_siglip_2_says(make_siglip, to
     model = HookedCLIP(make_siglip(layers=1), "siglip", tokenizer)
     messy, clean = "A  photo_of: the Cat's &amp; dog's (night)!\n", "a photo of the cats dogs night"
     assert clean_text(messy) == clean
+    assert clean_text("the \u201ccafe\u0301\u201d\u2019s") == "the caf\u00e9s"
     ids = model.tokenize([messy, clean])["input_ids"]
     assert torch.equal(ids[0], ids[1])
     padded = tokenizer(clean, padding="max_length", max_length=16, truncation=True, return_tensors="pt").input_ids
