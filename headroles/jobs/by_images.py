@@ -35,7 +35,7 @@ class ByImages:
         config = make_config(ImageScoreConfig, None, job.settings)
         if not read:
             model = open_model(job, config, device)
-            return cls(Subject(model, None, str(job.source), False, job.reading), config, None)
+            return cls(Subject(model, None, str(job.source), reads_texts=False, read=job.reading), config, None)
         labelled = open_labels(job, config.seed)
         check_concepts(labelled)
         model = open_model(job, config, device)

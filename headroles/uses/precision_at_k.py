@@ -85,7 +85,7 @@ def precision_at_k(
     rows = (_row(scored, index, codes[:, ready.names.index(concept)], concept, k, block) for concept in shared)
     acting = {"blocks": blocks.count, "blocks_by": ready.blocking.how}
     settings = record_ablation({"seed": seed, "allow_overlap": allow_overlap, **acting})
-    return PrecisionAtK(scored.model, settings, ready.name, len(ready), k, tuple(rows), overlap, reading)
+    return PrecisionAtK(scored.model, settings, ready.name, len(ready), k, tuple(rows), overlap, reading=reading)
 
 
 def _shared(role_map: RoleMap, labelled: LabelledImages) -> list[str]:
