@@ -34,7 +34,7 @@ def shards(clip_folder, tmp_path_factory):
     from headroles.jobs.score_job import ScoreJob
 
     folder = tmp_path_factory.mktemp("shards")
-    settings = {"permutations": 20, "bootstraps": 2, "texts_per_head": 4}
+    settings = {"null_draws": 20, "bootstraps": 2, "texts_per_head": 4}
     for shard in ("1/2", "2/2"):
         run_job(ScoreJob(str(clip_folder), count=48, probes="shapes", settings=settings, batch=16, shard=shard), folder)
     return folder

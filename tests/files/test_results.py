@@ -40,7 +40,7 @@ def evaluation() -> Evaluation:
 
 def debiased(model) -> Debiased:
     accuracies = Accuracies(0.5, (0.4, 0.6), 0.7, (0.6, 0.8), {"a, x": 0.5, "b, y": 0.9})
-    random = RandomHeads(0.0, (-0.1, 0.1), 20, 9, 0.25)
+    random = RandomHeads(0.0, (-0.1, 0.1), 20, 9, 0.25, 9)
     twice, gain = (accuracies, accuracies), (0.1, (0.0, 0.2))
     return Debiased("t", "images", "L1.H0", 0.0, "direct", *twice, *gain, random, (), model, {})
 
@@ -134,7 +134,7 @@ def test_it_comes_back_as_it_was(kind, results, tmp_path):
 def test_other_fields_versions_and_types_are_refused_by_name(kind, results, tmp_path):
     raw, path = results[kind].to_dict(), tmp_path / "a.json"
     fields = {field.name: field for field in dataclasses.fields(kind) if field.name in raw}
-    needed = [name for name, each in fields.items() if each.default is dataclasses.MISSING]
+    needed = [name for name, each in fields.items() if each.default is each.default_factory is dataclasses.MISSING]
     for name in needed:
         assert name in refusal(kind, {key: value for key, value in raw.items() if key != name}, path)
     assert "unknown key 'more'" in refusal(kind, {**raw, "more": 1}, path)
