@@ -23,7 +23,7 @@ def scored(score, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("map")
     quick = {"null_draws": 20, "bootstraps": 2, "texts_per_head": 4}
-    make(str(score[2]), "shapes", "shapes", count=48, **quick).save(folder / "role_map.json")
+    make(str(score[2]), "shapes", "shapes", count=48, roles_by="quantile", **quick).save(folder / "role_map.json")
     return folder
 
 
