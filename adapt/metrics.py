@@ -14,6 +14,7 @@ from scipy import stats
 
 from headroles.files.json_files import dump_json, parse_json
 from headroles.files.plain import from_plain
+from headroles.files.ranges import Count, Share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,13 +58,13 @@ class Measure:
     """The tested task, or "mean"."""
     part: str
     """base, novel, hm (harmonic mean), or all (all classes); over tasks "mean of hm" and "hm of means", not hm."""
-    images: int
+    images: Count
     """Tested images; for a mean or hm, of all its parts."""
-    zero_shot: float
+    zero_shot: Share
     """The frozen CLIP, in [0, 1]."""
-    adapted: float
+    adapted: Share
     """The adapted CLIP, in [0, 1]."""
-    per_class: Mapping[str, Mapping[str, float | None]] = dataclasses.field(default_factory=dict)
+    per_class: Mapping[str, Mapping[str, Share | None]] = dataclasses.field(default_factory=dict)
     """"zero_shot" and "adapted" -> class -> accuracy; empty for hm and mean."""
 
     @property

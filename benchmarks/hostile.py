@@ -1,10 +1,10 @@
 """Damaged inputs of every kind to every command: are they read right, or refused in one line, and nothing harmed?
 
 `python benchmarks/hostile.py` makes whole inputs, damages one file of one kind at a time, runs a command on it in a
-worker process, and counts by kind and command: tracebacks, messages that begin with "unexpected", runs over 60 s,
-deaths of the worker, files of the user's that changed, damage that was taken for whole where a hash, schema or range
-could tell, and half-made files or empty folders that were left. It exits with 1 where there is any. `--only NUMBER`
-repeats one input and prints all about it.
+worker process, and counts by kind and command: tracebacks, messages that say "unexpected" or come from no check, runs
+over 60 s, deaths of the worker, files of the user's that changed, damage that was taken for whole where a hash, schema
+or range could tell, and half-made files or empty folders that were left. It exits with 1 where there is any.
+`--only NUMBER` repeats one input and prints all about it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import multiprocessing
 import os
 import random
@@ -30,17 +31,22 @@ from hostile_damage import damage
 from hostile_inputs import CASES, Case, make_inputs
 
 FAULTS = ("traceback", "unexpected", "hang", "died", "changed", "taken", "left")
+SIGNS = {"traceback": ("traceback",), "unexpected": ("unexpected", "headroles_debug")}
+"""Fault -> what a message says then; the last resort of the command line names HEADROLES_DEBUG."""
 _MEMORY = 12 * 2**30
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--inputs", type=click.IntRange(min=1), default=5000, show_default=True, help="Damaged inputs.")
+@click.option("--first", default=0, show_default=True, help="Number of the first: a run in parts, side by side.")
 @click.option("--seed", default=0, show_default=True, help="Other seeds, other damage.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice([case.kind for case in CASES]), help="Only these.")
 @click.option("--limit", default=60.0, show_default=True, help="Seconds a command may take.")
 @click.option("--only", type=int, help="Repeat one input, by its number, and print what it says.")
 @click.option("--refusals", is_flag=True, help="Print all messages, each once.")
-def main(inputs: int, seed: int, kinds: tuple[str, ...], limit: float, only: int | None, refusals: bool) -> None:
+def main(
+    inputs: int, first: int, seed: int, kinds: tuple[str, ...], limit: float, only: int | None, refusals: bool
+) -> None:
     """Run damaged inputs and count what goes wrong."""
     cases = [case for case in CASES if not kinds or case.kind in kinds]
     begun, tally = time.monotonic(), Tally()
@@ -49,7 +55,9 @@ def main(inputs: int, seed: int, kinds: tuple[str, ...], limit: float, only: int
         field_ = Field(Path(place).resolve(), worker)
         field_.grow()
         click.echo(f"whole inputs after {time.monotonic() - begun:.0f} s")
-        for number in range(inputs) if only is None else (only,):
+        for number in range(first, first + inputs) if only is None else (only,):
+            if only is None and number > first and number % 500 == 0:
+                click.echo(f"{number} inputs after {time.monotonic() - begun:.0f} s")
             tally.add(field_.trial(cases[number % len(cases)], number, random.Random(f"{seed} {number}")), only)
         worker.stop()
     tally.report(time.monotonic() - begun, refusals)
@@ -170,6 +178,8 @@ class Field:
         outcome = self.worker.run(self._fill(command, copies, out), place)
         outcome.label = (case.kind, command[0], f"{target.name} {how}", number)
         outcome.faults |= self._look(case, command, how, outcome, out)
+        if outcome.code in (0, 130) and case.schema and not fits(content, case.schema):
+            outcome.faults.add("taken")
         if not case.goes_on and hashes(copies) != before:
             outcome.faults.add("changed")
         shutil.rmtree(place)
@@ -189,10 +199,10 @@ class Field:
 
     def _look(self, case: Case, command: tuple[str, ...], how: str, outcome: Outcome, out: Path) -> set[str]:
         """What went wrong."""
-        faults = {word for word in ("traceback", "unexpected") if word in outcome.err.lower()}
+        faults = {fault for fault, signs in SIGNS.items() if any(sign in outcome.err.lower() for sign in signs)}
         if outcome.code in (0, 130) and how in case.refused:
             faults.add("taken")
-        if case.goes_on and outcome.code == 0 and (outcome.out, hashes(out)) != self._undamaged(case, command, out):
+        if case.goes_on and outcome.code == 0 and _result(outcome, out) != self._undamaged(case, command, out):
             faults.add("taken")
         if outcome.code not in (0, None) and not case.goes_on and _left(out):
             faults.add("left")
@@ -205,11 +215,27 @@ class Field:
             out.rename(kept)
             self._copy(case, out.parent)
             found = self.worker.run(self._fill(command, out, out), out.parent)
-            self.results[case.kind] = (found.out, hashes(out))
+            self.results[case.kind] = _result(found, out)
             shutil.rmtree(out)
             kept.rename(out)
-        text, files = self.results[case.kind]
-        return text, files
+        return self.results[case.kind]
+
+
+def _result(outcome: Outcome, out: Path) -> tuple[str, dict[str, str]]:
+    """What was printed, wherever that was, and what was written."""
+    return outcome.out.replace(str(out), "OUT"), hashes(out)
+
+
+def fits(content: bytes, schema: str) -> bool:
+    """Whether a file is JSON that a schema of ours lets through."""
+    from jsonschema import Draft202012Validator
+
+    text = (Path(__file__).parents[1] / schema).read_text(encoding="utf-8")
+    try:
+        value = json.loads(content.decode("utf-8-sig"), parse_constant=float)
+    except (ValueError, RecursionError):
+        return False
+    return Draft202012Validator(json.loads(text)).is_valid(value)
 
 
 def _entry():

@@ -39,6 +39,8 @@ class Case:
     """The copies lie in {out}: a state or an index. All damage must be told, or the results be those of no damage."""
     refused: tuple[str, ...] = ()
     """Kinds of damage that must be refused."""
+    schema: str = ""
+    """JSON Schema in the repository: what it does not let through must be refused."""
 
 
 CASES = (
@@ -51,20 +53,23 @@ CASES = (
         ("validate", "{in}/role_map.json", "--count", "16", "--draws", "20", "--bootstraps", "20", "--output", "{out}"),
         ("debias", "{in}/role_map.json", "--heads", "L7.H3", "--task", "{whole}/groups.csv", "--draws", "2", "--json"),
         (*ADAPT, "--task", "{whole}/photos", "--role-map", "{in}/role_map.json", "--output", "{out}"),
-    )),
+    ), schema="headroles/roles/role_map.schema.json"),
     Case("validation", ("valid/validation.json",), "validation.json", (
         ("plot", "{in}/validation.json", "--kind", "matrix", *FIGURE),
         ("plot", "{in}/validation.json", "--kind", "selectivity", *FIGURE),
         ("report", "{whole}/roles/role_map.json", "--validation", "{in}/validation.json", "--images", "none",
          "--output", "{out}/page.html"),
-    )),
+    ), schema="headroles/causal/validation.schema.json"),
     Case("adapter", ("adapter",), "adapter/*.*", (
         ("predict", "{in}/adapter", "{whole}/photos/a/0.png", "--json"),
         ("evaluate", "{in}/adapter", "--task", "{whole}/photos", "--workers", "0", "--json"),
+        ("export", "{in}/adapter", "--output", "{out}"),
+    ), refused=("not_finite",)),
+    Case("adapter record", ("adapter",), "adapter/*.json", (
         ("plot", "{in}/adapter", "--kind", "curves", *FIGURE),
         ("report", "{whole}/roles/role_map.json", "--run", "{in}/adapter", "--images", "none",
          "--output", "{out}/page.html"),
-    ), refused=("not_finite",)),
+    )),
     Case("score state", ("score-state/unfinished",), "unfinished/*", (
         (*SCORE, "--count", "40", "--output", "{out}", "--resume"),), goes_on=True),
     Case("adapt state", ("adapt-state/unfinished",), "unfinished/*", (

@@ -1,8 +1,10 @@
 """Kill -9 at random moments of a command, then go on: are all its files the same, byte for byte?
 
 `python benchmarks/kill_resume.py` runs `headroles adapt` on the bundled model once without a break, then kills ten more
-runs in as many parts of the time that it takes, goes on with `--resume`, and compares all files. `--command` names
-other commands; those that keep no state begin again.
+runs, goes on with `--resume`, and compares all files. Every other kill comes at a random time, in as many parts of the
+time that a run takes; the others at a random step of its writing, before a file is opened, a folder made, or a file
+renamed. `--command` names other commands; those that keep no state begin again. Each run is a process of its own,
+forked from one that has loaded what all need, so that kills fall into the work and not into the imports.
 """
 
 from __future__ import annotations
@@ -12,16 +14,15 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
-
-ENTRY = "from headroles.cli.main import main; main()"
+from full_disk import writes
 
 
 @dataclass(frozen=True)
@@ -38,23 +39,23 @@ class Job:
     """Below its output: from here on it is killed; "": from its start on."""
 
 
-_SCORED = ("score", "--count", "200", "--bootstraps", "20", "--null-draws", "200")
+_SCORED = ("score", "--count", "48", "--bootstraps", "5", "--null-draws", "50", "--workers", "0")
 _MAP = (*_SCORED, "--output", "{made}/roles")
 JOBS = {
     "adapt": Job(
-        ("adapt", "--task", "shapes:brightness", "--shots", "16", "--epochs", "40", "--retention", "none",
-         "--cache-views", "2", "--role-map", "{made}/roles/role_map.json", "--output", "{out}"),
+        ("adapt", "--task", "shapes:tiny", "--shots", "2", "--epochs", "4", "--retention", "none",
+         "--batch", "8", "--cache-views", "2", "--role-map", "{made}/roles/role_map.json", "--output", "{out}"),
         (_MAP,), ("--resume",), "unfinished",
     ),
     "score": Job((*_SCORED, "--batch", "8", "--save-every", "0", "--output", "{out}"), (), ("--resume",), "unfinished"),
     "validate": Job(
-        ("validate", "{made}/roles/role_map.json", "--count", "200", "--draws", "20", "--bootstraps", "20",
+        ("validate", "{made}/roles/role_map.json", "--count", "48", "--draws", "20", "--bootstraps", "20",
          "--output", "{out}"),
         (_MAP,), ("--overwrite",),
     ),
     "retrieve": Job(
         ("retrieve", "{made}/roles/role_map.json", "--query", "{made}/photos/0.png", "--images", "{made}/photos",
-         "--heads", "L7.*", "--index", "{out}/index"),
+         "--heads", "L7.*", "--index", "{out}/index", "--workers", "0"),
         (_MAP,),
     ),
     "merge": Job(
@@ -70,6 +71,10 @@ JOBS = {
 @click.option("--seed", default=0, show_default=True, help="Seed of the moments.")
 def main(commands: tuple[str, ...], kills: int, seed: int) -> None:
     """Compare killed runs that went on with an uninterrupted one."""
+    import torch
+    import transformers  # noqa: F401
+
+    torch.set_num_threads(1)
     wrong = 0
     for command in commands:
         with tempfile.TemporaryDirectory() as place:
@@ -81,20 +86,72 @@ def trials(command: str, kills: int, rng: random.Random, folder: Path) -> int:
     """How many of the killed runs ended otherwise than the whole one."""
     run = Run(JOBS[command], folder)
     whole = folder / "whole"
-    lasted = run.finish(whole)
-    click.echo(f"{command}, uninterrupted: {lasted:.1f} s")
+    lasted, steps = run.finish(whole), run.steps
+    click.echo(f"{command}, uninterrupted: {lasted:.1f} s, {steps} steps of writing")
     wrong = 0
     for number in range(kills):
         out, moment, state = folder / f"killed-{number}", (number + rng.random()) / kills, None
+        if number % 2:
+            state = run.kill_at(out, rng.randrange(steps))
         while state is None:  # the machine may be faster than it was: a run that ends before its kill is no trial
             shutil.rmtree(out, ignore_errors=True)
             state, lasted = run.kill(out, moment * lasted, lasted)
         run.finish(out, again=True)
         same = files(out) == files(whole)
         wrong += not same
-        click.echo(f"{number + 1:>2}  {state:<44} {digest(out)}  {'identical' if same else 'DIFFERENT'}")
+        click.echo(f"{number + 1:>2}  {state:<52} {digest(out)}  {'identical' if same else 'DIFFERENT'}")
     click.echo(f"{command}: {kills - wrong} of {kills} identical in all {len(files(whole))} files")
     return wrong
+
+
+class Forked:
+    """`headroles` in a process forked from this one."""
+
+    def __init__(self, arguments: list[str], log: Path, out: Path, dies: int) -> None:
+        """`dies`: number of the step of writing below `out` before which it kills itself; -1: none."""
+        self.code: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._run(arguments, log, str(out), dies)
+
+    def _run(self, arguments: list[str], log: Path, out: str, dies: int) -> None:
+        from headroles.cli.main import main
+
+        code, steps = 1, 0
+
+        def count(event: str, given: tuple[Any, ...]) -> None:
+            nonlocal steps
+            if writes(event, given, out):
+                if steps == dies:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                steps += 1
+
+        sys.addaudithook(count)
+        try:
+            file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            for stream in (1, 2):
+                os.dup2(file, stream)
+            sys.argv = ["headroles", *arguments]
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        finally:
+            sys.stdout.flush()
+            log.with_suffix(".steps").write_text(str(steps))
+            os._exit(code)
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.code = os.waitstatus_to_exitcode(status) if pid else None
+        return self.code
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended."""
+        if self.code is None:
+            self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.code
 
 
 class Run:
@@ -107,16 +164,19 @@ class Run:
         for arguments in job.before:
             self._check(self._open(arguments, folder))
 
-    def _open(self, arguments: tuple[str, ...], out: Path) -> subprocess.Popen:
-        filled = [part.format(made=self.made, out=out) for part in arguments]
-        with open(self.log, "w") as log:
-            return subprocess.Popen([sys.executable, "-c", ENTRY, *filled], stdout=log, stderr=log)
+    def _open(self, arguments: tuple[str, ...], out: Path, dies: int = -1) -> Forked:
+        return Forked([part.format(made=self.made, out=out) for part in arguments], self.log, out, dies)
 
-    def _check(self, process: subprocess.Popen) -> None:
+    @property
+    def steps(self) -> int:
+        """Steps of writing of the run that ended last."""
+        return int(self.log.with_suffix(".steps").read_text())
+
+    def _check(self, process: Forked) -> None:
         if process.wait():
             sys.exit(self.log.read_text())
 
-    def start(self, out: Path, *more: str) -> subprocess.Popen:
+    def start(self, out: Path, *more: str) -> Forked:
         """Start it and wait until it has begun."""
         process = self._open((*self.job.arguments, *more), out)
         while self.job.begun and process.poll() is None and not (out / self.job.begun).exists():
@@ -144,19 +204,29 @@ class Run:
             return None, time.monotonic() - begun
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        left = [path for path in out.rglob("*") if path.is_file()]
-        partial = sum(".partial" in str(path.relative_to(out)) for path in left)
-        return f"killed after {after:.1f} s, {len(left)} files, {partial} partial", lasts
+        return f"killed after {after:.1f} s, {count_files(out)}", lasts
+
+    def kill_at(self, out: Path, step: int) -> str:
+        """Let it kill itself before a step of writing, counted from its start; what it had written."""
+        self._open(self.job.arguments, out, step).wait()
+        return f"killed before step {step} of writing, {count_files(out)}"
+
+
+def count_files(out: Path) -> str:
+    """Such as 3 files, 1 partial."""
+    left = [path for path in out.rglob("*") if path.is_file()]
+    partial = sum("partial" in str(path.relative_to(out)) for path in left)
+    return f"{len(left)} files, {partial} partial"
 
 
 def draw_photos(folder: Path) -> None:
-    """Forty rendered scenes as files."""
+    """Twelve rendered scenes as files."""
     from PIL import Image
 
     from headroles.shapes import render, sample_scene
 
     folder.mkdir()
-    for number in range(40):
+    for number in range(12):
         Image.fromarray(render(sample_scene(0, number))).save(folder / f"{number}.png")
 
 

@@ -11,6 +11,7 @@ import click
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.names import split_names
+from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.settings import setting
 from headroles.cli.options.task import join_reading, task_options
 from headroles.cli.options.template import template_option
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with a job that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
 @ablation_options
+@pixels_option
 def command(list_tasks: bool, dry_run: bool, **options: Any) -> None:
     """Adapt a CLIP to a task from a few images a class, with masks from its role map (DeAR).
 

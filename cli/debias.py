@@ -12,6 +12,7 @@ from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.heads import head_options
 from headroles.cli.options.overlap import overlap_option
+from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
 from headroles.files.json_files import dump_json
@@ -44,6 +45,7 @@ from headroles.files.json_files import dump_json
 @running_options
 @dry_run_option
 @ablation_options
+@pixels_option
 def command(
     role_map: Path,
     head_weights: Path | None,

@@ -10,6 +10,7 @@ import click
 
 from headroles.cli.options.ablation import ablation_options, note_ablation
 from headroles.cli.options.output import check_new, output_options
+from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.running import running_options
 from headroles.cli.options.template import template_option
 
@@ -30,6 +31,7 @@ from headroles.cli.options.template import template_option
 @click.option("--dry-run", is_flag=True, help="Say how all is read, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print all rows, also per class, as JSON.")
 @ablation_options
+@pixels_option
 def command(
     adapter: Path,
     task: str | None,

@@ -11,7 +11,7 @@ import click
 
 import headroles
 from headroles.cli.options.telling import telling
-from headroles.errors import InputError, ToldElsewhere
+from headroles.errors import InputError, ToldElsewhere, said
 
 _COMMANDS = {
     "adapt": "Adapt a CLIP to a task from a few images a class.",
@@ -93,7 +93,8 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("HEADROLES_DEBUG"):
             raise
-        _fail(f"unexpected {type(error).__name__}: {error} (HEADROLES_DEBUG=1 shows where)")
+        what = f"{type(error).__name__}: {said(error)}"
+        _fail(f"{what}; a fault of headroles, please report it (HEADROLES_DEBUG=1 shows where)")
     sys.exit(code if isinstance(code, int) else 0)
 
 

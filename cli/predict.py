@@ -9,6 +9,7 @@ import click
 
 from headroles.cli.options.ablation import ablation_options, note_ablation
 from headroles.cli.options.dry_run import dry_run_option
+from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.template import template_option
 from headroles.files.json_files import dump_json
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list: probabilities, or why left out.")
 @dry_run_option
 @ablation_options
+@pixels_option
 def command(
     adapter: Path,
     images: tuple[Path, ...],

@@ -10,6 +10,7 @@ import click
 
 from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.output import output_options
+from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
 
@@ -30,6 +31,7 @@ from headroles.cli.options.running import running_options
 @click.option("--model", help="Name, folder or hub id, if images are shown; default: the role map's.")
 @running_options
 @output_options("File, .html; default: report.html beside ROLE_MAP.", "the file if it exists")
+@pixels_option
 @dry_run_option
 def command(
     role_map: Path,

@@ -1,5 +1,15 @@
 """The one error for a user's mistake; commands print it as one line and exit with 2."""
 
+from __future__ import annotations
+
+import re
+
+_VAGUE = (
+    (r"(?<!\S)an unexpected(?!\S)", "a wrong"), (r"(?<!\S)Unexpected(?!\S)", "Wrong"),
+    (r"(?<!\S)unexpected(?!\S)", "wrong"),
+)  # fmt: skip
+"""What libraries say of files and values, and what is meant."""
+
 
 class InputError(ValueError):
     """Something given from outside does not fit: says what was expected, what came and what to do."""
@@ -16,3 +26,11 @@ class InputError(ValueError):
 
 class ToldElsewhere(InputError):
     """The same mistake in one of several processes; the main one says it, this one only ends."""
+
+
+def said(error: BaseException, longest: int = 300) -> str:
+    """What a library's error says, for a message of ours: one line, cut to `longest` characters, its kind if empty."""
+    text = " ".join(str(error).split())
+    for vague, meant in _VAGUE:
+        text = re.sub(vague, meant, text)
+    return text[:longest] or type(error).__name__

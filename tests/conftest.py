@@ -214,9 +214,9 @@ def build_random_role_map(texts=("a red thing",), layers=(1, 2), heads=3, seed=0
         return silence(found) if found.name in silent else found
 
     return RoleMap(
-        model=ModelInfo(name, "abc123", max(layers) + 1, heads),
+        model=ModelInfo(name, "abc123" + 58 * "0", max(layers) + 1, heads),
         images=ImagesInfo("photos", 10, ("broken.jpg",)),
-        bank=BankInfo("own.csv", "def456", dict.fromkeys(concepts, 7)),
+        bank=BankInfo("own.csv", "def456" + 58 * "0", dict.fromkeys(concepts, 7)),
         settings={"roles_by": "threshold", "low": 0.5, "high": 0.6, "seed": 0},
         layers=layers,
         head_roles=tuple(head(layer, number) for layer in layers for number in range(heads)),

@@ -20,7 +20,7 @@ from headroles.adapt.metrics import HEADING, Measure, read_measures, table_rows,
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.records import EpochRecord
 from headroles.checks import typed
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.json_files import read_object
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.tensors import write_tensors
@@ -166,4 +166,4 @@ def _read_results(path: Path) -> tuple[tuple[Measure, ...], tuple[EpochRecord, .
         history = from_plain(tuple[EpochRecord, ...], whole["history"], "history")
         return tuple(read_measures(path.read_text(encoding="utf-8-sig"))), history
     except (Unfit, KeyError, TypeError) as error:
-        raise InputError(f"adapter: {path} cannot be read ({error}); copy the whole folder") from error
+        raise InputError(f"adapter: {path} cannot be read ({said(error)}); copy the whole folder") from error

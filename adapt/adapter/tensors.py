@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from headroles.adapt.adapter.info import WEIGHTS
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.tensors import check_finite
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -27,7 +27,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"adapter: {path} is damaged or no safetensors file ({error}); copy it again") from error
+        raise InputError(f"adapter: {path} is damaged or no safetensors file ({said(error)}); copy it again") from error
     check_finite(tensors, f"adapter: {path}", "copy it again, or adapt again")
     return tensors
 

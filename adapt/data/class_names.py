@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.tables import open_table
 from headroles.images.prompts import write_prompts
 
@@ -54,7 +54,7 @@ def _from_json(path: Path) -> dict[str, str]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"class-names: cannot read {path} ({error}); expected a JSON object") from error
+        raise InputError(f"class-names: cannot read {path} ({said(error)}); expected a JSON object") from error
     if not isinstance(raw, dict) or not all(isinstance(name, str) and name.strip() for name in raw.values()):
         raise InputError(f'class-names: {path} is no object of names; expected {{"class": "name", ...}}')
     return {compose(label): compose(name.strip()) for label, name in raw.items()}

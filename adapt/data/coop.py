@@ -9,7 +9,7 @@ from pathlib import Path
 
 from headroles.adapt.data.split_file import Labelled, Splits, labelled_task, parse_splits
 from headroles.adapt.data.task import Task
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.images.images import list_images
 from headroles.images.prompts import TEMPLATE
 
@@ -144,7 +144,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"task: cannot read {path} ({error}); put the benchmark's file there") from error
+        raise InputError(f"task: cannot read {path} ({said(error)}); put the benchmark's file there") from error
 
 
 _EUROSAT = {

@@ -13,7 +13,7 @@ from headroles.adapt.data.listed import check_split, choose_label
 from headroles.adapt.data.spec import Reading
 from headroles.adapt.data.splits import Row, make_task
 from headroles.adapt.data.task import Task
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -38,7 +38,7 @@ def read_dataset(folder: Path, template: str | None = None, reading: Reading | N
     try:
         data = load_from_disk(str(folder))
     except Exception as error:  # The package raises errors of many kinds for a damaged folder.
-        raise InputError(f"task: cannot load {folder} ({' '.join(str(error).split())[:200]})") from error
+        raise InputError(f"task: cannot load {folder} ({said(error, 200)})") from error
     return make_rows(str(folder), data, template, reading)
 
 
@@ -53,7 +53,7 @@ def read_hub(spec: str, template: str | None = None, reading: Reading | None = N
     try:
         data = datasets.load_dataset(place, config or None)
     except Exception as error:  # The package, the hub's client and the network raise errors of many kinds.
-        raise InputError(f"task: cannot open {spec} ({' '.join(str(error).split())[:200]})") from error
+        raise InputError(f"task: cannot open {spec} ({said(error, 200)})") from error
     return make_rows(spec, data, template, reading)
 
 
@@ -70,7 +70,7 @@ def read_parquet(
         try:
             part = Dataset(parquet.read_table(path))
         except Exception as error:  # pyarrow's own kinds, and OSError
-            why = " ".join(str(error).split())[:200]
+            why = said(error, 200)
             raise InputError(f"task: cannot read {path} as a parquet file ({why})") from error
         for name, kind in part.features.items():
             binary = isinstance(kind, Value) and kind.dtype in ("binary", "large_binary", "binary_view")
@@ -81,7 +81,7 @@ def read_parquet(
         data = {split: concatenate_datasets(some) for split, some in parts.items()}
     except Exception as error:
         raise InputError(
-            f"task: files of {place} have different columns ({' '.join(str(error).split())[:200]})"
+            f"task: files of {place} have different columns ({said(error, 200)})"
         ) from error
     return make_rows(place, data, template, reading)
 

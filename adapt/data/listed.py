@@ -11,7 +11,7 @@ from typing import Any
 from headroles.adapt.data.spec import Reading
 from headroles.adapt.data.splits import SPLIT_NAMES, Row, make_task
 from headroles.adapt.data.task import Task
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.tables import open_table
 
 METADATA = ("metadata.csv", "metadata.jsonl")
@@ -119,7 +119,7 @@ def _read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"task: cannot read {path} ({error}); expected an object of JSON a line") from error
+        raise InputError(f"task: cannot read {path} ({said(error)}); expected an object of JSON a line") from error
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -127,7 +127,7 @@ def _read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             cells = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise InputError(
-                f"task: line {number} of {path} is no JSON ({error}); expected an object a line"
+                f"task: line {number} of {path} is no JSON ({said(error)}); expected an object a line"
             ) from error
         if not isinstance(cells, dict) or not all(isinstance(v, (str, int, float, type(None))) for v in cells.values()):
             raise InputError(

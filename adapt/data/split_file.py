@@ -14,7 +14,7 @@ from headroles.adapt.data.class_names import compose, odd_names
 from headroles.adapt.data.examples import Example
 from headroles.adapt.data.listed import find_file
 from headroles.adapt.data.task import Task
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.images.prompts import TEMPLATE
 
 SPLITS = ("train", "val", "test")
@@ -71,9 +71,9 @@ def parse_splits(path: Path) -> Splits:
     try:
         raw: Any = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"task: cannot read {path} ({error}); put the benchmark's file there") from error
+        raise InputError(f"task: cannot read {path} ({said(error)}); put the benchmark's file there") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"task: {path} is no split file ({error}); get it again") from error
+        raise InputError(f"task: {path} is no split file ({said(error)}); get it again") from error
     if not isinstance(raw, dict) or not isinstance(raw.get("test", raw.get("val")), list):
         raise InputError(f'task: {path} is no split file; expected {{"train": [...], "val": [...], "test": [...]}}')
     return {split: _entries(path, split, raw.get(split, [])) for split in SPLITS}

@@ -15,7 +15,7 @@ from headroles.adapt.data.spec import KNOWN, Reading, split_spec
 from headroles.adapt.data.split_file import find_split_file, read_split_file
 from headroles.adapt.data.task import Task
 from headroles.checks import typed
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.images.prompts import check_named
 from headroles.shapes.shifts import SHIFTS as _SHIFTS
 from headroles.shapes.tasks import POOL, find_task
@@ -54,7 +54,7 @@ def open_task(
     except (OSError, ValueError) as error:  # A path with a null byte is a ValueError.
         if isinstance(error, InputError):
             raise
-        raise InputError(f"task: cannot read {spec} ({error})") from error
+        raise InputError(f"task: cannot read {spec} ({said(error)})") from error
 
 
 def _with_template(task: Task, template: str | None) -> Task:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -64,28 +65,32 @@ class JobRun:
         check_precision(clip.device, job.train.precision)
         role_map, note = on_main(lambda: find_role_map(job, clip, list(folders.values()) if resume else []))
         seeds = tuple(SeedRun(job, clip, role_map, tasks, seed, folder) for seed, folder in folders.items())
-        for run in seeds:
-            on_main(partial(run.begin, resume))
+        opened = cls(seeds, output, note)
+        with opened._forgetting():
+            for run in seeds:
+                on_main(partial(run.begin, resume))
         lines += core_notes(role_map, job.dear, seeds[0].method.layer)
         if say and is_main():
             for line in lines:
                 say(line)
-        return cls(seeds, output, note)
+        return opened
 
     def train(self, workers: int, progress: Announce | None) -> tuple[Adapter, ...]:
         """Train, evaluate and write every seed that is not done."""
-        try:
+        with self._forgetting():
             return tuple(run.finish(workers, progress) for run in self.seeds)
-        except BaseException:
-            self._forget()
-            raise
 
-    def _forget(self) -> None:
-        """Where nothing is kept that a job could go on from, take the marks of its beginning away."""
-        checkpoints = [Checkpoint(run.folder) for run in self.seeds]
-        if is_main() and all(checkpoint.empty for checkpoint in checkpoints):
-            for checkpoint in checkpoints:
-                checkpoint.remove()
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """Where the work fails and nothing is kept that a job could go on from, the marks of its beginning go."""
+        try:
+            yield
+        except BaseException:
+            checkpoints = [Checkpoint(run.folder) for run in self.seeds if Checkpoint(run.folder).unfinished]
+            if is_main() and all(checkpoint.empty for checkpoint in checkpoints):
+                for checkpoint in checkpoints:
+                    checkpoint.remove()
+            raise
 
     def write(self, adapters: tuple[Adapter, ...], overwrite: bool) -> Adapted:
         """The summary over several seeds; `overwrite` takes away what an earlier job has left beside them."""

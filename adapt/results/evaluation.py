@@ -77,9 +77,9 @@ class Evaluation(Document):
     @classmethod
     def from_dict(cls, raw: Any, source: str = "this") -> Self:
         """The opposite of `to_dict`; also takes an adapter's metrics.json, whose history is left out."""
+        raw = _without(raw, _DERIVED)
         if isinstance(raw, dict) and isinstance(raw.get("rows"), list):
-            rows = [_without(row, ("difference",)) for row in raw["rows"]]
-            raw = {**_without(raw, _DERIVED), "rows": rows}
+            raw = {**raw, "rows": [_without(row, ("difference",)) for row in raw["rows"]]}
         return super().from_dict(raw, source)
 
     def to_frame(self) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from headroles.adapt.adapter.adapter import FIGURES, Adapter
 from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.methods.masks import build_masks, masked_kinds
 from headroles.adapt.training.records import EpochRecord
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
 from headroles.files.json_files import dump_json, read_object
 from headroles.files.plain import Unfit, from_plain
@@ -95,7 +95,7 @@ def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
         history = tuple(read_object(path, "adapter", "copy the whole folder")["history"])
         from_plain(tuple[EpochRecord, ...], history, "history")
     except (Unfit, KeyError, TypeError) as error:
-        raise InputError(f"adapter: {path} cannot be read ({error}); copy the whole folder") from error
+        raise InputError(f"adapter: {path} cannot be read ({said(error)}); copy the whole folder") from error
     if not history:
         raise InputError(f"adapter: {path} has no history of a training; adapt again")
     return history

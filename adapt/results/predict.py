@@ -23,7 +23,7 @@ from headroles.adapt.methods.dear import Dear
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.prediction import Prediction, Predictions
 from headroles.checks import typed
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.images.images import UNREADABLE, ImageFiles, find_images, open_image
 from headroles.images.pictures import Picture, to_picture
 from headroles.images.prompts import check_named, check_template, write_prompts
@@ -146,7 +146,7 @@ def _open_all(
             if not broken:
                 raise _unreadable(image, error) from error
             broken_files.append((image, error))
-            broken(image, str(error))
+            broken(image, said(error))
             continue
         whole += 1
         yield str(image), pixels
@@ -155,5 +155,5 @@ def _open_all(
 
 
 def _unreadable(path: Path, error: BaseException) -> InputError:
-    why = " ".join(str(error).split())
+    why = said(error)
     return InputError(f"image: cannot read {path} ({why}); give an image file or a folder of them")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headroles.files.documents import Document
+from headroles.files.ranges import Share
 from headroles.shown import html_table
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Prediction:
     """Path of the file, or the picture's number, from 1."""
     classes: tuple[str, ...]
     """Class names, likeliest first."""
-    probabilities: tuple[float, ...]
+    probabilities: tuple[Share, ...]
     """Softmax over the given classes, in the same order; they sum to 1."""
 
     @property

@@ -56,9 +56,12 @@ class Checkpoint:
             self._compare(read_json(self.folder / _SETTINGS, "resume", _ANEW), _plain(settings))
             return
         self.remove()
-        self.folder.mkdir(parents=True)
-        role_map.save(self.role_map)
-        write_text(self.folder / _SETTINGS, dump_json(settings, indent=2, sort_keys=True) + "\n")
+        try:
+            role_map.save(self.role_map)
+            write_text(self.folder / _SETTINGS, dump_json(settings, indent=2, sort_keys=True) + "\n")
+        except BaseException:
+            self.remove()
+            raise
 
     def _compare(self, old: Any, new: Mapping[str, Any]) -> None:
         found = difference(old, new)

@@ -23,12 +23,12 @@ def read_names(path: Path) -> tuple[str, ...]:
 
 def read_lines(path: Path) -> tuple[str, ...]:
     """The lines of a file that are not empty."""
-    from headroles.errors import InputError
+    from headroles.errors import InputError, said
 
     try:
         text = path.expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"names: cannot read {path} ({error}); expected UTF-8 text, a name a line") from error
+        raise InputError(f"names: cannot read {path} ({said(error)}); expected UTF-8 text, a name a line") from error
     lines = tuple(line.rstrip("\r") for line in text.split("\n") if line.strip())
     if not lines:
         raise InputError(f"names: {path} is empty; expected a name a line")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
+from headroles.files.ranges import Amount, Count, HeadName, Role, Share, Size, Within
 from headroles.shown import show_p
 
 
@@ -32,13 +34,13 @@ class IntactConcept:
 
     name: str
     """The concept."""
-    values: int
+    values: Annotated[int, Within(2)]
     """How many values it has."""
-    images: int
+    images: Size
     """How many images have one."""
     margin: float
     """Mean margin of the right value: log odds among the concept's values, in nats."""
-    accuracy: float
+    accuracy: Share
     """Share of images whose right value is the likeliest, zero-shot."""
 
 
@@ -50,7 +52,7 @@ class Cost:
     """Mean margin lost, in nats; negative where cutting helps."""
     times: Estimate
     """Margin lost a head, over what one head of the matched sets of all tests costs this concept, on average."""
-    accuracy: float
+    accuracy: Annotated[float, Within(-1, 1)]
     """Zero-shot accuracy lost."""
     random: float | None
     """Mean margin lost to the test's matched sets."""
@@ -64,15 +66,15 @@ class ConceptTest:
 
     concept: str
     """Whose heads they are, by the role map."""
-    heads: tuple[str, ...]
+    heads: tuple[HeadName, ...]
     """Their names."""
-    draws: int
+    draws: Count
     """Matched sets drawn: of other heads of the same layers, as many, of similar variance."""
-    distinct: int
+    distinct: Count
     """Different ones among them."""
-    ranked_among: int
+    ranked_among: Count
     """Different matched sets that the p-value ranks the heads among; these may share heads with them."""
-    variance_ratio: float | None
+    variance_ratio: Amount | None
     """Variance of the heads' parts of the embedding, over the mean of the matched sets'."""
     costs: Mapping[str, Cost]
     """Labelled concept -> what it lost."""
@@ -82,7 +84,7 @@ class ConceptTest:
     """Own concept: margin lost over that lost to as many Generalization heads."""
     against_others: Estimate | None
     """`times` of the own concept over the mean of the other concepts'."""
-    p_value: float | None
+    p_value: Share | None
     """(1 + sets it is ranked among that cost the own concept as much) / (1 + all of them)."""
 
 
@@ -90,19 +92,19 @@ class ConceptTest:
 class HeadEffect:
     """One scored head, cut alone."""
 
-    name: str
+    name: HeadName
     """Such as L7.H3."""
-    role: str
+    role: Role
     """By the role map."""
     concept: str
     """Dominant concept by the role map."""
-    entropy: float
+    entropy: Share
     """Concept Entropy by the role map, in [0, 1]."""
     effective_rank: float
     """By the role map: the number of directions that the head uses."""
     strongest: str | None
     """The labelled concept with the largest `times`; None where no concept loses."""
-    selectivity: float | None
+    selectivity: Share | None
     """1 - normalised entropy of `times` over concepts (losses only): 1 where one concept alone loses."""
     costs: Mapping[str, float]
     """Labelled concept -> mean margin lost, in nats."""
@@ -112,15 +114,15 @@ class HeadEffect:
 class Correlation:
     """Spearman's rank correlation of causal selectivity with something that the role map says, over heads."""
 
-    rho: float
+    rho: Annotated[float, Within(-1, 1, room=1e-6)]
     """In [-1, 1]."""
     low: float | None
     """Of the 95% bootstrap interval over heads (BCa); None where too few resamples define it."""
     high: float | None
     """The same."""
-    p_value: float
+    p_value: Share
     """Two-sided, against no correlation; at least 1e-6."""
-    heads: int
+    heads: Size
     """How many heads."""
 
     def __str__(self) -> str:

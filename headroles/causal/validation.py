@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from headroles.causal.costs import ConceptTest, Correlation, HeadEffect, IntactConcept
 from headroles.errors import InputError
 from headroles.files.documents import Document
+from headroles.files.ranges import Hash, Share
 from headroles.roles.role_map import ImagesInfo, ModelInfo
 from headroles.shown import Shown, html_table, show_p
 
@@ -32,7 +33,7 @@ class Validation(Document, Shown):
 
     model: ModelInfo
     """The model."""
-    role_map: str
+    role_map: Hash
     """sha256 over the role map's JSON text."""
     images: ImagesInfo
     """The labelled images."""
@@ -44,13 +45,13 @@ class Validation(Document, Shown):
     """One for every concept with Attribute heads."""
     heads: tuple[HeadEffect, ...]
     """By layer, then head."""
-    p_value: float | None
+    p_value: Share | None
     """Of all tests together: how often one set a test, drawn from its own and those that it is ranked among, costs as
     much, in units of their mean summed over tests. None where there is nothing to rank among."""
     correlations: Mapping[str, Correlation]
     """Of causal selectivity with "entropy" and with "effective_rank", and the partial ones, "entropy_beside_rank" and
     "rank_beside_entropy"; without those that are undefined, or rest on fewer than two concepts or six heads."""
-    overlap: float = 0.0
+    overlap: Share = 0.0
     """Share of the images that the role map was scored on."""
     format: str = FORMAT
     """Marks the file."""
@@ -59,7 +60,7 @@ class Validation(Document, Shown):
 
     @classmethod
     def from_dict(cls, raw: Any, source: str = "this") -> Self:
-        """See `Document.from_dict`; costs of other concepts, and shares beyond 0 and 1, are refused too."""
+        """See `Document.from_dict`; costs of other concepts, or a lack of concepts or settings, are refused too."""
         found = super().from_dict(raw, source)
         wrong = found._contradiction()
         if wrong:
@@ -75,12 +76,11 @@ class Validation(Document, Shown):
             if costs.keys() != names:
                 other = min(costs.keys() ^ names)
                 return f"costs of {place}: the concepts are not those of the validation; {other!r} is in one of them"
-        shares: dict[str, float | None] = {f"accuracy of {concept.name}": concept.accuracy for concept in self.concepts}
-        shares |= {f"p_value of {test.concept}": test.p_value for test in self.tests} | {"p_value": self.p_value}
-        shares["overlap"] = self.overlap
-        for place, share in shares.items():
-            if share is not None and not 0 <= share <= 1:
-                return f"{place}: expected a share from 0 to 1, got {share}"
+        if not self.concepts or not self.tests:
+            return "concepts and tests: expected at least one of each"
+        for name in ("effect", "mode"):
+            if not isinstance(self.settings.get(name), str):
+                return f"settings.{name}: expected text, got {self.settings.get(name)!r}"
         return None
 
     def __getitem__(self, concept: str) -> ConceptTest:

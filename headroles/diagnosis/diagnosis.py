@@ -13,6 +13,7 @@ import numpy as np
 from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFacts
 from headroles.files.documents import Document
 from headroles.files.json_files import dump_json
+from headroles.files.ranges import Count, Hash, Size
 from headroles.models.load import Origin
 from headroles.shown import html_table
 
@@ -32,21 +33,21 @@ class Diagnosis(Document):
     """transformers' model type."""
     origin: Origin
     """Files and what was found beside them."""
-    weights_hash: str
+    weights_hash: Hash
     """sha256 over all weights as loaded."""
     dtype: str
     """Type of the loaded weights."""
     device: str
     """Where it ran."""
-    parameters: int
+    parameters: Count
     """Number of parameters."""
-    weights_bytes: int
+    weights_bytes: Count
     """Bytes of the loaded weights."""
-    image_size: int | tuple[int, int]
+    image_size: Size | tuple[Size, Size]
     """Height and width of an image as it flows, in pixels: one number where they are equal."""
-    patch_size: int | tuple[int, int]
+    patch_size: Size | tuple[Size, Size]
     """Height and width of a patch: one number where they are equal."""
-    context: int | None
+    context: Size | None
     """Tokens of the longest text."""
     vision: TowerFacts
     """The vision tower."""
@@ -84,10 +85,10 @@ class Diagnosis(Document):
     @classmethod
     def from_dict(cls, raw: Any, source: str = "this") -> Diagnosis:
         """The opposite of `to_dict`; an error that is None is not a number."""
+        raw = {name: value for name, value in raw.items() if name != "passed"} if isinstance(raw, dict) else raw
         rows = raw.get("exactness") if isinstance(raw, dict) else None
         if not isinstance(rows, list):
             return super().from_dict(raw, source)
-        raw = {name: value for name, value in raw.items() if name != "passed"}
         found = super().from_dict({**raw, "exactness": [_as_written(row) for row in rows]}, source)
         checks = (
             dataclasses.replace(check, error=math.nan) if row.get("error") is None else check

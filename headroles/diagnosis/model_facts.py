@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headroles.files.ranges import Amount, Count, Size
+
 
 @dataclass(frozen=True)
 class TowerFacts:
     """Sizes and choices of one tower."""
 
-    layers: int
+    layers: Size
     """Number of layers."""
-    heads: int
+    heads: Size
     """Heads of a layer."""
-    head_width: int
+    head_width: Size
     """Width of a head's output."""
-    width: int
+    width: Size
     """Width of the residual stream."""
-    embed: int
+    embed: Size
     """Width of the embedding."""
     activation: str
     """Activation of the MLPs, by transformers' name."""
@@ -37,7 +39,7 @@ class Exactness:
     """float32 or float64."""
     error: float
     """Norm of the difference over norm of the embedding, of the worst input."""
-    bound: float
+    bound: Amount
     """The error has to stay below."""
 
     @property
@@ -50,15 +52,15 @@ class Exactness:
 class Cost:
     """What a batch of random images costs."""
 
-    batch: int
+    batch: Size
     """Images of the batch."""
-    plain: float
+    plain: Amount
     """Images a second, forward alone; the median of three rounds."""
-    scoring: float
+    scoring: Amount
     """Images a second of a scoring pass over the deep layers."""
-    plain_bytes: int
+    plain_bytes: Count
     """Most bytes that the tensors of a forward hold at once, weights not counted."""
-    scoring_bytes: int
+    scoring_bytes: Count
     """The same of the scoring pass."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 
 
 def dump_json(value: Any, **layout: Any) -> str:
@@ -70,7 +70,7 @@ def parse_json(text: str, place: str, what: str, remedy: str = "", finite: bool 
     except RecursionError as error:
         raise _refusal(place, what, "is not JSON (nested too deeply)", remedy) from error
     except (ValueError, MemoryError) as error:
-        raise _refusal(place, what, f"is not JSON ({error})", remedy) from error
+        raise _refusal(place, what, f"is not JSON ({said(error)})", remedy) from error
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -7,7 +7,7 @@ import dataclasses
 import math
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
 _MAPPINGS = (dict, collections.abc.Mapping)
@@ -21,12 +21,16 @@ class Unfit(ValueError):
 def from_plain(kind: Any, raw: Any, place: str = "") -> Any:
     """`raw`, parsed JSON, as a `kind`: a dataclass, tuple, Mapping, Literal, str, int, float, bool, None, a union, Any.
 
+    A kind that is `Annotated` with rules (`headroles.files.ranges`) has to keep to them.
+
     Dataclasses are built by the types of their fields, which have to be known at run time; unknown keys, and missing
     ones of fields without a default, are refused. Lists become tuples. `place` names `raw` in errors. Raises `Unfit`.
     """
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any:
         return raw
+    if origin is Annotated:
+        return _keep(inner[1:], from_plain(inner[0], raw, place), place)
     if origin in (Union, UnionType):
         return _one_of(inner, raw, place)
     if dataclasses.is_dataclass(kind):
@@ -43,7 +47,7 @@ def from_plain(kind: Any, raw: Any, place: str = "") -> Any:
 @cache
 def _types(kind: type) -> dict[str, tuple[Any, bool]]:
     """Name of a dataclass's field -> its type, and whether it has to be there."""
-    types, none = get_type_hints(kind), dataclasses.MISSING
+    types, none = get_type_hints(kind, include_extras=True), dataclasses.MISSING
     return {
         field.name: (types[field.name], field.default is none and field.default_factory is none)
         for field in dataclasses.fields(kind)
@@ -62,6 +66,13 @@ def _build(kind: Any, raw: Any, place: str) -> Any:
         if names:
             raise Unfit(f"{place + ': ' if place else ''}{trouble} {min(names)!r}")
     return kind(**{name: from_plain(types[name][0], value, _join(place, name)) for name, value in raw.items()})
+
+
+def _keep(rules: tuple[Any, ...], value: Any, place: str) -> Any:
+    for rule in rules:
+        if expected := rule.refuses(value):
+            _refuse(place, expected, value)
+    return value
 
 
 def _one_of(kinds: tuple[Any, ...], raw: Any, place: str) -> Any:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -61,7 +61,7 @@ def open_table(
             yield Rows(text, name, what, delimiter)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         between = "tabs" if delimiter == "\t" else "commas"
-        why = "a quoted cell has no end" if _OPEN_QUOTE in str(error) else str(error)
+        why = "a quoted cell has no end" if _OPEN_QUOTE in str(error) else said(error)
         raise InputError(f"{what}: cannot read {name} ({why}); expected UTF-8 text with {between}") from error
     finally:
         csv.field_size_limit(before)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.json_files import dump_json
 from headroles.files.whole import write_bytes
 
@@ -41,7 +41,7 @@ def read_hashed(path: str | os.PathLike, what: str, remedy: str) -> tuple[dict[s
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{what}: {path} is damaged ({' '.join(str(error).split())}); {remedy}") from error
+        raise InputError(f"{what}: {path} is damaged ({said(error)}); {remedy}") from error
     check_hash(path, tensors, metadata, what, remedy)
     metadata.pop(_HASH)
     return tensors, metadata
@@ -96,7 +96,7 @@ def read_tensors(
                 raise InputError(f"{path} holds no {what}")
             tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:
-        why = " ".join(str(error).split())
+        why = said(error)
         raise InputError(f"{path} is not a whole safetensors file ({why}); score again") from error
     check_finite(tensors, str(path), "score again")
     return tensors, metadata

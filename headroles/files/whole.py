@@ -35,7 +35,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 def replacing_together(folder: str | os.PathLike, last: str) -> Iterator[Path]:
     """A folder whose files, once all are written, take their places in `folder`; `last` is the last one to.
 
-    Where writing fails, what was in `folder` before is as it was.
+    Where writing fails, or taking places does, what was in `folder` before is as it was.
     """
     folder = Path(folder)
     staging = folder / STAGING
@@ -44,11 +44,30 @@ def replacing_together(folder: str | os.PathLike, last: str) -> Iterator[Path]:
         staging.mkdir(parents=True)
         try:
             yield staging
-            (folder / last).unlink(missing_ok=True)  # So that a kill between two of the next steps can be seen.
-            for path in sorted(staging.iterdir(), key=lambda each: (each.name == last, each.name)):
-                path.replace(folder / path.name)
+            names = sorted((path.name for path in staging.iterdir()), key=lambda name: (name == last, name))
+            _change_places(staging, folder, names)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _change_places(staging: Path, folder: Path, names: list[str]) -> None:
+    """The files take their places, the last one last; where that fails, those that were there before come back."""
+    before, placed = staging / ".before", list[str]()
+    before.mkdir()
+    try:
+        for name in reversed(names):  # The last one goes first: a kill between two steps can be seen.
+            if (folder / name).exists():
+                (folder / name).replace(before / name)
+        for name in names:
+            (staging / name).replace(folder / name)
+            placed.append(name)
+    except BaseException:
+        for name in placed:
+            (folder / name).unlink()
+        for name in names:
+            if (before / name).exists():
+                (before / name).replace(folder / name)
+        raise
 
 
 @contextmanager

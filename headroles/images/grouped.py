@@ -6,7 +6,8 @@ A group is a class with a group value, such as "boat, sand". The training split 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from torch.utils.data import Dataset
 
 from headroles.checks import typed
 from headroles.errors import InputError
+from headroles.files.packed_paths import PackedNames, PackedPaths
 from headroles.files.tables import open_table
 from headroles.images.fingerprints import take_pixels
 from headroles.images.groups import Groups, check_cell, find_groups
@@ -118,21 +120,35 @@ def open_grouped(
     if not path.is_file():
         raise InputError(f"task: no file {source}; give shapes, shapes:ITEM+BACKGROUND,ITEM+BACKGROUND, or a CSV")
     own = groups if isinstance(groups, str) else None
-    rows = _read_rows(path, own)
-    classes, values = (tuple(sorted({row[column] for row in rows})) for column in ("class", "group"))
-    for column, found in (("class", classes), ("group", values)):
-        if len(found) < 2:
-            raise InputError(f"task: {path} has the one {column} {found[0]!r}; a comparison needs at least two")
-    opened = GroupedImages(
-        path.name,
-        ImageFiles([path.parent / row["path"] for row in rows], preprocess or undecided, path.parent),
-        classes,
-        values,
-        np.array([classes.index(row["class"]) for row in rows]),
-        np.array([values.index(row["group"]) for row in rows]),
-        np.array([row["split"] for row in rows]),
-    )
-    return opened.with_groups(groups if own is None else [row[own] for row in rows], own or "given")
+    columns = {column: _Column() for column in ("class", "group", "split", *([own] if own else []))}
+    names = PackedNames(_read_rows(path, columns, own))
+    for column in ("class", "group"):
+        if len(columns[column].numbers) < 2:
+            (one,) = columns[column].numbers
+            raise InputError(f"task: {path} has the one {column} {one!r}; a comparison needs at least two")
+    (classes, labels), (values, places), (splits, its), *_ = (each.sorted() for each in columns.values())
+    files = ImageFiles(PackedPaths(path.parent, names), preprocess or undecided, path.parent)
+    opened = GroupedImages(path.name, files, classes, values, labels, places, np.array(splits)[its])
+    return opened.with_groups(columns[own].codes.tolist() if own else groups, own or "given")
+
+
+class _Column:
+    """Every row's value, as numbers in the order in which values were met."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.codes = array("q")
+
+    def put(self, value: str) -> None:
+        """The next row's value."""
+        self.codes.append(self.numbers.setdefault(value, len(self.numbers)))
+
+    def sorted(self) -> tuple[tuple[str, ...], Int[ndarray, "image"]]:
+        """The values, sorted, and each row's place among them."""
+        values = tuple(sorted(self.numbers))
+        places = np.empty(len(values), dtype=np.int64)
+        places[[self.numbers[value] for value in values]] = np.arange(len(values))
+        return values, places[np.array(self.codes)]
 
 
 def _planted(text: str, preprocess: Preprocess | None, seed: int) -> GroupedImages:
@@ -153,31 +169,45 @@ def _planted(text: str, preprocess: Preprocess | None, seed: int) -> GroupedImag
 _COLUMNS = ("path", "class", "group")
 
 
-def _read_rows(path: Path, groups: str | None) -> list[dict[str, str]]:
+def _read_rows(path: Path, columns: dict[str, _Column], groups: str | None) -> Iterator[str]:
+    """The images' paths, row by row; the other cells go into `columns`, those of the column `groups` too."""
     with open_table(path, "task") as reader:
-        numbered, columns = [(reader.line_num, row) for row in reader], reader.fieldnames or ()
-    lacking = [column for column in _COLUMNS if column not in columns]
-    if lacking or not numbered:
+        found, names = False, tuple(reader.fieldnames or ())
+        lacking = [name for name in _COLUMNS if name not in names]
+        if groups is not None and not lacking:
+            _check_groups(groups, names, path)
+        for row in reader if not lacking else ():
+            cells, found = _cells(row, groups, f"line {reader.line_num} of {path}"), True
+            for name, column in columns.items():
+                column.put(cells[name])
+            yield cells["path"]
+    if lacking or not found:
         what = ", ".join(lacking) or "rows"
         raise InputError(f"task: {path} needs rows with columns path, class, group; it has no {what}")
-    others = [column for column in columns if column not in (*_COLUMNS, "split")]
-    if groups is not None and groups not in others:
+
+
+def _check_groups(groups: str, names: Sequence[str], path: Path) -> None:
+    others = [name for name in names if name not in (*_COLUMNS, "split")]
+    if groups not in others:
         has = ", ".join(others) or "none"
         raise InputError(
             f"groups: expected a column of {path} beside path, class, group and split, which are something else, got "
             f"{groups!r}; it has {has}"
         )
-    for number, row in numbered:
-        row["split"] = (row.get("split") or "test").strip()
-        if groups is not None:
-            row[groups] = check_cell(row[groups], groups, f"line {number} of {path}")
-        for column in _COLUMNS:
-            row[column] = (row[column] or "").strip()
-            if not row[column]:
-                raise InputError(f"task: line {number} of {path} has no {column}")
-        if row["split"] not in SPLITS:
-            raise InputError(f"task: line {number} of {path} has split {row['split']!r}; expected {', '.join(SPLITS)}")
-    return [row for _, row in numbered]
+
+
+def _cells(row: dict[str, str | None], groups: str | None, place: str) -> dict[str, str]:
+    """A row's cells; `place` names it where one lacks or is no split."""
+    cells = {name: (row.get(name) or "").strip() for name in (*_COLUMNS, "split")}
+    if groups is not None:
+        cells[groups] = check_cell(row[groups], groups, place)
+    for name in _COLUMNS:
+        if not cells[name]:
+            raise InputError(f"task: {place} has no {name}")
+    cells["split"] = cells["split"] or "test"
+    if cells["split"] not in SPLITS:
+        raise InputError(f"task: {place} has split {cells['split']!r}; expected {', '.join(SPLITS)}")
+    return cells
 
 
 def check_splits(grouped: GroupedImages, needed: dict[str, str]) -> None:

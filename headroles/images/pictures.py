@@ -16,9 +16,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.images.fingerprints import take_pixels
-from headroles.images.images import UNREADABLE, Images, Preprocess, open_files, to_rgb
+from headroles.images.images import UNREADABLE, Images, Preprocess, open_files, open_image, to_rgb
 
 Picture: TypeAlias = "Image.Image | ndarray"
 """A PIL image, or an array (height, width) or (height, width, 3 or 4) of bytes, or of numbers in [0, 1]."""
@@ -96,7 +96,7 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     try:
         return to_rgb(picture)
     except UNREADABLE as error:
-        raise InputError(f"images: a picture of mode {picture.mode} cannot be read: {error}") from error
+        raise InputError(f"images: a picture of mode {picture.mode} cannot be read: {said(error)}") from error
 
 
 def restore(pixels: Float[Tensor, "3 height width"], preprocess: Preprocess | None) -> Float[ndarray, "height width 3"]:
@@ -124,5 +124,4 @@ def encode_picture(picture: Image.Image) -> str:
 
 def decode_picture(text: str) -> UInt8[ndarray, "height width 3"]:
     """The opposite of `encode_picture`."""
-    with Image.open(io.BytesIO(b64decode(text))) as picture:
-        return np.asarray(picture.convert("RGB"))
+    return np.asarray(open_image(io.BytesIO(b64decode(text))))

@@ -18,8 +18,9 @@ from jaxtyping import Float
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.images.bare import strip_metadata
+from headroles.images.decoders import overheard
 from headroles.images.deep import DEEP, to_levels
 from headroles.images.fingerprints import take
 
@@ -63,7 +64,7 @@ def open_image(path: str | os.PathLike | BinaryIO) -> Image.Image:
     except Image.DecompressionBombError:
         raise
     except Exception as error:
-        mistake = error if isinstance(error, UNREADABLE) else OSError(f"{type(error).__name__}: {error}")
+        mistake = error if isinstance(error, UNREADABLE) else OSError(f"{type(error).__name__}: {said(error)}")
     for bare in strip_metadata(content):
         try:
             return _decode(io.BytesIO(bare), end=False)
@@ -77,7 +78,7 @@ def read_pixels(file: str | os.PathLike | BinaryIO, preprocess: Preprocess) -> T
     try:
         return preprocess(open_image(file))
     except UNREADABLE as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return f"{type(error).__name__}: {said(error)}"
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -136,7 +137,7 @@ class _Named(io.BytesIO):
 
 def _decode(file: BinaryIO, end: bool = True) -> Image.Image:
     """Upright RGB; `end`: with what Pillow does for metadata once the pixels are read."""
-    with _limited(), Image.open(file, formats=formats()) as image:
+    with overheard(), _limited(), Image.open(file, formats=formats()) as image:
         if not end and image.format == "TIFF":
             image.load_end = lambda: None  # type: ignore[method-assign]  # A wrongly typed tag ends it.
         image.load()

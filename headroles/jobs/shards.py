@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.json_files import dump_json, parse_json
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.tensors import read_hashed
@@ -85,7 +85,7 @@ def read_shard(path: Path) -> ShardInfo:
         with safe_open(path, "pt") as file:
             note = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise InputError(f"shard: cannot read {path} ({' '.join(str(error).split())}); score it again") from error
+        raise InputError(f"shard: cannot read {path} ({said(error)}); score it again") from error
     if note.get("shard_format") != FORMAT:
         raise InputError(f"shard: {path} is no shard; expected a file that `headroles score --shard i/n` wrote")
     read_hashed(path, "shard", "score it again")

@@ -7,11 +7,13 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.models.families.clip import LARGEST_ID
 from headroles.models.hooked_clip import HookedCLIP
 
 _SHORT = ("a", "red", "two dogs on the grass", "a photo of the night sky")
+_ODD = "\u00fc\u4e16\u2603 {}~ 0123456789 ABCXYZ"
+"""Characters that a vocabulary may lack; a tokenizer has to have a token for what it does not know."""
 _AGAIN = "the tokenizer or its settings are another model's; put the model's own files there"
 
 
@@ -25,7 +27,7 @@ def check_texts(model: HookedCLIP, source: str) -> None:
         return
     texts = [*_SHORT, " ".join(_SHORT * model.context)]
     together, alone = _tokenize(model, texts, source), [_tokenize(model, [text], source) for text in texts]
-    for ids in (together, *alone):
+    for ids in (together, *alone, _tokenize(model, [_ODD], source)):
         _check_ids(model, ids, source)
         _check_ends(model, ids, source)
     read = _read(model, together)
@@ -42,7 +44,7 @@ def _tokenize(model: HookedCLIP, texts: list[str], source: str) -> Tensor:
         return model.tokenize(texts)["input_ids"]
     # Files made by hand fail in many ways, also with plain exceptions of the tokenizers library.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = said(error, 200)
         raise InputError(f"model: the tokenizer in {source} cannot split texts ({reason}); {_AGAIN}") from error
 
 

@@ -16,7 +16,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor
 
-from headroles.errors import InputError, ToldElsewhere
+from headroles.errors import InputError, ToldElsewhere, said
 
 T = TypeVar("T")
 _PATIENCE = timedelta(days=7)
@@ -83,7 +83,7 @@ def together(work: Callable[[], T]) -> T:
 
 
 def _describe(error: Exception) -> str:
-    return str(error) if isinstance(error, InputError) else f"unexpected {type(error).__name__}: {error}"
+    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {said(error)}"
 
 
 def others_failed() -> bool:

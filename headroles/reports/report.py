@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import headroles
 from headroles.causal.validation import Validation
 from headroles.checks import typed
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.places import check_free
 from headroles.files.plain import from_plain
 from headroles.files.whole import write_text
@@ -120,7 +120,7 @@ class Report:
         except (ValueError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"report: {path} is no page of this headroles ({error}); write it again") from error
+            raise InputError(f"report: {path} is no page of this headroles ({said(error)}); write it again") from error
 
     def _repr_html_(self) -> str:
         """The page in a frame, which may run its own script and nothing else."""

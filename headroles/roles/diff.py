@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.documents import Document
+from headroles.files.ranges import Count, HeadName, Role, Share
 from headroles.roles.chance import bca_interval
 from headroles.roles.role_map import ROLES, SILENT, HeadRole, RoleMap
 from headroles.shown import Shown, html_table
@@ -47,17 +48,17 @@ class Estimate:
 class HeadChange:
     """One head in both maps."""
 
-    name: str
+    name: HeadName
     """`L7.H3`: layer 7, head 3, both 0-based."""
-    layer: int
-    head: int
-    roles: tuple[str, str]
+    layer: Count
+    head: Count
+    roles: tuple[Role, Role]
     """In A, in B; "silent" counts as one."""
     stand_out: tuple[bool, bool]
     """Whether it stands out from chance in A, in B."""
     concepts: tuple[str, str]
     """Dominant concept in A, in B; "" for a silent head."""
-    entropies: tuple[float, float]
+    entropies: tuple[Share, Share]
     """Normalised Concept Entropy in A, in B."""
 
     @property
@@ -83,13 +84,13 @@ class RoleMapDiff(Document, Shown):
     """Concepts that both know."""
     heads: tuple[HeadChange, ...]
     """By layer, then head."""
-    same_role: float
+    same_role: Share
     """Share of heads with the same role."""
     kappa: Estimate
     """Cohen's kappa of the roles: 0 is chance, 1 agreement."""
     entropy_correlation: Estimate
     """Spearman's rank correlation of the entropies."""
-    same_concept: float | None
+    same_concept: Share | None
     """Share of heads with the same dominant concept among `concepts`; None with fewer than two of these."""
     concept_kappa: Estimate | None
     """Cohen's kappa of these concepts."""

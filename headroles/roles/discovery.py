@@ -20,7 +20,7 @@ from numpy import ndarray
 from scipy.optimize import linear_sum_assignment
 
 from headroles.checks import check_choices, check_fields, check_least
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.roles.probes import ProbeBank
 
 ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
@@ -124,7 +124,7 @@ def load_encoder(source: str = ENCODER, device: str = "cpu") -> Encoder:
     try:
         return SentenceTransformer(os.fspath(source), device=device)
     except Exception as error:  # whatever the hub, transformers or a broken folder raise: all mean the same here
-        reason = " ".join(str(error).split())[:200]
+        reason = said(error, 200)
         raise InputError(f"encoder: cannot load {source} ({reason}); give a folder of a sentence encoder") from error
     finally:
         if bar:

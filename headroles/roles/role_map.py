@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from headroles.errors import InputError
 from headroles.files.documents import Document
+from headroles.files.ranges import Hash, Share, Size, Within
 from headroles.roles.map_checks import find_contradiction
 from headroles.shown import Shown, html_table
 
@@ -35,7 +36,7 @@ class PickedText:
     """The probe text; "color: red" for the value red of the concept color."""
     concept: str
     """Its concept."""
-    share: float
+    share: Share
     """Share of the head's variance along the direction that this text added, or that this value explains."""
 
 
@@ -95,11 +96,11 @@ class ModelInfo:
 
     name: str
     """As given to `load`."""
-    weights_hash: str
+    weights_hash: Hash
     """sha256 over the loaded weights."""
-    layers: int
+    layers: Size
     """Layers of the vision tower. SigLIP's attention pooling counts as one more: heads of layer `layers` are its."""
-    heads: int
+    heads: Size
     """Heads of a layer."""
 
 
@@ -109,7 +110,7 @@ class ImagesInfo:
 
     source: str
     """"shapes" or the folder's name."""
-    count: int
+    count: Annotated[int, Within(2)]
     """How many were read."""
     broken: tuple[str, ...]
     """Files that could not be read, relative to the folder."""
@@ -126,9 +127,9 @@ class BankInfo:
 
     name: str
     """Name or file name."""
-    hash: str
+    hash: Hash
     """sha256 of texts and labels; image probes: of concepts, values and how many images have each."""
-    counts: Mapping[str, int]
+    counts: Mapping[str, Size]
     """Texts, or labelled images, of every concept."""
 
 

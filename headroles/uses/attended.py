@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.files.documents import Document
+from headroles.files.ranges import HeadName, Role, Share
 from headroles.roles.role_map import ModelInfo
 from headroles.shown import Shown, html_table
 
@@ -30,9 +31,9 @@ Grid = tuple[tuple[float, ...], ...]
 class HeadView:
     """Where one head looks on one image."""
 
-    head: str
+    head: HeadName
     """Such as L7.H3."""
-    role: str
+    role: Role
     """By the role map."""
     concept: str
     """Dominant concept by the role map."""
@@ -44,7 +45,7 @@ class HeadView:
     """What of it CLS's own value adds."""
     contribution_of_patches: Grid | None
     """What every patch adds."""
-    attention_to_cls: float
+    attention_to_cls: Share
     """Softmax weight of CLS's query on CLS itself."""
     attention_to_patches: Grid
     """The same on every patch."""

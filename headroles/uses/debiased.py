@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.files.documents import Document
+from headroles.files.ranges import Count, Share
 from headroles.heads.weights import HeadWeights
 from headroles.roles.judged import describe_overlap
 from headroles.roles.role_map import ModelInfo
@@ -27,15 +28,15 @@ _RANDOM = "matched random heads of other concepts"
 class Accuracies:
     """Of one classifier on the test images."""
 
-    worst: float
+    worst: Share
     """The lowest of a group, in [0, 1]."""
-    worst_interval: tuple[float, float]
+    worst_interval: tuple[Share, Share]
     """95%, from the groups' Wilson intervals: of those that may be the worst."""
-    mean: float
+    mean: Share
     """Over all test images."""
-    mean_interval: tuple[float, float]
+    mean_interval: tuple[Share, Share]
     """95% Wilson, for groups of given sizes."""
-    groups: Mapping[str, float]
+    groups: Mapping[str, Share]
     """Group -> accuracy."""
 
 
@@ -47,14 +48,14 @@ class RandomHeads:
     """Over the draws."""
     interval: tuple[float, float]
     """Their 2.5% and 97.5% quantiles."""
-    draws: int
+    draws: Count
     """How many there were."""
-    distinct: int
+    distinct: Count
     """How many different sets of heads there were."""
-    p_value: float
+    p_value: Share
     """(1 + sets that gained as much as the chosen heads) / (1 + all of them): different matched sets, which may share
     heads with the chosen ones; of learned factors, the shuffles."""
-    ranked_among: int
+    ranked_among: Count
     """How many sets the p-value ranks the chosen heads among."""
 
 

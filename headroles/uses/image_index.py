@@ -114,7 +114,8 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     facts = read_object(folder / _FACTS, "index", _OTHER)
     if facts.get("format") != FORMAT:
         raise InputError(f"index: {folder} is no index of this version; {_OTHER}")
-    if facts.pop("sha256", None) != _hash_facts(facts):
+    whole = (folder / _FACTS).read_text(encoding="utf-8-sig") == dump_json(facts)  # A key twice would be read as one.
+    if facts.pop("sha256", None) != _hash_facts(facts) or not whole:
         raise InputError(f"index: {folder / _FACTS} is damaged: it is not what its hash says was written; {_OTHER}")
     for name, digest in facts["arrays"].items():
         path = folder / f"{name}.npy"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headroles.files.documents import Document
+from headroles.files.ranges import Count, Share, Size
 from headroles.roles.judged import describe_overlap
 from headroles.roles.role_map import ModelInfo
 from headroles.shown import html_table
@@ -32,7 +33,7 @@ class Precision:
     """In [0, 1]."""
     interval: tuple[float, float]
     """95%, over images, each of them a query and others' neighbour (`headroles.uses.hits`)."""
-    queries: int
+    queries: Count
     """Labelled images, each a query once."""
 
     def __str__(self) -> str:
@@ -47,7 +48,7 @@ class PrecisionRow:
     """The concept."""
     heads: str
     """Its Attribute heads, or none."""
-    chance: float
+    chance: Share
     """Precision of neighbours drawn at random."""
     whole: Precision
     """By the whole embedding."""
@@ -73,9 +74,9 @@ class PrecisionAtK(Document):
     """The seed; the ablation, where heads were cut."""
     source: str
     """The images' name."""
-    count: int
+    count: Count
     """How many there are."""
-    k: int
+    k: Size
     """Neighbours that are counted."""
     rows: tuple[PrecisionRow, ...]
     """One a concept, in the labels' order."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from PIL import Image
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.images.images import UNREADABLE, open_image, printable
 from headroles.images.pictures import Picture, encode_picture, to_picture
 from headroles.roles.own_model import preprocess_of
@@ -98,5 +98,5 @@ def open_query(query: QueryImage) -> Image.Image:
     try:
         return open_image(query)
     except UNREADABLE as error:
-        why = f"{type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {said(error)}"
         raise InputError(f"query: {query} cannot be read ({why}); give another image") from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.files.documents import Document
+from headroles.files.ranges import Count
 from headroles.roles.role_map import ModelInfo
 from headroles.shown import Shown, html_table
 from headroles.uses.search import Neighbour
@@ -34,7 +35,7 @@ class Retrieved(Document, Shown):
     """By these heads."""
     by_embedding: tuple[Neighbour, ...]
     """By the whole embedding."""
-    indexed: int
+    indexed: Count
     """Images that were searched; the heads' parts are centred over them."""
     folder: str | None
     """Where the images lie; None where they lie in no folder."""

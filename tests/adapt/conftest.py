@@ -37,8 +37,8 @@ def build_role_map(
             roles.append(HeadRole(layer, head, role, concept, **numbers, distribution=spread, texts=()))
     return RoleMap(
         model=ModelInfo(model.model_name, model.weights_hash(), tower.layers, tower.heads),
-        images=ImagesInfo("by hand", 0, ()),
-        bank=BankInfo("by hand", "0", dict.fromkeys(bank, 1)),
+        images=ImagesInfo("by hand", 2, ()),
+        bank=BankInfo("by hand", "0" * 64, dict.fromkeys(bank, 1)),
         settings={},
         layers=layers,
         head_roles=tuple(roles),

@@ -66,7 +66,7 @@ def role_map(model, planted=PLANTED, source="noise", seed=0) -> RoleMap:
     )  # fmt: skip
     info = ModelInfo(model.model_name, model.weights_hash(), 3, 4)
     counts = {"color": 1, "shape": 1, "texture": 1}
-    return RoleMap(info, ImagesInfo(source, 9, ()), BankInfo("b", "0", counts), {"seed": seed}, (1, 2), heads)
+    return RoleMap(info, ImagesInfo(source, 9, ()), BankInfo("b", "0" * 64, counts), {"seed": seed}, (1, 2), heads)
 
 
 @torch.inference_mode()

@@ -130,3 +130,11 @@ def test_names_that_are_no_utf8_go_through_all_commands(run, photos, tmp_path):
     ):
         code, out, errors = run(*command)
         assert code == 0 and r"caf\xe9.png" in out, errors
+
+
+def test_every_command_that_reads_images_has_the_same_limit_of_pixels(run):
+    from headroles.cli.main import _COMMANDS
+
+    limited = {name for name in _COMMANDS if "--max-pixels" in run(name, "--help")[1]}
+    assert limited == {"adapt", "attend", "debias", "evaluate", "predict", "report", "retrieve", "score", "validate"}
+    assert all(run(name, "--max-pixels", 0)[0] == 2 for name in limited)

@@ -23,17 +23,33 @@ def scored(score, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("map")
     quick = {"null_draws": 20, "bootstraps": 2, "texts_per_head": 4}
-    make(str(score[2]), "shapes", "shapes", count=48, **quick).save(folder / "role_map.json")
+    make(str(score[2]), "shapes", "shapes", count=48, roles_by="quantile", **quick).save(folder / "role_map.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shards(clip_folder, tmp_path_factory):
+    """Both halves of a scoring, in one folder."""
+    from headroles.jobs.run_score import run_job
+    from headroles.jobs.score_job import ScoreJob
+
+    folder = tmp_path_factory.mktemp("shards")
+    settings = {"null_draws": 20, "bootstraps": 2, "texts_per_head": 4}
+    for shard in ("1/2", "2/2"):
+        run_job(ScoreJob(str(clip_folder), count=48, probes="shapes", settings=settings, batch=16, shard=shard), folder)
     return folder
 
 
 @pytest.fixture
-def commands(score, scored, clip_folder, color_folder):
+def commands(score, scored, shards, clip_folder, color_folder):
     """Command -> its arguments, what it makes, and the file that is written last."""
     own = ("--task", color_folder, "--role-map", scored / "role_map.json", "--shots", 4, "--epochs", 2, "--batch", 8)
+    drawn = ("--images", "shapes", "--count", 48, "--draws", 20, "--bootstraps", 20, "--model", clip_folder)
     return {
         "score": (score, "role map", "role_map.csv"),
         "adapt": (("adapt", "--model", clip_folder, *own), "adapter", "metrics.csv"),
+        "validate": (("validate", scored / "role_map.json", *drawn), "validation", "validation.csv"),
+        "merge": (("merge", shards), "role map", "role_map.csv"),
     }
 
 
@@ -43,16 +59,29 @@ def contents(folder) -> dict:
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in paths}
 
 
-@pytest.mark.parametrize("name", ["score", "adapt"])
+ALL = ["score", "adapt", "validate", "merge"]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_a_second_command_is_refused_at_once(run, commands, name, tmp_path):
     arguments, result, _ = commands[name]
     with locked(tmp_path / "out", result):
         code, _, errors = run(*arguments, "--output", tmp_path / "out")
     assert code == 2 and f"is writing the {result} in {tmp_path / 'out'}; wait for it" in errors
-    assert errors.count("\n") == 1
+    assert errors.count("\n") == 1 and not list((tmp_path / "out").iterdir())
 
 
-@pytest.mark.parametrize("name", ["score", "adapt"])
+@pytest.mark.parametrize("name", ["validate", "merge"])
+def test_the_lock_of_a_killed_command_is_no_hindrance(run, commands, name, tmp_path):
+    arguments, result, _ = commands[name]
+    lock = tmp_path / "out" / f".{result.replace(' ', '-')}.lock"
+    lock.parent.mkdir()
+    lock.write_text('{"pid": 1, "host": "gone", "command": "headroles"}')
+    code, _, errors = run(*arguments, "--output", tmp_path / "out")
+    assert code == 0 and not lock.exists(), errors
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_a_failed_overwrite_leaves_the_old_result_whole_and_names_the_file(run, commands, name, tmp_path, monkeypatch):
     arguments, _, last = commands[name]
     out = tmp_path / "out"
@@ -65,7 +94,8 @@ def test_a_failed_overwrite_leaves_the_old_result_whole_and_names_the_file(run, 
         return write(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", fill)
-    code, _, errors = run(*arguments, "--seed" if name == "score" else "--seeds", 5, "--output", out, "--overwrite")
+    other = {"score": ("--seed", 5), "adapt": ("--seeds", 5), "validate": ("--seed", 5), "merge": ()}[name]
+    code, _, errors = run(*arguments, *other, "--output", out, "--overwrite")
     assert code == 2 and errors.splitlines()[-1].endswith(f"{last}: No space left on device")
     left = {path: content for path, content in contents(out).items() if not path.startswith("unfinished")}
     assert left == before

@@ -43,9 +43,9 @@ def build_head(layer: int, head: int, concepts: tuple[str, ...], rng: np.random.
 def build_map(layers=(1, 2, 3), heads=8, concepts=SHAPES, name="tiny-clip") -> RoleMap:
     rng = np.random.default_rng(0)
     return RoleMap(
-        model=ModelInfo(name, "hash", max(layers) + 1, heads),
+        model=ModelInfo(name, "0" * 64, max(layers) + 1, heads),
         images=ImagesInfo("photos", 1234, ()),
-        bank=BankInfo("general", "hash", dict.fromkeys(concepts, 5)),
+        bank=BankInfo("general", "0" * 64, dict.fromkeys(concepts, 5)),
         settings={},
         layers=tuple(layers),
         head_roles=tuple(build_head(layer, head, concepts, rng) for layer in layers for head in range(heads)),

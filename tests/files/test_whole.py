@@ -1,6 +1,7 @@
 """Files appear whole, several together; a write that fails changes nothing and names its file."""
 
 import errno
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +38,26 @@ def test_a_failure_leaves_no_empty_folder(tmp_path):
 def test_an_error_without_a_name_names_the_file(tmp_path):
     with pytest.raises(OSError, match=r"File too large: '.*result\.json'"), replacing(tmp_path / "result.json"):
         raise OSError(errno.EFBIG, "File too large")
+
+
+@pytest.mark.parametrize("fails", range(6))
+def test_a_rename_that_fails_brings_the_old_ones_back(fails, tmp_path, monkeypatch):
+    """Two files replace two, a third one is new: five renames, the old ones aside, then the new ones into place."""
+    for name in ("b.json", "c.csv"):
+        write_text(tmp_path / name, "old")
+    rename, done = Path.replace, []
+
+    def full(path, target):
+        done.append(path)
+        if len(done) - 1 == fails:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(path, target)
+
+    try:
+        with replacing_together(tmp_path, "b.json") as staging:
+            for name in ("a.csv", "b.json", "c.csv"):
+                (staging / name).write_text("new")
+            monkeypatch.setattr(Path, "replace", full)
+        assert fails == 5 and read(tmp_path) == dict.fromkeys(("a.csv", "b.json", "c.csv"), "new")
+    except OSError:
+        assert fails < 5 and read(tmp_path) == {"b.json": "old", "c.csv": "old"}

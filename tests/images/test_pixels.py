@@ -263,3 +263,14 @@ def test_names_that_are_no_utf8(tmp_path):
         pytest.skip("this file system has UTF-8 names alone")
     images = FolderImages(tmp_path, preprocess)
     assert images.name(0) == r"caf\xe9.png" and isinstance(images[0][1], torch.Tensor)
+
+
+def test_what_libtiff_prints_is_a_remark_and_not_on_the_terminal(tmp_path, capfd):
+    content = encode("tiff", PICTURE.resize((64, 64)).convert("1"), compression="group4")
+    middle = slice(len(content) // 3, len(content) // 3 + 40)
+    (tmp_path / "fax.tif").write_bytes(content.replace(content[middle], bytes(byte ^ 0x5A for byte in content[middle])))
+    with pytest.warns(ImageNote, match="remarks on images: Fax4Decode"):
+        list(batches(FolderImages(tmp_path, preprocess), 4))
+    assert capfd.readouterr().err == ""
+    os.write(2, b"still here")
+    assert capfd.readouterr().err == "still here"

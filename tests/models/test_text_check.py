@@ -129,3 +129,9 @@ def test_what_transformers_warns_of_comes_through_on_one_line(folder, monkeypatc
     monkeypatch.setattr(logging.getLogger("transformers"), "propagate", False)
     load(str(folder), "cpu")
     assert {record.getMessage() for record in caplog.records} == {"this regex is wrong"}
+
+
+def test_a_tokenizer_without_a_token_for_the_unknown_is_refused_at_once(folder):
+    (folder / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"cannot split texts .*not found in the vocabulary"):
+        load(str(folder), "cpu")

@@ -26,7 +26,7 @@ HOSTILE = (
 )
 
 
-def write_adapter(folder, seed=1, model_hash="abc123") -> None:
+def write_adapter(folder, seed=1, model_hash="abc123" + 58 * "0") -> None:
     """The files of an adapter folder that a report reads."""
     folder.mkdir(parents=True)
     info = AdapterInfo(

@@ -42,7 +42,7 @@ def rename_concept(raw):
         (change("head_roles", 0, "concept_share", 0.001), "head_roles[0].concept_share"),
         (change("head_roles", 0, "variance", -1), "head_roles[0].variance"),
         (change("layers", [1, 1]), "layers: [1, 1] are not different layers"),
-        (change("model", "heads", 0), "model.heads must be at least 1"),
+        (change("model", "heads", 0), "model.heads: expected at least 1"),
         (change("model", "layers", 2**70), "model.layers: expected a whole number"),
         (change("bank", "counts", {}), "bank.counts: expected at least one concept"),
     ],

@@ -1,6 +1,7 @@
 """A planted cue, heads damped around their mean, matched random heads, and learned factors."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -350,3 +351,20 @@ def test_groups_of_the_table_are_drawn_together(run, role_map, table):
     assert found.settings["blocks_by"] == "groups: film" and found.settings["blocks"] == 3
     code, _, errors = run("debias", role_map, *options, "--groups", "class")
     assert code == 2 and errors.count("\n") == 1 and "groups: expected a column" in errors
+
+
+ROWS = 60_000
+
+
+def test_a_long_table_is_read_row_by_row(tmp_path):
+    cells = ((number, "ab"[number % 2], "xy"[number % 3 == 0], "test" * (number > 0)) for number in range(ROWS))
+    rows = ("{:09d}.png,{},{},{}".format(*each) for each in cells)
+    (tmp_path / "long.csv").write_text("\n".join(("path,class,group,split", *rows)))
+    tracemalloc.start()
+    grouped = open_grouped(tmp_path / "long.csv", None)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 120 * ROWS  # A row kept as a dict takes 500 bytes and more.
+    assert grouped.images.paths[7] == tmp_path / "000000007.png"
+    assert grouped.group_name(int(grouped.groups[7])) == "b, x"
+    assert set(grouped.splits.tolist()) == {"test"} and len(grouped.images) == ROWS

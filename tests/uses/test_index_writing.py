@@ -67,3 +67,11 @@ def test_what_a_kill_left_is_cleared(build, tmp_path):
         shutil.copytree(tmp_path / "index", tmp_path / f"index{end}")
     build(tmp_path / "index")
     assert contents(tmp_path) == whole
+
+
+def test_a_key_that_is_there_twice_is_damage(build, tmp_path):
+    build(tmp_path / "index")
+    facts = tmp_path / "index" / "index.json"
+    facts.write_text(facts.read_text().replace('"layers"', '"layers": [], "layers"', 1))
+    with pytest.raises(InputError, match="is damaged"):
+        ImageIndex.load(tmp_path / "index")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.json_files import dump_json
 from headroles.images.groups import check_cell
 from headroles.images.images import Preprocess, spread, undecided
@@ -56,7 +56,7 @@ class DatasetImages(Dataset):
         try:
             cell = self.rows[self.chosen[number]][self.column]
         except Exception as error:  # pyarrow's and the package's own kinds.
-            return number, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            return number, f"{type(error).__name__}: {said(error, 200)}"
         return number, read_cell(cell, self.preprocess)
 
     def name(self, number: int) -> str:
@@ -81,7 +81,7 @@ def find_saved(folder: Path, split: str | None, column: str | None, count: int |
     try:
         data = package.load_from_disk(str(folder))
     except Exception as error:  # The package raises errors of many kinds for a damaged folder.
-        raise InputError(f"images: cannot load {folder} ({' '.join(str(error).split())[:200]})") from error
+        raise InputError(f"images: cannot load {folder} ({said(error, 200)})") from error
     several = isinstance(data, package.DatasetDict)
     if several:
         split = _choose_split(list(data), split, str(folder))
@@ -102,7 +102,7 @@ def _validate(data: datasets.Dataset, folder: Path) -> None:
         if data._indices is not None:
             data._indices.validate(full=True)
     except Exception as error:  # pyarrow's own kinds.
-        why = " ".join(str(error).split())[:200]
+        why = said(error, 200)
         raise InputError(f"images: the data of {folder} are damaged ({why}); copy or save them again") from error
 
 
@@ -120,7 +120,7 @@ def find_streamed(name: str, split: str | None, column: str | None, count: int |
     except InputError:
         raise
     except Exception as error:  # The package, the hub's client and the network raise errors of many kinds.
-        raise InputError(f"images: cannot open hf:{name} ({' '.join(str(error).split())[:200]})") from error
+        raise InputError(f"images: cannot open hf:{name} ({said(error, 200)})") from error
     return streamed(data, f"{name} {split}", column, count)
 
 

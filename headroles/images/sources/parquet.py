@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.json_files import dump_json
 from headroles.files.packed_paths import PackedNames
 from headroles.images.groups import check_cell
@@ -49,7 +49,7 @@ class ParquetImages(Dataset):
         try:
             cell = self._cursor.read(row)
         except Exception as error:  # pyarrow's own kinds, and OSError: the row's page is damaged.
-            return number, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            return number, f"{type(error).__name__}: {said(error, 200)}"
         return number, read_cell(cell, self.preprocess, self.paths[shard].parent)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _read_footers(paths: list[Path], wanted: str | None) -> tuple[np.ndarray, st
             footer = parquet.read_metadata(path)
             schema = footer.schema.to_arrow_schema()
         except Exception as error:  # pyarrow's own kinds, and OSError
-            why = " ".join(str(error).split())[:200]
+            why = said(error, 200)
             raise InputError(f"images: cannot read {path} as a parquet file ({why})") from error
         columns = {field.name: _may_hold_images(field.type) for field in schema}
         found = choose_column(columns, column)
@@ -147,7 +147,7 @@ def _column(path: Path, name: str) -> Iterator[Any]:
         for batch in file.iter_batches(columns=[name]):
             yield from batch.column(0).to_pylist()
     except Exception as error:  # pyarrow's own kinds, and OSError
-        why = " ".join(str(error).split())[:200]
+        why = said(error, 200)
         raise InputError(f"groups: cannot read column {name!r} of {path} ({why})") from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.json_files import dump_json
 from headroles.images.images import Preprocess, undecided
 from headroles.images.sources.cells import read_cell
@@ -63,7 +63,7 @@ class StreamedImages(Dataset):
             except InputError:
                 raise
             except Exception as error:  # The package, the hub's client and the network raise errors of many kinds.
-                why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                why = f"{type(error).__name__}: {said(error, 200)}"
                 raise InputError(f"images: {self.identity} ends at image {number} ({why}); --resume goes on") from error
             yield cell
 

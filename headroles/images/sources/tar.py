@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.json_files import dump_json, read_json
 from headroles.files.packed_paths import PackedNames
 from headroles.files.plain import Unfit, from_plain
@@ -118,7 +118,7 @@ def _read_sizes(file: Path) -> dict[str, int]:
         sizes: dict[str, int] = from_plain(dict[str, int], read_json(file, "images"))
         return sizes
     except (Unfit, InputError) as error:
-        raise InputError(f'images: {file} is not as {{"000.tar": 1000}} ({error}); mend or remove it') from error
+        raise InputError(f'images: {file} is not as {{"000.tar": 1000}} ({said(error)}); mend or remove it') from error
 
 
 class _Index:
@@ -160,7 +160,8 @@ def _members(path: Path) -> Iterator[tarfile.TarInfo]:
     # Sizes of a damaged header may be beyond what a file or memory can have.
     except (tarfile.TarError, OSError, ValueError, OverflowError, MemoryError) as error:
         if not seen:
-            raise InputError(f"images: cannot read {path} as a tar file ({error}); compressed ones: unpack") from error
+            why = f"cannot read {path} as a tar file ({said(error)})"
+            raise InputError(f"images: {why}; compressed ones: unpack") from error
 
 
 def _left_out(name: str, keys: tuple[str, ...]) -> str | None:

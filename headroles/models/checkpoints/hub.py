@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.json_files import read_object
 from headroles.models.checkpoints.open_clip import CONFIG as OPEN_CLIP_CONFIG
 from headroles.models.checkpoints.open_clip import WEIGHTS as OPEN_CLIP_WEIGHTS
@@ -138,7 +138,7 @@ def _explain(hub_id: str, error: Exception) -> str:
     if isinstance(error, RepositoryNotFoundError):
         return f"the hub has no model {hub_id}, or it is private (hf auth login)"
     if isinstance(error, HfHubHTTPError | HFValidationError):
-        return f"the hub gave no files of {hub_id} ({type(error).__name__}: {' '.join(str(error).split())[:150]})"
+        return f"the hub gave no files of {hub_id} ({type(error).__name__}: {said(error, 150)})"
     return (
         f"the hub cannot be reached ({type(error).__name__}) and the cache has no whole copy of {hub_id}; go online or "
         "give a folder"

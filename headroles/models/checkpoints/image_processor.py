@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoImageProcessor
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.models.checkpoints.quiet import quiet
 from headroles.models.checkpoints.settings import read_settings
 from headroles.models.preprocess import Preprocess
@@ -21,6 +21,7 @@ FILES = ("preprocessor_config.json", "processor_config.json")
 """The second, newer one, where it has the key image_processor."""
 _LARGEST = 8192
 """Pixels of a side; more would not fit in memory, image by image."""
+_FILTERS = tuple(map(int, Image.Resampling))
 _PICTURES = ((48, 36), (36, 48))
 """Width and height of pictures that are prepared to see what comes out."""
 
@@ -33,7 +34,9 @@ def read_processor(folder: Path) -> tuple[Preprocess, str] | None:
     path = _find(folder)
     if path is None:
         return None
-    _check_numbers(read_settings(path), path)
+    settings = read_settings(path)
+    _check_numbers(settings, path)
+    _check_steps(settings, path)
     try:
         with quiet():
             processor = AutoImageProcessor.from_pretrained(
@@ -42,7 +45,7 @@ def read_processor(folder: Path) -> tuple[Preprocess, str] | None:
     # Settings made by hand fail in many ways.
     except Exception as error:
         raise InputError(
-            f"model: {path} is no image preprocessing ({' '.join(str(error).split())[:200]}); get the model's own file"
+            f"model: {path} is no image preprocessing ({said(error, 200)}); get the model's own file"
         ) from error
     preprocess = Preprocess(processor, str(path))
     shape_of(preprocess, str(path))
@@ -56,7 +59,7 @@ def shape_of(preprocess: Callable[[Image.Image], Tensor], source: str) -> tuple[
         shapes = [tuple(pixels.shape) for pixels in found]
         finite = all(bool(torch.isfinite(pixels).all()) for pixels in found)
     except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        reason = f"{type(error).__name__}: {said(error, 200)}"
         raise InputError(f"model: {source} cannot prepare a picture ({reason}); get the model's own file") from error
     if not finite:
         raise InputError(f"model: {source} makes pixels that are no numbers; check image_std and rescale_factor")
@@ -84,6 +87,16 @@ def _check_numbers(settings: Any, path: Path) -> None:
             raise InputError(f"model: {path} sets {name} to {value}; expected a number above 0")
         if ("size" in name or "edge" in key) and not (value == int(value) and 1 <= value <= _LARGEST):
             raise InputError(f"model: {path} sets {name} to {value}; expected pixels, 1 to {_LARGEST}")
+
+
+def _check_steps(settings: Any, path: Path) -> None:
+    """What is done to a picture, or not, and by which filter."""
+    own = settings.get("image_processor", settings) if isinstance(settings, dict) else {}
+    for name, value in own.items() if isinstance(own, dict) else ():
+        if name.startswith("do_") and not (value is None or isinstance(value, bool)):
+            raise InputError(f"model: {path} sets {name} to {value!r}; expected true or false")
+        if name == "resample" and not (value is None or (value in _FILTERS and type(value) is int)):
+            raise InputError(f"model: {path} sets resample to {value!r}; expected a number of Pillow's, 0 to 5")
 
 
 def _numbers(settings: Any, name: str = "") -> Iterator[tuple[str, float]]:

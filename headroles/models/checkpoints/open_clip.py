@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.files.json_files import read_object
 from headroles.models.checkpoints.architecture import EPS, Architecture, TowerShape
 
@@ -71,7 +71,7 @@ class OpenClipConfig:
             model = raw.get("model_cfg", raw)
             vision, text = dict(model["vision_cfg"]), dict(model["text_cfg"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise InputError(f"model: {path} is no OpenCLIP config ({type(error).__name__}: {error})") from error
+            raise InputError(f"model: {path} is no OpenCLIP config ({type(error).__name__}: {said(error)})") from error
         for place, options, read in (("", model, _MODEL), ("vision_cfg.", vision, _VISION), ("text_cfg.", text, _TEXT)):
             _check_options(options, place, read, path)
         try:
@@ -79,7 +79,8 @@ class OpenClipConfig:
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"model: {path} lacks or misstates a size ({type(error).__name__}: {error})") from error
+            why = f"{type(error).__name__}: {said(error)}"
+            raise InputError(f"model: {path} lacks or misstates a size ({why})") from error
         _check_sizes(architecture, path)
         return cls(architecture, raw.get("preprocess_cfg"), text.get("hf_tokenizer_name"))
 

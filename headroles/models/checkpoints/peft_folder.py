@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.models.checkpoints.quiet import quiet
 from headroles.models.checkpoints.settings import read_settings
 
@@ -57,7 +57,7 @@ def merge_adapter(clip: PreTrainedModel, folder: Path) -> PreTrainedModel:
             known = get_peft_model_state_dict(adapted)
     # Settings and files made by hand fail in many ways.
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = said(error)
         raise InputError(f"model: the PEFT adapter in {folder} does not fit its model ({reason})") from error
     if stored.keys() != known.keys():
         other = min(stored.keys() ^ known.keys())

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, CLIPTokenizer
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.models.checkpoints.checkpoint import Checkpoint
 from headroles.models.checkpoints.hub import (
     CLIP_TOKENIZERS,
@@ -56,7 +56,7 @@ def build_from_merges(path: Path) -> CLIPTokenizer:
         merges = [tuple(line.split()) for line in lines[: VOCABULARY - 2 * 256 - 2]]
         merges = [(left, right) for left, right in merges]
     except (OSError, EOFError, ValueError) as error:
-        raise InputError(f"model: {path} is no list of CLIP's merges ({error}); copy it again") from error
+        raise InputError(f"model: {path} is no list of CLIP's merges ({said(error)}); copy it again") from error
     characters = _byte_characters()
     words = [*characters, *(character + "</w>" for character in characters), *(left + right for left, right in merges)]
     vocab = {word: number for number, word in enumerate([*words, _START, _END])}
@@ -85,7 +85,7 @@ def _open_folder(kind: Any, folder: Path) -> Callable:
             return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     # Files made by hand fail in many ways, also with plain exceptions of the tokenizers library.
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = said(error, 300)
         raise InputError(
             f"model: the tokenizer files in {folder} cannot be read ({reason}); copy them again"
         ) from error

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from headroles.errors import said
+
 _STORAGES = {
     "HalfStorage": torch.float16,
     "BFloat16Storage": torch.bfloat16,
@@ -173,7 +175,7 @@ def read_archive(file: zipfile.ZipFile) -> Archive:
         raise
     # A pickle made by hand can make the unpickler fail in any way; it is a damaged file all the same.
     except Exception as error:
-        raise ArchiveError(f"is damaged ({type(error).__name__}: {error})") from error
+        raise ArchiveError(f"is damaged ({type(error).__name__}: {said(error)})") from error
 
 
 def _check_opcodes(content: bytes) -> None:

@@ -12,13 +12,18 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.models.checkpoints.config_check import check_config, check_settings
 from headroles.models.checkpoints.hub import CONFIG
 from headroles.models.checkpoints.quiet import quiet
 from headroles.models.checkpoints.settings import read_settings
 from headroles.models.checkpoints.weights_file import WRAPPERS, explain_pickle
 from headroles.models.families import find_family
+
+_CALLED = {
+    "missing_keys": "missing keys", "mismatched_keys": "mismatched keys", "unexpected_keys": "unknown keys",
+}  # fmt: skip
+"""transformers' names of what is wrong with a file's tensors, and ours."""
 
 
 def load_folder(folder: Path, name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, str]:
@@ -35,10 +40,8 @@ def load_folder(folder: Path, name: str, dtype: torch.dtype) -> tuple[PreTrained
     extra = ("unexpected_keys",) if config.model_type == "clip" else ()
     for trouble in ("missing_keys", "mismatched_keys", *extra):
         if report.get(trouble):
-            example = sorted(map(_describe, report[trouble]))[0]
-            raise InputError(
-                f"model: {name} has {trouble.replace('_', ' ')}, such as {example}; it is no whole {family.title}"
-            )
+            found = f"{_CALLED[trouble]}, such as {sorted(map(_describe, report[trouble]))[0]}"
+            raise InputError(f"model: {name} has {found}; it is no whole {family.title}")
     return clip, stored
 
 
@@ -58,7 +61,7 @@ def _read_config(folder: Path, name: str) -> PretrainedConfig:
             return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     # Settings made by hand fail in many ways, most of them in a validator of many lines.
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = said(error, 300)
         raise InputError(f"model: {folder / CONFIG} cannot be read ({reason}); get the model's own file") from error
 
 
@@ -75,10 +78,11 @@ def _load(
     except pickle.UnpicklingError as error:
         raise InputError(f"model: a weights file of {name} {explain_pickle(error)}") from error
     except SafetensorError as error:
-        raise InputError(f"model: the weights of {name} are damaged ({error}); copy or download them again") from error
+        why = f"the weights of {name} are damaged ({said(error)})"
+        raise InputError(f"model: {why}; copy or download them again") from error
     # Whatever an index, a shard or a setting does to transformers.
     except Exception as error:
-        raise InputError(f"model: cannot load {name}: {' '.join(str(error).split())[:300]}") from error
+        raise InputError(f"model: cannot load {name}: {said(error, 300)}") from error
 
 
 def _prefix(names: Collection[str]) -> str:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from headroles.errors import InputError
+from headroles.errors import InputError, said
 from headroles.models.checkpoints.torchscript import ArchiveError, is_archive, read_archive
 
 WRAPPERS = ("module.", "_orig_mod.", "model.", "clip_model.", "clip.")
@@ -67,7 +67,7 @@ def read_weights(path: Path) -> StoredWeights:
                 if is_archive(file):
                     return _read_archive(path, file)
         except zipfile.BadZipFile as error:
-            raise InputError(f"model: {path} is damaged ({error}); {_AGAIN}") from error
+            raise InputError(f"model: {path} is damaged ({said(error)}); {_AGAIN}") from error
     return StoredWeights(_read_state_dict(path), "state dict")
 
 
@@ -75,7 +75,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise InputError(f"model: {path} is damaged or cut short ({error}); {_AGAIN}") from error
+        raise InputError(f"model: {path} is damaged or cut short ({said(error)}); {_AGAIN}") from error
 
 
 def _read_archive(path: Path, file: zipfile.ZipFile) -> StoredWeights:

@@ -1,6 +1,7 @@
 """Training: what the schedule is, that it learns, and that stopping, resuming, caching and sharing change nothing."""
 
 import dataclasses
+import errno
 import json
 import os
 import socket
@@ -302,3 +303,13 @@ def test_two_processes_are_one(clip_folder, make_dear, color_folder, tmp_path):
     two = json.loads(out.strip().splitlines()[-1])
     for row, other in zip(one, two, strict=True):
         assert row == pytest.approx(other, abs=1e-5)
+
+
+def test_a_training_that_cannot_be_marked_as_begun_leaves_nothing(tmp_path, random_role_map, monkeypatch):
+    def full(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("headroles.adapt.training.checkpoint.write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        Checkpoint(tmp_path / "out").begin({}, random_role_map(), resume=False)
+    assert not list((tmp_path / "out").rglob("*"))

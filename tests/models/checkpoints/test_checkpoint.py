@@ -79,7 +79,7 @@ def test_transformers_folders_are_checked_tensor_by_tensor(run, clip_folder, tmp
     whole = load_file(weights)
     damages = {
         "missing keys, such as visual_projection.weight": {"visual_projection.weight": None},
-        "unexpected keys, such as vision_model.extra": {"vision_model.extra": torch.ones(2)},
+        "unknown keys, such as vision_model.extra": {"vision_model.extra": torch.ones(2)},
         "logit_scale ((2,), expected ())": {"logit_scale": torch.ones(2)},
     }
     for expected, change in damages.items():

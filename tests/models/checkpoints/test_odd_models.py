@@ -84,6 +84,8 @@ PREPROCESSING = {
         "16 x 16 pixels, the vision tower takes 32",
     ),
     "means of two channels": ({"image_mean": [0.5, 0.5]}, "cannot prepare a picture"),
+    "a step that is neither": ({"do_resize": "x"}, "sets do_resize to 'x'; expected true or false"),
+    "no filter": ({"resample": []}, "sets resample to []; expected a number of Pillow's, 0 to 5"),
     "another kind": ({"image_processor_type": "NoSuchProcessor"}, "is no image preprocessing"),
 }
 
