@@ -44,7 +44,7 @@ def test_remarks_come_once_and_last(run, photos, tmp_path):
         grey = Image.fromarray(np.full((9, 9), number / 4, np.float32))
         grey.save(photos / f"{number}.tif")
     code, _, errors = run("score", "--images", photos, "--output", tmp_path / "roles", *QUICK)
-    *_, last = errors.splitlines()
+    *_, last = (line for line in errors.splitlines() if not line.startswith("roles of 9 images are rough"))
     assert code == 0 and errors.count("floating-point") == 1
     assert last.startswith("3 remarks on images: floating-point pictures do not say their scale: 0 is black and 1")
 
@@ -91,7 +91,7 @@ def test_a_dry_run_of_every_command_says_how_it_reads_and_writes_nothing(run, ph
 @pytest.mark.slow
 def test_the_other_commands_say_it_too(run, photos, tmp_path):
     output = tmp_path / "roles"
-    run("score", "--count", "40", "--output", output, *QUICK)
+    run("score", "--count", "40", "--output", output, "--roles-by", "quantile", *QUICK)
     heads = ("--heads", "L5.H0")
     shutil.copytree(photos, tmp_path / "color")
     commands = (

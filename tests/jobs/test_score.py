@@ -32,7 +32,7 @@ def test_names_objects_and_the_command_give_one_role_map(run, clip_folder, photo
     model = load(str(clip_folder))
     images = FolderImages(photos, model.processor)
     assert score(model, images, ProbeBank.load("shapes"), config=ScoreConfig(**QUICK)) == by_name
-    options = [str(word) for name, value in QUICK.items() for word in (f"--{name}", value)]
+    options = [str(word) for name, value in QUICK.items() for word in (f"--{name.replace('_', '-')}", value)]
     where = ("--model", clip_folder, "--images", photos, "--probes", "shapes", "--output", tmp_path / "o")
     assert run("score", *where, *options)[0] == 0
     assert RoleMap.load(tmp_path / "o" / "role_map.json") == by_name

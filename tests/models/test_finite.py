@@ -57,7 +57,7 @@ def labelled() -> LabelledImages:
 def works(model: HookedCLIP, role_map):
     """What each command does with images, as a call."""
     bank = ProbeBank.load("shapes")
-    quick = ScoreConfig(permutations=5, bootstraps=2)
+    quick = ScoreConfig(null_draws=19, bootstraps=2)
     return {
         "score": lambda batch: score_texts(model, OneOverflows(), bank, quick, batch=batch),
         "score by images": lambda batch: score_images(model, labelled(), batch=batch),

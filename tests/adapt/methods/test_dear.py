@@ -502,9 +502,9 @@ def test_several_texts_of_a_class_are_averaged(build):
 
 def test_core_concepts_without_a_token_or_a_head_are_named(clip_folder, make_role_map):
     role_map = make_role_map(load(str(clip_folder), "cpu"), [["color", "general"]], bank=("color", "shape"))
-    notes = core_notes(role_map, DearConfig(core=("color", "shape", "location")), 2)
+    notes = core_notes(role_map, DearConfig(core=("color", "shape", "position")), 2)
     assert notes == (
-        "core: no token for location: bank by hand knows color, shape",
+        "core: no token for position: bank by hand knows color, shape",
         "core: no Attribute head from layer 2 on is of shape",
     )
     assert core_notes(role_map, DearConfig(core=("color",)), 2) == ()
