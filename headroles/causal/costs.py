@@ -98,8 +98,8 @@ class HeadEffect:
     """By the role map."""
     concept: str
     """Dominant concept by the role map."""
-    entropy: Share
-    """Concept Entropy by the role map, in [0, 1]."""
+    entropy: Amount
+    """Concept Entropy by the role map; 1 is chance."""
     effective_rank: float
     """By the role map: the number of directions that the head uses."""
     strongest: str | None

@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.documents import Document
-from headroles.files.ranges import Count, HeadName, Role, Share
+from headroles.files.ranges import Amount, Count, HeadName, Role, Share
 from headroles.roles.chance import bca_interval
 from headroles.roles.role_map import ROLES, SILENT, HeadRole, RoleMap
 from headroles.shown import Shown, html_table
@@ -58,7 +58,7 @@ class HeadChange:
     """Whether it stands out from chance in A, in B."""
     concepts: tuple[str, str]
     """Dominant concept in A, in B; "" for a silent head."""
-    entropies: tuple[Share, Share]
+    entropies: tuple[Amount, Amount]
     """Normalised Concept Entropy in A, in B."""
 
     @property

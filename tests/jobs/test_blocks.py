@@ -83,7 +83,8 @@ def test_copies_leave_intervals_of_validate_as_wide(model, labelled):
     )
 
     def width(images, groups):
-        found = validate(role_map, model, images, groups=groups, draws=20, bootstraps=200, batch=256, allow_overlap=True)
+        how = {"draws": 20, "bootstraps": 200, "allow_overlap": True}
+        found = validate(role_map, model, images, groups=groups, batch=256, **how)
         margins = [cost.margin for test in found.tests for cost in test.costs.values()]
         return found, np.mean([each.high - each.low for each in margins])
 
