@@ -27,9 +27,8 @@ GOAL = 0.05
 
 def random_model(layers: int, heads: int, width: int, seed: int) -> HookedCLIP:
     """A CLIP with random weights for images of 32 pixels in patches of 16."""
-    tokenizer = load(
-        "shapes", "cpu"
-    ).tokenizer  # Stored: one trained anew breaks ties of its merges otherwise each time.
+    # The stored one: one that is trained anew breaks ties between merges otherwise each time.
+    tokenizer = load("shapes", "cpu").tokenizer
     marks = {f"{mark}_token_id": getattr(tokenizer, f"{mark}_token_id") for mark in ("bos", "eos", "pad")}
     vision = {"image_size": 32, "patch_size": 16, "num_hidden_layers": layers, "num_attention_heads": heads}
     text = {"num_hidden_layers": 4, "num_attention_heads": 4, "hidden_size": 256, "intermediate_size": 512}
