@@ -249,7 +249,7 @@ def report_roles(read, causes: Causes) -> None:
         f"{pure.sum()} of {len(pure)} heads have one concept that takes more of the cost than all others together"
     )
     click.echo("attribute  mixed  general.  right  found   F1 [less the default's]   selectivity of each role   rule")
-    default = {"roles_by": "threshold", "low": ScoreConfig.low, "high": ScoreConfig.high}
+    default = {"roles_by": "threshold", **dict(zip(("low", "high"), ScoreConfig.BOUNDS, strict=True))}
     base = agreement(read(**default), causes)
     for rule in RULES:
         role_map = read(**rule)

@@ -107,7 +107,7 @@ def report_roles(judge: Callable[..., RoleMap], config: ScoreConfig, truth: np.n
         right = named & pure & (distributions(role_map).argmax(1) == concept)
         counts = [int((roles == role).sum()) for role in ROLES]
         shares = [f"{right.sum() / of.sum():.0%}" if of.any() else "-" for of in (named, pure)]
-        mark = "*" if varied == config else " "
+        mark = "*" if (varied.roles_by, varied.bounds) == (config.roles_by, config.bounds) else " "
         words = ", ".join(f"{name} {value:.3g}" if name != "roles_by" else value for name, value in rule.items())
         click.echo("{:>9} {:>6} {:>9}".format(*counts) + "{:>7} {:>6}".format(*shares) + f" {mark} {words}")
 

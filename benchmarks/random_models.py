@@ -53,7 +53,7 @@ def random_model(layers: int, heads: int, width: int, seed: int) -> HookedCLIP:
 def main(seeds: int, images: int, only: str | None, layers: str, draws: int) -> None:
     """Print the roles of random models' heads."""
     bank, config = ProbeBank.load("general"), ScoreConfig(layers=layers, null_draws=draws, bootstraps=2)
-    low = f"entropy <= {config.low:g}"
+    low = f"entropy <= {config.bounds[0]:g}"
     titles = ("model", "seed", "heads", *ROLES, SILENT, low, "p <= .05", "effective rank, middle head")
     click.echo(f"| {' | '.join(titles)} |\n|---" + "|---:" * (len(titles) - 1) + "|")
     found: list[RoleMap] = []
@@ -75,7 +75,7 @@ def describe(maps: list[RoleMap]) -> list[str]:
     """Cells of the table, over the heads of all these maps."""
     heads = [head for role_map in maps for head in role_map]
     roles = Counter(head.role for head in heads)
-    low = sum(head.entropy <= ScoreConfig.low for head in heads)
+    low = sum(head.entropy <= ScoreConfig.BOUNDS[0] for head in heads)
     small = sum(head.p_value <= 0.05 for head in heads)
     rank = sorted(head.effective_rank for head in heads)[len(heads) // 2]
     counts = [str(len(heads)), *(str(roles[role]) for role in (*ROLES, SILENT))]
