@@ -163,7 +163,9 @@ class Field:
                 sys.exit(f"{' '.join(arguments)}: {err}")
 
         make_inputs(self.whole, run)
-        self.hashes = hashes(self.whole)
+        for case in CASES:
+            if case.schema and not fits((self.whole / case.needs[0]).read_bytes(), case.schema):
+                sys.exit(f"{case.kind}: the whole one does not fit {case.schema}")
 
     def trial(self, case: Case, number: int, rng: random.Random) -> Outcome:
         """Copy, damage, run, look."""

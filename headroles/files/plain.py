@@ -9,6 +9,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from headroles.files.ranges import Written
+
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
 _MAPPINGS = (dict, collections.abc.Mapping)
 _LISTS = (tuple, list, collections.abc.Sequence)
@@ -24,7 +26,7 @@ def from_plain(kind: Any, raw: Any, place: str = "") -> Any:
     A kind that is `Annotated` with rules (`headroles.files.ranges`) has to keep to them.
 
     Dataclasses are built by the types of their fields, which have to be known at run time; unknown keys, and missing
-    ones of fields without a default, are refused. Lists become tuples. `place` names `raw` in errors. Raises `Unfit`.
+    ones of fields without a default or that a file has to state (`headroles.files.ranges.Written`), are refused. Lists become tuples. `place` names `raw` in errors. Raises `Unfit`.
     """
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -49,10 +51,14 @@ def _types(kind: type) -> dict[str, tuple[Any, bool]]:
     """Name of a dataclass's field -> its type, and whether it has to be there."""
     types, none = get_type_hints(kind, include_extras=True), dataclasses.MISSING
     return {
-        field.name: (types[field.name], field.default is none and field.default_factory is none)
+        field.name: (types[field.name], field.default is field.default_factory is none or _is_written(types[field.name]))
         for field in dataclasses.fields(kind)
         if field.init
     }
+
+
+def _is_written(kind: Any) -> bool:
+    return Written() in getattr(kind, "__metadata__", ())
 
 
 def _build(kind: Any, raw: Any, place: str) -> Any:
@@ -98,7 +104,7 @@ def _mapping(inner: tuple[Any, ...], raw: Any, place: str) -> dict[Any, Any]:
 def _key(kind: Any, name: Any, place: str) -> Any:
     """JSON's keys are texts, also those of whole numbers."""
     if kind is not int:
-        return name
+        return from_plain(kind, name, place)
     try:
         return int(name)
     except ValueError:
