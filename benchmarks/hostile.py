@@ -1,9 +1,10 @@
 """Damaged inputs of every kind to every command: are they read right, or refused in one line, and nothing harmed?
 
 `python benchmarks/hostile.py` makes whole inputs, damages one file of one kind at a time, runs a command on it in a
-worker process, and counts by kind and command: tracebacks, messages that say "unexpected" or come from no check, runs
-over 60 s, deaths of the worker, files of the user's that changed, damage that was taken for whole where a hash, schema
-or range could tell, and half-made files or empty folders that were left. It exits with 1 where there is any.
+worker process, and counts by kind and command: tracebacks, messages that say "unexpected", errors that no check
+foresaw, runs over 60 s, deaths of the worker, files of the user's that changed, damage that was taken for whole where a
+hash, schema or range could tell, and half-made files or empty folders that were left. It exits with 1 where there is
+any.
 `--only NUMBER` repeats one input and prints all about it.
 """
 
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,9 +31,9 @@ import click
 from hostile_damage import damage
 from hostile_inputs import CASES, Case, make_inputs
 
-FAULTS = ("traceback", "unexpected", "hang", "died", "changed", "taken", "left")
-SIGNS = {"traceback": ("traceback",), "unexpected": ("unexpected", "headroles_debug")}
-"""Fault -> what a message says then; the last resort of the command line names HEADROLES_DEBUG."""
+FAULTS = ("traceback", "unexpected", "unforeseen", "hang", "died", "changed", "taken", "left")
+LAST_RESORT = "headroles_debug"
+"""What the command line names where no check of ours foresaw an error: counted as that, whatever else its line says."""
 _MEMORY = 12 * 2**30
 
 
@@ -201,7 +202,7 @@ class Field:
 
     def _look(self, case: Case, command: tuple[str, ...], how: str, outcome: Outcome, out: Path) -> set[str]:
         """What went wrong."""
-        faults = {fault for fault, signs in SIGNS.items() if any(sign in outcome.err.lower() for sign in signs)}
+        faults = set(find_words(outcome.err))
         if outcome.code in (0, 130) and how in case.refused:
             faults.add("taken")
         if case.goes_on and outcome.code == 0 and _result(outcome, out) != self._undamaged(case, command, out):
@@ -221,6 +222,15 @@ class Field:
             shutil.rmtree(out)
             kept.rename(out)
         return self.results[case.kind]
+
+
+def find_words(err: str) -> Iterator[str]:
+    """The faults that the words on stderr show, each line counted as one of them."""
+    for line in err.lower().splitlines():
+        if LAST_RESORT in line:
+            yield "unforeseen"
+        elif "traceback" in line or "unexpected" in line:
+            yield "traceback" if "traceback" in line else "unexpected"
 
 
 def _result(outcome: Outcome, out: Path) -> tuple[str, dict[str, str]]:

@@ -25,8 +25,9 @@ def from_plain(kind: Any, raw: Any, place: str = "") -> Any:
 
     A kind that is `Annotated` with rules (`headroles.files.ranges`) has to keep to them.
 
-    Dataclasses are built by the types of their fields, which have to be known at run time; unknown keys, and missing
-    ones of fields without a default or that a file has to state (`headroles.files.ranges.Written`), are refused. Lists become tuples. `place` names `raw` in errors. Raises `Unfit`.
+    Dataclasses are built by the types of their fields, which have to be known at run time; unknown keys are refused,
+    and missing ones of fields without a default or that are `Written`. Lists become tuples. `place` names `raw` in
+    errors. Raises `Unfit`.
     """
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -49,16 +50,17 @@ def from_plain(kind: Any, raw: Any, place: str = "") -> Any:
 @cache
 def _types(kind: type) -> dict[str, tuple[Any, bool]]:
     """Name of a dataclass's field -> its type, and whether it has to be there."""
-    types, none = get_type_hints(kind, include_extras=True), dataclasses.MISSING
+    types = get_type_hints(kind, include_extras=True)
     return {
-        field.name: (types[field.name], field.default is field.default_factory is none or _is_written(types[field.name]))
+        field.name: (types[field.name], _is_needed(field, types[field.name]))
         for field in dataclasses.fields(kind)
         if field.init
     }
 
 
-def _is_written(kind: Any) -> bool:
-    return Written() in getattr(kind, "__metadata__", ())
+def _is_needed(field: dataclasses.Field, kind: Any) -> bool:
+    without = field.default is field.default_factory is dataclasses.MISSING
+    return without or Written() in getattr(kind, "__metadata__", ())
 
 
 def _build(kind: Any, raw: Any, place: str) -> Any:
