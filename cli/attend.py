@@ -32,7 +32,7 @@ from headroles.files.json_files import dump_json
 @pixels_option
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images a forward.")
 @output_options("File, .png, .svg or .pdf; default: attend.png by the role map.")
-@click.option("--json", "as_json", is_flag=True, help="Print numbers and what was left out as JSON; a figure only with --output.")
+@click.option("--json", "as_json", is_flag=True, help="Numbers, and what was left out, as JSON; figure with --output.")
 @dry_run_option
 @ablation_options
 def command(
