@@ -21,11 +21,11 @@ def test_remarks_wait_and_come_once(capsys):
             assert capsys.readouterr().err == "how it is read\n"
             for _ in range(3):
                 warnings.warn("no scale", ImageNote, stacklevel=1)
-            warnings.warn_explicit("odd exif", UserWarning, "/lib/PIL/Image.py", 1)
+            warnings.warn_explicit("unexpected exif", UserWarning, "/lib/PIL/Image.py", 1)
             warnings.warn("of another kind", UserWarning, stacklevel=1)
             log.warning("2 remarks on images: odd")
             assert shown == ["of another kind"] and capsys.readouterr().err == ""
-        assert capsys.readouterr().err.splitlines() == ["no scale (3 times)", "odd exif", "2 remarks on images: odd"]
+        assert capsys.readouterr().err.splitlines() == ["no scale (3 times)", "wrong exif", "2 remarks on images: odd"]
     assert not log.handlers and log.level == logging.NOTSET
 
 
