@@ -14,6 +14,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import click
 import numpy as np
@@ -32,6 +33,17 @@ from headroles.shapes import NAMES
 
 _SEED = 77
 """Of the labelled scenes; scoring uses seed 0."""
+RULES: list[dict[str, Any]] = [
+    {"roles_by": "null"},
+    *(
+        {"roles_by": "threshold", "low": low, "high": high}
+        for low in (0.5, 0.6, 0.7, 0.8)
+        for high in (0.75, 0.85, 0.95)
+        if low <= high
+    ),
+    *({"roles_by": "quantile", "low": low, "high": 1 - low} for low in (0.25, 1 / 3)),
+]
+"""Rules of roles that are tried. Thresholds are in units of what heads that say nothing reach."""
 
 
 def explained_variance(model: HookedCLIP, layers: str, scenes: int) -> np.ndarray:
@@ -48,7 +60,7 @@ def explained_variance(model: HookedCLIP, layers: str, scenes: int) -> np.ndarra
 def main(name: str, layers: str, scenes: int) -> None:
     """Compare definitions and rules; * marks the defaults."""
     model, bank = load(name, "cpu"), ProbeBank.load("shapes")
-    config = ScoreConfig(layers=layers, null_draws=200, bootstraps=2)
+    config = ScoreConfig(layers=layers, null_draws=300, bootstraps=2)
     eta = explained_variance(model, layers, scenes)
     order = [NAMES.index(concept) for concept in bank.concepts]
     truth = (eta / eta.sum(1, keepdims=True))[:, order]
@@ -84,15 +96,10 @@ def report_roles(judge: Callable[..., RoleMap], config: ScoreConfig, truth: np.n
 
     True Attribute heads are those of which one concept explains more variance than all others together.
     """
-    rules = [{"roles_by": "null"}]
-    rules += [
-        {"roles_by": "threshold", "low": low, "high": high} for low in (0.3, 0.4, 0.5, 0.6) for high in (0.6, 0.7, 0.8)
-    ]
-    rules += [{"roles_by": "quantile", "low": low, "high": 1 - low} for low in (0.25, 1 / 3)]
     pure, concept = truth.max(1) > 0.5, truth.argmax(1)
     click.echo(f"{pure.sum()} of {len(truth)} heads have one concept that explains more than all others together")
     click.echo("attribute  mixed  general.  right  found   rule")
-    for rule in rules:
+    for rule in RULES:
         varied = replace(config, **rule)
         role_map = judge(config=varied)
         roles = np.array([head.role for head in role_map])

@@ -67,10 +67,13 @@ def in_fresh_process(function: Callable[..., list[int]], *arguments: object) -> 
         return pool.submit(function, *arguments).result()
 
 
-def report(label: str, values: Sequence[float], goal: float | None = None) -> None:
-    """One line: median, spread and, where there is a goal, whether the median meets it."""
-    middle = statistics.median(values)
-    verdict = "" if goal is None else f"  goal <= {goal:g}: {'met' if middle <= goal else 'missed'}"
+def report(label: str, values: Sequence[float], goal: float | None = None, least: float | None = None) -> None:
+    """One line: median, spread and, where there is a goal (at most, or at `least`), whether the median meets it."""
+    middle, verdict = statistics.median(values), ""
+    if goal is not None:
+        verdict = f"  goal <= {goal:g}: {'met' if middle <= goal else 'missed'}"
+    elif least is not None:
+        verdict = f"  goal >= {least:,g}: {'met' if middle >= least else 'missed'}"
     click.echo(f"  {label:<48}{middle:10.3f}  [{min(values):.3f}, {max(values):.3f}]" + verdict)
 
 

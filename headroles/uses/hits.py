@@ -18,9 +18,6 @@ from headroles.uses.precision import Precision
 
 _QUERIES = 512
 """Queries searched at once."""
-_TWICE = 0.85
-"""Share of the variance within queries that an image's influence counts twice: all where neighbours hit by chance
-alone, less where an image's neighbours agree. By simulation (`benchmarks/levels.py`)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,8 @@ class Hits:
 
         An image is a query and many others' neighbour: a bootstrap over queries alone takes hits for independent and
         covers 75 to 85%. An image's influence is its own rate and all that it adds to others' (a sandwich, Liang and
-        Zeger 1986), less the variance within queries that is in that twice. Where the images of a `block` turn out to
+        Zeger 1986); each hit is in that twice, by its query and by its neighbour, and is taken off once, as among pairs
+        (Cameron, Gelbach and Miller 2011). Where the images of a `block` turn out to
         be alike, blocks take the images' place.
         """
         count = len(self.queries)
@@ -53,7 +51,7 @@ class Hits:
         influence = np.asarray(self.pull.sum(0)).ravel()
         influence[self.queries] += self.rate - mean
         own = ((self.rate - mean) ** 2).sum()
-        square = max((influence**2).sum() - _TWICE * (self.pull.data**2).sum(), own)
+        square = max((influence**2).sum() - (self.pull.data**2).sum(), own)
         free = count - 1
         if block is not None:
             blocks = len(np.unique(block))
