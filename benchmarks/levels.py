@@ -428,7 +428,7 @@ def shares(rng: np.random.Generator, times: int) -> Rows:
             outputs = sum(each[codes[:, column]] for column, each in enumerate(centred))
             explained = np.stack([(each**2).sum(-1).mean(0) for each in centred], 1)
             certain = explained > 0.05 * explained.sum(1, keepdims=True)
-            truth = concept_entropy(distribution(explained, certain)) / math.log2(3)
+            truth = concept_entropy(distribution(explained, certain))
             moments = ValueMoments((0,), "", concepts, **{
                 name: torch.zeros(shape, dtype=torch.float64)
                 for name, shape in sum_shapes(blocks, sum(sizes), 4, 1, heads, 6).items()

@@ -121,10 +121,12 @@ SECTIONS = {
 @click.option("--selection", help="How TextSpan picks: std (original) or variance.  [default: std]")
 @click.option("--roles-by", help="Rule for roles: threshold, quantile or null.  [default: threshold]")
 @click.option(
-    "--low", type=float, help="Attribute up to this entropy (that rule: quantile).  [default: 0.7; by images 0.4]"
+    "--low", type=float,
+    help="Attribute up to this entropy (or quantile).  [default: 0.7; by images 0.4; quantile: a third]",
 )
 @click.option(
-    "--high", type=float, help="Generalization from this entropy (or quantile) on.  [default: 0.85; by images 0.6]"
+    "--high", type=float,
+    help="Generalization from this entropy (or quantile) on.  [default: 0.85; by images 0.6; quantile: two thirds]",
 )
 @click.option(
     "--prior-correction/--no-prior-correction", default=None,

@@ -39,10 +39,10 @@ def check_least(settings: Any, **least: float) -> None:
             raise InputError(f"{name} must be at least {bound}, got {getattr(settings, name)}")
 
 
-def check_bounds(settings: Any) -> None:
-    """`low` and `high`, the bounds of roles, are in order and within 0 and 1."""
-    if not 0 <= settings.low <= settings.high <= 1:
-        raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {settings.low} and {settings.high}")
+def check_bounds(low: float, high: float) -> None:
+    """The bounds of roles are in order and within 0 and 1."""
+    if not 0 <= low <= high <= 1:
+        raise InputError(f"low and high must satisfy 0 <= low <= high <= 1, got {low} and {high}")
 
 
 def make_config(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from numpy import ndarray
@@ -26,13 +28,16 @@ IMAGE_RULES = ("threshold", "quantile")
 class RoleConfig:
     """Which heads, how roles follow from entropies, and how sure that is."""
 
+    BOUNDS: ClassVar[tuple[float, float]] = (0.7, 0.85)
+    """Attribute up to the first, Generalization from the second normalised entropy on, by the rule "threshold". By
+    texts and by images these are entropies in different units; the evidence for both is in docs/results.md."""
     layers: str = "deep"
     """"deep" (the last third), "all", or numbers and ranges such as "8-11" or "3,6-7"."""
     roles_by: str = "threshold"
     """Rule of `headroles.roles.rules.assign_roles`."""
-    low: float = 0.7
-    """Lower bound of the rules "threshold" (entropy) and "quantile" (quantile)."""
-    high: float = 0.85
+    low: float | None = None
+    """Lower bound of the rules "threshold" (entropy) and "quantile" (quantile); None: that of `bounds`."""
+    high: float | None = None
     """Upper bound of the same."""
     bootstraps: int = 100
     """Resamples of image blocks."""
@@ -47,11 +52,21 @@ class RoleConfig:
         check_fields(self)
         check_choices(self, precision=PRECISIONS)
         check_least(self, seed=0, bootstraps=1, blocks=2)
-        check_bounds(self)
+        check_bounds(*self.bounds)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """`low` and `high`, or what stands for them: of a ranking a third of the heads each, of entropies `BOUNDS`."""
+        low, high = (1 / 3, 2 / 3) if self.roles_by == "quantile" else self.BOUNDS
+        return low if self.low is None else self.low, high if self.high is None else self.high
+
+    def acting(self) -> dict[str, Any]:
+        """All settings as they act: what a result keeps of them."""
+        return {**dataclasses.asdict(self), **dict(zip(("low", "high"), self.bounds, strict=True))}
 
     def judge(self, entropy: Float[ndarray, "head"], p: Float[ndarray, "head"]) -> list[str]:
         """The role of every head by `roles_by`, see `headroles.roles.rules.assign_roles`."""
-        return assign_roles(entropy, p, self.roles_by, self.low, self.high)
+        return assign_roles(entropy, p, self.roles_by, *self.bounds)
 
     def resolve_layers(self, model: HookedCLIP) -> tuple[int, ...]:
         """The numbers of the scored layers of this model; InputError where it has not all of them."""
@@ -108,11 +123,7 @@ class ImageScoreConfig(RoleConfig):
     """A concept counts where its rank test holds at this level over all heads and concepts together (Bonferroni)."""
     values_per_head: int = 20
     """Values that describe a head, at most."""
-    low: float = 0.4
-    """Attribute up to here (threshold: entropy; quantile: quantile). Not the default of text probes, whose unit is
-    another: the evidence is in docs/results.md."""
-    high: float = 0.6
-    """Generalization from here on."""
+    BOUNDS = (0.4, 0.6)
 
     def __post_init__(self) -> None:
         check_fields(self)

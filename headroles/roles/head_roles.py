@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -30,14 +28,14 @@ class Description:
     """P(c); rows sum to 1."""
     bits: Float[ndarray, "head"]
     """Concept Entropy in bits."""
-    entropy: Float[ndarray, "head"]
-    """The same over what heads that say nothing reach."""
+    unit: float
+    """What heads that say nothing reach, in bits: the unit of normalised entropies."""
     null: Float[ndarray, "head"]
-    """Mean of `entropy` under the head's null model."""
+    """Mean of `bits` under the head's null model."""
     p: Float[ndarray, "head"]
     """p-value."""
     drawn: Float[ndarray, "draw head"]
-    """`entropy` of the resamples of image blocks."""
+    """`bits` of the resamples of image blocks."""
     drawn_p: Float[ndarray, "draw head"]
     """`p` of the same."""
     blocks: int
@@ -59,13 +57,14 @@ def build_head_roles(
     share of resamples with the same role.
     """
     found, speaks = _mute(found, silent), ~silent
+    entropy, drawn = found.bits / found.unit, found.drawn / found.unit
     roles, q, stability = np.full(len(heads), SILENT, object), np.ones(len(heads)), np.ones(len(heads))
-    roles[speaks] = judge(found.entropy[speaks], found.p[speaks])
-    drawn = [judge(*pair) for pair in zip(found.drawn[:, speaks], found.drawn_p[:, speaks], strict=True)]
-    stability[speaks] = (np.array(drawn) == roles[speaks]).mean(0)
+    roles[speaks] = judge(entropy[speaks], found.p[speaks])
+    again = [judge(*pair) for pair in zip(drawn[:, speaks], found.drawn_p[:, speaks], strict=True)]
+    stability[speaks] = (np.array(again) == roles[speaks]).mean(0)
     q[speaks] = q_values(found.p[speaks])
     tail = tail_share(found.blocks, 0.9)
-    low, high = np.quantile(found.drawn, [tail, 1 - tail], axis=0)
+    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
     return tuple(
         HeadRole(
             layer=layer,
@@ -74,8 +73,8 @@ def build_head_roles(
             concept="" if silent[row] else found.concepts[int(found.spread[row].argmax())],
             concept_share=round6(found.spread[row].max()),
             entropy_bits=round6(found.bits[row]),
-            entropy=round6(found.entropy[row]),
-            null_entropy=round6(found.null[row]),
+            entropy=round6(entropy[row]),
+            null_entropy=round6(found.null[row] / found.unit),
             interval=(round6(low[row]), round6(high[row])),
             p_value=round6(found.p[row]),
             q_value=round6(q[row]),
@@ -91,12 +90,15 @@ def build_head_roles(
 
 def _mute(found: Description, silent: Bool[ndarray, "head"]) -> Description:
     """Silent heads speak of no concept, with the entropy of chance."""
-    some = ~silent & (found.entropy > 0)  # What a head says that says nothing is rounding, or no number.
-    unit = (found.bits[some] / found.entropy[some]).max(initial=0) or math.log2(max(2, len(found.concepts)))
-    names = ("entropy", "null", "p", "drawn", "drawn_p")
-    one: dict[str, Any] = {name: np.where(silent, 1.0, getattr(found, name)) for name in names}
-    spread = np.where(silent[:, None], 0.0, found.spread)
-    return replace(found, spread=spread, bits=np.where(silent, unit, found.bits), **one)
+    return replace(
+        found,
+        spread=np.where(silent[:, None], 0.0, found.spread),
+        bits=np.where(silent, found.unit, found.bits),
+        null=np.where(silent, found.unit, found.null),
+        drawn=np.where(silent, found.unit, found.drawn),
+        p=np.where(silent, 1.0, found.p),
+        drawn_p=np.where(silent, 1.0, found.drawn_p),
+    )
 
 
 def draw_blocks(count: Float[ndarray, "block"], draws: int, seed: int) -> Float[ndarray, "draw block"]:

@@ -19,6 +19,9 @@ from headroles.roles.null import null_picks
 from headroles.roles.probes import ProbeBank
 from headroles.roles.textspan import Picks, Sigma, project_texts, share_out, span_head
 
+RESAMPLED_ROTATIONS = 19
+"""Rotations of each resample: the first of those of all images."""
+
 
 @dataclass(frozen=True)
 class PickedTexts:
@@ -30,6 +33,8 @@ class PickedTexts:
     """Over bootstrap resamples of the image blocks."""
     null: Picks
     """Of heads with the same eigenvalues and random directions, see `headroles.roles.null`."""
+    own_null: Picks | None
+    """The same of the resamples, each by `RESAMPLED_ROTATIONS`, for the rule that rests on it alone ("null")."""
 
 
 @torch.inference_mode()
@@ -40,20 +45,20 @@ def pick_texts(model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config:
         texts = texts - texts.mean(0)
     drawn = torch.from_numpy(draw_blocks(moments.count.cpu().numpy(), config.bootstraps, config.seed))
     draws = torch.cat([torch.ones_like(drawn[:1]), drawn]).to(moments.count.device)
-    heads: list[tuple[Picks, Picks]] = []
+    heads: list[tuple[Picks, ...]] = []
     for layers, bases in bases_of(model, moments.layers, config.constants):
         width = model.visual.moment_width if bases is None else bases.shape[-2]
         if width > moments.first.shape[-1]:
             raise InputError("moments: these were made with constants apart; score again, with constants heads")
         heads += _pick_of_span(moments.select(layers, width), bases, texts, draws, config)
-    found, null = (Picks.join(picks, 1) for picks in zip(*heads, strict=True))
-    return PickedTexts(found.draws(slice(1)), found.draws(slice(1, None)), null)
+    found, null, *own = (Picks.join(picks, 1) for picks in zip(*heads, strict=True))
+    return PickedTexts(found.draws(slice(1)), found.draws(slice(1, None)), null, own[0] if own else None)
 
 
 def _pick_of_span(
     moments: HeadMoments, bases: Tensor | None, texts: Tensor, draws: Float[Tensor, "draw block"], config: ScoreConfig
-) -> list[tuple[Picks, Picks]]:
-    """Picks of all draws, and of the null model, of each head of layers with bases (layer, head, width, embed).
+) -> list[tuple[Picks, ...]]:
+    """Picks of each head of layers with bases (layer, head, width, embed): of all draws, and of the null models.
 
 
     `bases` None stands for the identity.
@@ -61,7 +66,7 @@ def _pick_of_span(
     projected, factor = (None, None) if bases is None else _project(moments, bases.flatten(0, 1), texts, config)
     heads = moments.first.shape[2]
 
-    def pick(number: int) -> tuple[Picks, Picks]:
+    def pick(number: int) -> tuple[Picks, ...]:
         own = moments.of_head(*divmod(number, heads))
         covariance = own.covariance(draws)[:, 0, 0]
         known, head_texts = None, texts
@@ -73,8 +78,14 @@ def _pick_of_span(
             covariance = turn @ covariance @ turn.T
         spread = Sigma(covariance.to(texts), known)
         asked = (config.texts_per_head, config.selection)
-        null = null_picks(head_texts, covariance[0], config.null_draws, *asked, config.seed)
-        return span_head(head_texts, spread, *asked), null
+
+        def by_chance(covariance: Float[Tensor, "width width"], rotations: int) -> Picks:
+            return null_picks(head_texts, covariance, rotations, *asked, config.seed)
+
+        found = span_head(head_texts, spread, *asked), by_chance(covariance[0], config.null_draws)
+        if config.roles_by != "null":
+            return found
+        return *found, Picks.join([by_chance(each, RESAMPLED_ROTATIONS) for each in covariance[1:]], 0)
 
     return share_out(pick, range(len(moments.layers) * heads))
 

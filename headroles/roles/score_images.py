@@ -10,7 +10,6 @@ entropy 1, Generalization.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import math
 from collections.abc import Sequence
@@ -105,7 +104,7 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
         model=model,
         images=images,
         bank=BankInfo(images.source, _hash(moments), counts),
-        settings=record_ablation({**dataclasses.asdict(config), **acting}),
+        settings=record_ablation({**config.acting(), **acting}),
         layers=moments.layers,
         head_roles=build_head_roles(heads, _describe(moments, outputs, config), silent, config.judge),
         probe_kind="image",
@@ -119,17 +118,16 @@ def _describe(moments: ValueMoments, outputs: Outputs, config: ImageScoreConfig)
     certain = p * p.size <= config.level
     explained = effects(Sums.of(moments), config.shares, alike).variances()
     spread = distribution(explained, certain)
-    entropy = concept_entropy(spread) / math.log2(len(names))
     variance = outputs.variance().cpu().numpy()
     p = np.minimum(1, p.min(1) * len(names))
-    drawn = resample(moments, certain, config)
+    drawn, unit = resample(moments, certain, config), math.log2(len(names))
     share = np.divide(explained, variance[:, None], out=np.zeros_like(explained), where=explained > 0) * certain
     return Description(
         concepts=names,
         spread=spread,
-        bits=entropy * math.log2(len(names)),
-        entropy=entropy,
-        null=np.ones(len(entropy)),  # No concept is certain: the uniform distribution.
+        bits=concept_entropy(spread),
+        unit=unit,
+        null=np.full(len(spread), unit),  # No concept is certain: the uniform distribution.
         p=p,
         drawn=drawn,
         drawn_p=np.broadcast_to(p, drawn.shape),
@@ -156,11 +154,11 @@ def distribution(
 def resample(
     moments: ValueMoments, certain: Bool[ndarray, "head concept"], config: ImageScoreConfig
 ) -> Float[ndarray, "draw head"]:
-    """Normalised entropies over resamples of the image blocks; which concepts are certain stays as it is."""
+    """Entropies in bits over resamples of the image blocks; which concepts are certain stays as it is."""
     rows, alike = [], likeness(moments)
     for draw in draw_blocks(moments.count.cpu().numpy(), config.bootstraps, config.seed):
         explained = effects(Sums.of(moments, draw), config.shares, alike).variances(resampled=True)
-        rows.append(concept_entropy(distribution(explained, certain)) / math.log2(explained.shape[1]))
+        rows.append(concept_entropy(distribution(explained, certain)))
     return np.stack(rows)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
@@ -21,7 +20,7 @@ from headroles.passes.state import Seen, check_enough
 from headroles.roles.concepts import concept_distribution, concept_entropy, p_values, pick_weights
 from headroles.roles.config import ScoreConfig
 from headroles.roles.head_roles import Description, build_head_roles, round6
-from headroles.roles.picks import PickedTexts, pick_texts
+from headroles.roles.picks import RESAMPLED_ROTATIONS, PickedTexts, pick_texts
 from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import BankInfo, ImagesInfo, ModelInfo, PickedText, RoleMap
 from headroles.roles.textspan import Picks
@@ -93,7 +92,7 @@ def explain(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
         bank=BankInfo(bank.name, bank.hash, bank.counts),
-        settings=record_ablation({**dataclasses.asdict(config), **acting}),
+        settings=record_ablation({**config.acting(), **acting}),
         layers=moments.layers,
         head_roles=build_head_roles(heads, found, silent, config.judge),
     )
@@ -126,21 +125,30 @@ def _describe(
     unit = chance_entropy(null[:, ~silent], concepts)
     spread = distribution(picks.whole)[0]
     bits, drawn = concept_entropy(spread), entropies(picks.resampled)
+    own_nulls = _own_nulls(null, entropies(picks.own_null)) if picks.own_null else [null] * len(drawn)
     index, share = picks.whole.index[0].cpu().numpy(), picks.whole.share[0].double().cpu().numpy()
     return Description(
         concepts=bank.concepts,
         spread=spread,
         bits=bits,
-        entropy=bits / unit,
-        null=null.mean(0) / unit,
+        unit=unit,
+        null=null.mean(0),
         p=p_values(bits, null),
-        drawn=drawn / unit,
-        drawn_p=np.stack([p_values(row, null) for row in drawn]),
+        drawn=drawn,
+        drawn_p=np.stack([p_values(*pair) for pair in zip(drawn, own_nulls, strict=True)]),
         blocks=blocks,
         rank=outputs.effective_rank().cpu().numpy(),
         variance=outputs.variance().cpu().numpy(),
         texts=[_name_picks(bank, *row) for row in zip(index, share, strict=True)],
     )
+
+
+def _own_nulls(
+    null: Float[ndarray, "rotation head"], own: Float[ndarray, "draw_and_rotation head"]
+) -> Float[ndarray, "draw rotation head"]:
+    """The null model of each resample: that of all images, moved by what the same few rotations move by."""
+    few = own.reshape(-1, RESAMPLED_ROTATIONS, own.shape[-1])
+    return null + (few - null[:RESAMPLED_ROTATIONS]).mean(1, keepdims=True)
 
 
 def chance_entropy(null: Float[ndarray, "draw head"], concepts: int) -> float:

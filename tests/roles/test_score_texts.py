@@ -1,6 +1,7 @@
 """The pipeline from images to a role map file."""
 
 import json
+from dataclasses import replace
 from importlib import resources
 
 import jsonschema
@@ -10,6 +11,7 @@ import pytest
 from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig, ShapesImages
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import resolve_layers
+from headroles.roles.config import ImageScoreConfig
 from headroles.roles.score_texts import score_texts
 
 QUICK = ScoreConfig(layers="all", null_draws=50, bootstraps=5, texts_per_head=6)
@@ -131,3 +133,29 @@ def test_a_permuted_head_order_permutes_the_map(make_clip, tokenizer, images, ro
 def test_empty_folders_are_refused(tmp_path):
     with pytest.raises(InputError, match="no image file"):
         FolderImages(tmp_path, None)
+
+
+def test_a_resample_is_judged_by_its_own_null_model(model, images):
+    """Under the rule that rests on the null model alone: where a resample's null lies lower, so must its entropy."""
+    from headroles.roles.score_texts import _own_nulls
+
+    null = np.random.default_rng(0).normal(2, 0.3, (100, 4))
+    moved = np.concatenate([null[:19] - 0.2, null[:19] + 0.1])
+    first, second = _own_nulls(null, moved)
+    np.testing.assert_allclose(first, null - 0.2)
+    np.testing.assert_allclose(second, null + 0.1)
+    bank, config = ProbeBank.load("shapes"), replace(QUICK, roles_by="null")
+    by_null = score_texts(model, images, bank, config)[0]
+    assert {head.role for head in by_null} <= {"attribute", "mixed", "generalization"}
+    assert all(0 <= head.stability <= 1 for head in by_null)
+    same = score_texts(model, images, bank, QUICK)[0]
+    assert [head.p_value for head in by_null] == [head.p_value for head in same]
+
+
+def test_bounds_follow_the_rule_and_are_written_as_they_act(role_map):
+    assert (role_map.settings["low"], role_map.settings["high"]) == (0.7, 0.85)
+    assert ScoreConfig(roles_by="quantile").bounds == (1 / 3, 2 / 3)
+    assert ScoreConfig(roles_by="quantile", low=0.1).bounds == (0.1, 2 / 3)
+    assert ImageScoreConfig().bounds == (0.4, 0.6)
+    with pytest.raises(InputError, match="low and high must satisfy"):
+        ScoreConfig(high=0.5)
