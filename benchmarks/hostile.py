@@ -55,6 +55,8 @@ def main(
         worker = Worker(limit)
         field_ = Field(Path(place).resolve(), worker)
         field_.grow()
+        for case in cases if only is None else ():
+            field_.check(case)
         click.echo(f"whole inputs after {time.monotonic() - begun:.0f} s")
         for number in range(first, first + inputs) if only is None else (only,):
             if only is None and number > first and number % 500 == 0:
@@ -187,6 +189,15 @@ class Field:
             outcome.faults.add("changed")
         shutil.rmtree(place)
         return outcome
+
+    def check(self, case: Case) -> None:
+        """Every command reads the whole input: else its refusals of damaged ones would say nothing."""
+        for command in case.commands:
+            copies, out = self._copy(case, self.trials / "whole")
+            outcome = self.worker.run(self._fill(command, copies, out), self.trials / "whole")
+            shutil.rmtree(self.trials / "whole")
+            if outcome.code:
+                sys.exit(f"{case.kind}, {command[0]}: refuses the whole one: {outcome.err}")
 
     def _copy(self, case: Case, place: Path) -> tuple[Path, Path]:
         out = place / "out"

@@ -14,8 +14,7 @@ import torch
 from transformers import CLIPConfig, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from headroles import HookedCLIP, ProbeBank, RoleMap, ScoreConfig, ShapesImages
-from headroles.bundled.clip import build_tokenizer
+from headroles import HookedCLIP, ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
 from headroles.models.load import Preprocess
 from headroles.roles.role_map import ROLES, SILENT
 from headroles.roles.score_texts import score_texts
@@ -28,8 +27,8 @@ GOAL = 0.05
 
 def random_model(layers: int, heads: int, width: int, seed: int) -> HookedCLIP:
     """A CLIP with random weights for images of 32 pixels in patches of 16."""
-    torch.manual_seed(seed)
-    tokenizer = build_tokenizer()
+    # The stored one: one that is trained anew breaks ties between merges otherwise each time.
+    tokenizer = load("shapes", "cpu").tokenizer
     marks = {f"{mark}_token_id": getattr(tokenizer, f"{mark}_token_id") for mark in ("bos", "eos", "pad")}
     vision = {"image_size": 32, "patch_size": 16, "num_hidden_layers": layers, "num_attention_heads": heads}
     text = {"num_hidden_layers": 4, "num_attention_heads": 4, "hidden_size": 256, "intermediate_size": 512}
@@ -38,6 +37,7 @@ def random_model(layers: int, heads: int, width: int, seed: int) -> HookedCLIP:
         text_config={**text, **marks},
         projection_dim=min(512, width),
     )
+    torch.manual_seed(seed)
     processor = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     return HookedCLIP(CLIPModel(config).eval(), f"random {seed}", tokenizer, Preprocess(processor))
 

@@ -40,9 +40,9 @@ class Hits:
 
         An image is a query and many others' neighbour: a bootstrap over queries alone takes hits for independent and
         covers 75 to 85%. An image's influence is its own rate and all that it adds to others' (a sandwich, Liang and
-        Zeger 1986); each hit is in that twice, by its query and by its neighbour, and is taken off once, as among pairs
-        (Cameron, Gelbach and Miller 2011). Where the images of a `block` turn out to
-        be alike, blocks take the images' place.
+        Zeger 1986). That has each hit twice, by its query and by its neighbour; it is taken off once, as in two-way
+        clustering (Cameron, Gelbach and Miller 2011). Where the images of a `block` turn out to be alike, blocks take
+        the images' place.
         """
         count = len(self.queries)
         if count < 2:
