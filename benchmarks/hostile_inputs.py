@@ -84,7 +84,8 @@ CASES = (
         (*ADAPT, "--task", "{in}/list.csv", "--role-map", "{whole}/roles/role_map.json", "--output", "{out}"),
     )),
     Case("CSV of labels", ("labels.csv", "photos"), "labels.csv", (
-        (*SCORE, "--by", "images", "--images", "{in}/labels.csv", "--output", "{out}"),
+        ("score", "--by", "images", "--images", "{in}/labels.csv", "--bootstraps", "5", "--workers", "0",
+         "--batch", "8", "--output", "{out}"),
         ("validate", "{whole}/roles/role_map.json", "--images", "{in}/labels.csv", "--draws", "20",
          "--bootstraps", "20", "--output", "{out}"),
     )),

@@ -107,7 +107,7 @@ def _plan(options: dict[str, Any]) -> None:
     """How all would be read."""
     from headroles.adapt.jobs.plan import plan
 
-    unread = {"output", "overwrite", "resume", "role_map", "workers"}
+    unread = {"role_map", "workers"}
     for line in plan(**{name: value for name, value in options.items() if name not in unread}):
         click.echo(line)
 

@@ -20,7 +20,7 @@ from headroles.files.json_files import dump_json
 @role_map_argument
 @click.option(
     "--image", "images", type=click.Path(path_type=Path), multiple=True, required=True,
-    help="Image file or folder; may be given again.",
+    help="Image file, or folder, of which broken images are left out; may be given again.",
 )  # fmt: skip
 @head_options()
 @click.option("--all", "every", is_flag=True, help="Every Attribute head.")
@@ -32,7 +32,7 @@ from headroles.files.json_files import dump_json
 @pixels_option
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images a forward.")
 @output_options("File, .png, .svg or .pdf; default: attend.png by the role map.")
-@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON; a figure only with --output.")
+@click.option("--json", "as_json", is_flag=True, help="Numbers, and what was left out, as JSON; figure with --output.")
 @dry_run_option
 @ablation_options
 def command(
@@ -60,7 +60,8 @@ def command(
     if path:
         write_figure(found.plot("attention" if attention else "contribution", own_scales=own_scales), path)
     if as_json:
-        click.echo(dump_json(found.to_rows(), indent=2, ensure_ascii=False))
+        broken = [{"image": name, "error": error} for name, error in found.broken.items()]
+        click.echo(dump_json([*found.to_rows(), *broken], indent=2, ensure_ascii=False))
         return
     for row in found.to_rows():
         click.echo(f"{row['image']}  {row['head']} {row['concept']}  {_describe(row)}")

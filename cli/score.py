@@ -271,8 +271,8 @@ def _say_chance(role_map: RoleMap) -> None:
 
 def _say_clearest(role_map: RoleMap) -> None:
     """The head of lowest entropy of every concept."""
-    wide, chance = max(12, *map(len, role_map.concepts)), "1: chance" if role_map.probe_kind == "text" else "0 to 1"
-    first = "text" if role_map.probe_kind == "text" else "value"
+    wide = max(12, *map(len, role_map.concepts))
+    chance, first = ("1: chance on average", "text") if role_map.probe_kind == "text" else ("0 to 1", "value")
     click.echo(f"clearest head of each concept (entropy, {chance}; q; its first {first} of that concept):")
     for concept in role_map.concepts:
         heads = role_map.heads(concept=concept)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-_VAGUE = (
-    (r"(?<!\S)an unexpected(?!\S)", "a wrong"), (r"(?<!\S)Unexpected(?!\S)", "Wrong"),
-    (r"(?<!\S)unexpected(?!\S)", "wrong"),
-)  # fmt: skip
+_VAGUE = tuple(
+    (re.compile(rf"(?<![^\s(]){vague}(?=[,:;.)!]*(?:\s|$))"), meant)
+    for vague, meant in (("an unexpected", "a wrong"), ("Unexpected", "Wrong"), ("unexpected", "wrong"))
+)
 """What libraries say of files and values, and what is meant."""
 
 
@@ -30,7 +30,12 @@ class ToldElsewhere(InputError):
 
 def said(error: BaseException, longest: int = 300) -> str:
     """What a library's error says, for a message of ours: one line, cut to `longest` characters, its kind if empty."""
-    text = " ".join(str(error).split())
+    return reword(str(error))[:longest] or type(error).__name__
+
+
+def reword(text: str) -> str:
+    """What a library says, in one line, as we would."""
+    text = " ".join(text.split())
     for vague, meant in _VAGUE:
-        text = re.sub(vague, meant, text)
-    return text[:longest] or type(error).__name__
+        text = vague.sub(meant, text)
+    return text

@@ -256,7 +256,7 @@ def build_random_validation(role_map: RoleMap, seed=0) -> Validation:
         {
             "format": "headroles.validation", "schema_version": 2, "model": model,
             "role_map": hashlib.sha256(role_map.to_json().encode()).hexdigest(),
-            "images": {"source": "labelled", "count": 40, "broken": []},
+            "images": {"source": "labelled", "count": 40, "broken": [], "sketch": ""}, "overlap": 0.0,
             "settings": {"effect": "direct", "mode": "mean", "draws": 30},
             "concepts": [{"name": name, "values": 3, "images": 40, "margin": 1.5, "accuracy": 0.9} for name in names],
             "tests": [cut("color", True), cut("shape", False)], "heads": heads,

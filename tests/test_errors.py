@@ -11,6 +11,8 @@ from headroles.errors import said
         ("Unexpected null field\n  in metadata", "Wrong null field in metadata"),
         ("got an unexpected keyword argument 'x'", "got a wrong keyword argument 'x'"),
         ("the stream had an unexpected end of file", "the stream had a wrong end of file"),
+        ("('x' was unexpected), and more", "('x' was wrong), and more"),
+        ("This may result in unexpected behavior.", "This may result in wrong behavior."),
         ("no file photos/unexpected.png", "no file photos/unexpected.png"),
         ("", "KeyError"),
     ],

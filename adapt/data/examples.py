@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from PIL import Image
 
-from headroles.errors import InputError
+from headroles.errors import InputError, reword
 from headroles.images.images import UNREADABLE, open_image
 
 if TYPE_CHECKING:
@@ -94,5 +94,5 @@ class Example:
             return self.source.open() if isinstance(self.source, RowSource) else open_image(self.source)
         except UNREADABLE as error:
             where = self.source if isinstance(self.source, (str, os.PathLike)) else self.key
-            why = " ".join(str(getattr(error, "strerror", None) or error).split())
+            why = reword(str(getattr(error, "strerror", None) or error))
             raise ImageError(f"image: {where} cannot be read ({why}); mend the file or take it out") from error

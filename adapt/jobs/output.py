@@ -10,6 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from headroles.adapt.adapter.info import CONFIG, FILES, METRICS, TABLE
+from headroles.adapt.data.spec import split_spec
+from headroles.adapt.data.task import Task
+from headroles.adapt.jobs.job import Job
 from headroles.adapt.results.adapted import seed_folders
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.processes import is_main, on_main
@@ -41,6 +44,15 @@ def check_output(output: Path, resume: bool, overwrite: bool, several: bool = Fa
             page="output-taken",
         )
     check_writable(output)
+
+
+def check_apart(job: Job, output: Path) -> None:
+    """InputError where the output would lie among the images of the job's task, and be read as one of its classes."""
+    if isinstance(job.task, Task):
+        return
+    folder = Path(split_spec(job.task)[0]).expanduser()
+    if folder.is_dir() and output.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"output: {output} lies in the task's folder {folder}; give an --output outside it")
 
 
 def _lock(stack: ExitStack, folder: Path) -> None:

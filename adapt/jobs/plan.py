@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from headroles.adapt.data.task import Task
 from headroles.adapt.jobs.job import MODEL, TASK, Job
+from headroles.adapt.jobs.output import check_apart, check_output
 from headroles.adapt.jobs.tasks import JobTasks
 from headroles.adapt.methods.entry import check_adaptable
 from headroles.checks import typed
@@ -30,14 +32,21 @@ def plan(
     template: str | None = None,
     device: str = "auto",
     strict: bool = False,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
     **settings: Any,
 ) -> tuple[str, ...]:
     """What `adapt` says before it trains, a line each: classes, images of each split, how they were split, what is odd.
 
-    Takes what `adapt` takes. Nothing is trained or written. Raises InputError where the job cannot work.
+    Takes what `adapt` takes; an `output` that it would refuse is refused. Nothing is trained or written. Raises
+    InputError where the job cannot work.
     """
     given = {"targets": targets, "retention": retention, "root": root, "template": template}
     job = Job.of(settings, model, task, method=method, protocol=protocol, shots=shots, seeds=seeds, **given)
+    if output is not None:
+        check_output(Path(output), resume, overwrite, len(job.seeds) > 1)
+        check_apart(job, Path(output))
     tasks = JobTasks.open(job, strict)
     clip = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)
     check_adaptable(clip)

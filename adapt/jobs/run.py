@@ -10,10 +10,8 @@ from pathlib import Path
 
 from headroles.adapt.adapter.adapter import Adapter
 from headroles.adapt.config import TrainConfig
-from headroles.adapt.data.spec import split_spec
-from headroles.adapt.data.task import Task
 from headroles.adapt.jobs.job import Job
-from headroles.adapt.jobs.output import check_output, remove_others
+from headroles.adapt.jobs.output import check_apart, check_output, remove_others
 from headroles.adapt.jobs.role_map import find_role_map
 from headroles.adapt.jobs.seed_run import Announce, SeedRun
 from headroles.adapt.jobs.tasks import JobTasks
@@ -107,12 +105,3 @@ def check_ablation(train: TrainConfig) -> None:
     ablation = current_ablation()
     if ablation and ablation["effect"] == "direct" and train.cache_views:
         raise InputError("ablate-effect: direct needs whole forwards, not cached trunks; leave out --cache-views")
-
-
-def check_apart(job: Job, output: Path) -> None:
-    """InputError where the output would lie among the images of the job's task, and be read as one of its classes."""
-    if isinstance(job.task, Task):
-        return
-    folder = Path(split_spec(job.task)[0]).expanduser()
-    if folder.is_dir() and output.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"output: {output} lies in the task's folder {folder}; give an --output outside it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from headroles.errors import InputError
 from headroles.files.json_files import dump_json
 from headroles.files.places import check_free, check_writable
 from headroles.files.tensors import write_tensors
-from headroles.files.whole import replacing_together, write_text
+from headroles.files.whole import replacing_together, write_bytes, write_text
 from headroles.images.prompts import check_template, write_prompts
 
 PROGRAM, STATE, ABOUT, PREPROCESSING = "classifier.pt2", "state.safetensors", "export.json", "preprocessor_config.json"
@@ -83,7 +84,7 @@ def export_adapter(
     dear = (found if isinstance(found, Adapter) else load_adapter(found, "cpu", model)).method
     program, classifier = _trace(dear, write_prompts(template, names))
     with replacing_together(folder, ABOUT) as staging:
-        torch.export.save(program, staging / PROGRAM)
+        write_bytes(staging / PROGRAM, _pack(program))
         write_tensors(staging / STATE, _plain_state(classifier), {"format": "pt"})
         write_text(staging / PREPROCESSING, _describe_preprocessing(dear))
         write_text(staging / ABOUT, dump_json(_describe(info, dear, names, template), indent=2, sort_keys=True) + "\n")
@@ -103,6 +104,13 @@ def _trace(dear: Dear, prompts: Sequence[Sequence[str]]) -> tuple[torch.export.E
     if not apart < _CLOSE:
         raise InputError(f"export: the program's probabilities are up to {apart:.2g} from the adapter's; not written")
     return program, classifier
+
+
+def _pack(program: torch.export.ExportedProgram) -> bytes:
+    """The file's bytes. They are written by Python: where a disk is full, torch's own writer ends the process."""
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    return content.getvalue()
 
 
 def _plain_state(classifier: Classifier) -> dict[str, Tensor]:

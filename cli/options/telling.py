@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from headroles.errors import reword
+
 
 @contextmanager
 def telling() -> Iterator[None]:
@@ -38,7 +40,7 @@ def _keep(
 ) -> None:  # fmt: skip
     """Warnings about single images wait for the end; others are shown."""
     if category.__name__ == "ImageNote" or "PIL" in Path(filename).parts:
-        listener.kept.append(" ".join(str(message).split()))
+        listener.kept.append(reword(str(message)))
     else:
         show(message, category, filename, *place, **more)
 

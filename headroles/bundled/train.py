@@ -12,6 +12,7 @@ random tower are too much alike to teach anything. Two more terms make deep head
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 import time
@@ -35,6 +36,7 @@ from headroles.bundled.evaluate import zero_shot
 from headroles.bundled.specialists import DeepOutputs
 from headroles.errors import InputError
 from headroles.files.json_files import dump_json
+from headroles.files.whole import write_bytes
 from headroles.shapes.captions import caption, value_texts
 from headroles.shapes.render import render_with_mask
 from headroles.shapes.world import ABSENT, CONCEPTS, NAMES, sample_scene
@@ -181,9 +183,9 @@ class Trainer:
             "anchors": self.anchors.data,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        content = io.BytesIO()  # Where a disk is full, torch's own writer of files ends the process.
+        torch.save(state, content)
+        write_bytes(path, content.getvalue())
 
     def resume(self, path: Path) -> None:
         """Take the state of a checkpoint of the same settings."""

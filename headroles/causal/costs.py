@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from headroles.files.ranges import Amount, Count, HeadName, Role, Share, Size, Within
+from headroles.files.ranges import Amount, Count, Filled, HeadName, Like, Share, Size, Within
 from headroles.shown import show_p
 
 
@@ -66,7 +66,7 @@ class ConceptTest:
 
     concept: str
     """Whose heads they are, by the role map."""
-    heads: tuple[HeadName, ...]
+    heads: Annotated[tuple[HeadName, ...], Filled()]
     """Their names."""
     draws: Count
     """Matched sets drawn: of other heads of the same layers, as many, of similar variance."""
@@ -94,13 +94,13 @@ class HeadEffect:
 
     name: HeadName
     """Such as L7.H3."""
-    role: Role
-    """By the role map."""
+    role: Annotated[str, Like("attribute|mixed|generalization", "attribute, mixed or generalization")]
+    """By the role map; silent heads are not cut."""
     concept: str
     """Dominant concept by the role map."""
     entropy: Amount
     """Concept Entropy by the role map; 1 is chance."""
-    effective_rank: float
+    effective_rank: Amount
     """By the role map: the number of directions that the head uses."""
     strongest: str | None
     """The labelled concept with the largest `times`; None where no concept loses."""
@@ -108,6 +108,17 @@ class HeadEffect:
     """1 - normalised entropy of `times` over concepts (losses only): 1 where one concept alone loses."""
     costs: Mapping[str, float]
     """Labelled concept -> mean margin lost, in nats."""
+
+
+CORRELATIONS = {
+    "entropy": "Concept Entropy",
+    "effective_rank": "effective rank",
+    "entropy_beside_rank": "Concept Entropy, effective rank held",
+    "rank_beside_entropy": "effective rank, Concept Entropy held",
+}
+"""Name of a rank correlation with causal selectivity -> what it is with, in words."""
+CorrelationName = Annotated[str, Like("|".join(CORRELATIONS), f"one of {', '.join(CORRELATIONS)}")]
+"""One of `CORRELATIONS`."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +131,9 @@ class Correlation:
     """Of the 95% bootstrap interval over heads (BCa); None where too few resamples define it."""
     high: float | None
     """The same."""
-    p_value: Share
+    p_value: Annotated[float, Within(1e-6, 1, room=1e-7)]
     """Two-sided, against no correlation; at least 1e-6."""
-    heads: Size
+    heads: Annotated[int, Within(6)]
     """How many heads."""
 
     def __str__(self) -> str:

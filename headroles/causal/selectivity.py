@@ -14,13 +14,6 @@ from headroles.causal.estimates import finite, short
 from headroles.roles.chance import LEAST_P, bca_interval
 from headroles.roles.role_map import HeadRole
 
-CORRELATIONS = {
-    "entropy": "Concept Entropy",
-    "effective_rank": "effective rank",
-    "entropy_beside_rank": "Concept Entropy, effective rank held",
-    "rank_beside_entropy": "effective rank, Concept Entropy held",
-}
-"""Name of a rank correlation with causal selectivity -> what it is with, in words."""
 _COLUMNS = {
     "entropy": [0, 1],
     "effective_rank": [0, 2],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headroles.causal.selectivity import CORRELATIONS
+from headroles.causal.costs import CORRELATIONS
 from headroles.causal.validation import Validation
 from headroles.roles.judged import describe_overlap
 from headroles.shown import show_p

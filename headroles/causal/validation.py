@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from headroles.causal.costs import ConceptTest, Correlation, HeadEffect, IntactConcept
+from headroles.causal.costs import ConceptTest, Correlation, CorrelationName, HeadEffect, IntactConcept
 from headroles.errors import InputError
 from headroles.files.documents import Document
-from headroles.files.ranges import Hash, Share
+from headroles.files.ranges import Hash, Share, Written
 from headroles.roles.role_map import ImagesInfo, ModelInfo
 from headroles.shown import Shown, html_table, show_p
 
@@ -48,10 +48,10 @@ class Validation(Document, Shown):
     p_value: Share | None
     """Of all tests together: how often one set a test, drawn from its own and those that it is ranked among, costs as
     much, in units of their mean summed over tests. None where there is nothing to rank among."""
-    correlations: Mapping[str, Correlation]
+    correlations: Mapping[CorrelationName, Correlation]
     """Of causal selectivity with "entropy" and with "effective_rank", and the partial ones, "entropy_beside_rank" and
     "rank_beside_entropy"; without those that are undefined, or rest on fewer than two concepts or six heads."""
-    overlap: Share = 0.0
+    overlap: Annotated[Share, Written()] = 0.0
     """Share of the images that the role map was scored on."""
     format: str = FORMAT
     """Marks the file."""

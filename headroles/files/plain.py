@@ -9,6 +9,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from headroles.files.ranges import Written
+
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
 _MAPPINGS = (dict, collections.abc.Mapping)
 _LISTS = (tuple, list, collections.abc.Sequence)
@@ -23,8 +25,9 @@ def from_plain(kind: Any, raw: Any, place: str = "") -> Any:
 
     A kind that is `Annotated` with rules (`headroles.files.ranges`) has to keep to them.
 
-    Dataclasses are built by the types of their fields, which have to be known at run time; unknown keys, and missing
-    ones of fields without a default, are refused. Lists become tuples. `place` names `raw` in errors. Raises `Unfit`.
+    Dataclasses are built by the types of their fields, which have to be known at run time; unknown keys are refused,
+    and missing ones of fields without a default or that are `Written`. Lists become tuples. `place` names `raw` in
+    errors. Raises `Unfit`.
     """
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -47,12 +50,17 @@ def from_plain(kind: Any, raw: Any, place: str = "") -> Any:
 @cache
 def _types(kind: type) -> dict[str, tuple[Any, bool]]:
     """Name of a dataclass's field -> its type, and whether it has to be there."""
-    types, none = get_type_hints(kind, include_extras=True), dataclasses.MISSING
+    types = get_type_hints(kind, include_extras=True)
     return {
-        field.name: (types[field.name], field.default is none and field.default_factory is none)
+        field.name: (types[field.name], _is_needed(field, types[field.name]))
         for field in dataclasses.fields(kind)
         if field.init
     }
+
+
+def _is_needed(field: dataclasses.Field, kind: Any) -> bool:
+    without = field.default is field.default_factory is dataclasses.MISSING
+    return without or Written() in getattr(kind, "__metadata__", ())
 
 
 def _build(kind: Any, raw: Any, place: str) -> Any:
@@ -98,7 +106,7 @@ def _mapping(inner: tuple[Any, ...], raw: Any, place: str) -> dict[Any, Any]:
 def _key(kind: Any, name: Any, place: str) -> Any:
     """JSON's keys are texts, also those of whole numbers."""
     if kind is not int:
-        return name
+        return from_plain(kind, name, place)
     try:
         return int(name)
     except ValueError:

@@ -37,6 +37,24 @@ class Like:
         return None if re.fullmatch(self.pattern, value) else self.called
 
 
+@dataclass(frozen=True)
+class Filled:
+    """A list that is not empty."""
+
+    def refuses(self, value: Any) -> str | None:
+        """What was expected; None where there is an entry."""
+        return None if len(value) else "at least one entry"
+
+
+@dataclass(frozen=True)
+class Written:
+    """A value that a file has to state, though the field has a default: without it the file is another one's."""
+
+    def refuses(self, value: Any) -> str | None:
+        """Nothing: any value fits."""
+        return None
+
+
 Share = Annotated[float, Within(0, 1, room=1e-6)]
 """A share, probability, accuracy or p-value."""
 Amount = Annotated[float, Within(0)]

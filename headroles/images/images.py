@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,6 +126,8 @@ class ImageFiles(Dataset):
     """Names are given below this folder."""
     left_out: Counter[str] = field(default_factory=Counter)
     """What lies beside them and is not read, by suffix or by what it is."""
+    named: Collection[int] = ()
+    """Numbers of those that were asked for by their own names, not with a folder."""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -174,13 +176,16 @@ class FolderImages(ImageFiles):
 def open_files(places: Sequence[str | os.PathLike[str]], preprocess: Preprocess | None) -> ImageFiles:
     """Files, and all images of folders, in the given order; named below the folder that holds them all."""
     paths: list[Path] = []
+    named: set[int] = set()
     left_out: Counter[str] = Counter()
     for place in map(Path, places):
         if not place.exists():
             raise InputError(f"image: there is no {place}; give an image file or a folder of images")
+        if not place.is_dir():
+            named.add(len(paths))
         paths += find_images(place, left_out) if place.is_dir() else [place]
     folder = Path(os.path.commonpath([path.resolve().parent for path in paths]))
-    return ImageFiles(paths, preprocess or undecided, folder, left_out)
+    return ImageFiles(paths, preprocess or undecided, folder, left_out, named)
 
 
 @dataclass

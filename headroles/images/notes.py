@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from headroles.errors import reword
 from headroles.images.deep import ImageNote
 from headroles.images.fingerprints import fingerprint, taking
 
@@ -55,7 +56,7 @@ def caught() -> Iterator[list[str]]:
     finally:
         for log, (handlers, through) in zip(logs, before, strict=True):
             log.handlers, log.propagate = handlers, through
-    remarks.extend(" ".join(str(each.message).split()) for each in found)
+    remarks.extend(reword(str(each.message)) for each in found)
 
 
 def tell(remarks: Iterable[str]) -> None:
@@ -87,5 +88,5 @@ class _Listener(logging.Handler):
         self.remarks = remarks
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.remarks.append(" ".join(record.getMessage().split()))
+        self.remarks.append(reword(record.getMessage()))
 

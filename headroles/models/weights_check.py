@@ -14,9 +14,11 @@ def check_weights(model: HookedCLIP, source: str) -> None:
     for name, tensor in model.clip.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             count = int((~torch.isfinite(tensor)).sum())
+            what = "1 value that is" if count == 1 else f"{count} values that are"
+            wider = "" if tensor.dtype == torch.float32 else ", or load it in fp32"
             raise InputError(
-                f"model: {source}: tensor {name} has {count} values that are NaN or infinite as {tensor.dtype}, so all "
-                "embeddings would be; copy or download it again, or load it in fp32"
+                f"model: {source}: tensor {name} has {what} NaN or infinite as {tensor.dtype}, so all embeddings would "
+                f"be; copy or download it again{wider}"
             )
 
 

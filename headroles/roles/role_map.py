@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from headroles.errors import InputError
 from headroles.files.documents import Document
-from headroles.files.ranges import Hash, Share, Size, Within
+from headroles.files.ranges import Hash, Share, Size, Within, Written
 from headroles.roles.map_checks import find_contradiction
 from headroles.shown import Shown, html_table
 
@@ -114,7 +114,7 @@ class ImagesInfo:
     """How many were read."""
     broken: tuple[str, ...]
     """Files that could not be read, relative to the folder."""
-    sketch: str = ""
+    sketch: Annotated[str, Written()] = ""
     """Their fingerprints (`headroles.files.sketch`), so that no image judges heads that it chose; "" where no such
     thing is to be feared."""
     reading: Mapping[str, Any] = field(default_factory=dict)

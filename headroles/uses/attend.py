@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from jaxtyping import Float
 from torch import Tensor
@@ -13,6 +13,7 @@ from headroles.errors import InputError
 from headroles.heads.ablation import current_ablation, record_ablation
 from headroles.heads.names import parse_heads
 from headroles.images.images import Images, batches, with_preprocess
+from headroles.images.notes import warn
 from headroles.images.pictures import Given, encode_pixels, is_open, open_given
 from headroles.images.reading import announce, describe_images
 from headroles.models.finite import check_rows
@@ -45,8 +46,8 @@ def attend(
     are open already. The heads are those by name ("L6.H3,L7.*"), the Attribute heads of a concept (`any_role`: all
     heads of it), or every Attribute head. `text`: None for each head's own first text. `attention`: where there is
     none, or the model reads no texts, look at attention alone; all that takes a text is None then. `model`: None for
-    the one that the map names. Raises InputError where a file or a head lacks, an image cannot be read, a head is cut,
-    or attention pools the model's embedding.
+    the one that the map names. Raises InputError where a file or a head lacks, an image that was named cannot be read,
+    a head is cut, or attention pools the model's embedding; what cannot be read in a folder is left out and said.
     """
     scored = RoleMap.of(role_map)
     chosen = _choose(scored, heads, concept, any_role, every)
@@ -59,8 +60,8 @@ def attend(
     ready = opened if is_open(images) else with_preprocess(opened, preprocess_of(clip))
     reading = announce(describe_images(ready, "images", reader=None if texts is None else clip))
     directions = None if texts is None else clip.embed_texts(texts)
-    views = view_images(clip, ready, chosen, texts, directions, batch)
-    return Attended(scored.model, record_ablation({}), views, reading=reading.to_dict())
+    views, broken = view_images(clip, ready, chosen, texts, directions, batch)
+    return Attended(scored.model, record_ablation({}), views, reading=reading.to_dict(), broken=broken)
 
 
 def _choose(
@@ -84,12 +85,16 @@ def view_images(
     texts: Sequence[str] | None,
     directions: Float[Tensor, "head embed"] | None,
     batch: int = 16,
-) -> tuple[ImageView, ...]:
-    """`view_heads` on every image, in order; raises InputError for one that cannot be read."""
-    places, found = [(head.layer, head.head) for head in heads], []
-    for index, pixels, broken in batches(images, batch):
-        for number, error in broken:
-            raise InputError(f"image: {images.name(number)} cannot be read ({error}); mend or leave it out")
+) -> tuple[tuple[ImageView, ...], dict[str, str]]:
+    """`view_heads` on every image, in order; and the names of those that cannot be read, with why.
+
+    Raises InputError for one that was asked for by name, or where none can be read.
+    """
+    places, found, broken = [(head.layer, head.head) for head in heads], [], dict[str, str]()
+    for index, pixels, errors in batches(images, batch):
+        broken |= _leave_out(images, errors)
+        if not len(index):
+            continue
         views = view_heads(model, pixels, places, directions)
         for outputs in (views.contribution, views.attention, views.cosine):
             check_rows(outputs, images.name, index.tolist())
@@ -99,7 +104,29 @@ def view_images(
                 for place, head in enumerate(heads)
             )
             found.append(ImageView(images.name(number), encode_pixels(pixels[row], model.processor), own))
-    return tuple(found)
+    if broken and not found:
+        raise _unreadable(*next(iter(broken.items())))
+    if broken:
+        warn(f"left out {len(broken)} of {len(images)} images: " + _describe_broken(broken))
+    return tuple(found), broken
+
+
+def _leave_out(images: Images, errors: Collection[tuple[int, str]]) -> dict[str, str]:
+    """Name -> why it cannot be read; InputError for what was asked for by name."""
+    for number, error in errors:
+        if number in getattr(images, "named", ()):
+            raise _unreadable(images.name(number), error)
+    return {images.name(number): error for number, error in errors}
+
+
+def _unreadable(name: str, error: str) -> InputError:
+    return InputError(f"image: {name} cannot be read ({error}); mend or leave it out")
+
+
+def _describe_broken(broken: dict[str, str]) -> str:
+    """The first few, and how many more."""
+    few = [f"{name} ({error})" for name, error in list(broken.items())[:3]]
+    return "; ".join(few) + (f"; and {len(broken) - 3} more" if len(broken) > 3 else "")
 
 
 def _view(views: HeadViews, row: int, place: int, head: HeadRole, text: str | None) -> HeadView:

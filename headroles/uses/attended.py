@@ -105,6 +105,8 @@ class Attended(Document, Shown):
     """Version of the file's layout."""
     reading: Mapping[str, Any] = field(default_factory=dict)
     """How the images were read, as `headroles.Reading.to_dict` says it."""
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Images of folders that cannot be read, and why."""
 
     def to_rows(self) -> list[dict[str, Any]]:
         """One dict an image and head, grids included, registers where there are any: what `--json` prints."""

@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import math
+from importlib import resources
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from headroles import RoleMap, Validation, diff
 from headroles.adapt.metrics import Measure
@@ -102,7 +104,10 @@ def changed(raw, place, new):
     inner = raw
     for key in place[:-1]:
         inner = inner[key]
-    inner[place[-1]] = new
+    if new is GONE:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = new
     return raw
 
 
@@ -142,6 +147,32 @@ def test_other_fields_versions_and_types_are_refused_by_name(kind, results, tmp_
     for name in needed:
         text = refusal(kind, {**raw, name: {"odd": []} if isinstance(raw[name], (list, str)) else []}, path)
         assert name in text and "expected" in text and "got" in text
+
+
+GONE = object()
+ODD = (GONE, None, True, "", "x", "silent", -1, -0.5, 0, 1, 2.5, 1e308, [], {}, {"x": 1}, "L99.H99")
+"""In place of a value; GONE: its key is missing."""
+
+
+@pytest.mark.parametrize("kind", [RoleMap, Validation])
+def test_what_the_schema_does_not_let_through_is_refused(kind, results, tmp_path):
+    raw, folder = results[kind].to_dict(), resources.files(kind.__module__.rpartition(".")[0])
+    text = (folder / f"{kind.__module__.rpartition('.')[2]}.schema.json").read_text(encoding="utf-8")
+    schema = Draft202012Validator(json.loads(text))
+    assert schema.is_valid(raw)
+    alike = {tuple("#" if isinstance(key, int) else key for key in place): place for place, _ in places(raw)}
+    for place in alike.values():
+        renamed = changed(raw, (*place[:-1], f"{place[-1]}x"), 1) if isinstance(place[-1], str) else raw
+        for other in (renamed, *(changed(raw, place, new) for new in ODD)):
+            if not schema.is_valid(other):
+                with pytest.raises(InputError):
+                    kind.from_dict(other)
+
+
+def test_entropies_above_chance_fit_the_schema_of_validations(results):
+    raw = changed(results[Validation].to_dict(), ("heads", 0, "entropy"), 1.25)
+    schema = json.loads((resources.files("headroles.causal") / "validation.schema.json").read_text(encoding="utf-8"))
+    assert Draft202012Validator(schema).is_valid(raw) and Validation.from_dict(raw).heads[0].entropy == 1.25
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,6 +1,7 @@
 """Where heads look: the tokens' parts sum to the head's, exactly, and nothing else of the model is touched."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -169,6 +170,24 @@ def test_mistakes_are_one_line(run, role_map, color_folder, tmp_path, monkeypatc
     assert not (tmp_path / "new").exists()
 
 
+def test_a_broken_image_is_refused_by_name_and_left_out_of_a_folder(run, role_map, color_folder, tmp_path):
+    folder = tmp_path / "photos"
+    shutil.copytree(color_folder / "val" / "red", folder)
+    whole = len(list(folder.iterdir()))
+    (folder / "broken.png").write_bytes(b"no picture")
+    arguments = ("attend", role_map, "--heads", "L2.H1", "--json", "--batch", "1", "--image")
+    code, out, error = run(*arguments, folder)
+    rows = json.loads(out)
+    assert code == 0 and f"left out 1 of {whole + 1} images: broken.png (" in error.splitlines()[-1]
+    assert len(rows) == whole + 1 and rows[-1]["image"] == "broken.png" and rows[-1]["error"]
+    code, out, error = run(*arguments, folder, "--image", folder / "broken.png")
+    assert (code, out) == (2, "") and "broken.png cannot be read" in error
+    for path in folder.iterdir():
+        path.write_bytes(b"no picture")
+    code, out, error = run(*arguments, folder)
+    assert (code, out) == (2, "") and "cannot be read" in error
+
+
 def test_pixels_are_shown_as_they_were_before_preprocessing(clip_folder):
     processor = load(str(clip_folder), "cpu").processor
     picture = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
@@ -217,7 +236,7 @@ def test_registers_have_numbers_of_their_own(make_vision, tokenizer, role_map, c
     model = HookedCLIP(make_vision("dinov2_with_registers"), "registers", None, tiny.processor)
     head, directions = RoleMap.load(role_map)["L1.H0"], unit(model, 1)
     images = FolderImages(color_folder / "val", tiny.processor)
-    (view, *_) = view_images(model, images, [head], ["a text"], directions)
+    (view, *_), _ = view_images(model, images, [head], ["a text"], directions)
     seen = view.heads[0]
     assert seen.contribution_of_registers != 0 and seen.attention_to_registers > 0
     total = seen.grid("contribution").sum() + seen.rest("contribution")

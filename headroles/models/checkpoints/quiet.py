@@ -8,6 +8,8 @@ from logging import ERROR, WARNING, Handler, LogRecord, getLogger
 
 from transformers.utils import logging
 
+from headroles.errors import reword
+
 _SAID_BETTER = ("transformers.utils.loading_report", "transformers.modeling_utils", "transformers.models.auto")
 """Loggers of tables and hints on what the checks of a model say themselves, by name and with a remedy."""
 
@@ -46,6 +48,10 @@ class _Waiting(Handler):
             self.lines.setdefault(line, record)
 
     def say(self) -> None:
-        """Everything that was kept, as if it came now."""
-        for record in self.lines.values():
-            getLogger(record.name).handle(record)
+        """Everything that was kept: to whoever listens to this package, else as if it came now."""
+        ours = getLogger("headroles")
+        for line, record in self.lines.items():
+            if ours.handlers:
+                ours.warning("transformers says: %s", reword(line))
+            else:
+                getLogger(record.name).handle(record)

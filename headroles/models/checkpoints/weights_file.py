@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from headroles.errors import InputError, said
+from headroles.errors import InputError, reword, said
 from headroles.models.checkpoints.torchscript import ArchiveError, is_archive, read_archive
 
 WRAPPERS = ("module.", "_orig_mod.", "model.", "clip_model.", "clip.")
@@ -134,6 +134,6 @@ def explain_pickle(error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError) and wanted:
         return f"wants to call {wanted[1]}; only tensors are read, nothing is run"
     if isinstance(error, pickle.UnpicklingError):
-        reason = " ".join(text.split()).removeprefix("Weights only load failed. ")
+        reason = reword(text).removeprefix("Weights only load failed. ")
         return f"is no file of plain tensors or is damaged ({reason[-120:]})"
-    return f"is damaged or cut short ({' '.join(text.split())[:120]}); {_AGAIN}"
+    return f"is damaged or cut short ({reword(text)[:120]}); {_AGAIN}"

@@ -147,8 +147,9 @@ def test_broken_photos_are_left_out_counted_and_listed(run, photos, named, tmp_p
 
 @pytest.mark.parametrize("place", ["", "out", "red/out"])
 def test_an_output_in_the_task_s_folder_is_refused(run, photos, named, place):
-    code, _, errors = run("adapt", *named, "--task", photos, "--output", photos / place)
-    assert code == 2 and "lies in the task's folder" in errors and errors.count("\n") == 1
+    for more in ((), ("--dry-run",)):
+        code, _, errors = run("adapt", *named, "--task", photos, "--output", photos / place, *more)
+        assert code == 2 and "lies in the task's folder" in errors and errors.count("\n") == 1
     assert not (photos / "out").exists()
 
 

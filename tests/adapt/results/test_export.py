@@ -1,6 +1,7 @@
 """An export says what the adapter says, in a process that has no headroles."""
 
 import json
+import resource
 import subprocess
 import sys
 
@@ -80,3 +81,16 @@ def test_what_cannot_be_exported_is_refused_and_leaves_nothing(run, adapted, tmp
         export_adapter(adapted[0], tmp_path / "out", ["cat"])
     code, _, errors = run("export", tmp_path, "--output", tmp_path / "out")
     assert code == 2 and "is no adapter folder" in errors and not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_leaves_nothing(run, adapted, tmp_path):
+    """By the system's own limit on files: torch's writer in C would end the process."""
+    adapted[0].save(tmp_path / "own")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        code, _, errors = run("export", tmp_path / "own", "--output", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert code == 2 and errors.splitlines()[-1].endswith("File too large") and not (tmp_path / "out").exists()

@@ -137,7 +137,7 @@ def test_weights_that_are_no_numbers_are_named(folder, run, tmp_path):
         weights[name][0, 0] = value
         save_file(weights, folder / "model.safetensors", {"format": "pt"})
         code, _, errors = run("score", "--model", folder, "--count", 4, "--output", tmp_path / "out")
-        assert code == 2 and f"tensor {name} has 1 values that are NaN or infinite" in errors
+        assert code == 2 and f"tensor {name} has 1 value that is NaN or infinite" in errors
         assert errors.count("\n") == 1
 
 
