@@ -74,7 +74,8 @@ def explain_and_write(way: Way[Sums], sums: Sums, seen: Seen, output: Path) -> S
 def _check_place(
     job: ScoreJob, output: Path, name: str, state: PassState, resume: bool, overwrite: bool
 ) -> None:
-    check_output(output, overwrite, *([[f"{name}.safetensors"]] if job.shard else []))
+    goes_on = resume and bool(state.files())  # Its files may have begun to take their places.
+    check_output(output, overwrite or goes_on, *([[f"{name}.safetensors"]] if job.shard else []))
     check_state(state, resume, overwrite)
 
 

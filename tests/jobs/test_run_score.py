@@ -175,3 +175,15 @@ def test_what_acts_is_recorded(run, job, tmp_path):
     code, _, errors = run(*job, "--texts-per-head", "50", "--output", tmp_path / "o")
     assert code == 0 and "texts per head: 8, as many as a head is wide (50 asked for)" in errors
     assert json.loads((tmp_path / "o" / "role_map.json").read_text())["settings"]["texts_per_head"] == 8
+
+
+def test_a_run_that_was_killed_while_its_files_took_their_places_goes_on(run, job, tmp_path, monkeypatch):
+    out = tmp_path / "o"
+    with monkeypatch.context() as patch:
+        patch.setattr(PassState, "remove", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert run(*job, "--output", out, "--save-every", "0")[0] == 130
+    whole = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    (out / "role_map.json").unlink()  # The last one to take its place.
+    code, _, errors = run(*job, "--output", out, "--save-every", "0", "--resume")
+    assert code == 0, errors
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
