@@ -15,8 +15,10 @@ from torch import Tensor
 
 from headroles.roles.textspan import Picks, Root, Sigma, Spread, span_head
 
-_SEEN = 1e-6
-"""Share of a head's variance below which an eigenvalue is left out."""
+_WIDE = 256
+"""Heads of towers that pool write into the whole embedding, and draws cost as much as they have directions."""
+_LEFT_OUT = (1e-6, 1e-3)
+"""Share of a head's variance that is left out, in its weakest directions; the second for wide heads."""
 _AT_ONCE = 64
 """Draws turned at once. Each run of them has a seed of its own, so that its size changes no draw."""
 
@@ -33,8 +35,9 @@ def null_picks(
 
     All heads of a width are turned alike, so a head's draws do not depend on its place.
     """
-    sizes = torch.linalg.eigvalsh(covariance.double()).flip(0)
-    sizes = sizes[sizes > _SEEN * sizes.sum().clamp_min(0)].to(projected)
+    sizes = torch.linalg.eigvalsh(covariance.double()).flip(0).clamp_min(0)
+    rest = sizes.sum() - sizes.cumsum(0) + sizes  # What is left before each direction.
+    sizes = sizes[rest > _LEFT_OUT[len(sizes) > _WIDE] * sizes.sum()].to(projected)
     parts = []
     for start in range(0, draws, _AT_ONCE):
         frames = random_frames(_AT_ONCE, len(covariance), len(sizes), (seed, start)).to(projected)
