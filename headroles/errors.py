@@ -9,6 +9,8 @@ _VAGUE = tuple(
     for vague, meant in (("an unexpected", "a wrong"), ("Unexpected", "Wrong"), ("unexpected", "wrong"))
 )
 """What libraries say of files and values, and what is meant."""
+SAYS = "transformers says: "
+"""Before a line of its log, where it is told by us."""
 
 
 class InputError(ValueError):

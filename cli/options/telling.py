@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from headroles.errors import reword
+from headroles.errors import SAYS, InputError, reword
 
 
 @contextmanager
@@ -26,6 +26,10 @@ def telling() -> Iterator[None]:
     log.setLevel(logging.INFO)
     try:
         yield
+    except InputError:
+        # What is wrong with a model says the error, better than the library that tripped over it.
+        listener.kept = [line for line in listener.kept if not line.startswith(SAYS)]
+        raise
     finally:
         log.removeHandler(listener)
         log.setLevel(level)

@@ -8,7 +8,7 @@ from logging import ERROR, WARNING, Handler, LogRecord, getLogger
 
 from transformers.utils import logging
 
-from headroles.errors import reword
+from headroles.errors import SAYS, reword
 
 _SAID_BETTER = ("transformers.utils.loading_report", "transformers.modeling_utils", "transformers.models.auto")
 """Loggers of tables and hints on what the checks of a model say themselves, by name and with a remedy."""
@@ -52,6 +52,6 @@ class _Waiting(Handler):
         ours = getLogger("headroles")
         for line, record in self.lines.items():
             if ours.handlers:
-                ours.warning("transformers says: %s", reword(line))
+                ours.warning("%s%s", SAYS, reword(line))
             else:
                 getLogger(record.name).handle(record)
