@@ -43,6 +43,7 @@ from headroles.roles.concepts import p_values as rank_p_values
 from headroles.roles.config import ImageScoreConfig
 from headroles.roles.diff import cohen_kappa, spearman
 from headroles.roles.head_roles import draw_blocks
+from headroles.roles.likeness import likeness
 from headroles.roles.null import null_picks
 from headroles.roles.probes import ProbeBank
 from headroles.roles.score_images import distribution, resample
@@ -437,7 +438,7 @@ def shares(rng: np.random.Generator, times: int) -> Rows:
             moments.update(
                 torch.from_numpy(outputs + noise)[:, None], torch.from_numpy(codes), torch.arange(images) % blocks
             )
-            drawn = resample(moments, certain, ImageScoreConfig(seed=count))
+            drawn = resample(moments, certain, likeness(moments), ImageScoreConfig(seed=count))
             low, high = np.quantile(drawn, [tail_share(blocks, 0.9), 1 - tail_share(blocks, 0.9)], axis=0)
             hits, count = hits + ((low <= truth) & (truth <= high)).sum(), count + heads
         yield Row("role map by images, interval of entropy", f"{images} images, 3 concepts", hits, count, 0.9)

@@ -24,12 +24,10 @@ def find_contradiction(role_map: Any, roles: tuple[str, ...], silent: str) -> st
 
 def _contradictions(role_map: Any, roles: tuple[str, ...], silent: str) -> Iterator[str]:
     model, layers = role_map.model, role_map.layers
-    if model.layers < 1 or model.heads < 1 or role_map.images.count < 0:
-        yield "model.layers and model.heads must be at least 1, images.count at least 0"
     if len(set(layers)) < len(layers) or not all(0 <= layer <= model.layers for layer in layers):
         yield f"layers: {list(layers)[:8]} are not different layers of a model of {model.layers}"
-    if not role_map.bank.counts or min(role_map.bank.counts.values()) < 0:
-        yield "bank.counts: expected at least one concept, and no count below 0"
+    if not role_map.bank.counts:
+        yield "bank.counts: expected at least one concept"
     try:
         _ = Sketch(role_map.images.sketch).kept
     except ValueError as error:
@@ -56,7 +54,8 @@ def _wrong_values(head: Any, role_map: Any, roles: tuple[str, ...], silent: str)
         yield f"distribution: its concepts are not those of bank.counts; {other!r} is in one of them alone"
     if head.concept not in concepts and head.role != silent:
         yield f"concept: {head.concept!r} is none of bank.counts"
-    for name, share in (*((name, getattr(head, name)) for name in _SHARES), *_named_shares(head)):
+    shares = [(name, getattr(head, name)) for name in _SHARES]
+    for name, share in shares + [(f"distribution.{name}", each) for name, each in head.distribution.items()]:
         if not -_ROOM <= share <= 1 + _ROOM:
             yield f"{name}: expected a share from 0 to 1, got {share}"
     if sum(head.distribution.values()) > 1 + 1e-3:
@@ -69,10 +68,6 @@ def _wrong_values(head: Any, role_map: Any, roles: tuple[str, ...], silent: str)
             yield f"{name}: expected a number of at least 0, got {amount}"
     if not all(text.concept in concepts for text in head.texts):
         yield "texts: a text has a concept that is none of bank.counts"
-
-
-def _named_shares(head: Any) -> Iterator[tuple[str, float]]:
-    yield from ((f"distribution.{name}", share) for name, share in head.distribution.items())
 
 
 def _near(one: float, other: float) -> bool:

@@ -60,7 +60,6 @@ def _pick_of_span(
 ) -> list[tuple[Picks, ...]]:
     """Picks of each head of layers with bases (layer, head, width, embed): of all draws, and of the null models.
 
-
     `bases` None stands for the identity.
     """
     projected, factor = (None, None) if bases is None else _project(moments, bases.flatten(0, 1), texts, config)

@@ -95,8 +95,8 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
     Says how many images a value has. InputError where a concept's values cannot be compared.
     """
     counts = _check_labels(moments)
-    alike = round(likeness(moments), 1)
-    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "images_as_one": alike}
+    alike = likeness(moments)
+    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "images_as_one": round(alike, 1)}
     heads = [(layer, head) for layer in moments.layers for head in range(moments.first.shape[2])]
     outputs = Outputs.of_values(moments)
     silent = outputs.silent_or_cut(heads, (model.layers, model.heads), config.precision)
@@ -106,21 +106,20 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
         bank=BankInfo(images.source, _hash(moments), counts),
         settings=record_ablation({**config.acting(), **acting}),
         layers=moments.layers,
-        head_roles=build_head_roles(heads, _describe(moments, outputs, config), silent, config.judge),
+        head_roles=build_head_roles(heads, _describe(moments, outputs, alike, config), silent, config.judge),
         probe_kind="image",
     )
 
 
-def _describe(moments: ValueMoments, outputs: Outputs, config: ImageScoreConfig) -> Description:
+def _describe(moments: ValueMoments, outputs: Outputs, alike: float, config: ImageScoreConfig) -> Description:
     names = [name for name, _ in moments.concepts]
-    alike = likeness(moments)
     p = p_values(moments, config.shares, alike)
     certain = p * p.size <= config.level
     explained = effects(Sums.of(moments), config.shares, alike).variances()
     spread = distribution(explained, certain)
     variance = outputs.variance().cpu().numpy()
     p = np.minimum(1, p.min(1) * len(names))
-    drawn, unit = resample(moments, certain, config), math.log2(len(names))
+    drawn, unit = resample(moments, certain, alike, config), math.log2(len(names))
     share = np.divide(explained, variance[:, None], out=np.zeros_like(explained), where=explained > 0) * certain
     return Description(
         concepts=names,
@@ -152,10 +151,13 @@ def distribution(
 
 
 def resample(
-    moments: ValueMoments, certain: Bool[ndarray, "head concept"], config: ImageScoreConfig
+    moments: ValueMoments, certain: Bool[ndarray, "head concept"], alike: float, config: ImageScoreConfig
 ) -> Float[ndarray, "draw head"]:
-    """Entropies in bits over resamples of the image blocks; which concepts are certain stays as it is."""
-    rows, alike = [], likeness(moments)
+    """Entropies in bits over resamples of the image blocks; which concepts are certain stays as it is.
+
+    `alike`: so many images count as one.
+    """
+    rows = []
     for draw in draw_blocks(moments.count.cpu().numpy(), config.bootstraps, config.seed):
         explained = effects(Sums.of(moments, draw), config.shares, alike).variances(resampled=True)
         rows.append(concept_entropy(distribution(explained, certain)))
