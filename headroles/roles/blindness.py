@@ -1,10 +1,10 @@
 """Is a head blind to a concept? How often chance alone lets the concept explain as much of the head's outputs.
 
-The classic test is an F-test of traces, and needs normal outputs: with skewed ones and few images of a value it fires
-at 15 to 40 times a level of 0.001. So normality is made, not hoped for: along every principal direction of a head the
-outputs are replaced by normal scores of their ranks (van der Waerden 1952), times the direction's deviation, and the
-test of traces (`trace_tail`) is taken of these. A head that is blind to the concept keeps its level then, whatever its
-outputs are distributed like (`benchmarks/levels.py`).
+The classic test is an F-test of traces, and takes outputs for normal, which heads' outputs need not be. So normality is
+made, not hoped for: along every principal direction of a head the outputs are replaced by normal scores of their ranks
+(van der Waerden 1952), times the direction's deviation, and the test of traces (`trace_tail`) is taken of these. A head
+that is blind to the concept keeps its level then for skewed and heavy-tailed outputs (`benchmarks/levels.py`; the worst
+that was found is .075, of a mixture of scales and values of very unequal size).
 
 Ranks need outputs, image by image: those of the sample that value moments keep. Frames of one film are fewer images
 than they seem: how many count as one is known from blocks of images (`headroles.roles.likeness`).

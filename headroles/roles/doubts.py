@@ -22,6 +22,6 @@ def tell_doubts(role_map: RoleMap) -> None:
         )
     if count < FEW_IMAGES:
         warn(
-            f"roles of {count} images are rough: with 20 a tenth of the heads had other roles than with 2,000; score "
+            f"roles of {count} images are rough: with 20 an eighth of the heads had other roles than with 2,000; score "
             f"{FEW_IMAGES} or more"
         )
