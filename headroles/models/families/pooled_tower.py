@@ -110,6 +110,9 @@ class PooledTower(Tower):
         """One group a layer; None where the basis is the identity."""
         return [((layer,), self.pooling_bases()[None] if layer == self.layers else None) for layer in layers]
 
+    def output(self, layer: int) -> nn.Linear:
+        return self._attention.out_proj if layer == self.layers else super().output(layer)
+
     def biases(self) -> Float[Tensor, "layer embed"]:
         """Not constant here: see `pool_biases`."""
         raise NotImplementedError("a pooled tower's biases depend on the image: pool_biases")

@@ -129,6 +129,10 @@ class Tower(nn.Module):
         output = torch.stack([part.weight() for part in self._parts])
         return output.unflatten(-1, (self.heads, self.head_width)).permute(0, 2, 3, 1)
 
+    def output(self, layer: int) -> nn.Linear:
+        """The module that holds W_O and b_O of a layer's heads, without layer scale; of pooling heads too."""
+        return self._parts[layer].output
+
     def compile_mlps(self, **options: Any) -> None:
         """Compile every layer's MLP with torch.compile (and its `options`), in place.
 
