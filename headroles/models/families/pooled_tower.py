@@ -113,6 +113,26 @@ class PooledTower(Tower):
     def output(self, layer: int) -> nn.Linear:
         return self._attention.out_proj if layer == self.layers else super().output(layer)
 
+    def circuit(self, layer: int) -> tuple[Float[Tensor, "head residual width"], Float[Tensor, "head width embed"]]:
+        """As in `Tower`; layer `layers` is the pooling heads', exactly.
+
+        What an encoder head writes depends on where the pooling heads look: here they all look at the same tokens.
+        """
+        if layer < self.layers:
+            return super().circuit(layer)
+        values, heads = self._pooling_values(), self._attention.num_heads
+        return values.unflatten(-1, (heads, -1)).transpose(0, 1), self.pooling_bases().double()
+
+    def _written(self) -> Float[Tensor, "residual embed"]:
+        """Through the values and outputs of all pooling heads."""
+        return self._pooling_values() @ self._attention.out_proj.weight.double().T
+
+    def _pooling_values(self) -> Float[Tensor, "residual pooling_and_width"]:
+        """`readout` in float64."""
+        value = self._attention.in_proj_weight.chunk(3)[2].double()
+        weight = self._norm.weight.double()[:, None] * value.T
+        return weight - weight.mean(0, keepdim=True)
+
     def biases(self) -> Float[Tensor, "layer embed"]:
         """Not constant here: see `pool_biases`."""
         raise NotImplementedError("a pooled tower's biases depend on the image: pool_biases")

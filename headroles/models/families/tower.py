@@ -115,6 +115,22 @@ class Tower(nn.Module):
         """
         return [(tuple(layers), self.bases()[list(layers)])]
 
+    def circuit(self, layer: int) -> tuple[Float[Tensor, "head residual width"], Float[Tensor, "head width embed"]]:
+        """What the heads of a layer read and write by their weights alone, as two factors in float64.
+
+        The residual, divided by the first LayerNorm's deviation, times the first is a head's values without their
+        constant part; z times the second, over the last LayerNorm's deviation, is its part of the embedding.
+        """
+        part = self._parts[layer]
+        reading = part.reading().unflatten(-1, (self.heads, self.head_width)).transpose(0, 1)
+        output = part.weight().double().T.unflatten(0, (self.heads, self.head_width))
+        return reading, output @ self._written()
+
+    def _written(self) -> Float[Tensor, "residual embed"]:
+        """`readout` in float64."""
+        weight = self._weight().double()
+        return weight - weight.mean(0, keepdim=True)
+
     def biases(self) -> Float[Tensor, "layer embed"]:
         """Every layer's attention output bias b_O, read out (still to be divided by sigma)."""
         return torch.stack([part.bias() for part in self._parts]) @ self.readout()
