@@ -18,9 +18,8 @@ from headroles.models.checkpoints.checkpoint import find_checkpoint
 from headroles.models.hooked_clip import Tower
 from headroles.models.load import open_model
 from headroles.models.weights_check import check_weights
-from headroles.roles.role_heads import check_model
+from headroles.roles.role_heads import check_model, choose_parts
 from headroles.roles.role_map import RoleMap
-from headroles.roles.role_parts import concept_parts
 from headroles.uses.edit_run import EditRun
 from headroles.uses.edited import Edited
 
@@ -89,4 +88,4 @@ def _check_new(folder: Path) -> None:
 def _parts_of(role_map: RoleMap | None, concept: str, any_role: bool) -> tuple[Part, ...]:
     if role_map is None:
         raise InputError(f"damp: which heads speak of {concept}? give the role map of this model, or heads by name")
-    return concept_parts(role_map, concept, any_role)
+    return tuple(each.part for each in choose_parts(role_map, concept=concept, any_role=any_role))
