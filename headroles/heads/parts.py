@@ -1,4 +1,4 @@
-"""Whole heads, or directions of them, as matrices on z: what is left of it, or what it becomes where they are scaled."""
+"""Whole heads, or directions of them, as matrices on z: what is taken of it, or what it becomes when scaled."""
 
 from __future__ import annotations
 

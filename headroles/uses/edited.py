@@ -39,7 +39,7 @@ of its size. `edit.json` holds all of this; `headroles diff {base} THIS_FOLDER` 
 """
 _LOAD = {
     "transformers": 'from transformers import AutoModel\n\nmodel = AutoModel.from_pretrained("THIS_FOLDER")',
-    "open_clip": 'import open_clip\n\nmodel, _, preprocess = open_clip.create_model_and_transforms("local-dir:THIS_FOLDER")',
+    "open_clip": 'import open_clip\n\nmodel, preprocess = open_clip.create_model_from_pretrained("local-dir:THIS_FOLDER")',
 }  # fmt: skip
 
 
@@ -114,7 +114,7 @@ class Edited(Document):
             f"| {part.concept} |"
             for part in self.parts
         ]
-        head = ["| part | factor | share of its head | strength before | after | concept |", "|---|---|---|---|---|---|"]
+        head = ["| part | factor | share of its head | strength | after | concept |", "|---|---|---|---|---|---|"]
         return _CARD.format(
             library=library, base=self.model.name, count=len({part.name.split(".D")[0] for part in self.parts}),
             before=self.model.weights_hash, version=headroles.__version__,
