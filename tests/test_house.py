@@ -116,7 +116,9 @@ def test_no_module_goes_round_in_a_circle(sources):
     known = set(sources)
     graph = {module: {name for name in named if name in known and name != module} for module, named in sources.items()}
     # A package's own __init__ may name its modules, which lie in it.
-    graph = {module: {name for name in named if not module.startswith(name + ".")} for module, named in graph.items()}
+    graph = {
+        module: {name for name in named if not module.startswith(name + ".")} for module, named in graph.items()
+    }
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

@@ -55,7 +55,8 @@ class Directions:
         wrong = [layer for layer in layers if not 0 <= layer < end]
         if wrong or not layers:
             raise InputError(f"layers: directions are of layers 0-{end - 1} of this tower, got {wrong or 'none'}")
-        parts = [_decompose(*tower.circuit(layer)) for layer in layers]
+        parts = [_decompose(reading, output @ tower.written(layer)) for layer in layers
+                 for reading, output in (tower.circuit(layer),)]  # fmt: skip
         return cls(tuple(layers), *map(torch.stack, zip(*parts, strict=True)))
 
     def coefficients(self, z: Float[Tensor, "*image layer head width"]) -> Float[Tensor, "*image layer head direction"]:

@@ -89,3 +89,4 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.remarks.append(reword(record.getMessage()))
+

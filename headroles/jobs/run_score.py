@@ -71,7 +71,9 @@ def explain_and_write(way: Way[Sums], sums: Sums, seen: Seen, output: Path) -> S
     return Scored(files, found.role_map, seen.read, seen.broken_names, sums, found.discovery)
 
 
-def _check_place(job: ScoreJob, output: Path, name: str, state: PassState, resume: bool, overwrite: bool) -> None:
+def _check_place(
+    job: ScoreJob, output: Path, name: str, state: PassState, resume: bool, overwrite: bool
+) -> None:
     goes_on = resume and bool(state.files())  # Its files may have begun to take their places.
     check_output(output, overwrite or goes_on, *([[f"{name}.safetensors"]] if job.shard else []))
     check_state(state, resume, overwrite)

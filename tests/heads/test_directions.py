@@ -57,8 +57,8 @@ def test_they_make_up_what_the_head_writes(family, built, pixels, make_siglip, m
     found = Directions.of(tower, layers)
     product = torch.einsum("lhDj,lhj,lhjd->lhDd", found.reads, found.sigma, found.writes)
     for layer in layers:
-        reading, writing = tower.circuit(layer)
-        torch.testing.assert_close(product[layer], reading @ writing, rtol=1e-9, atol=1e-9)
+        reading, output = tower.circuit(layer)
+        torch.testing.assert_close(product[layer], reading @ output @ tower.written(layer), rtol=1e-9, atol=1e-9)
     unit = torch.eye(found.sigma.shape[-1], dtype=torch.float64).expand(*found.sigma.shape, -1)
     torch.testing.assert_close(found.reads.mT @ found.reads, unit)
     assert (found.sigma[..., :-1] >= found.sigma[..., 1:]).all()
@@ -151,8 +151,8 @@ def test_the_strongest_directions_leave_less_than_the_weakest_would(built, found
     """What is left of a head without its first direction is the best that any single direction could leave."""
     factors = torch.ones_like(found.sigma)
     factors[..., 0] = 0
-    reading, writing = built.visual.circuit(LAYERS[1])
-    left = reading @ found.operators(factors)[1] @ writing
+    reading, output = built.visual.circuit(LAYERS[1])
+    left = reading @ found.operators(factors)[1] @ output @ built.visual.written(LAYERS[1])
     torch.testing.assert_close(torch.linalg.matrix_norm(left, 2), found.sigma[1, :, 1])
 
 

@@ -146,7 +146,7 @@ def test_errors_of_any_kind_are_counted(tmp_path, monkeypatch):
         raise TypeError("of no use")
 
     monkeypatch.setattr("PIL.BmpImagePlugin.BmpImageFile.load", fail, raising=False)
-    ((_, pixels, errors),) = batches(FolderImages(tmp_path, preprocess), 4)
+    (_, pixels, errors), = batches(FolderImages(tmp_path, preprocess), 4)
     assert len(pixels) == 1 and errors == [(1, "OSError: TypeError: of no use")]
 
 
@@ -250,7 +250,7 @@ def test_odd_places_neither_hang_nor_end_a_pass(tmp_path):
     images = FolderImages(tmp_path, preprocess)
     assert [images.name(number) for number in range(len(images))] == ["a.png", "itself.png", "nothing.png"]
     assert images.left_out == {"pipes and devices": 1, "links in a circle": 1}
-    ((_, pixels, errors),) = batches(images, 4)
+    (_, pixels, errors), = batches(images, 4)
     assert len(pixels) == 1 and [number for number, _ in errors] == [1, 2]
     with pytest.raises(OSError, match=r"b\.png is no regular file"):
         open_image(tmp_path / "b.png")
