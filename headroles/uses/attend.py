@@ -53,7 +53,7 @@ def attend(
     chosen = _choose(scored, heads, concept, any_role, every)
     alone = attention and text is None
     roles = [each.role for each in chosen]
-    texts = None if alone and any(not head.texts for head in roles) else texts_of(roles, text)
+    texts = None if alone and any(not head.texts for head in roles) else _texts_of(chosen, text)
     opened = open_given(images)
     clip = open_model(scored, model, device)
     if alone and clip.text is None:
@@ -78,6 +78,24 @@ def _choose(
     if any(each.part.within(gone) for each in chosen):
         raise InputError("a head that --ablate cuts looks nowhere; choose others")
     return chosen
+
+
+def _texts_of(chosen: Sequence[Chosen], text: str | None) -> tuple[str, ...]:
+    """One text each: `text`, or the first of the head, or of the strongest of its directions that are meant."""
+    return tuple(
+        texts_of([each.role], text)[0] if text is not None or not each.part.directions else _direction_text(each)
+        for each in chosen
+    )
+
+
+def _direction_text(chosen: Chosen) -> str:
+    for each in chosen.role.directions:
+        if each.number in chosen.part.directions:
+            side = max((each.plus, each.minus), key=lambda side: side.fidelity)
+            if side.texts:
+                return side.texts[0].text
+    name = chosen.part.name
+    raise InputError(f"text: {name} has no text of its own in this role map; give --text, or score --by weights")
 
 
 def view_images(

@@ -18,7 +18,7 @@ from headroles.models.checkpoints.checkpoint import find_checkpoint
 from headroles.models.hooked_clip import Tower
 from headroles.models.load import open_model
 from headroles.models.weights_check import check_weights
-from headroles.roles.role_heads import check_model, choose_parts
+from headroles.roles.role_heads import check_model, concept_parts
 from headroles.roles.role_map import RoleMap
 from headroles.uses.edit_run import EditRun
 from headroles.uses.edited import Edited
@@ -48,10 +48,13 @@ def edit(
 
     `model`: a name, folder, file or hub id, as `load` takes it. Scaled are `heads` ("L6.H5,L7.H0.D0-2"), or what speaks
     of the concept `damp` in the `role_map`: of its Attribute heads (`any_role`: of all heads) the directions that write
-    it, where the map knows directions, else the heads themselves. `factor`: 0 takes them out, 1 changes no bit, more
-    strengthens. Weights know no mean, so 0 is zero-ablation; `keep_mean`, a folder of images, "shapes", or open images
-    (`count` of them, of `seed` where rendered), writes the parts' mean output into the biases, and 0 is mean-ablation
-    with one mean for all tokens: CLS's, or where attention pools the embedding that of all tokens.
+    it, where the map is by weights and knows directions, else the heads themselves. `factor`: 0 takes them out, 1
+    changes no bit, more strengthens.
+
+    Weights know no mean, so 0 is zero-ablation. `keep_mean` (a folder of images, "shapes", or open images; `count` of
+    them, of `seed` where rendered) writes the parts' mean output into the biases. A bias is one for all tokens: it is
+    CLS's mean, so that 0 is mean-ablation in the last layer and nearly so before it; where attention pools the
+    embedding, the mean over all tokens.
 
     The copy has the source's own layout (OpenAI's files become OpenCLIP's), tokenizer and preprocessing; weights are
     safetensors of the stored type. It is loaded again before it takes its place. Raises InputError where `output`
@@ -72,6 +75,8 @@ def edit(
     scored = None if role_map is None else RoleMap.of(role_map)
     if scored is not None:
         check_model(scored, opened)
+        if scored.tower != tower:
+            raise InputError(f"tower: the role map is of the {scored.tower} tower, got {tower!r}; give that one")
     sizes: Tower = getattr(opened, tower)
     parts = find_parts(sizes, heads) if heads is not None else _parts_of(scored, str(damp), any_role)
     run = EditRun(found, opened, origin, sizes, tower, parts, float(factor), scored)
@@ -88,4 +93,4 @@ def _check_new(folder: Path) -> None:
 def _parts_of(role_map: RoleMap | None, concept: str, any_role: bool) -> tuple[Part, ...]:
     if role_map is None:
         raise InputError(f"damp: which heads speak of {concept}? give the role map of this model, or heads by name")
-    return tuple(each.part for each in choose_parts(role_map, concept=concept, any_role=any_role))
+    return concept_parts(role_map, concept, any_role)

@@ -17,12 +17,12 @@ from headroles.errors import InputError
 from headroles.files.lock import locked
 from headroles.files.whole import replacing_together
 from headroles.heads.directions import Directions
-from headroles.heads.names import Head, Part
+from headroles.heads.names import Head, Part, head_list
 from headroles.heads.parts import find_operators
 from headroles.heads.reference import HeadReference
 from headroles.heads.scaled_output import check_scaled, scale_output
 from headroles.images.images import FolderImages, Images, ShapesImages
-from headroles.images.reading import announce, describe_images
+from headroles.images.reading import announce, describe_images, stop_if_looking
 from headroles.models.checkpoints.checkpoint import OPEN_CLIP, TRANSFORMERS, Checkpoint
 from headroles.models.checkpoints.rewrite import Change, copy_changed
 from headroles.models.hooked_clip import HookedCLIP, Tower
@@ -108,8 +108,10 @@ class EditRun:
         return found
 
     def write(self, folder: Path, means: Means, kept: str | None, settings: Mapping[str, Any]) -> Edited:
-        """Write the copy, load it again, and put record and card beside it; all take their places together."""
+        """Write the copy, load it again, put record and card beside it; all take their places together."""
         changes = self.changes(means)
+        what = f"{head_list(self.parts)} times {self.factor:g}"
+        stop_if_looking(f"{what}: {len(changes)} layers of {self.model.model_name} would differ in {folder}")
         with locked(folder, "edit"), replacing_together(folder, "config.json") as staging:
             copy_changed(self.checkpoint, self.model.clip.config, changes, staging)
             written = load(str(staging), "cpu")

@@ -17,15 +17,14 @@ if TYPE_CHECKING:
 
 _CARD = """---
 library_name: {library}
-base_model: {base}
 tags: [clip, edited]
 ---
 
 # {base}, {count} of its heads edited
 
-Weights of {base} (sha256 {before}), changed by headroles {version} in the attention output projections of the
-{tower} tower and nowhere else: every other number is the same to the bit. It runs as fast as before, and needs nothing
-of headroles:
+The weights of {base}, changed by headroles {version} in the attention output projections of the {tower} tower and
+nowhere else: every other number is the same to the bit. The model runs as fast as before and needs nothing of
+headroles:
 
 ```python
 {load}
@@ -34,12 +33,14 @@ of headroles:
 {table}
 
 A head M = W_V W_O, read out into the embedding, has singular directions, D0 the strongest. `strength` is the Frobenius
-norm of what was scaled, before and after. {kept} Numbers are stored as {stored}; that rounds the edit by {rounding:.0e}
-of its size. `edit.json` holds all of this; `headroles diff {base} THIS_FOLDER` shows it in the weights.
+norm of what was scaled, before and after. {kept}
+
+Numbers are stored as {stored}, which rounds the edit by {rounding:.0e} of its size. `edit.json` holds all of this, with
+the hashes of the weights before and after; `headroles diff {base} THIS_FOLDER` shows it in the weights.
 """
 _LOAD = {
     "transformers": 'from transformers import AutoModel\n\nmodel = AutoModel.from_pretrained("THIS_FOLDER")',
-    "open_clip": 'import open_clip\n\nmodel, preprocess = open_clip.create_model_from_pretrained("local-dir:THIS_FOLDER")',
+    "open_clip": 'import open_clip\n\nmodel, _ = open_clip.create_model_from_pretrained("local-dir:THIS_FOLDER")',
 }  # fmt: skip
 
 
@@ -117,7 +118,7 @@ class Edited(Document):
         head = ["| part | factor | share of its head | strength | after | concept |", "|---|---|---|---|---|---|"]
         return _CARD.format(
             library=library, base=self.model.name, count=len({part.name.split(".D")[0] for part in self.parts}),
-            before=self.model.weights_hash, version=headroles.__version__,
+            version=headroles.__version__,
             tower="vision" if self.tower == "visual" else "text", load=_LOAD[library], table="\n".join([*head, *rows]),
             kept=self._say_mean(), stored=self.stored, rounding=self.rounding,
         )  # fmt: skip

@@ -132,6 +132,19 @@ class PooledTower(Tower):
         weight = self._norm.weight.double()[:, None] * value.T
         return weight - weight.mean(0, keepdim=True)
 
+    def looks(
+        self, layer: int
+    ) -> tuple[Float[Tensor, "head residual_and_1 width"], Float[Tensor, "head residual width"]]:
+        """As in `Tower`; of pooling heads there is one query, the learned probe's."""
+        if layer < self.layers:
+            return super().looks(layer)
+        attention, heads = self._attention, self._attention.num_heads
+        query, key, _ = attention.in_proj_weight.double().chunk(3)
+        probe = self._head.probe[0].double() @ query.T + attention.in_proj_bias.double().chunk(3)[0]
+        scaled = self._norm.weight.double()[:, None] * key.T
+        scaled = scaled - scaled.mean(0, keepdim=True)
+        return probe.unflatten(-1, (heads, -1)).transpose(0, 1), scaled.unflatten(-1, (heads, -1)).transpose(0, 1)
+
     def output(self, layer: int) -> nn.Linear:
         return self._attention.out_proj if layer == self.layers else super().output(layer)
 

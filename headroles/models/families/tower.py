@@ -144,6 +144,18 @@ class Tower(nn.Module):
         output = torch.stack([part.weight() for part in self._parts])
         return output.unflatten(-1, (self.heads, self.head_width)).permute(0, 2, 3, 1)
 
+    def looks(
+        self, layer: int
+    ) -> tuple[Float[Tensor, "head residual_and_1 width"], Float[Tensor, "head residual width"]]:
+        """Query and key factors of a layer's heads, float64: where they look, by their weights alone.
+
+        A residual with a 1 behind it, divided by the first LayerNorm's deviation but for the 1, times the first is a
+        query; a residual so divided, times the second, a key without its constant part.
+        """
+        query, key = self._parts[layer].looking()
+        shape = (self.heads, self.head_width)
+        return query.unflatten(-1, shape).transpose(0, 1), key.unflatten(-1, shape).transpose(0, 1)
+
     def output(self, layer: int) -> nn.Linear:
         """The module that holds W_O and b_O of a layer's heads, without layer scale; of pooling heads too."""
         return self._parts[layer].output
