@@ -24,10 +24,13 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.errors import InputError as InputError
     from headroles.heads.ablate import ablating as ablating
     from headroles.heads.ablate import scaling_heads as scaling_heads
+    from headroles.heads.compare_models import diff_models as diff_models
     from headroles.heads.contributions import Contributions as Contributions
     from headroles.heads.contributions import image_contributions as image_contributions
     from headroles.heads.contributions import text_contributions as text_contributions
+    from headroles.heads.model_diff import ModelDiff as ModelDiff
     from headroles.heads.moments import HeadMoments as HeadMoments
+    from headroles.heads.names import Part as Part
     from headroles.heads.reference import HeadReference as HeadReference
     from headroles.heads.value_moments import ValueMoments as ValueMoments
     from headroles.heads.weights import HeadWeights as HeadWeights
@@ -71,6 +74,8 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.uses.cue_bench import DebiasConfig as DebiasConfig
     from headroles.uses.debias import debias as debias
     from headroles.uses.debiased import Debiased as Debiased
+    from headroles.uses.edit import edit as edit
+    from headroles.uses.edited import Edited as Edited
     from headroles.uses.image_index import ImageIndex as ImageIndex
     from headroles.uses.precision import PrecisionAtK as PrecisionAtK
     from headroles.uses.precision_at_k import precision_at_k as precision_at_k
@@ -89,8 +94,11 @@ _HOMES = {
     "diagnosis.doctor": ("doctor",),
     "errors": ("InputError",),
     "heads.ablate": ("ablating", "scaling_heads"),
+    "heads.compare_models": ("diff_models",),
     "heads.contributions": ("Contributions", "image_contributions", "text_contributions"),
+    "heads.model_diff": ("ModelDiff",),
     "heads.moments": ("HeadMoments",),
+    "heads.names": ("Part",),
     "heads.reference": ("HeadReference",),
     "heads.value_moments": ("ValueMoments",),
     "heads.weights": ("HeadWeights", "LearnConfig"),
@@ -119,6 +127,8 @@ _HOMES = {
     "uses.cue_bench": ("DebiasConfig",),
     "uses.debias": ("debias",),
     "uses.debiased": ("Debiased",),
+    "uses.edit": ("edit",),
+    "uses.edited": ("Edited",),
     "uses.image_index": ("ImageIndex",),
     "uses.precision": ("PrecisionAtK",),
     "uses.precision_at_k": ("precision_at_k",),

@@ -9,8 +9,10 @@ import torch
 from PIL import Image
 
 from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions, load
+from headroles.heads.names import Part
 from headroles.images.pictures import restore
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.role_heads import Chosen
 from headroles.roles.score_texts import score_texts
 from headroles.uses.attend import attend, view_images
 from headroles.uses.attended import Attended
@@ -236,7 +238,7 @@ def test_registers_have_numbers_of_their_own(make_vision, tokenizer, role_map, c
     model = HookedCLIP(make_vision("dinov2_with_registers"), "registers", None, tiny.processor)
     head, directions = RoleMap.load(role_map)["L1.H0"], unit(model, 1)
     images = FolderImages(color_folder / "val", tiny.processor)
-    (view, *_), _ = view_images(model, images, [head], ["a text"], directions)
+    (view, *_), _ = view_images(model, images, [Chosen(head, Part(head.layer, head.head))], ["a text"], directions)
     seen = view.heads[0]
     assert seen.contribution_of_registers != 0 and seen.attention_to_registers > 0
     total = seen.grid("contribution").sum() + seen.rest("contribution")

@@ -77,6 +77,29 @@ class LayerParts:
         """The output projection, layer scale included."""
         return self.output.weight if self.gains is None else self.gains[0](self.output.weight.T).T
 
+    def reading(self) -> Float[Tensor, "residual head_and_width"]:
+        """(I - 11'/D) diag(gamma) W_V, float64: from a residual over the first LayerNorm's deviation to values.
+
+        Without the values' constant part, W_V beta + b_V.
+        """
+        weight = self.norms[0].weight.double()[:, None] * self.attention.v_proj.weight.double().T
+        return weight - weight.mean(0, keepdim=True)
+
+    def looking(
+        self,
+    ) -> tuple[Float[Tensor, "residual_and_1 head_and_width"], Float[Tensor, "residual head_and_width"]]:
+        """What queries and keys are made of, float64: (I - 11'/D) diag(gamma) W_Q, over beta W_Q + b_Q, and W_K so.
+
+        Of a score, what does not depend on the key moves no pattern: so keys have no constant part.
+        """
+        query, key = (getattr(self.attention, name) for name in ("q_proj", "k_proj"))
+        norm = self.norms[0]
+        parts = [norm.weight.double()[:, None] * each.weight.double().T for each in (query, key)]
+        constant = query.weight.double() @ norm.bias.double()
+        constant = constant if query.bias is None else constant + query.bias.double()
+        centred = [part - part.mean(0, keepdim=True) for part in parts]
+        return torch.cat([centred[0], constant[None]]), centred[1]
+
     def bias(self) -> Float[Tensor, "residual"]:
         """The output projection's bias b_O, layer scale included."""
         return self.output.bias if self.gains is None else self.gains[0](self.output.bias)
