@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from headroles.files.sketch import Sketch
@@ -32,6 +32,9 @@ def _contradictions(role_map: Any, roles: tuple[str, ...], silent: str) -> Itera
         _ = Sketch(role_map.images.sketch).kept
     except ValueError as error:
         yield f"images.sketch: it is no sketch of images ({error})"
+    strange = {spread.concept for spread in role_map.concept_spread} - role_map.bank.counts.keys()
+    if strange or len({spread.concept for spread in role_map.concept_spread}) < len(role_map.concept_spread):
+        yield f"concept_spread: {min(strange, default='a concept')!r} is none of bank.counts, or is there twice"
     taken = set()
     for number, head in enumerate(role_map.head_roles):
         place = f"head_roles[{number}]"
@@ -66,8 +69,18 @@ def _wrong_values(head: Any, role_map: Any, roles: tuple[str, ...], silent: str)
     for name, amount in amounts:
         if amount < -_ROOM:
             yield f"{name}: expected a number of at least 0, got {amount}"
+    if head.spread:
+        yield from (f"spread.{wrong}" for wrong in _wrong_spread(head.spread, concepts))
     if not all(text.concept in concepts for text in head.texts):
         yield "texts: a text has a concept that is none of bank.counts"
+
+
+def _wrong_spread(spread: Any, concepts: Set[str]) -> Iterator[str]:
+    for name in ("explained", "importance"):
+        found = getattr(spread, name)
+        if found and found.keys() != concepts:
+            other = sorted(found.keys() ^ concepts)[0]
+            yield f"{name}: its concepts are not those of bank.counts; {other!r} is in one of them alone"
 
 
 def _near(one: float, other: float) -> bool:

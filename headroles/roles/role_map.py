@@ -11,6 +11,7 @@ from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.files.ranges import Hash, Share, Size, Within, Written
 from headroles.roles.map_checks import find_contradiction
+from headroles.roles.spread import ConceptSpread, HeadSpread
 from headroles.shown import Shown, html_table
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class HeadRole:
     """Concept -> probability."""
     texts: tuple[PickedText, ...]
     """Best first."""
+    spread: HeadSpread | None = None
+    """What it explains of every concept; None for a silent head, and in maps that do not say it."""
 
     @property
     def stands_out(self) -> bool:
@@ -142,6 +145,8 @@ class RoleMap(Document, Shown):
         "entropy": "headroles.figures.entropy:entropy_figure",
         "concepts": "headroles.figures.concepts:concepts_figure",
         "texts": "headroles.figures.texts:texts_figure",
+        "shares": "headroles.figures.shares:shares_figure",
+        "spread": "headroles.figures.spread:spread_figure",
     }
 
     model: ModelInfo
@@ -160,6 +165,8 @@ class RoleMap(Document, Shown):
     """Version of the file's layout."""
     probe_kind: str = "text"
     """One of `PROBE_KINDS`; files without it are of texts."""
+    concept_spread: tuple[ConceptSpread, ...] = ()
+    """How every concept spreads over the heads; none in maps that do not say it."""
 
     def __post_init__(self) -> None:
         if self.probe_kind not in PROBE_KINDS:
@@ -236,11 +243,12 @@ class RoleMap(Document, Shown):
             row = {
                 each.name: getattr(head, each.name)
                 for each in dataclasses.fields(head)
-                if each.name not in ("interval", "distribution", "texts")
+                if each.name not in ("interval", "distribution", "texts", "spread")
             }
             row["interval_low"], row["interval_high"] = head.interval
             row |= {f"p_{concept}": head.distribution[concept] for concept in self.concepts}
             row["stands_out"] = head.stands_out
+            row |= head.spread.columns() if head.spread else {}
             row["texts"] = " | ".join(picked.text for picked in head.texts)
             rows.append({"name": head.name, **row})
         return pd.DataFrame(rows)
