@@ -55,7 +55,7 @@ SECTIONS = {
     "What is computed": ("by", "preset", "layers", "bootstraps", "seed"),
     "By texts": (
         "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "constants", "rank",
-        "null_draws", "concepts", "encoder", "noise", "min_cluster_size",
+        "span_rank", "null_draws", "concepts", "encoder", "noise", "min_cluster_size",
     ),
     "By images": ("shares",),
     "Roles": ("roles_by", "low", "high"),
@@ -141,6 +141,7 @@ SECTIONS = {
     help="Attention biases and the last LayerNorm's mean and beta: apart, or spread over the heads.  [default: apart]",
 )
 @click.option("--rank", type=int, help="Leading directions of a head that texts are projected on, if not all.")
+@click.option("--span-rank", type=int, help="Directions of each concept's texts to hold heads against.  [default: 3]")
 @click.option("--null-draws", type=int, help="Random rotations of each head: the null model.  [default: 1000]")
 @click.option("--bootstraps", type=int, help="Resamples of image blocks, for intervals.  [default: 100]")
 @click.option("--seed", default=0, show_default=True, help="Seed of scenes, shuffles and resamples.")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _DISCOVER = ("encoder", "noise", "min_cluster_size")
 _TEXTS = ("probes", "texts_per_head", "weights", "selection", "prior_correction", "center_texts", "null_draws",
-          "constants", "rank")  # fmt: skip
+          "constants", "rank", "span_rank")  # fmt: skip
 _BOUND = 0.3
 """Cramer's V from which labels are named as dependent."""
 _NAMED = 32
