@@ -84,8 +84,9 @@ class Ablator:
             raise InputError("reference: resample needs whole images; collect it with a pool")
 
     @contextmanager
-    def cutting(self, heads: Iterable[Head]) -> Iterator[None]:
-        """While open, every forward runs without these heads."""
+    def cutting(self, heads: Iterable[Head], factor: float = 0.0) -> Iterator[None]:
+        """While open, every forward runs without these heads; with a `factor` they are scaled by it, about what would
+        stand in for them."""
         chosen = _by_layer(heads, self.sizes)
         edit: Edit
         if self.mode == "zero" or self.reference is None:
@@ -95,6 +96,8 @@ class Ablator:
             edit = partial(_mean, chosen, self.reference)
             if self.mode == "resample":
                 edit = _Resample(chosen, self.reference, self.generator)
+        if factor:
+            edit = partial(_about, edit, factor)
         with _editing(self.model, sorted(chosen), edit, self.effect, self.tower, every_token=self.mode == "zero"):
             yield
 
@@ -207,6 +210,11 @@ def _replace(z: Tensor, heads: list[int], other: Float[Tensor, "... token head w
     z = z.clone()
     z[:, :tokens, heads] = other[..., :tokens, heads, :]
     return z
+
+
+def _about(edit: Edit, factor: float, layer: int, z: Tensor) -> Tensor:
+    """What is between the edited z (0) and z itself (1), or beyond either."""
+    return edit(layer, z).lerp(z, factor)
 
 
 class _Resample:
