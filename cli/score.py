@@ -51,7 +51,7 @@ SECTIONS = {
     "What is computed": ("by", "preset", "layers", "bootstraps", "seed"),
     "By texts": (
         "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "constants", "rank",
-        "null_draws", "concepts", "encoder", "noise", "min_cluster_size",
+        "span_rank", "null_draws", "concepts", "encoder", "noise", "min_cluster_size",
     ),
     "By images": ("shares",),
     "By weights": ("tower", "texts_per_direction", "coherence", "reading", "directions_per_head"),
@@ -161,6 +161,7 @@ SECTIONS = {
     help="Attention biases and the last LayerNorm's mean and beta: apart, or spread over the heads.  [default: apart]",
 )
 @click.option("--rank", type=int, help="Leading directions of a head that texts are projected on, if not all.")
+@click.option("--span-rank", type=int, help="Directions of each concept's texts to hold heads against.  [default: 3]")
 @click.option(
     "--null-draws",
     type=int,

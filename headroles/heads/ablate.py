@@ -86,8 +86,9 @@ class Ablator:
             raise InputError("reference: resample needs whole images; collect it with a pool")
 
     @contextmanager
-    def cutting(self, heads: Parts) -> Iterator[None]:
-        """While open, every forward runs without these heads, or directions of heads."""
+    def cutting(self, heads: Parts, factor: float = 0.0) -> Iterator[None]:
+        """While open, every forward runs without these heads, or directions of heads; with a `factor` they are scaled
+        by it, about what would stand in for them."""
         chosen = LayerCut.of(self.sizes, heads)
         edit: Edit
         if self.mode == "zero" or self.reference is None:
@@ -97,6 +98,8 @@ class Ablator:
             edit = partial(_mean, chosen, self.reference)
             if self.mode == "resample":
                 edit = _Resample(chosen, self.reference, self.generator)
+        if factor:
+            edit = partial(_about, edit, factor)
         with _editing(self.model, sorted(chosen), edit, self.effect, self.tower, every_token=self.mode == "zero"):
             yield
 
@@ -222,6 +225,11 @@ def _zero(chosen: dict[int, LayerCut], layer: int, z: Tensor) -> Tensor:
 
 def _mean(chosen: dict[int, LayerCut], reference: HeadReference, layer: int, z: Tensor) -> Tensor:
     return chosen[layer].replace(z, reference.mean_of(layer).to(z))
+
+
+def _about(edit: Edit, factor: float, layer: int, z: Tensor) -> Tensor:
+    """What is between the edited z (0) and z itself (1), or beyond either."""
+    return edit(layer, z).lerp(z, factor)
 
 
 class _Resample:

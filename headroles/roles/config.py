@@ -107,13 +107,16 @@ class ScoreConfig(SampledConfig):
     the "heads", as TextSpan's code does; see `headroles.heads.constants`."""
     rank: int | None = None
     """Texts are projected on so many leading directions of a head's output (TextSpan's code: 80); None: on all."""
+    span_rank: int = 3
+    """Leading directions of a concept's texts that a head's variance is held against; at most as many as the concept
+    with the fewest texts has. See `headroles.roles.concept_span`."""
     null_draws: int = 1000
     """Random rotations of each head that make up the null model; fewer than 19 cannot show anything at 5%."""
 
     def __post_init__(self) -> None:
         check_fields(self)
         check_choices(self, selection=SELECTIONS, weights=WEIGHTS, roles_by=RULES, constants=CONSTANTS)
-        check_least(self, texts_per_head=1, null_draws=19, **({} if self.rank is None else {"rank": 1}))
+        check_least(self, texts_per_head=1, span_rank=1, null_draws=19, **({} if self.rank is None else {"rank": 1}))
         super().__post_init__()
 
     def resolve_layers(self, model: HookedCLIP) -> tuple[int, ...]:

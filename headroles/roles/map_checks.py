@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from headroles.files.sketch import Sketch
@@ -35,6 +35,9 @@ def _contradictions(role_map: Any, roles: tuple[str, ...], silent: str) -> Itera
         _ = Sketch(role_map.images.sketch).kept
     except ValueError as error:
         yield f"images.sketch: it is no sketch of images ({error})"
+    strange = {spread.concept for spread in role_map.concept_spread} - role_map.bank.counts.keys()
+    if strange or len({spread.concept for spread in role_map.concept_spread}) < len(role_map.concept_spread):
+        yield f"concept_spread: {min(strange, default='a concept')!r} is none of bank.counts, or is there twice"
     taken = set()
     for number, head in enumerate(role_map.head_roles):
         place = f"head_roles[{number}]"
@@ -73,11 +76,21 @@ def _wrong_values(head: Any, role_map: Any, roles: tuple[str, ...], silent: str)
     for name, amount in amounts:
         if amount < -_ROOM:
             yield f"{name}: expected a number of at least 0, got {amount}"
+    if head.spread:
+        yield from (f"spread.{wrong}" for wrong in _wrong_spread(head.spread, concepts))
     sides = [side for each in head.directions for side in (each.plus, each.minus)]
     if not all(text.concept in concepts for texts in (head.texts, *(side.texts for side in sides)) for text in texts):
         yield "texts: a text has a concept that is none of bank.counts"
     if len({each.number for each in head.directions}) < len(head.directions):
         yield "directions: one is there twice"
+
+
+def _wrong_spread(spread: Any, concepts: Set[str]) -> Iterator[str]:
+    for name in ("explained", "importance"):
+        found = getattr(spread, name)
+        if found and found.keys() != concepts:
+            other = sorted(found.keys() ^ concepts)[0]
+            yield f"{name}: its concepts are not those of bank.counts; {other!r} is in one of them alone"
 
 
 def _near(one: float, other: float) -> bool:

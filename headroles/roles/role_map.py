@@ -13,6 +13,7 @@ from headroles.files.ranges import Count, Hash, Size, Written
 from headroles.roles.direction import HeadDirection
 from headroles.roles.map_checks import find_contradiction
 from headroles.roles.picked_text import PickedText
+from headroles.roles.spread import ConceptSpread, HeadSpread
 from headroles.shown import Shown, html_table
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class HeadRole:
     """Best first."""
     directions: tuple[HeadDirection, ...] = ()
     """By weights: its strongest singular directions and what each writes."""
+    spread: HeadSpread | None = None
+    """What it explains of every concept; None for a silent head, and in maps that do not say it."""
 
     @property
     def stands_out(self) -> bool:
@@ -136,6 +139,8 @@ class RoleMap(Document, Shown):
         "entropy": "headroles.figures.entropy:entropy_figure",
         "concepts": "headroles.figures.concepts:concepts_figure",
         "texts": "headroles.figures.texts:texts_figure",
+        "shares": "headroles.figures.shares:shares_figure",
+        "spread": "headroles.figures.spread:spread_figure",
     }
 
     model: ModelInfo
@@ -155,6 +160,8 @@ class RoleMap(Document, Shown):
     """Version of the file's layout."""
     probe_kind: str = "text"
     """One of `PROBE_KINDS`; files without it are of texts."""
+    concept_spread: tuple[ConceptSpread, ...] = ()
+    """How every concept spreads over the heads; none in maps that do not say it."""
 
     def __post_init__(self) -> None:
         if self.probe_kind not in PROBE_KINDS:
@@ -242,11 +249,12 @@ class RoleMap(Document, Shown):
             row = {
                 each.name: getattr(head, each.name)
                 for each in dataclasses.fields(head)
-                if each.name not in ("interval", "distribution", "texts", "directions")
+                if each.name not in ("interval", "distribution", "texts", "directions", "spread")
             }
             row["interval_low"], row["interval_high"] = head.interval or (None, None)
             row |= {f"p_{concept}": head.distribution[concept] for concept in self.concepts}
             row["stands_out"] = head.stands_out
+            row |= head.spread.columns() if head.spread else {}
             row["texts"] = " | ".join(picked.text for picked in head.texts)
             rows.append({"name": head.name, **row})
         return pd.DataFrame(rows)

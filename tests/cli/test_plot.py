@@ -52,7 +52,7 @@ def test_mistakes_are_one_line(results, run):
         (results / "empty",): "is no adapter folder",
         (results / "diff", "--heads", "L1.H0"): "--heads chooses heads of a role map's texts",
         (results / "roles", "--kind", "entropy", "--heads", "L1.H0"): "heads can be chosen for texts only",
-        (results / "roles", "--kind", "matrix"): "kind must be one of entropy, concepts, texts, all",
+        (results / "roles", "--kind", "matrix"): "kind must be one of entropy, concepts, texts, shares, spread, all",
     }
     for arguments, message in mistakes.items():
         code, _, errors = run("plot", *arguments)
