@@ -20,10 +20,10 @@ from transformers import PreTrainedModel
 
 from headroles.errors import InputError
 from headroles.models.checkpoints.image_processor import shape_of
-from headroles.models.families import PooledTower, Tower, find_family
+from headroles.models.families import MeanTower, PooledTower, Tower, find_family
 from headroles.models.finite import check_rows
 
-__all__ = ["HookedCLIP", "PooledTower", "Tower", "recording"]
+__all__ = ["HookedCLIP", "MeanTower", "PooledTower", "Tower", "recording"]
 
 
 class HookedCLIP(HookedRootModule):
@@ -129,8 +129,8 @@ class HookedCLIP(HookedRootModule):
     def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
         """The vision tower's residual stream before layer 0: CLS (none in SigLIP), registers (DINOv2), patches.
 
-        `visual.read(visual.run(start_images(x), range(visual.layers))[:, 0])` is `forward(x)`; a tower that pools
-        (`visual.pooling`) reads all tokens, without [:, 0].
+        `visual.read(visual.run(start_images(x), range(visual.layers))[:, 0])` is `forward(x)`; a tower that is not read
+        `at_row` reads all tokens, without [:, 0].
         """
         return self.family.start_images(pixel_values.to(self.device, self.dtype))
 

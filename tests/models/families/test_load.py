@@ -218,4 +218,4 @@ def test_the_doctor_examines_every_family(folders, run, name):
     }  # fmt: skip
     why = {row["command"]: row["why"] for row in found["commands"]}
     assert "CLS token" in why["adapt"] or "no text tower" in why["adapt"]
-    assert "attention pools" in why["attend"] or "no text tower" in why["attend"]
+    assert "pooled over tokens" in why["attend"] or "no text tower" in why["attend"]
