@@ -35,6 +35,8 @@ class HookedCLIP(HookedRootModule):
 
     processor: Any
     """PIL image -> pixels (3, height, width); None of a model that was built without one."""
+    projector: Mapping[str, Tensor] | None
+    """Tensors that took the tokens to a language model, where the tower was taken out of a larger one."""
 
     def __init__(
         self, clip: PreTrainedModel, name: str, tokenizer: Callable | None = None, processor: Callable | None = None
@@ -44,6 +46,7 @@ class HookedCLIP(HookedRootModule):
         self.model_name = name
         self.tokenizer = tokenizer
         self.processor = processor
+        self.projector: Mapping[str, Tensor] | None = None
         self._measured: tuple[Any, tuple[int, int]] | None = None
         self.family = find_family(clip.config.model_type, name)(clip)
         self.visual = self.family.visual

@@ -13,11 +13,12 @@ from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.models.checkpoints.checkpoint import TRANSFORMERS, Checkpoint, find_checkpoint, join_activation
 from headroles.models.checkpoints.converted import check_activation, load_converted
-from headroles.models.checkpoints.image_processor import FILES, read_processor
+from headroles.models.checkpoints.image_processor import FILES, makes_pictures, read_numbers, read_processor
 from headroles.models.checkpoints.peft_folder import merge_adapter
 from headroles.models.checkpoints.quiet import quiet
 from headroles.models.checkpoints.tokenizer import find_tokenizer, read_tokenizer
 from headroles.models.checkpoints.transformers_folder import load_folder
+from headroles.models.checkpoints.vision_part import is_larger, load_part
 from headroles.models.families import find_family
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.loading import announced
@@ -42,6 +43,8 @@ class Origin:
     """Where the tokenizer was found."""
     preprocessing: str
     """Where the image preprocessing was found."""
+    note: str = ""
+    """What of a larger model was taken; "" for a whole one."""
 
 
 @typed
@@ -94,7 +97,12 @@ def _open_transformers(
 ) -> tuple[HookedCLIP, Origin]:
     source = str(checkpoint.adapter or checkpoint.folder)
     clip: Any
-    clip, stored = load_folder(checkpoint.folder, name, dtype)
+    projector, note = None, ""
+    if is_larger(checkpoint.folder):
+        part = load_part(checkpoint.folder, name, dtype)
+        clip, stored, projector, note = part.model, part.stored, part.projector, part.note
+    else:
+        clip, stored = load_folder(checkpoint.folder, name, dtype)
     towers = [getattr(clip.config, part) for part in ("vision_config", "text_config") if hasattr(clip.config, part)]
     for tower in towers or [clip.config]:
         check_activation(checkpoint, tower.hidden_act, str(checkpoint.folder / "config.json"))
@@ -104,19 +112,26 @@ def _open_transformers(
     model = HookedCLIP(clip.to(place), name, None, processor)
     found = (None, None) if model.text is None else read_tokenizer(checkpoint.folder)
     model.tokenizer, place_of_tokenizer = found
+    model.projector = projector
     container = "safetensors" if any(checkpoint.folder.glob("model*.safetensors")) else "state dict"
-    return model, Origin(TRANSFORMERS, source, container, stored, place_of_tokenizer, place_of_processor)
+    return model, Origin(TRANSFORMERS, source, container, stored, place_of_tokenizer, place_of_processor, note)
 
 
 def _find_processor(folder: Path, config: PretrainedConfig, name: str) -> tuple[Preprocess, str]:
-    """The folder's own image preprocessing, or its family's standard one where it has none, and where it was found."""
-    if found := read_processor(folder):
-        return found
+    """The folder's own image preprocessing, or its family's standard one where it has none, and where it was found.
+
+    Where the folder's own makes tiles, or pictures of any shape, its numbers alone are taken.
+    """
     family = find_family(config.model_type, name)
+    if family.own_pictures and makes_pictures(folder) and (found := read_processor(folder)):
+        return found
     kind: Any
     kind, standard = family.processor(config)
+    numbers, path = read_numbers(folder)
     place = f"{family.title}'s standard, since the folder has no {FILES[0]}"
-    return Preprocess(kind(**standard), place), place
+    if path is not None:
+        place = f"{family.title}'s standard at one size, with the numbers of {path}"
+    return Preprocess(kind(**{**standard, **numbers}), place), place
 
 
 def _resolve_device(device: str) -> torch.device:
