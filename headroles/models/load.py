@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import PretrainedConfig
@@ -14,17 +15,20 @@ from headroles.errors import InputError
 from headroles.models.checkpoints.checkpoint import TRANSFORMERS, Checkpoint, find_checkpoint, join_activation
 from headroles.models.checkpoints.converted import check_activation, load_converted
 from headroles.models.checkpoints.image_processor import FILES, makes_pictures, read_numbers, read_processor
+from headroles.models.checkpoints.larger import is_larger
 from headroles.models.checkpoints.peft_folder import merge_adapter
 from headroles.models.checkpoints.quiet import quiet
 from headroles.models.checkpoints.tokenizer import find_tokenizer, read_tokenizer
 from headroles.models.checkpoints.transformers_folder import load_folder
-from headroles.models.checkpoints.vision_part import is_larger, load_part
+from headroles.models.checkpoints.vision_part import load_part
 from headroles.models.families import find_family
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.joining import take_words
 from headroles.models.loading import announced
 from headroles.models.preprocess import Preprocess as Preprocess
 from headroles.models.text_check import check_texts
 from headroles.models.weights_check import check_input, check_weights
+from headroles.models.words import Words, join_names, split_names
 
 
 @dataclass(frozen=True)
@@ -50,17 +54,24 @@ class Origin:
 @typed
 @announced
 def load(
-    name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32, activation: str | None = None
+    name: str = "shapes",
+    device: str = "auto",
+    dtype: torch.dtype = torch.float32,
+    activation: str | None = None,
+    texts_from: str | None = None,
 ) -> HookedCLIP:
-    """A CLIP, SigLIP, ViT or DINOv2 with hooks: "shapes", a name of `KNOWN`, a folder, a weights file or a hub id.
+    """A CLIP, SigLIP, ViT or DINO with hooks: "shapes", a name of `KNOWN`, a folder, a weights file or a hub id.
 
-    Folders are transformers' or OpenCLIP's, files OpenAI's or OpenCLIP's.
+    Folders are transformers' or OpenCLIP's, files OpenAI's or OpenCLIP's. Of a larger model's folder (LLaVA, Gemma 3,
+    Idefics) the vision tower is read, and no byte of its language model.
 
     `device`: "auto" (cuda, else cpu) or any torch device. `activation`: quick_gelu or gelu, for a file that does not
-    say its own; a name that ends in :quick_gelu or :gelu says the same. Raises InputError where there is no such
-    model, its files are broken or incomplete, or something that changes its embeddings would have to be guessed.
+    say its own; a name that ends in :quick_gelu or :gelu says the same. `texts_from`: the CLIP that a vision tower
+    comes from, whose texts, and what it lacks of an embedding, it is given; "TOWER + CLIP" says the same. Raises
+    InputError where there is no such model, its files are broken or incomplete, or something that changes its
+    embeddings would have to be guessed.
     """
-    model, origin = open_model(name, device, dtype, activation)
+    model, origin = open_model(join_names(name, texts_from), device, dtype, activation)
     check_weights(model, origin.source)
     return model
 
@@ -69,10 +80,24 @@ def open_model(
     name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32, activation: str | None = None
 ) -> tuple[HookedCLIP, Origin]:
     """`load`, and where everything was found; weights that are no numbers are let through, for `doctor` to look at."""
+    vision, words = split_names(str(name))
+    if words is not None and not Path(name).exists():
+        return _open_joint(vision, words, device, dtype, activation)
     model, origin = _open(name, device, dtype, activation)
     check_input(model, origin.preprocessing)
     check_texts(model, str(origin.tokenizer))
     return model, origin
+
+
+def _open_joint(
+    vision: str, words: str, device: str, dtype: torch.dtype, activation: str | None
+) -> tuple[HookedCLIP, Origin]:
+    """A vision tower with the texts of the CLIP that it comes from."""
+    eyes, origin = open_model(vision, device, dtype, activation)
+    clip, source = open_model(words, device, dtype)
+    joined = take_words(eyes, clip)
+    notes = [note for note in (origin.note, cast(Words, joined.words).describe()) if note]
+    return joined, dataclasses.replace(origin, tokenizer=source.tokenizer, note="; ".join(notes))
 
 
 def _open(name: str, device: str, dtype: torch.dtype, activation: str | None) -> tuple[HookedCLIP, Origin]:

@@ -59,6 +59,11 @@ class Family:
         return False
 
     @property
+    def vision(self) -> Any:
+        """The vision tower's module, without projection."""
+        return getattr(self.model, "vision_model", self.model)
+
+    @property
     def vision_config(self) -> PretrainedConfig:
         """The config of the vision tower."""
         return getattr(self.model.config, "vision_config", self.model.config)
