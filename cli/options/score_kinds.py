@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _DISCOVER = ("encoder", "noise", "min_cluster_size")
 _TEXTS = ("probes", "texts_per_head", "weights", "selection", "prior_correction", "center_texts", "null_draws",
-          "constants", "rank")  # fmt: skip
+          "constants", "rank", "align_to")  # fmt: skip
 _BOUND = 0.3
 """Cramer's V from which labels are named as dependent."""
 _NAMED = 32
@@ -36,6 +36,8 @@ def fill_preset(given: Mapping[str, Any]) -> dict[str, Any]:
 def check_placed(given: Mapping[str, object]) -> None:
     """UsageError for an option of `headroles score` that would have no effect beside the others."""
     by, concepts = given["by"], given["concepts"]
+    if given["texts_from"] and given["align_to"]:
+        raise click.UsageError("--texts-from and --align-to exclude each other; give one of them")
     if by == "images" and concepts == "discover":
         raise click.UsageError("--concepts discover clusters texts; leave it out with --by images, whose labels count")
     for names, idle, home in (

@@ -23,10 +23,12 @@ LOCKED = "role map"
 """What a lock of a whole run says that it makes."""
 PROBES = "probes.csv"
 """File of the bank whose concepts were discovered."""
-_FILES = ("role_map.json", "role_map.csv", *MOMENTS.values(), PROBES)
+ALIGNED = "alignment/alignment.json"
+"""File of a learned map to a CLIP's embedding, if one was asked for (`headroles.jobs.align`)."""
+FILES = ("role_map.json", "role_map.csv", *MOMENTS.values(), PROBES, ALIGNED)
 
 
-def check_output(folder: Path, overwrite: bool, files: Sequence[str] = _FILES) -> None:
+def check_output(folder: Path, overwrite: bool, files: Sequence[str] = FILES) -> None:
     """Refuse a folder that cannot be written or already holds one of the files; it is made when they are."""
     taken = [name for name in files if (folder / name).exists()]
     if taken and not overwrite:

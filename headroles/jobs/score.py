@@ -11,9 +11,11 @@ from headroles.errors import InputError
 from headroles.images.images import Images
 from headroles.images.labelled import LabelledImages
 from headroles.images.reading import announce
+from headroles.jobs.align import align_loaded
 from headroles.jobs.score_job import ScoreJob
 from headroles.jobs.ways import open_way
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.words import join_names
 from headroles.passes.image_pass import Part, Progress
 from headroles.passes.state import check_enough
 from headroles.roles.config import ImageScoreConfig, ScoreConfig
@@ -24,7 +26,8 @@ from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import RoleMap
 
 _NAMES = (
-    "images", "probes", "concepts", "preset", "discovery", "encoder", "source", "count", "column", "split", "groups",
+    "images", "probes", "texts_from", "align_to",
+    "concepts", "preset", "discovery", "encoder", "source", "count", "column", "split", "groups",
     "device",
     "batch", "workers", "strict", "progress",
 )  # fmt: skip
@@ -38,6 +41,8 @@ def score(
     probes: str | os.PathLike | ProbeBank | None = None,
     *,
     by: str = "texts",
+    texts_from: str | None = None,
+    align_to: str | HookedCLIP | None = None,
     concepts: str | None = None,
     preset: str | None = None,
     config: ScoreConfig | ImageScoreConfig | None = None,
@@ -65,6 +70,9 @@ def score(
     definitions of a paper at once, "textspan" or "dear" (`headroles.roles.presets`); a setting that contradicts it is
     refused.
 
+    `texts_from`: the CLIP that a vision tower without texts comes from; `align_to`: any CLIP, to whose embedding a map
+    is learned on the images first (`headroles.align`).
+
     `settings` are fields of ScoreConfig (by images: ImageScoreConfig), such as `layers="all"`; or give `config`.
     `source` names the images in the result; `count`, `column`, `split` and `key` choose among images given by name.
     `groups`: images that belong together, such as the frames of a film, and are drawn together for intervals: a column
@@ -81,7 +89,8 @@ def score(
     kind = ImageScoreConfig if by == "images" else ScoreConfig
     chosen = make_config(kind, config, settings, also=_NAMES)
     job = ScoreJob(
-        model=model,
+        model=_with_words(model, texts_from, align_to),
+        align_to=align_to,
         images=images,
         source=source,
         count=count,
@@ -99,6 +108,8 @@ def score(
         workers=workers,
         strict=strict,
     )
+    if align_to is not None:
+        job = align_loaded(job, device, progress)
     way = open_way(job, device)
     announce(way.subject.reading, way.subject.blocking)
     options = job.pass_options(way.subject.model.device, Part())
@@ -107,6 +118,16 @@ def score(
     role_map = way.explain(sums, seen).role_map
     tell_doubts(role_map)
     return role_map
+
+
+def _with_words(model: str | HookedCLIP, texts_from: str | None, align_to: str | HookedCLIP | None) -> str | HookedCLIP:
+    if texts_from is None:
+        return model
+    if align_to is not None:
+        raise InputError("texts_from and align_to exclude each other; give one of them")
+    if isinstance(model, HookedCLIP):
+        raise InputError("texts_from: the model is loaded already; load it with texts_from, or give its name")
+    return join_names(model, texts_from)
 
 
 def _check_preset(by: str, config: Any) -> None:

@@ -45,14 +45,14 @@ def join(vision: HookedCLIP, clip: HookedCLIP, readout: nn.Module | None, words:
     return joined
 
 
-def check_parts(vision: HookedCLIP, clip: HookedCLIP) -> None:
-    """InputError where the first has texts already, or the second has none."""
+def check_parts(vision: HookedCLIP, clip: HookedCLIP, argument: str = "texts-from") -> None:
+    """InputError, about `argument`, where the first has texts already, or the second has none."""
     if vision.text is not None:
-        raise InputError(f"texts-from: {vision.model_name} has texts of its own; leave it out")
+        raise InputError(f"{argument}: {vision.model_name} has texts of its own; leave it out")
     if clip.text is None or clip.words is not None:
-        raise InputError(f"texts-from: {clip.model_name} is no CLIP with a text tower of its own; give one")
+        raise InputError(f"{argument}: {clip.model_name} is no CLIP with a text tower of its own; give one")
     if clip.tokenizer is None:
-        raise InputError(f"texts-from: {clip.model_name} has no tokenizer; put tokenizer.json beside its weights")
+        raise InputError(f"{argument}: {clip.model_name} has no tokenizer; put tokenizer.json beside its weights")
 
 
 def _lacking(vision: HookedCLIP, clip: HookedCLIP) -> nn.Module | None:

@@ -12,6 +12,7 @@ from transformers import PretrainedConfig
 
 from headroles.checks import typed
 from headroles.errors import InputError
+from headroles.models.alignment import FACTS, AlignedMap
 from headroles.models.checkpoints.checkpoint import TRANSFORMERS, Checkpoint, find_checkpoint, join_activation
 from headroles.models.checkpoints.converted import check_activation, load_converted
 from headroles.models.checkpoints.image_processor import FILES, makes_pictures, read_numbers, read_processor
@@ -83,6 +84,8 @@ def open_model(
     vision, words = split_names(str(name))
     if words is not None and not Path(name).exists():
         return _open_joint(vision, words, device, dtype, activation)
+    if (Path(name) / FACTS).is_file():
+        return _open_aligned(str(name), device, dtype)
     model, origin = _open(name, device, dtype, activation)
     check_input(model, origin.preprocessing)
     check_texts(model, str(origin.tokenizer))
@@ -98,6 +101,15 @@ def _open_joint(
     joined = take_words(eyes, clip)
     notes = [note for note in (origin.note, cast(Words, joined.words).describe()) if note]
     return joined, dataclasses.replace(origin, tokenizer=source.tokenizer, note="; ".join(notes))
+
+
+def _open_aligned(name: str, device: str, dtype: torch.dtype) -> tuple[HookedCLIP, Origin]:
+    """A vision tower with the texts of a CLIP that a map was learned to."""
+    aligned = AlignedMap.load(name)
+    eyes, origin = open_model(aligned.facts.vision, device, dtype)
+    clip, source = open_model(aligned.facts.words.model, device, dtype)
+    joined = aligned.join(eyes, clip, name)
+    return joined, dataclasses.replace(origin, tokenizer=source.tokenizer, note=aligned.facts.words.describe())
 
 
 def _open(name: str, device: str, dtype: torch.dtype, activation: str | None) -> tuple[HookedCLIP, Origin]:

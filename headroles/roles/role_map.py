@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.files.ranges import Hash, Share, Size, Within, Written
+from headroles.models.words import Words
 from headroles.roles.map_checks import find_contradiction
 from headroles.shown import Shown, html_table
 
@@ -160,6 +161,8 @@ class RoleMap(Document, Shown):
     """Version of the file's layout."""
     probe_kind: str = "text"
     """One of `PROBE_KINDS`; files without it are of texts."""
+    words: Words | None = None
+    """Another model whose texts the vision tower was read with; None where its own were."""
 
     def __post_init__(self) -> None:
         if self.probe_kind not in PROBE_KINDS:

@@ -95,6 +95,7 @@ def explain(
         settings=record_ablation({**config.acting(), **acting}),
         layers=moments.layers,
         head_roles=build_head_roles(heads, found, silent, config.judge),
+        words=model.words,
     )
 
 
