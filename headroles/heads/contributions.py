@@ -87,15 +87,15 @@ def _contributions(model: HookedCLIP, side: str, rows: Tensor, **inputs: Tensor)
 def _pooled_contributions(model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"]) -> Contributions:
     tower = cast(PooledTower | MeanTower, model.visual)
     parts = pooled_parts(model, pixel_values, range(tower.layers))
-    pools = isinstance(tower, PooledTower)
+    pooling = tower if isinstance(tower, PooledTower) else None
     return Contributions(
-        heads=parts.heads if pools else torch.einsum("ilhk,lhkd->ilhd", parts.heads, tower.bases()),
+        heads=parts.heads if pooling else torch.einsum("ilhk,lhkd->ilhd", parts.heads, tower.bases()),
         biases=tower.pool_biases(parts.weights),
         mlps=cast(Tensor, parts.mlps),
         start=cast(Tensor, parts.start),
         constant=tower.constant(),
         pooling_mlp=parts.pooling_mlp,
-        pooling_heads=torch.einsum("ihk,hkd->ihd", parts.z, tower.pooling_bases()) if pools else None,
+        pooling_heads=pooling and torch.einsum("ihk,hkd->ihd", parts.z, pooling.pooling_bases()),
     )
 
 

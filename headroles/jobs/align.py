@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -54,7 +54,7 @@ class Pair:
         if job.by == "images" or job.shard or not isinstance(job.images, str | os.PathLike):
             _refuse(job)
         found = find_source(
-            os.fspath(job.images), count=job.count, column=job.column, split=job.split, key=job.key,
+            os.fspath(cast(str, job.images)), count=job.count, column=job.column, split=job.split, key=job.key,
             seed=job.settings.get("seed", 0),
         )  # fmt: skip
         vision, clip = _opened(job.model, device), _opened(job.align_to, device)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPModel, CLIPVisionModel, CLIPVisionModelWithProjection, PretrainedConfig, PreTrainedModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -28,7 +28,7 @@ class Clip(Family):
     kinds: ClassVar[tuple[type[PreTrainedModel], ...]] = (CLIPModel, CLIPVisionModelWithProjection, CLIPVisionModel)
     """Both towers; vision with its projection; vision alone."""
 
-    def __init__(self, model: PreTrainedModel, readout: nn.Module | None = None) -> None:
+    def __init__(self, model: PreTrainedModel, readout: Any = None) -> None:
         super().__init__(model)
         vision = self._vision = getattr(self.model, "vision_model", self.model)
         projection = getattr(self.model, "visual_projection", readout)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
 from headroles.errors import InputError
@@ -35,7 +35,7 @@ class Family:
     model: Any
     """The wrapped PreTrainedModel; what its modules are called, the family knows and no type says."""
 
-    def __init__(self, model: PreTrainedModel, readout: nn.Module | None = None) -> None:
+    def __init__(self, model: PreTrainedModel, readout: Any = None) -> None:
         """`readout`: what takes the place of what the model has none of, a projection or a pooling head, behind the
         final LayerNorm (`headroles.models.families.joined`)."""
         self.model = model

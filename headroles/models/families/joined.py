@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ class JoinedModel(PreTrainedModel):
     @property
     def logit_scale(self) -> Tensor:
         """The CLIP's."""
-        return self.words.logit_scale
+        return cast(Tensor, self.words.logit_scale)
 
 
 class Joined(Family):
@@ -65,7 +65,7 @@ class Joined(Family):
         super().__init__(model)
         self._eyes, self._words = eyes, words
         self.visual, self.text = eyes.visual, words.text
-        self.any_size, self.reads_at_end = eyes.any_size, words.reads_at_end
+        self.__dict__ |= {"any_size": eyes.any_size, "reads_at_end": words.reads_at_end}
 
     @property
     def reads_largest(self) -> bool:

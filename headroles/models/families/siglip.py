@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
     PretrainedConfig,
     PreTrainedModel,
@@ -49,7 +49,7 @@ class Siglip(Family):
     kinds: ClassVar[tuple[type[PreTrainedModel], type[PreTrainedModel]]] = (SiglipModel, SiglipVisionModel)
     """Both towers; vision alone."""
 
-    def __init__(self, model: PreTrainedModel, readout: nn.Module | None = None) -> None:
+    def __init__(self, model: PreTrainedModel, readout: Any = None) -> None:
         super().__init__(model)
         vision = self._vision = getattr(self.model, "vision_model", self.model)
         self._own_head = getattr(vision, "head", None) is not None

@@ -43,7 +43,7 @@ class Tokens(Family):
     title = "vision transformer without CLS"
     own_pictures = False
 
-    def __init__(self, model: PreTrainedModel, readout: nn.Module | None = None) -> None:
+    def __init__(self, model: PreTrainedModel, readout: Any = None) -> None:
         super().__init__(model)
         self.visual = read_tokens(encoder_parts(self.model.encoder.layers), self.model.post_layernorm, readout)
 

@@ -35,7 +35,7 @@ from headroles.models.families.tower import Tower
 class _ClsFamily(Family):
     """A vision transformer without projection."""
 
-    def __init__(self, model: PreTrainedModel, readout: nn.Module | None = None) -> None:
+    def __init__(self, model: PreTrainedModel, readout: Any = None) -> None:
         super().__init__(model)
         self.visual = Tower([self._parts(layer) for layer in self._layers()], self._norm(), readout)
 
