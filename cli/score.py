@@ -45,8 +45,8 @@ def _workers(context: click.Context, option: click.Parameter, text: str) -> int 
 
 SECTIONS = {
     "Model and images": (
-        "model", "activation", "images", "count", "column", "split", "key", "groups", "max_pixels",
-        "strict",
+        "model", "activation", "texts_from", "align_to", "images", "count", "column", "split", "key",
+        "groups", "max_pixels", "strict",
     ),
     "What is computed": ("by", "preset", "layers", "bootstraps", "seed"),
     "By texts": (
@@ -65,6 +65,13 @@ SECTIONS = {
 @click.command(cls=SectionedCommand, sections=SECTIONS, epilog=IMAGES)
 @click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
 @click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
+@click.option(
+    "--texts-from", metavar="CLIP", help="The CLIP that a vision tower without texts comes from, such as a LLaVA's."
+)
+@click.option(
+    "--align-to", metavar="CLIP",
+    help="Give a vision tower without texts, such as a DINOv2, those of a CLIP, by a linear map learned on the images.",
+)
 @click.option("--images", help="What the heads see; see IMAGES below.  [default: shapes; by weights none]")
 @click.option(
     "--count",
@@ -223,10 +230,12 @@ def command(output: Path, device: str, resume: bool, overwrite: bool, dry_run: b
     from headroles.jobs.run_score import look, run_job
     from headroles.jobs.score_job import ScoreJob
     from headroles.models.checkpoints.checkpoint import join_activation
+    from headroles.models.words import join_names
 
     given = fill_preset(given)
     check_placed(given)
     given["model"] = join_activation(given["model"], given.pop("activation"))
+    given["model"] = join_names(given["model"], given.pop("texts_from"))
     job = ScoreJob(**_split(given))
     if dry_run:
         look(job, output, device=device, resume=resume, overwrite=overwrite)

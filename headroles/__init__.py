@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.causal.validation import Validation as Validation
     from headroles.diagnosis.diagnosis import Diagnosis as Diagnosis
     from headroles.diagnosis.doctor import doctor as doctor
+    from headroles.diagnosis.record import record as record
     from headroles.errors import InputError as InputError
     from headroles.heads.ablate import ablating as ablating
     from headroles.heads.ablate import scaling_heads as scaling_heads
@@ -47,9 +48,15 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.images.reading import describe_images as describe_images
     from headroles.images.sources.find import Source as Source
     from headroles.images.sources.find import find_source as find_source
+    from headroles.jobs.align import align as align
     from headroles.jobs.score import score as score
+    from headroles.models.alignment import AlignedMap as AlignedMap
+    from headroles.models.alignment import Alignment as Alignment
     from headroles.models.hooked_clip import HookedCLIP as HookedCLIP
     from headroles.models.load import load as load
+    from headroles.models.verified import VerifiedModels as VerifiedModels
+    from headroles.models.verified import verified_models as verified_models
+    from headroles.models.words import Words as Words
     from headroles.reports.adaptation import Adaptation as Adaptation
     from headroles.reports.evidence import Illustrations as Illustrations
     from headroles.reports.report import Report as Report
@@ -92,6 +99,7 @@ _HOMES = {
     "causal.validation": ("Validation",),
     "diagnosis.diagnosis": ("Diagnosis",),
     "diagnosis.doctor": ("doctor",),
+    "diagnosis.record": ("record",),
     "errors": ("InputError",),
     "heads.ablate": ("ablating", "scaling_heads"),
     "heads.compare_models": ("diff_models",),
@@ -107,9 +115,13 @@ _HOMES = {
     "images.labelled": ("Concept", "LabelledImages", "open_labelled"),
     "images.reading": ("Reading", "describe_images"),
     "images.sources.find": ("Source", "find_source"),
+    "jobs.align": ("align",),
     "jobs.score": ("score",),
+    "models.alignment": ("AlignedMap", "Alignment"),
     "models.hooked_clip": ("HookedCLIP",),
     "models.load": ("load",),
+    "models.verified": ("VerifiedModels", "verified_models"),
+    "models.words": ("Words",),
     "reports.adaptation": ("Adaptation",),
     "reports.evidence": ("Illustrations",),
     "reports.report": ("Report", "report"),

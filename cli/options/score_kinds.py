@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from headroles.roles.discovery import Discovery
 
 _DISCOVER = ("encoder", "noise", "min_cluster_size")
-_TEXTS = ("weights", "selection", "prior_correction", "constants", "rank", "span_rank")
+_TEXTS = ("weights", "selection", "prior_correction", "constants", "rank", "span_rank", "align_to")
 _WORDS = ("probes", "texts_per_head", "center_texts", "null_draws")
 _WEIGHTS = ("texts_per_direction", "coherence", "reading", "directions_per_head", "tower")
 _DRAWN = ("bootstraps", "precision", "shard")
@@ -43,6 +43,8 @@ def fill_preset(given: Mapping[str, Any]) -> dict[str, Any]:
 def check_placed(given: Mapping[str, object]) -> None:
     """UsageError for an option of `headroles score` that would have no effect beside the others."""
     by, concepts = given["by"], given["concepts"]
+    if given["texts_from"] and given["align_to"]:
+        raise click.UsageError("--texts-from and --align-to exclude each other; give one of them")
     if by == "images" and concepts == "discover":
         raise click.UsageError("--concepts discover clusters texts; leave it out with --by images, whose labels count")
     if by == "weights" and concepts == "discover":

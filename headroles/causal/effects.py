@@ -181,7 +181,7 @@ class _TotalRuns:
         with self.ablator.cutting(heads, factor):
             first = min((layer for layer, _ in heads), default=len(self.residuals) - 1)
             embedding, sigma = self._finish(first)
-        if self.model.visual.pooling:  # One deviation a token: there is no common factor to hold.
+        if not self.model.visual.at_row:  # One deviation a token: there is no common factor to hold.
             return embedding / self.length
         return ((embedding - self.constant) * (sigma / self.sigma) + self.constant) / self.length
 
@@ -193,5 +193,5 @@ class _TotalRuns:
             if keep:
                 self.residuals.append(residual)
         with recording(self.model, {SCALE: torch.clone}) as seen:
-            embedding = tower.read(residual if tower.pooling else residual[:, 0])
+            embedding = tower.read(residual[:, 0] if tower.at_row else residual)
         return embedding.float(), first_row(seen[SCALE]).float()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
 from operator import add
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -21,8 +22,9 @@ from transformer_lens.hook_points import HookPoint
 from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.parts import LayerCut, Parts, find_operators, read_factors
+from headroles.heads.pooling import token_weights
 from headroles.heads.reference import HeadReference
-from headroles.models.hooked_clip import HookedCLIP, PooledTower, Tower
+from headroles.models.hooked_clip import HookedCLIP, MeanTower, PooledTower, Tower
 
 MODES = ("mean", "zero", "resample")
 """What stands in for a head's output: its mean at that token, nothing, or its output on another image."""
@@ -173,12 +175,11 @@ def _total_hooks(layers: Sequence[int], edit: Edit, own: int, tower: str) -> Hoo
 
 
 def _direct_hooks(model: HookedCLIP, layers: Sequence[int], edit: Edit) -> Hooks:
-    """Remember z, at CLS or where attention pools at all tokens, and edit the embedding that it belongs to."""
-    tower, pooled = model.visual, isinstance(model.visual, PooledTower)
+    """Remember z, at CLS or where the embedding is pooled at all tokens, and edit the embedding that it belongs to."""
+    tower, pooled = model.visual, not model.visual.at_row
     seen: dict[str, Tensor] = {}
     outputs: dict[int, Tensor] = {}
     bases = torch.empty(0) if pooled else tower.bases().detach()
-    pool = f"visual.blocks.{tower.layers}.attn.hook_pattern"
 
     def keep(tensor: Tensor, hook: HookPoint) -> None:
         seen[str(hook.name)] = tensor
@@ -193,30 +194,30 @@ def _direct_hooks(model: HookedCLIP, layers: Sequence[int], edit: Edit) -> Hooks
         if any(layer not in outputs or len(outputs[layer]) != len(embedding) for layer in layers):
             raise InputError("effect: the direct effect needs the heads' layers to run before the embedding is read")
         changes = {layer: edit(layer, outputs[layer]) - outputs[layer] for layer in layers}
-        sigma = seen["visual.ln_final.hook_scale"]
-        if isinstance(tower, PooledTower):
-            weights = seen[pool][:, :, 0] / sigma.transpose(1, 2)
+        if pooled:
+            weights = token_weights(tower, seen)
             parts = [_pooled_change(tower, layer, change, weights) for layer, change in changes.items()]
             return embedding + reduce(add, parts)
+        sigma = seen["visual.ln_final.hook_scale"]
         change = reduce(add, [part[:, 0].flatten(1) @ bases[layer].flatten(0, 1) for layer, part in changes.items()])
         return embedding + change / (sigma if sigma.ndim == 2 else sigma[:, 0])
 
     names: Hooks = [(f"visual.blocks.{layer}.attn.hook_z", partial(keep_z, layer=layer)) for layer in layers]
-    if pooled:
-        names.append((pool, keep))
+    if tower.pooling:
+        names.append((f"visual.blocks.{tower.layers}.attn.hook_pattern", keep))
     return [*names, ("visual.ln_final.hook_scale", keep), ("visual.hook_embed", hook_embed)]
 
 
 def _pooled_change(
-    tower: PooledTower,
+    tower: Tower,
     layer: int,
     change: Float[Tensor, "image token head width"],
     weights: Float[Tensor, "image pooling token"],
 ) -> Float[Tensor, "image embed"]:
     """What a change of z changes in a pooled embedding, on the direct path."""
-    if layer == tower.layers:
+    if isinstance(tower, PooledTower) and layer == tower.layers:
         return change[:, 0].flatten(1) @ tower.pooling_bases().flatten(0, 1)
-    return tower.pool_head_outputs(change, weights, layer).sum(1)
+    return cast(PooledTower | MeanTower, tower).pool_head_outputs(change, weights, layer).sum(1)
 
 
 def _zero(chosen: dict[int, LayerCut], layer: int, z: Tensor) -> Tensor:

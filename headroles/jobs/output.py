@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from headroles.roles.probes import ProbeBank
     from headroles.roles.role_map import RoleMap
 
-_MOMENTS = {"text": "moments.safetensors", "image": "value_moments.safetensors"}
+MOMENTS = {"text": "moments.safetensors", "image": "value_moments.safetensors"}
 """File of the sums that a role map rests on, by its kind of probes."""
 LOCKED = "role map"
 """What a lock of a whole run says that it makes."""
 PROBES = "probes.csv"
 """File of the bank whose concepts were discovered."""
-_FILES = ("role_map.json", "role_map.csv", *_MOMENTS.values(), PROBES)
+ALIGNED = "alignment/alignment.json"
+"""File of a learned map to a CLIP's embedding, if one was asked for (`headroles.jobs.align`)."""
+FILES = ("role_map.json", "role_map.csv", *MOMENTS.values(), PROBES, ALIGNED)
 
 
-def check_output(folder: Path, overwrite: bool, files: Sequence[str] = _FILES) -> None:
+def check_output(folder: Path, overwrite: bool, files: Sequence[str] = FILES) -> None:
     """Refuse a folder that cannot be written or already holds one of the files; it is made when they are."""
     taken = [name for name in files if (folder / name).exists()]
     if taken and not overwrite:
@@ -57,11 +59,11 @@ def write_results(
     """
     with replacing_together(folder, "role_map.json") as staging:
         if moments:
-            moments.save(staging / _MOMENTS[role_map.probe_kind])
+            moments.save(staging / MOMENTS[role_map.probe_kind])
         if bank:
             bank.save(staging / PROBES)
         role_map.save(staging / "role_map.csv")
         role_map.save(staging / "role_map.json")
-    more = [*([_MOMENTS[role_map.probe_kind]] if moments else []), *([PROBES] if bank else [])]
+    more = [*([MOMENTS[role_map.probe_kind]] if moments else []), *([PROBES] if bank else [])]
     names = ("role_map.json", "role_map.csv", *more)
     return tuple(folder / name for name in names)

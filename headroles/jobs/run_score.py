@@ -9,8 +9,9 @@ from typing import Any
 
 from headroles.files.lock import locked
 from headroles.images.reading import Reading
+from headroles.jobs.align import align_job, look_aligned
 from headroles.jobs.by_discovery import ByDiscovery
-from headroles.jobs.output import LOCKED, check_output, check_state
+from headroles.jobs.output import ALIGNED, FILES, LOCKED, check_output, check_state
 from headroles.jobs.score_job import Scored, ScoreJob
 from headroles.jobs.shards import ShardInfo, parse_shard, save_shard
 from headroles.jobs.ways import Sums, Way, open_way
@@ -41,6 +42,8 @@ def run_job(
     with ExitStack() as stack:
         on_main(lambda: stack.enter_context(locked(output, name if job.shard else LOCKED)))
         on_main(lambda: _check_place(job, output, name, state, resume, overwrite))
+        if job.align_to is not None:
+            job = align_job(job, output, where, resume, progress)
         way = together(lambda: open_way(job, where))
         if overwrite:
             on_main(state.remove)
@@ -58,6 +61,8 @@ def look(
     part, name = together(job.choose_part)
     state = PassState(output, name, part.process, part.processes)
     on_main(lambda: _check_place(job, output, name, state, resume, overwrite))
+    if job.align_to is not None:
+        job = together(lambda: look_aligned(job, where))
     subject = together(lambda: open_way(job, where)).subject
     return on_main(subject.announce)
 
@@ -72,7 +77,8 @@ def explain_and_write(way: Way[Sums], sums: Sums, seen: Seen, output: Path) -> S
 
 def _check_place(job: ScoreJob, output: Path, name: str, state: PassState, resume: bool, overwrite: bool) -> None:
     goes_on = resume and bool(state.files())  # Its files may have begun to take their places.
-    check_output(output, overwrite or goes_on, *([[f"{name}.safetensors"]] if job.shard else []))
+    files = [f"{name}.safetensors"] if job.shard else [each for each in FILES if not (resume and each == ALIGNED)]
+    check_output(output, overwrite or goes_on, files)
     check_state(state, resume, overwrite)
 
 

@@ -10,9 +10,11 @@ from headroles.checks import make_config, typed
 from headroles.errors import InputError
 from headroles.images.images import Images
 from headroles.images.labelled import LabelledImages
+from headroles.jobs.align import align_loaded
 from headroles.jobs.score_job import ScoreJob
 from headroles.jobs.ways import open_way
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.words import join_names
 from headroles.passes.image_pass import Part, Progress
 from headroles.roles.config import CONFIGS, ImageScoreConfig, ScoreConfig, WeightScoreConfig
 from headroles.roles.discovery import DiscoveryConfig, Encoder
@@ -22,7 +24,8 @@ from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import RoleMap
 
 _NAMES = (
-    "images", "probes", "concepts", "preset", "discovery", "encoder", "source", "count", "column", "split", "groups",
+    "images", "probes", "texts_from", "align_to",
+    "concepts", "preset", "discovery", "encoder", "source", "count", "column", "split", "groups",
     "device",
     "batch", "workers", "strict", "progress",
 )  # fmt: skip
@@ -36,6 +39,8 @@ def score(
     probes: str | os.PathLike | ProbeBank | None = None,
     *,
     by: str = "texts",
+    texts_from: str | None = None,
+    align_to: str | HookedCLIP | None = None,
     concepts: str | None = None,
     preset: str | None = None,
     config: ScoreConfig | ImageScoreConfig | WeightScoreConfig | None = None,
@@ -64,6 +69,9 @@ def score(
     definitions of a paper at once, "textspan" or "dear" (`headroles.roles.presets`); a setting that contradicts it is
     refused.
 
+    `texts_from`: the CLIP that a vision tower without texts comes from; `align_to`: any CLIP, to whose embedding a map
+    is learned on the images first (`headroles.align`).
+
     `settings` are fields of ScoreConfig (by images ImageScoreConfig, by weights WeightScoreConfig), such as
     `layers="all"`; or give `config`.
     `source` names the images in the result; `count`, `column`, `split` and `key` choose among images given by name.
@@ -82,7 +90,8 @@ def score(
         images = "shapes"
     chosen = make_config(CONFIGS.get(by, ScoreConfig), config, settings, also=_NAMES)
     job = ScoreJob(
-        model=model,
+        model=_with_words(model, texts_from, align_to),
+        align_to=align_to,
         images=images,
         source=source,
         count=count,
@@ -100,6 +109,8 @@ def score(
         workers=workers,
         strict=strict,
     )
+    if align_to is not None:
+        job = align_loaded(job, device, progress)
     way = open_way(job, device)
     way.subject.announce()
     options = job.pass_options(way.subject.model.device, Part())
@@ -107,6 +118,16 @@ def score(
     role_map = way.explain(sums, seen).role_map
     tell_doubts(role_map)
     return role_map
+
+
+def _with_words(model: str | HookedCLIP, texts_from: str | None, align_to: str | HookedCLIP | None) -> str | HookedCLIP:
+    if texts_from is None:
+        return model
+    if align_to is not None:
+        raise InputError("texts_from and align_to exclude each other; give one of them")
+    if isinstance(model, HookedCLIP):
+        raise InputError("texts_from: the model is loaded already; load it with texts_from, or give its name")
+    return join_names(model, texts_from)
 
 
 def _check_preset(by: str, config: Any) -> None:

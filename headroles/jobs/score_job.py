@@ -37,6 +37,8 @@ class ScoreJob:
 
     model: str | HookedCLIP = "shapes"
     """As `headroles.load` takes it, or loaded."""
+    align_to: str | HookedCLIP | None = None
+    """A CLIP whose texts the model is given by a learned map (`headroles.jobs.align`); None: it has its own."""
     images: str | os.PathLike | Images | LabelledImages | None = "shapes"
     """As `headroles.images.sources.find_source` takes it (by images: `open_labelled`), or opened; None, by weights
     alone: none."""

@@ -121,7 +121,7 @@ class ScoreConfig(SampledConfig):
 
     def resolve_layers(self, model: HookedCLIP) -> tuple[int, ...]:
         """As RoleConfig; InputError too where the model pools its patches, for which TextSpan's code is not made."""
-        if model.visual.pooling and (self.constants == "heads" or self.rank is not None):
+        if not model.visual.at_row and (self.constants == "heads" or self.rank is not None):
             name, value = ("rank", self.rank) if self.rank is not None else ("constants", self.constants)
             raise InputError(
                 f"{name}: {value} is defined for CLIP's CLS token, and {model.model_name} pools its patches; leave it "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.files.ranges import Count, Hash, Size, Written
+from headroles.models.words import Words
 from headroles.roles.direction import HeadDirection
 from headroles.roles.map_checks import find_contradiction
 from headroles.roles.picked_text import PickedText
@@ -162,6 +163,8 @@ class RoleMap(Document, Shown):
     """One of `PROBE_KINDS`; files without it are of texts."""
     concept_spread: tuple[ConceptSpread, ...] = ()
     """How every concept spreads over the heads; none in maps that do not say it."""
+    words: Words | None = None
+    """Another model whose texts the vision tower was read with; None where its own were."""
 
     def __post_init__(self) -> None:
         if self.probe_kind not in PROBE_KINDS:

@@ -103,6 +103,7 @@ def explain(
         layers=moments.layers,
         head_roles=spreads.give(build_head_roles(heads, found, silent, config.judge), silent),
         concept_spread=spreads.concepts,
+        words=model.words,
     )
 
 

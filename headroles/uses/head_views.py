@@ -70,8 +70,8 @@ def view_heads(
     Raises InputError where there are no heads, or not one direction a head, or attention pools the embedding (SigLIP):
     there no row is read, so what a head reads where is a question with one more sum in its answer.
     """
-    if model.visual.pooling:
-        raise InputError(f"model: attention pools the embedding of {model.model_name}; expected one read at CLS")
+    if not model.visual.at_row:
+        raise InputError(f"model: the embedding of {model.model_name} is pooled over tokens; expected one read at CLS")
     if directions is None:
         directions = torch.zeros(len(heads), model.visual.embed)
     if not heads or len(directions) != len(heads):

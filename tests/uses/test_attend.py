@@ -64,7 +64,7 @@ def test_tokens_sum_to_the_heads_contribution_in_other_families_and_registers_ar
 
 def test_a_model_that_pools_is_refused(make_siglip, tokenizer):
     model = HookedCLIP(make_siglip(), "tiny siglip", tokenizer)
-    with pytest.raises(InputError, match="attention pools the embedding of tiny siglip"):
+    with pytest.raises(InputError, match="the embedding of tiny siglip is pooled over tokens"):
         view_heads(model, draw(model), HEADS, unit(model, 3))
 
 

@@ -29,7 +29,7 @@ class PooledTower(Tower):
     (image, 1, D) sum to `hook_resid_post` (image, D), the embedding.
     """
 
-    pooling = True
+    at_row, pooling = False, True
     _head: Any
 
     def __init__(self, parts: Sequence[LayerParts], final_norm: nn.LayerNorm, head: Any) -> None:
@@ -154,7 +154,17 @@ class PooledTower(Tower):
 
     def read(self, rows: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         """Final LayerNorm and pooling head: the embedding of all rows of the last residual stream."""
-        return self._head(self._norm(rows))
+        return self.finish(self._norm(rows))
+
+    def finish(self, normed: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
+        """What `read` makes of the final LayerNorm's outputs."""
+        return self._head(normed)
+
+    def weigh(
+        self, sigma: Float[Tensor, "image token 1"], pattern: Float[Tensor, "image pooling 1 token"]
+    ) -> Float[Tensor, "image pooling token"]:
+        """Pooling pattern over sigma: what each token's residual counts."""
+        return pattern[:, :, 0] / sigma.transpose(1, 2)
 
     def copy_readout(self) -> nn.Sequential:
         """A copy of `read`'s LayerNorm and pooling head with parameters of its own, and without hook points."""

@@ -26,8 +26,10 @@ class Tower(nn.Module):
     At each of them a hook may return another tensor or change its own in place, and `retain_grad` gives the gradient.
     """
 
+    at_row: bool = True
+    """Whether the embedding is read at one row, not over all tokens (`MeanTower`, `PooledTower`)."""
     pooling: bool = False
-    """Whether the embedding is pooled over tokens by attention instead of read at one row (`PooledTower`)."""
+    """Whether attention pools the embedding over tokens (`PooledTower`): its heads are those of one layer more."""
     _parts: list[LayerParts]
     _norm: nn.LayerNorm
     _projection: nn.Linear | None
@@ -183,7 +185,8 @@ class Tower(nn.Module):
             mask = mask.to(residual.dtype)
             mask = mask[(None,) * (4 - mask.ndim)]
         for layer in layers:
-            residual = self._parts[layer].layer(residual, attention_mask=mask)
+            part = self._parts[layer]
+            residual = part.layer(residual, attention_mask=mask, **part.arguments(residual.shape[1]))
         return residual
 
     def run_rows(
@@ -205,6 +208,9 @@ class Tower(nn.Module):
         attention, normed = part.attention, part.norms[0](residual)
         flows = (attention.q_proj(_take(normed, rows)), attention.k_proj(normed), attention.v_proj(normed))
         query, key, value = (flow.unflatten(-1, (part.heads, part.head_width)).transpose(1, 2) for flow in flows)
+        if part.rotary:
+            tokens = residual.shape[1]
+            query, key = part.rotary.turn(query, tokens, rows), part.rotary.turn(key, tokens)
         if mask is not None:
             mask = mask.to(query.dtype)
             mask = mask[rows][:, None] if rows.ndim == 2 else mask[..., rows, :]
@@ -215,7 +221,10 @@ class Tower(nn.Module):
 
     def read(self, rows: Float[Tensor, "... width"]) -> Float[Tensor, "... embed"]:
         """Final LayerNorm and projection: the embedding, not normalised, of rows of the last residual stream."""
-        normed = self._norm(rows)
+        return self.finish(self._norm(rows))
+
+    def finish(self, normed: Float[Tensor, "... width"]) -> Float[Tensor, "... embed"]:
+        """What `read` makes of the final LayerNorm's output."""
         return self.hook_embed(normed) if self._projection is None else self._projection(normed)
 
     def copy_readout(self) -> nn.Sequential:
