@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from headroles.adapt.adapter.adapter import FIGURES, Adapter
 from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.methods.masks import build_masks, masked_kinds
+from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.training.records import EpochRecord
 from headroles.errors import InputError, said
 from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
@@ -49,8 +50,8 @@ class Run:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What the logits are fused from: "cls", then the attributes."""
-        return ("cls", *self.info.attributes)
+        """What the logits are fused from: "cls", then the attributes; none where nothing is fused."""
+        return ("cls", *self.info.attributes) if self.info.attributes or self.history[-1]["alpha"] else ()
 
 
 Given: TypeAlias = "Sequence[Run] | Sequence[Adapter] | Adapter"
@@ -107,17 +108,20 @@ def curves_figure(runs: Given) -> Figure:
     with figure_style():
         figure = _page(runs, "Training", (10.5, 3.0))
         losses, accuracy, alpha = figure.subplots(1, 3)
+        if not runs[0].parts:
+            alpha.remove()
         for run in runs:
             epochs = [record["epoch"] for record in run.history]
             _lines(losses, epochs, [{"all": record["loss"], **record["losses"]} for record in run.history])
-            _lines(alpha, epochs, [{name: record["alpha"][name] for name in run.parts} for record in run.history])
+            if run.parts:
+                _lines(alpha, epochs, [{name: record["alpha"][name] for name in run.parts} for record in run.history])
             accuracy.plot(epochs, [100 * record["accuracy"] for record in run.history], color=COLORS[0], marker=".")
         for axes in (losses, accuracy, alpha):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         losses.set(ylabel="loss (weighted parts)", xlabel="epoch")
         accuracy.set(ylabel="training accuracy, %", xlabel="epoch", ylim=(0, 101))
         alpha.set(ylabel="fusion weight", xlabel="epoch", ylim=(0, 1))
-        for axes in (losses, alpha):
+        for axes in (losses, alpha) if runs[0].parts else (losses,):
             _legend(axes)
         sns.despine(figure)
     return figure
@@ -132,13 +136,15 @@ def mask_figure(runs: Given) -> Figure:
     run = runs[0]
     role_map = run.role_map
     layers = range(run.info.layer, role_map.model.layers)
-    variant = run.info.dear.mask, run.info.dear.mask_seed
+    variant = METHODS[run.info.method].mask_of(run.info.settings)
+    if variant is None:
+        raise InputError(f"kind: {run.info.method} has no masks; take kind curves")
     masks = build_masks(role_map, layers, run.info.attributes, 1, *variant)
     kinds = masked_kinds(role_map, layers, run.info.attributes, *variant)
     silent = {(head.layer, head.head) for head in role_map if head.role == SILENT}
     with figure_style():
         size = (1.0 + len(layers) * (1.0 + 0.25 * len(run.info.attributes)), 1.3 + 0.2 * role_map.model.heads)
-        heading = f"Attribute tokens that exchange with CLS and patches, mask {run.info.dear.mask}"
+        heading = f"Attribute tokens that exchange with CLS and patches, mask {variant[0]}"
         figure = _page(runs[:1], heading, size)
         for axes, layer in zip(figure.subplots(1, len(layers), squeeze=False)[0], layers, strict=True):
             opened = np.ones((role_map.model.heads, len(run.info.attributes)))
@@ -159,6 +165,8 @@ def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
     """The learned fusion weights: bars are means over seeds, dots are seeds. With `ax` drawn into that."""
     runs = list_runs(runs)
     names = runs[0].parts
+    if not names:
+        raise InputError(f"kind: {runs[0].info.method} fuses nothing; take kind curves")
     weights = np.array([[run.history[-1]["alpha"][name] for name in names] for run in runs])
     with figure_style():
         heading = "Weights of CLS and attributes in the logits"
