@@ -170,10 +170,9 @@ class TrainConfig(Settings):
 
     def __post_init__(self) -> None:
         self._check_types()
-        check_choices(
-            self, precision=PRECISIONS, select_epoch=SELECTIONS, optimizer=OPTIMIZERS, schedule=SCHEDULES
-        )
-        check_least(self, clip_norm=0, epochs=1, batch=1, weight_decay=0, warmup_epochs=0, warmup_lr=0, cache_views=0, seed=0)
+        check_choices(self, precision=PRECISIONS, select_epoch=SELECTIONS, optimizer=OPTIMIZERS, schedule=SCHEDULES)
+        check_least(self, epochs=1, batch=1, weight_decay=0, warmup_epochs=0, warmup_lr=0, cache_views=0, seed=0)
+        check_least(self, clip_norm=0)
         self._check_above_zero("lr")
         if self.warmup_epochs >= self.epochs:
             raise InputError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}")
@@ -185,7 +184,7 @@ class TrainConfig(Settings):
             raise InputError(f"momentum must be 0 with optimizer {self.optimizer}, got {self.momentum}; it is SGD's")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values. Settings of the methods after DeAR are left out at their defaults: files stay what they were."""
+        """Plain values. Settings that came after DeAR are left out at their defaults: files stay what they were."""
         later = ("optimizer", "momentum", "schedule", "clip_norm", "augment")
         whole = super().to_dict()
         return {name: value for name, value in whole.items() if name not in later or value != _default(self, name)}
@@ -208,7 +207,8 @@ def split_settings(
             raise InputError(f"{name} is no setting of the method or its training; {advice}")
     if settings.get("epochs") == 1:
         settings = {"warmup_epochs": 0, **settings}
-    own, train = ({name: value for name, value in settings.items() if known[name] is each} for each in (kind, TrainConfig))
+    parts = ({name: value for name, value in settings.items() if known[name] is each} for each in (kind, TrainConfig))
+    own, train = parts
     return kind(**own), TrainConfig(**{**(preset or {}), **train})
 
 

@@ -170,7 +170,7 @@ def _read_results(path: Path) -> tuple[tuple[Measure, ...], tuple[EpochRecord, .
         return (), ()
     try:
         whole = read_object(path, "adapter", "copy the whole folder")
-        history = from_plain(tuple[EpochRecord, ...], whole["history"], "history")
+        history = from_plain(tuple[EpochRecord, ...], whole.get("history", []), "history")
         return tuple(read_measures(path.read_text(encoding="utf-8-sig"))), history
     except (Unfit, KeyError, TypeError) as error:
         raise InputError(f"adapter: {path} cannot be read ({said(error)}); copy the whole folder") from error

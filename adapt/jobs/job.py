@@ -60,7 +60,7 @@ class Job:
             )
         if method.role_maps == "none" and self.role_map is not None:
             raise InputError(f"role map: method {self.method} has no use for one; leave it out")
-        if method.closed:
+        if not method.novel:
             self._check_closed()
         if self.protocol is not None:
             check_protocol(self.protocol)
@@ -127,16 +127,16 @@ class Job:
         """The tasks of the retention rows."""
         if self.retention is not None:
             return self.retention
-        open_set = self.model_name == MODEL and not find_method(self.method).closed
+        open_set = self.model_name == MODEL and find_method(self.method).novel != ""
         names = tuple(f"shapes:{name}" for name in RETENTION) if open_set else ()
         return tuple(name for name in names if name != self.task_name)
 
 
 def _check_no_steps(method: str, settings: Mapping[str, Any]) -> None:
     """InputError for settings of steps that a method does not take."""
-    for name in (field.name for field in fields(TrainConfig)):
-        if name in settings and name not in ("seed", "precision"):
-            raise InputError(f"{name}: method {method} takes no training steps; leave it out")
+    used = {"precision"}
+    for name in settings.keys() & {each.name for each in fields(TrainConfig)} - used:
+        raise InputError(f"{name}: method {method} takes no training steps; leave it out")
 
 
 def _several(given: str | Task | Iterable[str | Task] | None) -> tuple[str | Task, ...] | None:

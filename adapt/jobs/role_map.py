@@ -21,7 +21,7 @@ LEFT = Path("headroles-output/role_map.json")
 
 
 def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tuple[RoleMap | None, str]:
-    """The role map of a job and a line about where it came from; none where its method does not need one or is given one.
+    """The role map of a job and a line about where it came from; none where its method needs none and is given none.
 
     The job's own; else that of the adapters already `begun`; else what `headroles score` left, if it fits; else, for
     the bundled model, a new one. Raises InputError where there is none, or where it is of other weights.

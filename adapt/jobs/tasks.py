@@ -38,7 +38,7 @@ class JobTasks:
     def open(cls, job: Job, strict: bool = False) -> JobTasks:
         """InputError where a task cannot be read, is too small, or lacks. Every image is looked at (`look`)."""
         task = job.task if isinstance(job.task, Task) else open_task(job.task, job.root, job.template)
-        protocol = job.protocol or ("few-shot" if find_method(job.method).closed else task.default_protocol)
+        protocol = job.protocol or (task.default_protocol if find_method(job.method).novel else "few-shot")
         job.check_targets(protocol)
         if protocol in WITH_TARGETS and not job.tested(protocol):
             raise InputError(f"targets: {protocol} of {job.task_name} needs tasks to test on; give --targets a,b")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -63,7 +64,8 @@ class Coop(Method):
     title = "CoOp"
     source = "https://arxiv.org/abs/2109.01134"
     settings = CoopConfig
-    preset = {
+    novel = "by the learned context before their names"
+    preset: ClassVar[Mapping[str, Any]] = {
         **{"optimizer": "sgd", "momentum": 0.9, "lr": 2e-3, "weight_decay": 5e-4, "batch": 32, "epochs": 200},
         **{"warmup_epochs": 1, "warmup_lr": 1e-5},
     }
@@ -81,7 +83,7 @@ class Coop(Method):
         classes: Sequence[str] = (),
     ) -> None:
         super().__init__(model, role_map, config, seed, classes)
-        self.context = nn.Parameter(_begin(model, self.config, torch.Generator().manual_seed(seed)))
+        self.context = nn.Parameter(_begin(self, torch.Generator().manual_seed(seed)))
         self.place()
 
     @classmethod
@@ -102,17 +104,17 @@ class Coop(Method):
         return NamedClasses.read(self.model, names, template, len(self.context))
 
     def encode_texts(self, texts: NamedClasses) -> Float[Tensor, "class embed"]:
-        return embed_named(self.model, texts, self.context.expand(len(texts.embedded), -1, -1))
+        return embed_named(self, texts, self.context.expand(len(texts.embedded), -1, -1))
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {}
 
 
 def embed_named(
-    model: HookedCLIP, texts: NamedClasses, context: Float[Tensor, "class token width"]
+    method: Method, texts: NamedClasses, context: Float[Tensor, "class token width"]
 ) -> Float[Tensor, "class embed"]:
-    """Unit embeddings of class names behind context vectors, with gradients."""
-    tower = model.text
+    """Unit embeddings of class names behind context vectors, with gradients, by a method's frozen CLIP."""
+    model, tower = method.model, method.text_tower
     begin, rest = texts.embedded[:, :1], texts.embedded[:, 1:]
     residual = model.start_embedded(torch.cat([begin, context.to(begin.dtype), rest], 1))
     mask = model.causal_mask(residual.shape[1])
@@ -122,9 +124,10 @@ def embed_named(
     return unit(tower.read(tower.run_rows(residual, tower.layers - 1, ends, mask)[:, 0]))
 
 
-def _begin(model: HookedCLIP, config: CoopConfig, generator: torch.Generator) -> Float[Tensor, "token width"]:
+def _begin(method: Coop, generator: torch.Generator) -> Float[Tensor, "token width"]:
+    model, config = method.model, method.config
     if not config.init:
-        return 0.02 * torch.randn(config.context, model.text.width, generator=generator)
+        return 0.02 * torch.randn(config.context, method.text_tower.width, generator=generator)
     ids = model.tokenize([config.init])["input_ids"]
     words = ids[:, 1 : int(model.text_rows(ids)[0])]
     with torch.no_grad():

@@ -39,6 +39,7 @@ class Dear(Method):
     title = "DeAR"
     source = "https://arxiv.org/abs/2603.01111"
     settings = DearConfig
+    novel = "by their texts, behind the learned text tokens"
     role_maps = "needed"
 
     config: DearConfig

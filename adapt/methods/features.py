@@ -52,12 +52,12 @@ class Batch:
 
     trunk: Float[Tensor, "image ..."]
     """What the method's `image_trunk` gives."""
-    frozen: Float[Tensor, "image embed"] | None
-    """The frozen CLIP's unit embeddings, where the losses need them (`needs_frozen_images`)."""
     labels: Int[Tensor, "image"]
     """Class numbers."""
     texts: Any
     """What the method's `class_trunk` gives, a ClassTrunk, of the classes that are trained; made once a training."""
+    frozen: Float[Tensor, "image embed"] | None = None
+    """The frozen CLIP's unit embeddings, where the losses need them (`needs_frozen_images`)."""
     weight: float = 1.0
     """Share of the whole batch that this process has."""
     numbers: tuple[int, ...] = ()

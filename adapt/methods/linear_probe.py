@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -44,8 +45,11 @@ class LinearProbe(Method):
     title = "linear probe"
     source = "https://arxiv.org/abs/2103.00020"
     settings = LinearProbeConfig
-    preset = {"lr": 1e-3, "weight_decay": 1e-2, "batch": 32, "epochs": 50, "augment": False, "cache_views": 1}
-    closed = True
+    preset: ClassVar[Mapping[str, Any]] = {
+        **{"lr": 1e-3, "weight_decay": 1e-2, "batch": 32, "epochs": 50},
+        **{"augment": False, "cache_views": 1},
+    }
+    novel = ""
     needs_classes = True
 
     config: LinearProbeConfig
@@ -84,7 +88,9 @@ class LinearProbe(Method):
         """The classes' places among those that were trained."""
         return torch.tensor(find_trained(self, texts.names), device=self.device)
 
-    def logits(self, images: Float[Tensor, "image embed"], classes: Int[Tensor, "class"]) -> Float[Tensor, "image class"]:
+    def logits(
+        self, images: Float[Tensor, "image embed"], classes: Int[Tensor, "class"]
+    ) -> Float[Tensor, "image class"]:
         with torch.autocast(self.device.type, enabled=False):
             return self.scale * unit(images) @ self.weight[classes].T + self.bias[classes]
 

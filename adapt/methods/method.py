@@ -21,7 +21,7 @@ from headroles.adapt.methods.features import Batch, ClassTrunk, unit
 from headroles.adapt.methods.masks import check_role_map
 from headroles.errors import InputError
 from headroles.images.images import Preprocess
-from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.hooked_clip import HookedCLIP, Tower
 from headroles.roles.role_map import RoleMap
 
 Look = Callable[[int | None], Iterator[Batch]]
@@ -62,8 +62,8 @@ class Method(nn.Module):
     """Whether gradient steps are taken; False: what `start` takes from the training images is all."""
     role_maps: ClassVar[Literal["needed", "taken", "none"]] = "none"
     """Whether it needs a role map, takes one that is given, or has no use for one."""
-    closed: ClassVar[bool] = False
-    """Whether it can name the trained classes alone."""
+    novel: ClassVar[str] = "by their texts"
+    """How it names classes that training did not see; "" where it cannot."""
     needs_classes: ClassVar[bool] = False
     """Whether its tensors are of the trained classes, so that it has to be told them."""
 
@@ -104,6 +104,12 @@ class Method(nn.Module):
         """Put the trained tensors where the CLIP is, at least in float32."""
         self.to(self.model.device, torch.promote_types(self.model.dtype, torch.float32))
 
+    @property
+    def text_tower(self) -> Tower:
+        """The frozen CLIP's, which `check_model` has seen."""
+        assert self.model.text is not None
+        return self.model.text
+
     # Before anything is built
 
     @classmethod
@@ -111,13 +117,13 @@ class Method(nn.Module):
         """InputError where the method cannot act on a model."""
         if model.text is None:
             raise InputError(
-                f"model: {model.model_name} is a {model.family.title} without a text tower; adapters classify images by "
-                "their classes' texts, so take a CLIP"
+                f"model: {model.model_name} is a {model.family.title} without a text tower; adapters classify images "
+                "by their classes' texts, so take a CLIP"
             )
 
     @classmethod
     def first_layer(cls, model: HookedCLIP, config: Any) -> int:
-        """The first vision layer whose roles it reads in a role map; where it reads none, the tower's number of layers."""
+        """The first vision layer whose roles it reads in a role map; the number of layers where it reads none."""
         return model.visual.layers
 
     @classmethod
@@ -160,7 +166,7 @@ class Method(nn.Module):
         return trunk
 
     def encode_texts(self, texts: Any) -> Any:
-        """Adapted classes, from a `class_trunk`, with gradients: what `logits` takes. Here: frozen CLIP's unit embeddings."""
+        """Adapted classes, from a `class_trunk`, with gradients: what `logits` takes. Here: frozen CLIP's."""
         return texts.frozen
 
     def logits(self, images: Any, classes: Any) -> Float[Tensor, "image class"]:
@@ -181,7 +187,7 @@ class Method(nn.Module):
         """Take from the training images what is not learned by steps; before the first step, on every process alike."""
 
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
-        """Before `tensors` of an earlier `state_dict` are loaded: give tensors whose shape only data know that shape."""
+        """Before `tensors` of an earlier `state_dict` are loaded: give tensors whose shape only data know theirs."""
 
     def forward(self, batch: Batch) -> tuple[Float[Tensor, "image class"], dict[str, Float[Tensor, ""]]]:
         """A step's logits, and the weighted terms of its loss, to be summed. Here: "ce", cross-entropy."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -51,6 +52,7 @@ class TipAdapter(Method):
     title = "Tip-Adapter"
     source = "https://arxiv.org/abs/2111.03930"
     settings = TipAdapterConfig
+    novel = "by their texts, as no key is theirs"
     steps = False
     needs_classes = True
 
@@ -107,5 +109,7 @@ class TipAdapterF(TipAdapter):
 
     name = "tip-adapter-f"
     title = "Tip-Adapter-F"
-    preset = {"lr": 1e-3, "weight_decay": 1e-2, "batch": 256, "epochs": 20, "warmup_epochs": 0}
+    preset: ClassVar[Mapping[str, Any]] = {
+        **{"lr": 1e-3, "weight_decay": 1e-2, "batch": 256, "epochs": 20, "warmup_epochs": 0}
+    }
     steps = True

@@ -91,14 +91,13 @@ def export_adapter(
         write_bytes(staging / PROGRAM, _pack(program))
         write_tensors(staging / STATE, _plain_state(classifier), {"format": "pt"})
         write_text(staging / PREPROCESSING, _describe_preprocessing(method))
-        write_text(staging / ABOUT, dump_json(_describe(info, method, names, template), indent=2, sort_keys=True) + "\n")
+        about = _describe(info, method, names, template)
+        write_text(staging / ABOUT, dump_json(about, indent=2, sort_keys=True) + "\n")
     return tuple(folder / name for name in FILES)
 
 
 @torch.no_grad()
-def _trace(
-    method: Method, classes: Sequence[str], template: str
-) -> tuple[torch.export.ExportedProgram, Classifier]:
+def _trace(method: Method, classes: Sequence[str], template: str) -> tuple[torch.export.ExportedProgram, Classifier]:
     """The program, held against the adapter on other images and another number of them."""
     texts = method.encode_texts(method.class_trunk(classes, template))
     classifier = Classifier(method, texts.clone() if isinstance(texts, Tensor) else texts).eval()

@@ -51,7 +51,8 @@ class Run:
     @property
     def parts(self) -> tuple[str, ...]:
         """What the logits are fused from: "cls", then the attributes; none where nothing is fused."""
-        return ("cls", *self.info.attributes) if self.info.attributes or self.history[-1]["alpha"] else ()
+        fused = self.info.attributes or any(record["alpha"] for record in self.history)
+        return ("cls", *self.info.attributes) if fused else ()
 
 
 Given: TypeAlias = "Sequence[Run] | Sequence[Adapter] | Adapter"
@@ -72,6 +73,8 @@ def read_runs(folder: str | os.PathLike[str]) -> Runs:
         raise InputError(f"adapter: {folder} is no adapter folder (no {CONFIG}); make one: headroles adapt")
     runs = [Run(each, AdapterInfo.load(each), _read_history(each / METRICS)) for each in folders]
     for run in runs:
+        if not run.history and METHODS[run.info.method].steps:
+            raise InputError(f"adapter: {run.folder / METRICS} has no history of a training; adapt again")
         if any(set(record["alpha"]) != set(run.parts) for record in run.history):
             raise InputError(f"adapter: {run.folder / METRICS} has other fusion weights than {CONFIG}; copy both again")
     return Runs(sorted(runs, key=lambda run: run.info.seed))
@@ -84,7 +87,7 @@ def list_runs(given: Given) -> Sequence[Run]:
 
 
 def _in_memory(adapter: Adapter) -> Run:
-    if not adapter.history:
+    if not adapter.history and adapter.method.steps:
         raise InputError(f"adapter: {adapter.info.task} has no history of a training; give the one that fit returned")
     # In the order of the file, so that the same adapter has the same picture.
     history = json.loads(dump_json([dataclasses.asdict(record) for record in adapter.history], sort_keys=True))
@@ -93,18 +96,18 @@ def _in_memory(adapter: Adapter) -> Run:
 
 def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
     try:
-        history = tuple(read_object(path, "adapter", "copy the whole folder")["history"])
+        history = tuple(read_object(path, "adapter", "copy the whole folder").get("history", ()))
         from_plain(tuple[EpochRecord, ...], history, "history")
     except (Unfit, KeyError, TypeError) as error:
         raise InputError(f"adapter: {path} cannot be read ({said(error)}); copy the whole folder") from error
-    if not history:
-        raise InputError(f"adapter: {path} has no history of a training; adapt again")
     return history
 
 
 def curves_figure(runs: Given) -> Figure:
     """Loss and its parts, training accuracy and fusion weights over epochs; one line a seed."""
     runs = list_runs(runs)
+    if not runs[0].history:
+        raise InputError(f"kind: {runs[0].info.method} takes no training steps, so there are no curves of them")
     with figure_style():
         figure = _page(runs, "Training", (10.5, 3.0))
         losses, accuracy, alpha = figure.subplots(1, 3)
@@ -134,11 +137,11 @@ def mask_figure(runs: Given) -> Figure:
     """
     runs = list_runs(runs)
     run = runs[0]
-    role_map = run.role_map
-    layers = range(run.info.layer, role_map.model.layers)
-    variant = METHODS[run.info.method].mask_of(run.info.settings)
-    if variant is None:
+    variant, first = METHODS[run.info.method].mask_of(run.info.settings), run.info.layer
+    if variant is None or first is None:
         raise InputError(f"kind: {run.info.method} has no masks; take kind curves")
+    role_map = run.role_map
+    layers = range(first, role_map.model.layers)
     masks = build_masks(role_map, layers, run.info.attributes, 1, *variant)
     kinds = masked_kinds(role_map, layers, run.info.attributes, *variant)
     silent = {(head.layer, head.head) for head in role_map if head.role == SILENT}

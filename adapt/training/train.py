@@ -163,7 +163,7 @@ class _Training:
             self.checkpoint.save(tensors | optimizer_tensors(self.optimizer), state)
 
     def keep(self, history: list[EpochRecord]) -> None:
-        """Take the latest epoch's tensors into the mean; or note what it gives on validation images, and keep the best."""
+        """Take the epoch's tensors into the mean; or note what they give on validation images, and keep the best."""
         if self.weights is not None:
             add_weighted(self.kept, self.method.state_dict(), self.weights[len(history) - 1])
         if self.config.select_epoch == LAST:

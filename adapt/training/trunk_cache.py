@@ -61,8 +61,8 @@ class Trunks:
     def _batch(self, numbers: Sequence[int], part: Mapping[str, Tensor], texts: ClassTrunk) -> Batch:
         rows = list(numbers)
         domains = None if self.domains is None else self.domains[rows]
-        labels = self.labels[rows]
-        return Batch(part["trunk"], part.get("frozen"), labels, texts, numbers=tuple(rows), domains=domains)
+        labels, frozen = self.labels[rows], part.get("frozen")
+        return Batch(part["trunk"], labels, texts, frozen, numbers=tuple(rows), domains=domains)
 
     @property
     def _chunks(self) -> list[range]:

@@ -59,6 +59,7 @@ function perSeed(run) {
 function curves(run) {
   const lines = (values) => run.histories.flatMap(({ seed, epochs }) => values(epochs).map((line) => ({ ...line, seed, x: epochs.map((epoch) => epoch.epoch) })));
   const parts = (epochs, field) => Object.keys(epochs[0][field]).map((name) => ({ name, y: epochs.map((epoch) => epoch[field][name]) }));
+  if (!run.histories[0].epochs.length) return null;
   return make("div", { class: "charts" },
     lineChart("Loss (weighted parts)", lines((epochs) => [{ name: "all", y: epochs.map((epoch) => epoch.loss) }, ...parts(epochs, "losses")]), null),
     lineChart("Training accuracy", lines((epochs) => [{ name: "accuracy", y: epochs.map((epoch) => epoch.accuracy) }]), [0, 1]),
