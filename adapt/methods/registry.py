@@ -12,6 +12,7 @@ _HOMES = {
     "dear": "dear:Dear",
     "zero-shot": "zero_shot:ZeroShot",
     "coop": "coop:Coop",
+    "fine-tuning": "fine_tuning:FineTuning",
     "linear-probe": "linear_probe:LinearProbe",
     "tip-adapter": "tip_adapter:TipAdapter",
     "tip-adapter-f": "tip_adapter:TipAdapterF",
