@@ -139,6 +139,10 @@ class HookedCLIP(HookedRootModule):
         self.check_text()
         return self.family.start_texts(input_ids)
 
+    def tower_weights(self, text: bool = False) -> tuple[str, ...]:
+        """Names among `clip.named_parameters()` of the vision tower and its projection, or of the text tower and its."""
+        return self.family.tower_weights(text)
+
     def embed_tokens(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
         """The embeddings of tokens, without those of their positions."""
         self.check_text()
