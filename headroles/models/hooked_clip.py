@@ -140,7 +140,7 @@ class HookedCLIP(HookedRootModule):
         return self.family.start_texts(input_ids)
 
     def tower_weights(self, text: bool = False) -> tuple[str, ...]:
-        """Names among `clip.named_parameters()` of the vision tower and its projection, or of the text tower and its."""
+        """Names in `clip.named_parameters()` of the vision tower, its projection included, or of the text tower."""
         return self.family.tower_weights(text)
 
     def embed_tokens(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
