@@ -63,7 +63,13 @@ def _pursue(
         with single_threads():
             weight = nnls(picked @ picked.mT, along)
         left, near = targets - (weight[:, None] @ picked)[:, 0], picked.mean(1)
-    return Combinations(index, weight, (weight * along).clamp_min(0))
+    return Combinations(index, weight, _parts(weight * along))
+
+
+def _parts(products: Float[Tensor, "target pick"]) -> Float[Tensor, "target pick"]:
+    """Weight times projection sums to the squared length that is explained; the few below 0 are shared out."""
+    parts = products.clamp_min(0)
+    return parts * (products.sum(-1, keepdim=True) / parts.sum(-1, keepdim=True).clamp_min(1e-300))
 
 
 def nnls(gram: Float[Tensor, "problem row row"], along: Float[Tensor, "problem row"]) -> Float[Tensor, "problem row"]:
