@@ -74,7 +74,8 @@ def results(random_role_map, random_validation) -> dict[type[Document], Document
 
 
 KINDS = (
-    RoleMap, Validation, RoleMapDiff, Diagnosis, Evaluation, Predictions, Debiased, Attended, PrecisionAtK, Retrieved, Consensus,
+    RoleMap, Validation, RoleMapDiff, Diagnosis, Evaluation, Predictions, Debiased, Attended, PrecisionAtK, Retrieved,
+    Consensus,
 )  # fmt: skip
 BEYOND: dict[type[Document], tuple[tuple, object]] = {
     RoleMap: (("head_roles", 0, "p_value"), 1.5),
@@ -87,6 +88,7 @@ BEYOND: dict[type[Document], tuple[tuple, object]] = {
     Attended: (("images", 0, "heads", 0, "head"), "head 3"),
     PrecisionAtK: (("k",), 0),
     Retrieved: (("indexed",), -1),
+    Consensus: (("pairs", 0, "same_role"), 1.5),
 }
 """Kind -> a place, and a value beyond its range."""
 FREE = ("summary", "settings")

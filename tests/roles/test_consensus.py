@@ -4,14 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from headroles import InputError, consensus, diff
+from headroles import ROLES, InputError, consensus, diff
 from headroles.figures.consensus import consensus_figure
 from headroles.roles.consensus import Consensus
 
 
 @pytest.fixture(scope="module")
 def maps(random_role_map):
-    return [random_role_map(seed=seed) for seed in range(3)]
+    """The first calls all heads Attribute heads; the others agree with it, with each other, or with none."""
+    found = [random_role_map(seed=seed) for seed in range(3)]
+    for number, kinds in enumerate((1, 3, 2)):
+        heads = found[number].head_roles
+        roles = tuple(replace(head, role=ROLES[place % kinds]) for place, head in enumerate(heads))
+        found[number] = replace(found[number], head_roles=roles)
+    return found
 
 
 @pytest.fixture(scope="module")
