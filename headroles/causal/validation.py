@@ -85,6 +85,8 @@ class Validation(Document, Shown):
             return f"doses: there is no test of {min(strange)!r}"
         if not self.concepts or not self.tests:
             return "concepts and tests: expected at least one of each"
+        if self.images.count < 2:
+            return f"images.count: expected at least 2, got {self.images.count}"
         for name in ("effect", "mode"):
             if not isinstance(self.settings.get(name), str):
                 return f"settings.{name}: expected text, got {self.settings.get(name)!r}"
