@@ -73,19 +73,15 @@ def copy_changed(checkpoint: Checkpoint, config: PretrainedConfig, changes: Sequ
     if checkpoint.layout == OPENAI:
         text = dump_json({"model_cfg": _describe(cast(CLIPConfig, config))}, indent=2)
         (folder / OPEN_CLIP_CONFIG).write_text(text + "\n", encoding="utf-8")
-    left = list(changes)
-    for name, tensors, metadata in _weights(checkpoint):
-        known = [change for change in left if _write_into(tensors, change)]
-        left = [change for change in left if change not in known]
-        write_tensors(folder / name, tensors, metadata)
-    if left:
-        raise InputError(
-            f"model: {checkpoint.weights or home} stores the weight of {left[0].name} under no name that tells it from "
-            "others; save the model anew with save_pretrained, and give that folder"
-        )
+    files = list(_weights(checkpoint))
+    tensors = {name: tensor for _, own, _ in files for name, tensor in own.items()}  # A bias may lie in another file.
+    for change in changes:
+        tensors |= _apply(change, tensors, str(checkpoint.weights or home))
+    for name, own, metadata in files:
+        write_tensors(folder / name, {key: tensors[key] for key in own}, metadata)
 
 
-def _weights(checkpoint: Checkpoint) -> Iterator[tuple[str, dict[str, Tensor], Mapping[str, str]]]:
+def _weights(checkpoint: Checkpoint) -> Iterator[tuple[str, Mapping[str, Tensor], Mapping[str, str]]]:
     """Name, tensors and metadata of each weights file of the copy."""
     if checkpoint.layout != TRANSFORMERS:
         tensors = read_weights(cast(Path, checkpoint.weights)).tensors
@@ -110,17 +106,18 @@ def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
-def _write_into(tensors: dict[str, Tensor], change: Change) -> bool:
-    """Change a module among a file's tensors, in place; whether it is there."""
+def _apply(change: Change, tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """The stored tensors of a module, changed."""
     name = _find(tensors, change)
     if name is None:
-        return False
+        raise InputError(
+            f"model: {source} stores the weight of {change.name} under no name that tells it from others; save the model "
+            "anew with save_pretrained, and give that folder"
+        )
     weight, at = tensors[name], name.removesuffix("weight") + "bias"
     new_weight, new_bias = change.apply((weight.double(), tensors[at].double() if at in tensors else None))
-    tensors[name] = new_weight.to(weight.dtype)
-    if new_bias is not None:
-        tensors[at] = new_bias.to(weight.dtype)
-    return True
+    found = {name: new_weight.to(weight.dtype)}
+    return found if new_bias is None else {**found, at: new_bias.to(tensors[at].dtype)}
 
 
 def _find(tensors: Mapping[str, Tensor], change: Change) -> str | None:
