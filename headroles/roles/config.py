@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -186,3 +187,11 @@ class WeightScoreConfig(RoleConfig):
         """As RoleConfig, of the scored tower."""
         tower = self.tower_of(model)
         return resolve_layers(self.layers, tower.layers, tower.pooling)
+
+
+CONFIGS: Mapping[str, type[RoleConfig]] = {
+    "texts": ScoreConfig,
+    "images": ImageScoreConfig,
+    "weights": WeightScoreConfig,
+}
+"""What heads are described by -> the settings of that."""

@@ -256,4 +256,4 @@ def _change(one: HeadRole, other: HeadRole) -> HeadChange:
 
 
 def _describe(role_map: RoleMap) -> str:
-    return f"{role_map.model.name}, {role_map.images.count:,} images ({role_map.images.source}), {role_map.probes}"
+    return f"{role_map.model.name}, {role_map.evidence}"

@@ -31,7 +31,7 @@ from headroles.roles.head_roles import Description, build_head_roles, round6
 from headroles.roles.picked_text import PickedText
 from headroles.roles.probes import ProbeBank
 from headroles.roles.pursuit import Combinations, pursue
-from headroles.roles.random_writers import null_entropies, random_writers, shares_of
+from headroles.roles.random_writers import RandomHeads, random_writers, shares_of
 from headroles.roles.role_map import BankInfo, ImagesInfo, ModelInfo, RoleMap
 from headroles.roles.score_texts import chance_entropy
 
@@ -59,7 +59,9 @@ def explain_weights(
     config = config or WeightScoreConfig()
     tower, layers = config.tower_of(model), config.resolve_layers(model)
     heads = [(layer, head) for layer in layers for head in range(tower.heads)]
-    read = _read_heads(tower, layers, _Words.of(model, bank, config, tower.constant() if mean is None else mean), config)
+    read = _read_heads(
+        tower, layers, _Words.of(model, bank, config, tower.constant() if mean is None else mean), config
+    )
     silent = read.silent(heads, tower)
     return RoleMap(
         model=ModelInfo(model.model_name, model.weights_hash(), tower.layers, tower.heads),
@@ -116,8 +118,8 @@ class _ReadHeads:
     part: Float[ndarray, "head side direction pick"]
     mass: Float[ndarray, "head concept"]
     """Strength that the texts of each concept explain."""
-    null: Float[ndarray, "draw head"]
-    """Concept Entropy of random writers in its place, in bits."""
+    null: RandomHeads
+    """Random writers in its place."""
 
     def silent(self, heads: list[Head], tower: Tower) -> Bool[ndarray, "head"]:
         """Heads that write nothing, or are cut by an ablation that is open."""
@@ -129,14 +131,15 @@ class _ReadHeads:
         """Concepts, entropy and p-value of each head, its texts and directions."""
         spread, total = shares_of(self.mass), self.strength.sum(-1)
         bits = concept_entropy(spread)
+        most = np.divide(self.mass.max(-1), total, out=np.zeros_like(total), where=total > 0)
         squares = (self.strength**2).sum(-1)
         return Description(
             concepts=bank.concepts,
             spread=spread,
             bits=bits,
-            unit=chance_entropy(self.null[:, ~silent], len(bank.concepts)),
-            null=self.null.mean(0),
-            p=p_values(bits, self.null),
+            unit=chance_entropy(self.null.entropy[:, ~silent], len(bank.concepts)),
+            null=self.null.entropy.mean(0),
+            p=p_values(-most, -self.null.most),
             rank=np.divide(total**2, squares, out=np.zeros_like(total), where=squares > 0),
             variance=total,
             texts=[self._texts(bank, head, config.texts_per_head) for head in range(len(total))],
@@ -171,7 +174,7 @@ def _read_heads(tower: Tower, layers: tuple[int, ...], words: _Words, config: We
     writes = directions.writes.flatten(0, 1)
     sides = torch.stack([writes, -writes], 1)
     found = words.explain(sides.flatten(0, 2))
-    mass = words.concept_mass(found).unflatten(0, sides.shape[:3]).sum(1)
+    mass = words.concept_mass(found).unflatten(0, sides.shape[:3]).mean(1)
     strength_rows = strength.cpu().numpy()
     index, part = (each.unflatten(0, sides.shape[:3]).cpu().numpy() for each in (found.index, found.part))
     return _ReadHeads(
@@ -185,18 +188,21 @@ def _read_heads(tower: Tower, layers: tuple[int, ...], words: _Words, config: We
 
 
 def _null(
-    tower: Tower, layers: tuple[int, ...], strength: Float[ndarray, "head direction"], words: _Words, config: WeightScoreConfig
-) -> Float[ndarray, "draw head"]:
-    """Entropies of random writers in place of each head; pooling heads write into the embedding itself."""
+    tower: Tower,
+    layers: tuple[int, ...],
+    strength: Float[ndarray, "head direction"],
+    words: _Words,
+    config: WeightScoreConfig,
+) -> RandomHeads:
+    """Random writers in place of each head; pooling heads write into the embedding itself."""
     parts, rows = [], np.split(strength, len(layers))
     for pooling in (False, True):
         own = [row for layer, row in zip(layers, rows, strict=True) if (layer == tower.layers) == pooling]
         if own:
-            layer = tower.layers if pooling else layers[0]
-            writers = random_writers(tower.written(layer), config.seed)
-            pool = sum(words.concept_mass(words.explain(side)) for side in (writers, -writers))
-            parts.append(null_entropies(np.concatenate(own), pool.cpu().numpy(), config.null_draws, config.seed))
-    return np.concatenate(parts, 1)
+            writers = random_writers(tower.written(tower.layers if pooling else layers[0]), config.seed)
+            pool = torch.stack([words.concept_mass(words.explain(side)) for side in (writers, -writers)]).mean(0)
+            parts.append(RandomHeads.draw(np.concatenate(own), pool.cpu().numpy(), config.null_draws, config.seed))
+    return RandomHeads.join(parts)
 
 
 def _name_texts(bank: ProbeBank, index: ndarray, share: ndarray, most: int) -> tuple[PickedText, ...]:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from headroles import RoleMap, score
-from headroles.cli.score import report
+from headroles.cli.options.score_report import report_score
 from headroles.images.deep import ImageNote
 from headroles.jobs.score_job import Scored
 
@@ -82,7 +82,7 @@ def test_what_low_entropy_is_no_more_than_chance_is_counted(random_role_map, cap
     some = replace(role_map["L1.H2"], role="attribute", q_value=0.5)
     role_map = replace(role_map, head_roles=(near, role_map["L1.H1"], some, *role_map.head_roles[3:]))
     clear = sum(head.stands_out for head in role_map.heads(role="attribute"))
-    report(Scored((Path("role_map.json"),), role_map, 10, (), None), Path("out"))
+    report_score(Scored((Path("role_map.json"),), role_map, 10, (), None), Path("out"))
     said = f"{clear} of {clear + 1} Attribute heads stand out from chance; 1 more head has low entropy but does not"
     assert said in capsys.readouterr().out
 
