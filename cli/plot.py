@@ -18,6 +18,7 @@ _RESULTS = {
     "roles": "headroles.roles.role_map:RoleMap",
     "validation": "headroles.causal.validation:Validation",
     "diff": "headroles.roles.diff:RoleMapDiff",
+    "model_diff": "headroles.heads.model_diff:ModelDiff",
     "attended": "headroles.uses.attended:Attended",
     "retrieved": "headroles.uses.retrieved:Retrieved",
     "debiased": "headroles.uses.debiased:Debiased",

@@ -99,8 +99,9 @@ def _compare_layer(towers: Sequence[Tower], layer: int, leading: int) -> list[He
     reads = _changes(*((query, key.mT) for query, key in looks))
     found = [Directions.of(tower, [layer]) for tower in towers]
     whole = torch.stack([each.sigma[0, :, leading - 1] for each in found]).amin(0) > 0
-    rotation = _angles(*(each.writes[0, :, :leading] for each in found), whole)
-    read_rotation = _angles(*(each.reads[0, :, :, :leading].mT for each in found), whole)
+    rotation = _angles(found[0].writes[0, :, :leading], found[1].writes[0, :, :leading], whole)
+    reading = [each.reads[0, :, :, :leading].mT for each in found]
+    read_rotation = _angles(reading[0], reading[1], whole)
     shifts = _follow(found[0], through[1], leading)
     return [
         HeadShift(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -61,7 +62,8 @@ def draw_other_heads(
     roles = {(head.layer, head.head): head for head in role_map}
     concepts = {roles[each[0], each[1]].concept for each in heads}
     free = {place for place, head in roles.items() if head.concept not in concepts and head.role != SILENT}
-    variance = {place: head.variance for place, head in roles.items()} if variance is None else variance
+    if variance is None:
+        variance = cast("Mapping[Place, float]", {place: head.variance for place, head in roles.items()})
     other = {each for each in variance if (each[0], each[1]) in free}
     rng = np.random.default_rng([seed, 7])
     found = draw_matched(heads, variance, draws, rng, other)

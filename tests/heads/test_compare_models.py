@@ -1,4 +1,4 @@
-"""Two models by weights: equal ones differ in nothing, and each change is found where it was made, as large as it was."""
+"""Two models by weights: equal ones differ in nothing, and a change is found where it was made, as large as it was."""
 
 import pytest
 import torch
@@ -52,6 +52,8 @@ def test_changes_are_found_in_their_heads_and_as_large_as_they_are(model, tuned)
     for each in written.directions:
         assert each.sigma_after == pytest.approx(1.5 * each.sigma) and each.turned == pytest.approx(0, abs=1e-4)
     assert "L2.H1" in found.to_text() and "2 of 12 heads" in found.to_text() and len(found.to_frame()) == 12
+    (cells, *_) = found.plot("map").axes[0].collections
+    assert cells.get_array().max() == pytest.approx(0.5)
     assert ModelDiff.from_dict(found.to_dict()) == found
 
 

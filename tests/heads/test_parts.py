@@ -91,9 +91,9 @@ def test_directions_of_texts_and_of_pooling_heads_can_be_cut_too(model, make_sig
 
 
 def test_what_is_named_twice_or_no_number_is_refused(model):
-    with pytest.raises(InputError, match="L1.H2.D3 is named twice"):
+    with pytest.raises(InputError, match=r"L1\.H2\.D3 is named twice"):
         read_factors(model.visual, {"L1.H2": 0.5, "L1.H2.D3": 2})
-    with pytest.raises(InputError, match="finite number for L1.H2"):
+    with pytest.raises(InputError, match=r"finite number for L1\.H2"):
         read_factors(model.visual, {"L1.H2": float("nan")})
     with pytest.raises(InputError, match="directions 0-7"), ablating(model, "L1.H2.D8", "zero"):
         pass

@@ -9,7 +9,16 @@ from safetensors.torch import load_file
 from transformers import CLIPModel, Dinov2Model, SiglipModel
 
 from headroles import (
-    Edited, HeadReference, HookedCLIP, InputError, RoleMap, ablating, diff_models, edit, load, scaling_heads,
+    Edited,
+    HeadReference,
+    HookedCLIP,
+    InputError,
+    RoleMap,
+    ablating,
+    diff_models,
+    edit,
+    load,
+    scaling_heads,
 )  # fmt: skip
 from headroles.roles.direction import HeadDirection, Side
 from headroles.roles.picked_text import PickedText
@@ -50,7 +59,7 @@ def test_a_factor_of_one_writes_the_same_bits(clip_folder, tmp_path):
         assert (tmp_path / "same" / name).read_bytes() == (clip_folder / name).read_bytes()
 
 
-@pytest.mark.parametrize("factor", [0, -1, 2.5])
+@pytest.mark.parametrize("factor", [0, -1.5])
 @torch.no_grad()
 def test_transformers_own_model_of_the_copy_is_the_scaled_model(tiny, clip_folder, tmp_path, pixels, factor):
     found = edit(clip_folder, tmp_path / "new" / "edited", heads=HEADS, factor=factor)
@@ -116,9 +125,11 @@ def give_directions(role_map) -> RoleMap:
         return HeadDirection(number, 1.0, 0.25, Side(0.5, (PickedText("x", concept, 0.5),)), Side(0.0, ()))
 
     heads = [
-        dataclasses.replace(head, directions=(direction(0, "time"), direction(1, head.concept), direction(4, head.concept)))
+        dataclasses.replace(
+            head, directions=tuple(direction(number, head.concept if number else "time") for number in (0, 1, 4))
+        )
         for head in role_map
-    ]  # fmt: skip
+    ]
     return dataclasses.replace(role_map, head_roles=tuple(heads))
 
 
@@ -174,8 +185,7 @@ def test_the_command_writes_once_and_says_what_next(run, clip_folder, tmp_path):
     assert code == 0 and f"next: headroles diff {clip_folder} {tmp_path / 'edited'}" in out
     code, _, errors = run(*arguments)
     assert code == 2 and errors.count("\n") == 1 and "holds something already" in errors
-    picture = tmp_path / "diff.png"
-    code, out, _ = run("diff", clip_folder, tmp_path / "edited", "--top", 1, "--output", picture)
-    assert code == 0 and "5 of 12 heads" in out and "and 4 more; --top 5" in out and picture.stat().st_size
+    code, out, _ = run("diff", clip_folder, tmp_path / "edited", "--top", 1)
+    assert code == 0 and "5 of 12 heads" in out and "and 4 more; --top 5" in out
     code, _, errors = run("diff", clip_folder, tmp_path / "nowhere.json")
     assert code == 2 and "is a model and" in errors and errors.count("\n") == 1

@@ -6,17 +6,16 @@ become safetensors: tensors in a pickle or an archive are the same numbers there
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
-from transformers import CLIPConfig, PretrainedConfig
+from transformers import PretrainedConfig
 
 from headroles.errors import InputError
 from headroles.files.json_files import dump_json, read_object
@@ -71,7 +70,7 @@ def copy_changed(checkpoint: Checkpoint, config: PretrainedConfig, changes: Sequ
         if (home / name).is_file():
             shutil.copyfile(home / name, folder / name)
     if checkpoint.layout == OPENAI:
-        text = dump_json({"model_cfg": _describe(cast(CLIPConfig, config))}, indent=2)
+        text = dump_json({"model_cfg": _describe(config)}, indent=2)
         (folder / OPEN_CLIP_CONFIG).write_text(text + "\n", encoding="utf-8")
     files = list(_weights(checkpoint))
     tensors = {name: tensor for _, own, _ in files for name, tensor in own.items()}  # A bias may lie in another file.
@@ -111,8 +110,8 @@ def _apply(change: Change, tensors: Mapping[str, Tensor], source: str) -> dict[s
     name = _find(tensors, change)
     if name is None:
         raise InputError(
-            f"model: {source} stores the weight of {change.name} under no name that tells it from others; save the model "
-            "anew with save_pretrained, and give that folder"
+            f"model: {source} stores the weight of {change.name} under no name that tells it from others; save the "
+            "model anew with save_pretrained, and give that folder"
         )
     weight, at = tensors[name], name.removesuffix("weight") + "bias"
     new_weight, new_bias = change.apply((weight.double(), tensors[at].double() if at in tensors else None))
@@ -136,21 +135,20 @@ def _find(tensors: Mapping[str, Tensor], change: Change) -> str | None:
     return best[0] if len(best) == 1 else None
 
 
-def _describe(config: CLIPConfig) -> dict[str, object]:
-    """model_cfg of OpenCLIP's config of a CLIP."""
+def _describe(config: Any) -> dict[str, Any]:
+    """model_cfg of OpenCLIP's config of a CLIP (transformers' CLIPConfig)."""
     vision, text = config.vision_config, config.text_config
 
-    def tower(part: PretrainedConfig) -> dict[str, object]:
+    def tower(part: Any) -> dict[str, Any]:
         eps = {} if part.layer_norm_eps == EPS else {"norm_kwargs": {"eps": part.layer_norm_eps}}
         sizes = {"layers": part.num_hidden_layers, "width": part.hidden_size}
         return {**sizes, "mlp_ratio": part.intermediate_size / part.hidden_size, **eps}
 
     sides = {"image_size": vision.image_size, "patch_size": vision.patch_size}
     words = {"context_length": text.max_position_embeddings, "vocab_size": text.vocab_size}
-    found = {
+    return {
         "embed_dim": config.projection_dim,
         "quick_gelu": vision.hidden_act == "quick_gelu",
         "vision_cfg": {**tower(vision), **sides, "head_width": vision.hidden_size // vision.num_attention_heads},
         "text_cfg": {**tower(text), **words, "heads": text.num_attention_heads},
     }
-    return json.loads(dump_json(found))
