@@ -20,6 +20,7 @@ from torch import Tensor
 
 from headroles.checks import typed
 from headroles.errors import InputError
+from headroles.heads.threads import single_threads
 from headroles.models.hooked_clip import Tower
 
 _ROUNDING = 1e-12
@@ -55,8 +56,12 @@ class Directions:
         wrong = [layer for layer in layers if not 0 <= layer < end]
         if wrong or not layers:
             raise InputError(f"layers: directions are of layers 0-{end - 1} of this tower, got {wrong or 'none'}")
-        parts = [_decompose(reading, output @ tower.written(layer)) for layer in layers
-                 for reading, output in (tower.circuit(layer),)]  # fmt: skip
+        parts = []
+        for layer in layers:
+            reading, output = tower.circuit(layer)
+            writing = output @ tower.written(layer)
+            with single_threads():
+                parts.append(_decompose(reading, writing))
         return cls(tuple(layers), *map(torch.stack, zip(*parts, strict=True)))
 
     def coefficients(self, z: Float[Tensor, "*image layer head width"]) -> Float[Tensor, "*image layer head direction"]:

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from headroles.heads.threads import single_threads
+
 _AT_ONCE = 8_000_000
 """Numbers of a (target, text) matrix held at once."""
 _TOLERANCE = 1e-12
@@ -53,14 +55,21 @@ def _pursue(
     weight = along = targets.new_zeros(len(targets), 0)
     left, near = targets, torch.zeros_like(targets)
     for _ in range(picks):
-        score = torch.addmm(left @ texts.T, near, texts.T, alpha=coherence) if coherence else left @ texts.T
+        score = (left + coherence * near) @ texts.T
         best = score.scatter_(1, index, -torch.inf).argmax(1, keepdim=True)
         index = torch.cat([index, best], 1)
         picked = texts[index]
         along = (picked @ targets[..., None])[..., 0]
-        weight = nnls(picked @ picked.mT, along)
+        with single_threads():
+            weight = nnls(picked @ picked.mT, along)
         left, near = targets - (weight[:, None] @ picked)[:, 0], picked.mean(1)
-    return Combinations(index, weight, (weight * along).clamp_min(0))
+    return Combinations(index, weight, _parts(weight * along))
+
+
+def _parts(products: Float[Tensor, "target pick"]) -> Float[Tensor, "target pick"]:
+    """Weight times projection sums to the squared length that is explained; the few below 0 are shared out."""
+    parts = products.clamp_min(0)
+    return parts * (products.sum(-1, keepdim=True) / parts.sum(-1, keepdim=True).clamp_min(1e-300))
 
 
 def nnls(gram: Float[Tensor, "problem row row"], along: Float[Tensor, "problem row"]) -> Float[Tensor, "problem row"]:
