@@ -50,10 +50,8 @@ def _draw(axes: Axes, found: ModelDiff, quantity: str, layers: int, heads: int) 
         values[layers - 1 - head.layer, head.head] = getattr(head, quantity) or 0.0
     style: dict[str, Any] = {"fmt": ".0f" if quantity == "rotation" else ".2g", "cmap": "rocket_r", "linewidths": 1.2}
     style |= {"vmin": 0, "vmax": values.max() or 1, "cbar_kws": {"label": QUANTITIES[quantity]}}
-    rows = range(layers - 1, -1, -1)
-    sns.heatmap(
-        values, ax=axes, annot=True, mask=values <= 1e-7, xticklabels=range(heads), yticklabels=rows, **style
-    )  # fmt: skip
+    style |= {"xticklabels": range(heads), "yticklabels": range(layers - 1, -1, -1)}
+    sns.heatmap(values, ax=axes, annot=True, mask=values <= 1e-7, **style)
     axes.set(xlabel="head", ylabel="layer", facecolor="#f2f2f2")
     axes.tick_params(rotation=0)
     axes.set_title(f"{len(found.changed)} of {len(found.heads)} heads changed", loc="left", weight="bold", pad=18)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -42,12 +42,12 @@ def measure_debias(bench: CueBench, heads: Sequence[Head] | Sequence[Part]) -> D
     return _measure(bench, [part.place for part in parts], places)
 
 
-def _measure(bench: CueBench, heads: Sequence[Place], variance: Mapping[Place, float]) -> Debiased:
-    draws, ranked = draw_other_heads(bench.role_map, heads, bench.config.draws, bench.config.seed, variance)
-    correct = {each: bench.correct(bench.dropped(each)) for each in dict.fromkeys((*draws, *ranked))}
-    others, among = [correct[each] for each in draws], [correct[each] for each in ranked]
+def _measure(bench: CueBench, heads: Sequence[Any], variance: Mapping[Any, float]) -> Debiased:
+    sets = draw_other_heads(bench.role_map, heads, bench.config.draws, bench.config.seed, variance)
+    correct = {each: bench.correct(bench.dropped(each)) for each in dict.fromkeys((*sets[0], *sets[1]))}
+    others, among = ([correct[each] for each in some] for some in sets)
     after = bench.correct(bench.dropped(heads))
-    return _compare(bench, after, others, len(set(draws)), among, head_list(heads), bench.config.scale)
+    return _compare(bench, after, others, len(set(sets[0])), among, head_list(heads), bench.config.scale)
 
 
 def draw_other_heads(
