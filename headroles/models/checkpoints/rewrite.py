@@ -54,16 +54,20 @@ class Change:
     """Weight and bias in float64 -> those to write."""
 
 
-def copy_changed(checkpoint: Checkpoint, config: PretrainedConfig, changes: Sequence[Change], folder: Path) -> None:
-    """Write the checkpoint into `folder`, which is there and empty.
-
-    `config`: the loaded model's. Raises InputError where a changed module cannot be told among the stored tensors.
-    """
+def check_own(checkpoint: Checkpoint) -> None:
+    """InputError for an adapter over another checkpoint, which has no weights of its own to copy."""
     if checkpoint.adapter:
         raise InputError(
             f"model: {checkpoint.adapter} is a PEFT adapter, which has no heads of its own; merge it with peft's "
             "merge_and_unload() and save_pretrained, and give that folder"
         )
+
+
+def copy_changed(checkpoint: Checkpoint, config: PretrainedConfig, changes: Sequence[Change], folder: Path) -> None:
+    """Write the checkpoint, one with weights of its own (`check_own`), into `folder`, which is there and empty.
+
+    `config`: the loaded model's. Raises InputError where a changed module cannot be told among the stored tensors.
+    """
     home = checkpoint.folder
     index = [WEIGHTS[1]] if checkpoint.layout == TRANSFORMERS and not (home / WEIGHTS[0]).is_file() else []
     for name in (_CONFIGS[checkpoint.layout], *index, *_BESIDE):
