@@ -19,6 +19,7 @@ _RESULTS = {
     "validation": "headroles.causal.validation:Validation",
     "diff": "headroles.roles.diff:RoleMapDiff",
     "model_diff": "headroles.heads.model_diff:ModelDiff",
+    "consensus": "headroles.roles.consensus:Consensus",
     "attended": "headroles.uses.attended:Attended",
     "retrieved": "headroles.uses.retrieved:Retrieved",
     "debiased": "headroles.uses.debiased:Debiased",

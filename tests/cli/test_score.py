@@ -216,7 +216,7 @@ def test_help_of_score_names_every_option_with_its_default(run):
     """The defaults that the help writes out are those of ScoreConfig, and by images those of ImageScoreConfig."""
     from dataclasses import fields
 
-    from headroles import ImageScoreConfig, ScoreConfig
+    from headroles import ImageScoreConfig, ScoreConfig, WeightScoreConfig
     from headroles.cli.score import SECTIONS, command
 
     words = {option.name: option.help for option in command.params}
@@ -228,7 +228,9 @@ def test_help_of_score_names_every_option_with_its_default(run):
         assert words[name].endswith(f"[default: {texts}; by images {images}; quantile: {third}]")
     for field in fields(ScoreConfig):
         if field.name in set(words) - {"low", "high"} and "[default:" in words[field.name]:
-            default = words[field.name].rpartition("[default: ")[2].rstrip("]")
+            default, _, weights = words[field.name].rpartition("[default: ")[2].rstrip("]").partition("; by weights ")
+            by_weights = getattr(WeightScoreConfig(), field.name, field.default)
+            assert by_weights == (said[weights] if weights else field.default), field.name
             assert getattr(ImageScoreConfig(), field.name, field.default) == field.default, field.name
             value = said.get(default, default) if isinstance(field.default, bool) else default
             assert str(value) == str(field.default), field.name
