@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -13,6 +15,8 @@ from headroles.heads.model_diff import ModelDiff
 
 _CELL, _LEAST = 0.52, 4.6
 """Inches."""
+_LONGEST = 30
+"""Letters of a model's name."""
 QUANTITIES = {
     "change": "change of M, relative",
     "writes": "change of W_V W_O, relative",
@@ -23,7 +27,7 @@ QUANTITIES = {
 
 
 def model_diff_figure(found: ModelDiff, quantity: str = "change", ax: Axes | None = None) -> Figure:
-    """A cell's colour and number are what changed of the head, deepest layer on top; unchanged heads are left blank.
+    """A cell's colour and number are what changed of the head, deepest layer on top; unchanged heads are grey.
 
     `quantity`: one of change (M, what it writes into the embedding), writes (the same in the residual stream), reads
     (where it looks) and rotation. With `ax` the map is drawn into that.
@@ -43,15 +47,13 @@ def model_diff_figure(found: ModelDiff, quantity: str = "change", ax: Axes | Non
 def _draw(axes: Axes, found: ModelDiff, quantity: str, layers: int, heads: int) -> None:
     values = np.zeros((layers, heads))
     for head in found.heads:
-        values[layers - 1 - head.layer, head.head] = getattr(head, quantity)
-    style = {"fmt": ".0f" if quantity == "rotation" else ".2g", "cmap": "rocket_r", "linewidths": 1.2, "vmin": 0}
-    bar = {"label": QUANTITIES[quantity]}
-    rows = range(layers - 1, -1, -1)
-    # Colour and number come from the same values, so what did not change is as pale as the page.
-    ticks = {"xticklabels": range(heads), "yticklabels": rows}
-    sns.heatmap(values, ax=axes, annot=True, mask=values <= 1e-7, cbar_kws=bar, **ticks, **style)
-    axes.set(xlabel="head", ylabel="layer")
+        values[layers - 1 - head.layer, head.head] = getattr(head, quantity) or 0.0
+    style: dict[str, Any] = {"fmt": ".0f" if quantity == "rotation" else ".2g", "cmap": "rocket_r", "linewidths": 1.2}
+    style |= {"vmin": 0, "vmax": values.max() or 1, "cbar_kws": {"label": QUANTITIES[quantity]}}
+    style |= {"xticklabels": range(heads), "yticklabels": range(layers - 1, -1, -1)}
+    sns.heatmap(values, ax=axes, annot=True, mask=values <= 1e-7, **style)
+    axes.set(xlabel="head", ylabel="layer", facecolor="#f2f2f2")
     axes.tick_params(rotation=0)
     axes.set_title(f"{len(found.changed)} of {len(found.heads)} heads changed", loc="left", weight="bold", pad=18)
-    names = f"{found.names[0]} -> {found.names[1]}"
-    axes.text(0, 1.01, names, transform=axes.transAxes, color=GREY, va="bottom")
+    names = " -> ".join(name if len(name) <= _LONGEST else f"...{name[-_LONGEST:]}" for name in found.names)
+    axes.text(0, 1.01, names, transform=axes.transAxes, color=GREY, va="bottom").set_in_layout(False)

@@ -84,6 +84,13 @@ def cut_heads(layers: int, heads: int) -> tuple[Head, ...]:
     return tuple(part.place for part in cut_parts(layers, heads) if not part.directions)
 
 
+def check_whole_cuts(why: str) -> None:
+    """InputError where the open ablation cuts directions of heads, for what can do without whole heads alone."""
+    ablation = _CURRENT.get()
+    if ablation is not None and ".D" in ablation.heads:
+        raise InputError(f"ablate: {why}; cut whole heads, or score a copy that `headroles edit` writes")
+
+
 def record_ablation(settings: Mapping[str, Any]) -> dict[str, Any]:
     """`settings`, with `ablation` beside them where one is open."""
     ablation = current_ablation()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from headroles.checks import typed
@@ -98,8 +98,10 @@ def _compare_layer(towers: Sequence[Tower], layer: int, leading: int) -> list[He
     change, writes = _changes(*through), _changes(*circuits)
     reads = _changes(*((query, key.mT) for query, key in looks))
     found = [Directions.of(tower, [layer]) for tower in towers]
-    rotation = _angles(*(each.writes[0, :, :leading] for each in found))
-    read_rotation = _angles(*(each.reads[0, :, :, :leading].mT for each in found))
+    whole = torch.stack([each.sigma[0, :, leading - 1] for each in found]).amin(0) > 0
+    rotation = _angles(found[0].writes[0, :, :leading], found[1].writes[0, :, :leading], whole)
+    reading = [each.reads[0, :, :, :leading].mT for each in found]
+    read_rotation = _angles(reading[0], reading[1], whole)
     shifts = _follow(found[0], through[1], leading)
     return [
         HeadShift(
@@ -131,11 +133,12 @@ def _ratio(difference: float, before: float, after: float = 0.0) -> float:
 
 
 def _angles(
-    old: Float[Tensor, "head direction space"], new: Float[Tensor, "head direction space"]
-) -> list[float]:
-    """Largest principal angle between the spans of orthonormal rows, in degrees."""
-    apart = new - (new @ old.mT) @ old
-    return torch.linalg.matrix_norm(apart, 2).clamp(0, 1).asin().rad2deg().tolist()
+    old: Float[Tensor, "head direction space"], new: Float[Tensor, "head direction space"], whole: Bool[Tensor, "head"]
+) -> list[float | None]:
+    """Largest principal angle between the spans of orthonormal rows, in degrees; None where these are not whole."""
+    apart = torch.where(whole[:, None, None], new - (new @ old.mT) @ old, 0.0)
+    angles = torch.linalg.matrix_norm(apart, 2).clamp(0, 1).asin().rad2deg()
+    return [angle if there else None for angle, there in zip(angles.tolist(), whole.tolist(), strict=True)]
 
 
 def _follow(base: Directions, tuned: Factors, leading: int) -> list[tuple[DirectionShift, ...]]:
@@ -149,7 +152,7 @@ def _follow(base: Directions, tuned: Factors, leading: int) -> list[tuple[Direct
     return [
         tuple(
             DirectionShift(number, sigma[head, number].item(), size[head, number].item(), turned[head, number].item()
-                           if size[head, number] > 0 and sigma[head, number] > 0 else None)
+                           if size[head, number] > 1e-3 * sigma[head, number] > 0 else None)
             for number in range(leading)
         )
         for head in range(len(sigma))

@@ -29,7 +29,7 @@ class DirectionShift:
     sigma_after: Amount
     """How strongly the tuned model writes what this direction reads."""
     turned: float | None
-    """Angle between what was and what is written then, in degrees; None where nothing is."""
+    """Angle between what was and what is written then, in degrees; None where under a thousandth of it is left."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,10 @@ class HeadShift:
     """Of W_V W_O: the same in the residual stream, before the last LayerNorm and the projection."""
     reads: Amount
     """Of Q K': where it looks."""
-    rotation: Amount
-    """Largest principal angle between the spans of its leading written directions, in degrees."""
-    read_rotation: Amount
+    rotation: Amount | None
+    """Largest principal angle between the spans of its leading written directions, in degrees; None where one of both
+    models has fewer."""
+    read_rotation: Amount | None
     """The same of those that it reads."""
     directions: tuple[DirectionShift, ...]
     """The leading ones, strongest first."""
@@ -117,9 +118,10 @@ class ModelDiff(Document, Shown):
 
     def _repr_html_(self) -> str:
         rows = [
-            (head.name, *(f"{value:.3g}" for value in (head.change, head.writes, head.reads)), f"{head.rotation:.1f}")
+            (head.name, *(f"{value:.3g}" for value in (head.change, head.writes, head.reads)),
+             "" if head.rotation is None else f"{head.rotation:.1f}")
             for head in self.changed
-        ]
+        ]  # fmt: skip
         columns = ("head", "M", "writes", "reads", "turned by (degrees)")
         return html_table(f"{self.names[0]} -> {self.names[1]}: {len(self.changed)} heads changed", columns, rows)
 
@@ -130,5 +132,6 @@ def _line(head: HeadShift) -> str:
         + ("" if each.turned is None else f", {each.turned:.0f}°")
         for each in head.directions
     ]
-    numbers = f"{head.change:>8.3g}{head.writes:>9.3g}{head.reads:>8.3g}{head.rotation:>8.1f}°"
+    angle = "-" if head.rotation is None else f"{head.rotation:.1f}°"
+    numbers = f"{head.change:>8.3g}{head.writes:>9.3g}{head.reads:>8.3g}{angle:>9}"
     return f"{head.name:<9}{numbers}  {'; '.join(shown)}"

@@ -22,7 +22,7 @@ Parts: TypeAlias = "str | Iterable[str | Head | Part]"
 def find_parts(tower: Tower, parts: Parts) -> tuple[Part, ...]:
     """One part a head, sorted; InputError for one that is not in the tower."""
     layers = tower.layers + tower.pooling
-    found = []
+    found: list[Part] = []
     for part in [parts] if isinstance(parts, str) else parts:
         if isinstance(part, str):
             found += parse_parts(part, layers, tower.heads, tower.head_width)

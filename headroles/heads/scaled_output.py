@@ -43,12 +43,14 @@ def check_scaled(before: HookedCLIP, written: HookedCLIP, changes: Sequence[Chan
 def _error(change: Change, new: Mapping[str, Tensor]) -> float:
     """Of one module, relative."""
     module = change.module
-    bias = None if module.bias is None else module.bias.detach().double().cpu()
-    expected, bias = change.apply((module.weight.detach().double().cpu(), bias))
-    worst = (new[f"{change.name}.weight"].double() - expected).abs().max() / expected.abs().max().clamp_min(1e-300)
-    if bias is not None:
-        off = (new[f"{change.name}.bias"].double() - bias).abs().max() / bias.abs().max().clamp_min(1e-300)
-        worst = torch.maximum(worst, off)
+    old = None if module.bias is None else module.bias.detach().double().cpu()
+    weight, bias = change.apply((module.weight.detach().double().cpu(), old))
+    expected = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+    off = [
+        (new[f"{change.name}.{name}"].double() - each).abs().max() / each.abs().max().clamp_min(1e-300)
+        for name, each in expected.items()
+    ]
+    worst = torch.stack(off).max()
     if worst > 2.0**-7:  # bfloat16's.
         raise RuntimeError(f"the copy's {change.name} is not what was to be written")
     return worst.item()

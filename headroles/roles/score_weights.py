@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headroles.checks import typed
-from headroles.heads.ablation import cut_heads, record_ablation
+from headroles.heads.ablation import check_whole_cuts, cut_heads, record_ablation
 from headroles.heads.directions import Directions
 from headroles.heads.names import Head
 from headroles.heads.upstream import strengths
@@ -56,6 +56,7 @@ def explain_weights(
     InputError where the model has no text tower, or not all layers that `config` asks for.
     """
     model.check_text()
+    check_whole_cuts("a map by weights reads weights, which --ablate leaves as they are")
     config = config or WeightScoreConfig()
     tower, layers = config.tower_of(model), config.resolve_layers(model)
     heads = [(layer, head) for layer in layers for head in range(tower.heads)]

@@ -15,6 +15,7 @@ from headroles.heads.names import Part
 from headroles.heads.parts import Parts, find_parts
 from headroles.images.images import Images
 from headroles.models.checkpoints.checkpoint import find_checkpoint
+from headroles.models.checkpoints.rewrite import check_own
 from headroles.models.hooked_clip import Tower
 from headroles.models.load import open_model
 from headroles.models.weights_check import check_weights
@@ -68,6 +69,7 @@ def edit(
         raise InputError("heads: give either heads by name, or a concept to damp and a role map")
     check_kinds({"factor": factor}, {"factor": "float"})
     found = find_checkpoint(str(model))
+    check_own(found)
     opened, origin = open_model(str(model), device)
     check_weights(opened, str(model))
     if tower == "text":

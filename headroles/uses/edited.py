@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headroles.files.documents import Document
-from headroles.files.ranges import Amount, Hash, Share
+from headroles.files.ranges import Amount, Hash, PartName, Share
 from headroles.roles.role_map import ModelInfo
 from headroles.shown import html_table
 
@@ -33,7 +33,8 @@ headroles:
 {table}
 
 A head M = W_V W_O, read out into the embedding, has singular directions, D0 the strongest. `strength` is the Frobenius
-norm of what was scaled, before and after. {kept}
+norm of what was scaled, before and after.
+{kept}
 
 Numbers are stored as {stored}, which rounds the edit by {rounding:.0e} of its size. `edit.json` holds all of this, with
 the hashes of the weights before and after; `headroles diff {base} THIS_FOLDER` shows it in the weights.
@@ -48,7 +49,7 @@ _LOAD = {
 class EditedPart:
     """One head, or some of its directions, and what became of it."""
 
-    name: str
+    name: PartName
     """Such as L6.H5, or L6.H5.D0-2."""
     factor: float
     """What it was multiplied by."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -41,12 +42,12 @@ def measure_debias(bench: CueBench, heads: Sequence[Head] | Sequence[Part]) -> D
     return _measure(bench, [part.place for part in parts], places)
 
 
-def _measure(bench: CueBench, heads: Sequence[Place], variance: Mapping[Place, float]) -> Debiased:
-    draws, ranked = draw_other_heads(bench.role_map, heads, bench.config.draws, bench.config.seed, variance)
-    correct = {each: bench.correct(bench.dropped(each)) for each in dict.fromkeys((*draws, *ranked))}
-    others, among = [correct[each] for each in draws], [correct[each] for each in ranked]
+def _measure(bench: CueBench, heads: Sequence[Any], variance: Mapping[Any, float]) -> Debiased:
+    sets = draw_other_heads(bench.role_map, heads, bench.config.draws, bench.config.seed, variance)
+    correct = {each: bench.correct(bench.dropped(each)) for each in dict.fromkeys((*sets[0], *sets[1]))}
+    others, among = ([correct[each] for each in some] for some in sets)
     after = bench.correct(bench.dropped(heads))
-    return _compare(bench, after, others, len(set(draws)), among, head_list(heads), bench.config.scale)
+    return _compare(bench, after, others, len(set(sets[0])), among, head_list(heads), bench.config.scale)
 
 
 def draw_other_heads(
@@ -61,7 +62,8 @@ def draw_other_heads(
     roles = {(head.layer, head.head): head for head in role_map}
     concepts = {roles[each[0], each[1]].concept for each in heads}
     free = {place for place, head in roles.items() if head.concept not in concepts and head.role != SILENT}
-    variance = {place: head.variance for place, head in roles.items()} if variance is None else variance
+    if variance is None:
+        variance = cast("Mapping[Place, float]", {place: head.variance for place, head in roles.items()})
     other = {each for each in variance if (each[0], each[1]) in free}
     rng = np.random.default_rng([seed, 7])
     found = draw_matched(heads, variance, draws, rng, other)

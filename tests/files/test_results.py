@@ -16,11 +16,13 @@ from headroles.diagnosis.diagnosis import Diagnosis
 from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFacts
 from headroles.errors import InputError
 from headroles.files.documents import Document
+from headroles.heads.model_diff import DirectionShift, HeadShift, ModelDiff
 from headroles.models.load import Origin
 from headroles.roles.consensus import Consensus, consensus
 from headroles.roles.diff import RoleMapDiff
 from headroles.uses.attended import Attended, HeadView, ImageView
 from headroles.uses.debiased import Accuracies, Debiased, RandomHeads
+from headroles.uses.edited import Edited, EditedPart
 from headroles.uses.precision import Precision, PrecisionAtK, PrecisionRow
 from headroles.uses.retrieved import Retrieved
 from headroles.uses.search import Neighbour
@@ -54,6 +56,16 @@ def attended(model) -> Attended:
     return Attended(model, {}, (ImageView("0.png", "", (head,)),))
 
 
+def edited(model) -> Edited:
+    parts = (EditedPart("L1.H0.D0-2", 0.5, "color", 0.4, 2.0, 1.0),)
+    return Edited(model, 64 * "a", "transformers", "visual", parts, "float32", 1e-8)
+
+
+def model_diff() -> ModelDiff:
+    head = HeadShift("L1.H0", 1, 0, 0.5, 0.25, 0.0, 3.5, None, (DirectionShift(0, 2.0, 0.0, None),))
+    return ModelDiff(("a", "b"), (64 * "a", 64 * "b"), "visual", (head,), {"x.weight": 0.5}, 7)
+
+
 def precision(model) -> PrecisionAtK:
     some = Precision(0.5, (0.4, 0.6), 7)
     return PrecisionAtK(model, {}, "photos", 7, 3, (PrecisionRow("color", "L1.H0", 0.2, some, None, some, some, None),))
@@ -68,14 +80,14 @@ def results(random_role_map, random_validation) -> dict[type[Document], Document
         role_map, random_validation(role_map), diff(role_map, random_role_map(seed=1), bootstraps=20), diagnosis(),
         evaluation(), Predictions((Prediction("0.png", ("a", "b"), (0.75, 0.25)),)), debiased(model), attended(model),
         precision(model), consensus([role_map, random_role_map(seed=1), random_role_map(seed=2)], bootstraps=20),
-        Retrieved(model, {}, "L1.H0", "0.png", found, found, 7, None, None, {}),
+        Retrieved(model, {}, "L1.H0", "0.png", found, found, 7, None, None, {}), edited(model), model_diff(),
     )  # fmt: skip
     return {type(each): each for each in made}
 
 
 KINDS = (
     RoleMap, Validation, RoleMapDiff, Diagnosis, Evaluation, Predictions, Debiased, Attended, PrecisionAtK, Retrieved,
-    Consensus,
+    Consensus, Edited, ModelDiff,
 )  # fmt: skip
 BEYOND: dict[type[Document], tuple[tuple, object]] = {
     RoleMap: (("head_roles", 0, "p_value"), 1.5),
@@ -88,6 +100,8 @@ BEYOND: dict[type[Document], tuple[tuple, object]] = {
     Attended: (("images", 0, "heads", 0, "head"), "head 3"),
     PrecisionAtK: (("k",), 0),
     Retrieved: (("indexed",), -1),
+    Edited: (("parts", 0, "share"), 1.5),
+    ModelDiff: (("heads", 0, "name"), "head 3"),
     Consensus: (("pairs", 0, "same_role"), 1.5),
 }
 """Kind -> a place, and a value beyond its range."""

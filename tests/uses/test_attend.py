@@ -10,6 +10,7 @@ from PIL import Image
 
 from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions, load
 from headroles.heads.names import Part
+from headroles.heads.parts import find_projectors
 from headroles.images.pictures import restore
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_heads import Chosen
@@ -60,6 +61,19 @@ def test_tokens_sum_to_the_heads_contribution_in_other_families_and_registers_ar
     assert found.grid("contribution").shape == (3, 3, 4, 4)
     total = found.grid("attention").sum((-1, -2)) + found.rest("attention")
     torch.testing.assert_close(total, torch.ones(3, 3, dtype=torch.float64))
+
+
+def test_directions_split_what_a_head_adds(model):
+    pixels, towards = draw(model), unit(model, 1)
+    whole = view_heads(model, pixels, [(2, 1)], towards)
+    parts = [
+        view_heads(model, pixels, [(2, 1)], towards, find_projectors(model.visual, [Part(2, 1, own)]))
+        for own in ((0,), (1, 2), (3, 4, 5, 6, 7))
+    ]
+    assert not torch.allclose(parts[0].contribution, whole.contribution)
+    total = sum(part.contribution for part in parts)
+    torch.testing.assert_close(total, whole.contribution, rtol=1e-4, atol=1e-6)
+    assert all(torch.equal(part.cosine, whole.cosine) for part in parts)
 
 
 def test_a_model_that_pools_is_refused(make_siglip, tokenizer):
@@ -127,7 +141,11 @@ def test_the_command_prints_the_numbers_of_every_image_and_head(run, role_map, c
         grid = np.array(row["contribution_of_patches"])
         assert grid.shape == (4, 4) and np.array(row["attention_to_patches"]).sum() < 1
         assert abs(grid.sum() + row["contribution_of_cls"] - row["contribution"]) < 1e-6
+    code, out, _ = run("attend", role_map, "--image", image, "--heads", "L1.H2.D0-7", "--text", "a red item", "--json")
+    assert code == 0 and json.loads(out)[0]["head"] == "L1.H2.D0-7"
+    by_directions = json.loads(out)[0]["contribution"]
     code, out, _ = run("attend", role_map, "--image", image, "--heads", "L1.H2", "--text", "a red item", "--json")
+    assert by_directions == pytest.approx(json.loads(out)[0]["contribution"], abs=1e-6)
     assert code == 0 and json.loads(out)[0]["text"] == "a red item"
     assert not (role_map.parent / "attend.png").exists()
 

@@ -6,17 +6,16 @@ become safetensors: tensors in a pickle or an archive are the same numbers there
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
-from transformers import CLIPConfig, PretrainedConfig
+from transformers import PretrainedConfig
 
 from headroles.errors import InputError
 from headroles.files.json_files import dump_json, read_object
@@ -55,37 +54,37 @@ class Change:
     """Weight and bias in float64 -> those to write."""
 
 
-def copy_changed(checkpoint: Checkpoint, config: PretrainedConfig, changes: Sequence[Change], folder: Path) -> None:
-    """Write the checkpoint into `folder`, which is there and empty.
-
-    `config`: the loaded model's. Raises InputError where a changed module cannot be told among the stored tensors.
-    """
+def check_own(checkpoint: Checkpoint) -> None:
+    """InputError for an adapter over another checkpoint, which has no weights of its own to copy."""
     if checkpoint.adapter:
         raise InputError(
             f"model: {checkpoint.adapter} is a PEFT adapter, which has no heads of its own; merge it with peft's "
             "merge_and_unload() and save_pretrained, and give that folder"
         )
+
+
+def copy_changed(checkpoint: Checkpoint, config: PretrainedConfig, changes: Sequence[Change], folder: Path) -> None:
+    """Write the checkpoint, one with weights of its own (`check_own`), into `folder`, which is there and empty.
+
+    `config`: the loaded model's. Raises InputError where a changed module cannot be told among the stored tensors.
+    """
     home = checkpoint.folder
     index = [WEIGHTS[1]] if checkpoint.layout == TRANSFORMERS and not (home / WEIGHTS[0]).is_file() else []
     for name in (_CONFIGS[checkpoint.layout], *index, *_BESIDE):
         if (home / name).is_file():
             shutil.copyfile(home / name, folder / name)
     if checkpoint.layout == OPENAI:
-        text = dump_json({"model_cfg": _describe(cast(CLIPConfig, config))}, indent=2)
+        text = dump_json({"model_cfg": _describe(config)}, indent=2)
         (folder / OPEN_CLIP_CONFIG).write_text(text + "\n", encoding="utf-8")
-    left = list(changes)
-    for name, tensors, metadata in _weights(checkpoint):
-        known = [change for change in left if _write_into(tensors, change)]
-        left = [change for change in left if change not in known]
-        write_tensors(folder / name, tensors, metadata)
-    if left:
-        raise InputError(
-            f"model: {checkpoint.weights or home} stores the weight of {left[0].name} under no name that tells it from "
-            "others; save the model anew with save_pretrained, and give that folder"
-        )
+    files = list(_weights(checkpoint))
+    tensors = {name: tensor for _, own, _ in files for name, tensor in own.items()}  # A bias may lie in another file.
+    for change in changes:
+        tensors |= _apply(change, tensors, str(checkpoint.weights or home))
+    for name, own, metadata in files:
+        write_tensors(folder / name, {key: tensors[key] for key in own}, metadata)
 
 
-def _weights(checkpoint: Checkpoint) -> Iterator[tuple[str, dict[str, Tensor], Mapping[str, str]]]:
+def _weights(checkpoint: Checkpoint) -> Iterator[tuple[str, Mapping[str, Tensor], Mapping[str, str]]]:
     """Name, tensors and metadata of each weights file of the copy."""
     if checkpoint.layout != TRANSFORMERS:
         tensors = read_weights(cast(Path, checkpoint.weights)).tensors
@@ -110,17 +109,18 @@ def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
-def _write_into(tensors: dict[str, Tensor], change: Change) -> bool:
-    """Change a module among a file's tensors, in place; whether it is there."""
+def _apply(change: Change, tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """The stored tensors of a module, changed."""
     name = _find(tensors, change)
     if name is None:
-        return False
+        raise InputError(
+            f"model: {source} stores the weight of {change.name} under no name that tells it from others; save the "
+            "model anew with save_pretrained, and give that folder"
+        )
     weight, at = tensors[name], name.removesuffix("weight") + "bias"
     new_weight, new_bias = change.apply((weight.double(), tensors[at].double() if at in tensors else None))
-    tensors[name] = new_weight.to(weight.dtype)
-    if new_bias is not None:
-        tensors[at] = new_bias.to(weight.dtype)
-    return True
+    found = {name: new_weight.to(weight.dtype)}
+    return found if new_bias is None else {**found, at: new_bias.to(tensors[at].dtype)}
 
 
 def _find(tensors: Mapping[str, Tensor], change: Change) -> str | None:
@@ -139,21 +139,20 @@ def _find(tensors: Mapping[str, Tensor], change: Change) -> str | None:
     return best[0] if len(best) == 1 else None
 
 
-def _describe(config: CLIPConfig) -> dict[str, object]:
-    """model_cfg of OpenCLIP's config of a CLIP."""
+def _describe(config: Any) -> dict[str, Any]:
+    """model_cfg of OpenCLIP's config of a CLIP (transformers' CLIPConfig)."""
     vision, text = config.vision_config, config.text_config
 
-    def tower(part: PretrainedConfig) -> dict[str, object]:
+    def tower(part: Any) -> dict[str, Any]:
         eps = {} if part.layer_norm_eps == EPS else {"norm_kwargs": {"eps": part.layer_norm_eps}}
         sizes = {"layers": part.num_hidden_layers, "width": part.hidden_size}
         return {**sizes, "mlp_ratio": part.intermediate_size / part.hidden_size, **eps}
 
     sides = {"image_size": vision.image_size, "patch_size": vision.patch_size}
     words = {"context_length": text.max_position_embeddings, "vocab_size": text.vocab_size}
-    found = {
+    return {
         "embed_dim": config.projection_dim,
         "quick_gelu": vision.hidden_act == "quick_gelu",
         "vision_cfg": {**tower(vision), **sides, "head_width": vision.hidden_size // vision.num_attention_heads},
         "text_cfg": {**tower(text), **words, "heads": text.num_attention_heads},
     }
-    return json.loads(dump_json(found))
