@@ -108,7 +108,7 @@ class Bench:
         encoded = dear.encode_texts(dear.text_trunk(task.prompts))
         logits = torch.cat([dear.logits(dear.encode_images(part), encoded) for part in trunk.split(200)])
         adapted = (logits.argmax(1) == labels).double().mean().item()
-        return self.frozen(examples, [text for (text,) in task.prompts], dear.layer), adapted
+        return self.frozen(examples, tuple(text for (text,) in task.prompts), dear.layer), adapted
 
     def run(self, name: str, dear: DearConfig, train: TrainConfig, split: str, shots: int) -> dict[str, Any]:
         """Train and test once, or recall that: figures of the frozen ("zero-shot") and the adapted model."""

@@ -11,11 +11,14 @@ from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.heads import head_options
+from headroles.cli.options.modes import refuse_idle
 from headroles.cli.options.overlap import overlap_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
 from headroles.files.json_files import dump_json
+
+_LEARNING = ("steps", "lr", "decay", "unbalanced", "overwrite")
 
 
 @click.command()
@@ -46,7 +49,9 @@ from headroles.files.json_files import dump_json
 @dry_run_option
 @ablation_options
 @pixels_option
+@click.pass_context
 def command(
+    context: click.Context,
     role_map: Path,
     head_weights: Path | None,
     learn: Path | None,
@@ -68,6 +73,8 @@ def command(
 
     if sum(map(bool, (given["concept"] or given["heads"], head_weights, learn))) != 1:
         raise click.UsageError("give one of --concept or --heads, --head-weights, --learn")
+    if not learn:
+        refuse_idle(context, _LEARNING, "without --learn")
     learning = LearnConfig(steps, lr, decay, not unbalanced) if learn else None
     found = debias(role_map, weights=learn or head_weights, learn=learning, **given)
     if as_json:

@@ -12,6 +12,7 @@ from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.heads import head_options
+from headroles.cli.options.modes import refuse_idle
 from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.overlap import overlap_option
 from headroles.cli.options.pixels import pixels_option
@@ -21,6 +22,7 @@ from headroles.files.json_files import dump_json
 
 _RUNNING = ("model", "device", "batch", "workers")
 _EVALUATING = ("k", "count", "seed", "groups", "allow_overlap")
+_SEARCHING = ("query", "images", "concept", "heads", "all_heads", "top", "index", "precision", "no_rebuild", "output")
 
 
 @click.command()
@@ -46,13 +48,15 @@ _EVALUATING = ("k", "count", "seed", "groups", "allow_overlap")
 @pixels_option
 @dry_run_option
 @ablation_options
-def command(role_map: Path, evaluate: str | None, as_json: bool, **given: Any) -> None:
+@click.pass_context
+def command(context: click.Context, role_map: Path, evaluate: str | None, as_json: bool, **given: Any) -> None:
     """Find images that some heads find alike, beside those that the whole embedding finds alike.
 
     The first search writes an index; later ones read no image of the folder. With --evaluate: how many of the first k
     neighbours share the query's value of each concept.
     """
     evaluating = {name: given.pop(name) for name in _EVALUATING}
+    refuse_idle(context, *((_SEARCHING, "with --evaluate") if evaluate else (_EVALUATING, "without --evaluate")))
     if evaluate:
         running = {name: given[name] for name in _RUNNING}
         _evaluate(role_map, evaluate, as_json, **evaluating, **running)

@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import os
 import socket
-import subprocess
 import sys
 from functools import partial
 from importlib import resources
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forked_commands import ForkedCommands
 from transformers import (
     AutoTokenizer,
     CLIPConfig,
@@ -294,8 +294,16 @@ def run(monkeypatch, capsys):
     return call
 
 
+@pytest.fixture(scope="session")
+def forked_commands():
+    """The process that commands are forked from."""
+    commands = ForkedCommands()
+    yield commands
+    commands.close()
+
+
 @pytest.fixture
-def start(tmp_path_factory):
+def start(forked_commands, tmp_path_factory):
     """Starts the command line in processes that form a group, as a launcher does, one thread each:
     start(2, "score", ...) -> (processes, finish); finish() waits and gives (exit code, stdout, stderr) of each. What
     still runs when the test ends is killed. This process has one thread meanwhile: bytes depend on their number.
@@ -309,31 +317,21 @@ def start(tmp_path_factory):
             port = free.getsockname()[1]
         folder, group = tmp_path_factory.mktemp("group"), []
         for rank in range(ranks):
-            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": ranks, "RANK": rank}
-            place = {**place, "LOCAL_RANK": rank} if ranks > 1 else {}
-            settings = {"OMP_NUM_THREADS": "1", **{name: str(value) for name, value in place.items()}}
-            with (folder / f"{rank}.out").open("w") as out, (folder / f"{rank}.err").open("w") as err:
-                group.append(
-                    subprocess.Popen(
-                        [sys.executable, "-m", "headroles", *map(str, arguments)],
-                        env={**os.environ, **settings},
-                        stdout=out,
-                        stderr=err,
-                    )
-                )
+            place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(ranks), "RANK": str(rank)}
+            place = {**place, "LOCAL_RANK": str(rank)} if ranks > 1 else {}
+            texts = (folder / f"{rank}.out", folder / f"{rank}.err")
+            group.append(forked_commands.start([str(argument) for argument in arguments], place, *texts))
         started.extend(group)
 
         def finish() -> list[tuple[int, str, str]]:
-            for process in group:
-                process.wait(300)
+            codes = [process.wait(300) for process in group]
             texts = [[(folder / f"{rank}.{end}").read_text() for end in ("out", "err")] for rank in range(ranks)]
-            return [(process.returncode, *text) for process, text in zip(group, texts, strict=True)]
+            return [(code, *text) for code, text in zip(codes, texts, strict=True)]
 
         return group, finish
 
     yield call
     torch.set_num_threads(threads)
     for process in started:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()

@@ -8,6 +8,7 @@ import pytest
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
+from small_form import small_form
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 WITH_OUTPUTS = {"03_are_roles_real"}
@@ -30,6 +31,8 @@ def test_runs_without_error(path, tmp_path, monkeypatch):
     work = tmp_path / "work"
     work.mkdir()
     notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        cell.source = small_form(cell.source)
     NotebookClient(notebook, km=kernel, timeout=600, resources={"metadata": {"path": work}}).execute()
     gc.collect()  # Sockets that jupyter_client leaves open warn when they go; let that be here and not in a later test.
 

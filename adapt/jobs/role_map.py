@@ -14,7 +14,7 @@ from headroles.jobs.score import score
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import first_deep_layer
 from headroles.models.load import load
-from headroles.roles.role_map import RoleMap
+from headroles.roles.role_map import SILENT, RoleMap
 
 LEFT = Path("headroles-output/role_map.json")
 """Where `headroles score` leaves its role map."""
@@ -60,6 +60,8 @@ def _take_given(job: Job, given: RoleMap | Path, clip: HookedCLIP) -> tuple[Role
             f"--model {quote(job.model_name)}",
             page="other-weights",
         )
+    if all(head.role == SILENT for head in role_map):
+        raise InputError("role map: all its heads are silent, so none has a role; score on other images")
     return role_map, f"role map: {place}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from headroles.errors import InputError
 from headroles.images.labelled import LabelledImages
-from headroles.roles.role_map import RoleMap
+from headroles.roles.role_map import SILENT, RoleMap
 
 
 def choose_concepts(images: LabelledImages, names: Sequence[str] | None) -> LabelledImages:
@@ -25,6 +25,8 @@ def choose_concepts(images: LabelledImages, names: Sequence[str] | None) -> Labe
 def check_labels(role_map: RoleMap, images: LabelledImages) -> None:
     """InputError where no labelled concept has Attribute heads."""
     tested = {head.concept for head in role_map.heads(role="attribute")}
+    if all(head.role == SILENT for head in role_map):
+        raise InputError("role map: all its heads are silent, so there is nothing to test; score on other images")
     if not tested:
         raise InputError(
             "role map: it has no Attribute head to test; score with --roles-by quantile or a larger --low",

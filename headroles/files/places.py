@@ -10,25 +10,25 @@ from pathlib import Path
 from headroles.errors import InputError
 
 
-def check_free(*files: Path) -> None:
-    """InputError where one of the files exists."""
+def check_free(*files: Path, option: str = "output") -> None:
+    """InputError where one of the files exists; `option` is the one that names them."""
     for file in files:
         if file.exists():
             raise InputError(
-                f"output: {file} exists already; give another --output or --overwrite",
+                f"{option}: {file} exists already; give another --{option} or --overwrite",
                 page="output-taken",
             )
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, option: str = "output") -> None:
     """InputError where the folder cannot be made or written to. Nothing is left behind, so an error leaves nothing."""
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not there.is_dir():
-        raise InputError(f"output: {there} is a file; give a folder")
+        raise InputError(f"{option}: {there} is a file; give a folder")
     try:
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
-        raise InputError(f"output: cannot write to {there} ({error.strerror}); give another --output") from error
+        raise InputError(f"{option}: cannot write to {there} ({error.strerror}); give another --{option}") from error
 
 
 @contextmanager

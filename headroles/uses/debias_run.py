@@ -82,8 +82,8 @@ def _check_file(file: Path, overwrite: bool) -> None:
     if file.suffix != ".json":
         raise InputError(f"learn: the file must end in .json, got {file.name}")
     if not overwrite:
-        check_free(file)
-    check_writable(file.parent)
+        check_free(file, option="learn")
+    check_writable(file.parent, option="learn")
 
 
 def _check_together(grouped: GroupedImages) -> None:

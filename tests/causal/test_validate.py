@@ -201,6 +201,15 @@ def test_silent_heads_are_left_out_of_sets_and_correlations(planted):
     assert "L2.H0" not in {head.name for head in found.heads} and found.correlations["entropy"].heads == 7
 
 
+def test_a_map_of_silent_heads_has_nothing_to_test(planted):
+    model, images = planted
+    scored = role_map(model)
+    silent = tuple(dataclasses.replace(head, role="silent") for head in scored)
+    mute = dataclasses.replace(scored, head_roles=silent)
+    with pytest.raises(InputError, match="all its heads are silent, so there is nothing to test"):
+        validate(mute, model, images)
+
+
 def test_all_tests_together_treat_the_own_sets_as_any_other():
     """The best of every test has the least p that the number of sets allows; the middle one has one half."""
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_form import small_form
 
 from headroles.cli.main import group
 
@@ -167,7 +168,7 @@ def test_python_that_a_page_shows_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     space: dict = {}
     for block in re.findall(r"```python\n(.*?)```", TEXTS[page], re.DOTALL):
-        exec(compile(block, page, "exec"), space)
+        exec(compile(small_form(block), page, "exec"), space)
 
 
 def test_contributing_names_every_room():

@@ -35,12 +35,11 @@ def other(tmp_path):
 
 
 def test_a_second_one_is_refused_at_once_and_told_who_has_it(other, tmp_path):
-    start = time.monotonic()
     who = rf"process {other.pid} on .* is writing the role map in .*out"
     with pytest.raises(InputError, match=who), locked(tmp_path / "out", "role map"):
         pass
-    assert time.monotonic() - start < 1
-    assert other.poll() is None and (tmp_path / "out" / ".role-map.lock").is_file()
+    assert other.poll() is None  # It still holds: nobody waited.
+    assert (tmp_path / "out" / ".role-map.lock").is_file()
 
 
 def test_other_results_may_be_made_there_meanwhile(other, tmp_path):

@@ -277,6 +277,17 @@ def test_intervals_know_that_an_image_is_many_others_neighbour():
     assert (none.mean, none.interval) == (0, (0, 0))
 
 
+def test_options_of_the_other_way_are_refused(run, role_map, folder, tmp_path):
+    search = ("--query", folder / "none.png", "--images", folder)
+    for arguments, idle, mode in (
+        (("--evaluate", "shapes", "--output", tmp_path / "sheet.png"), "--output", "with --evaluate"),
+        (("--evaluate", "shapes", "--top", 4), "--top", "with --evaluate"),
+        ((*search, "--k", 4), "--k", "without --evaluate"),
+    ):
+        code, out, error = run("retrieve", role_map, *arguments)
+        assert (code, out, error) == (2, "", f"Error: {idle} says nothing {mode}; leave it out\n")
+
+
 def test_evaluate_prints_a_row_a_shared_concept_and_refuses_unlabelled_images(run, role_map, folder, color_folder):
     code, _, error = run("retrieve", role_map, "--evaluate", folder)
     assert code == 2 and "unlabelled" in error
