@@ -57,7 +57,7 @@ SECTIONS = {
         "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "constants", "rank",
         "span_rank", "null_draws", "concepts", "encoder", "noise", "min_cluster_size",
     ),
-    "By images": ("shares",),
+    "By images": ("shares", "sharing"),
     "Roles": ("roles_by", "low", "high"),
     "How it runs": ("device", "precision", "compile", "batch", "workers", "shard", "resume", "save_every", "dry_run"),
     "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
@@ -110,6 +110,9 @@ SECTIONS = {
 )
 @click.option(
     "--shares", help="What a concept explains: marginal, all of it, or unique, what no other does.  [default: marginal]"
+)
+@click.option(
+    "--sharing", type=float, help="How much importances prefer heads that many concepts use, such as 0.3.  [default: 0]"
 )
 @click.option("--layers", help="deep (the last third), all, or such as 8-11 or 3,6.  [default: deep]")
 @click.option(

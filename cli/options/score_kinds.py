@@ -40,7 +40,7 @@ def check_placed(given: Mapping[str, object]) -> None:
         raise click.UsageError("--concepts discover clusters texts; leave it out with --by images, whose labels count")
     for names, idle, home in (
         (_TEXTS, by == "images", "--by texts"),
-        (("shares",), by == "texts", "--by images"),
+        (("shares", "sharing"), by == "texts", "--by images"),
         (_DISCOVER, concepts != "discover", "--concepts discover"),
     ):
         wrong = [name for name in names if given.get(name) is not None]

@@ -9,6 +9,10 @@ explains is the sum of these over the heads (Pratt 1987). A part against the val
 No image is judged by what it helped to choose: of the sample's images, a third each gives the directions, the fit, and
 the error that picks the penalty (the largest within one standard error of the best), the importance and the share of
 values told right; the thirds take turns.
+
+Heads that many concepts use can be preferred, as Fumero et al. prefer shared features: with p_h a head's part of all
+concepts' importances, the entropy H of p is penalised beside the weights. It is concave, so it is taken along its slope
+again and again: the penalty of a head becomes 1 + sharing (-log p_h - H) times that of the plain group lasso.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ _PENALTIES = np.geomspace(0.3, 3e-3, 6)
 """Shares of the least penalty that leaves no head a weight, the sparsest first."""
 _NEAR = 1e-4
 """How near to the optimum the fits come."""
+_ROUNDS, _FAINT, _CHEAPEST = 3, 1e-3, 0.1
+"""Fits that follow the first where heads are to be shared, least part of a head in them, least factor on a penalty."""
 
 
 @dataclass(frozen=True)
@@ -45,25 +51,45 @@ class ReadOut:
     """Share that the most frequent value has."""
 
     @classmethod
-    def of(cls, moments: ValueMoments) -> ReadOut:
-        """From the sample of images whose outputs were kept."""
+    def of(cls, moments: ValueMoments, sharing: float = 0.0) -> ReadOut:
+        """From the sample of images whose outputs were kept; `sharing`: how much shared heads are preferred."""
         sample = moments.sample.cpu().numpy()
         codes = moments.sample_codes.cpu().numpy().astype(int) - 2
         outputs = sample.reshape(len(sample), -1, sample.shape[-1])
-        found = [_read(outputs, each) for each in codes.T]
+        found = cls._fit(outputs, codes, np.ones(outputs.shape[1]))
+        for _ in range(_ROUNDS if sharing else 0):
+            found = cls._fit(outputs, codes, np.maximum(_CHEAPEST, 1 + sharing * rarity(found.importance)))
+        return found
+
+    @classmethod
+    def _fit(
+        cls,
+        outputs: Float[ndarray, "row head width"],
+        codes: Int[ndarray, "row concept"],
+        costs: Float[ndarray, "head"],
+    ) -> ReadOut:
+        found = [_read(outputs, each, costs) for each in codes.T]
         importance, told, chance = zip(*found, strict=True)
         return cls(np.stack(importance, 1), np.array(told), np.array(chance))
 
 
+def rarity(importance: Float[ndarray, "head concept"]) -> Float[ndarray, "head"]:
+    """-log p - H of the heads' parts p of all importances: above 0 for heads that are used less than others."""
+    used = importance.sum(1)
+    part = np.maximum(used / max(used.sum(), 1e-300), _FAINT)
+    part = part / part.sum()
+    return -np.log(part) + (part * np.log(part)).sum()
+
+
 def _read(
-    outputs: Float[ndarray, "row head width"], codes: Int[ndarray, "row"]
+    outputs: Float[ndarray, "row head width"], codes: Int[ndarray, "row"], costs: Float[ndarray, "head"]
 ) -> tuple[Float[ndarray, "head"], float, float]:
     """Importance of the heads for one concept, share told right, and chance."""
     rows, labels, thirds = split_rows(codes)
     if not len(rows):
         return np.zeros(outputs.shape[1]), np.nan, np.nan
     values = outputs[rows].astype(float)
-    found = [_turn(values, labels, [thirds == (turn + part) % _THIRDS for part in range(_THIRDS)])
+    found = [_turn(values, labels, [thirds == (turn + part) % _THIRDS for part in range(_THIRDS)], costs)
              for turn in range(_THIRDS)]  # fmt: skip
     importance = np.mean([part for part, _ in found], 0)
     whole = importance.sum()
@@ -93,7 +119,10 @@ def split_rows(
 
 
 def _turn(
-    values: Float[ndarray, "row head width"], labels: Int[ndarray, "row"], thirds: list[Bool[ndarray, "row"]]
+    values: Float[ndarray, "row head width"],
+    labels: Int[ndarray, "row"],
+    thirds: list[Bool[ndarray, "row"]],
+    costs: Float[ndarray, "head"],
 ) -> tuple[Float[ndarray, "head"], float]:
     """Importance and share told right: directions of the first third, a fit to the second, judged by the last."""
     aim, fit, judge = thirds
@@ -101,7 +130,7 @@ def _turn(
     hot = np.eye(labels.max() + 1)[labels]
     parts = np.einsum("nhw,hwr->nhr", values, directions)
     parts, target = parts - parts[fit].mean(0), hot - hot[fit].mean(0)
-    told = [np.einsum("nhr,hrv->nhv", parts[judge], weights) for weights in _path(parts[fit], target[fit])]
+    told = [np.einsum("nhr,hrv->nhv", parts[judge], weights) for weights in _path(parts[fit], target[fit], costs)]
     best = _choose(told, target[judge])
     guess = (best.sum(1) + hot[fit].mean(0)).argmax(1)
     share = (best * target[judge][:, None]).sum(-1).mean(0)
@@ -131,13 +160,13 @@ def value_directions(
 
 
 def _path(
-    parts: Float[ndarray, "row head direction"], target: Float[ndarray, "row value"]
+    parts: Float[ndarray, "row head direction"], target: Float[ndarray, "row value"], costs: Float[ndarray, "head"]
 ) -> Iterator[Float[ndarray, "head direction value"]]:
     """The fits of every penalty, the sparsest first, each begun where the last one ended."""
     gram = np.tensordot(parts, parts, (0, 0)) / len(parts)
     cross = np.tensordot(parts, target, (0, 0)) / len(parts)
-    most = np.linalg.norm(cross, axis=(1, 2)).max()
+    most = (np.linalg.norm(cross, axis=(1, 2)) / costs).max()
     weights = np.zeros_like(cross)
     for share in _PENALTIES:
-        weights = group_lasso(gram, cross, np.full(len(cross), share * most), weights, _NEAR)
+        weights = group_lasso(gram, cross, share * most * costs, weights, _NEAR)
         yield weights
