@@ -1,10 +1,10 @@
 """How much each head counts for each concept: a group lasso over heads that reads the concept's values off them.
 
 For one concept, every head's part of the embedding is taken along the directions in which its means over the concept's
-values differ (a head has at most `_DIRECTIONS` of these), and the values are fitted, one hot, by least squares over all
-heads' parts with one penalty a head: heads that others make up for get no weight (the sparse read-out of Fumero et al.
-2023, arXiv 2304.07939). A head's importance is the covariance of its part of the fit with the values: what the fit
-explains is the sum of these over the heads (Pratt 1987). A part against the values counts as none.
+values differ (at most `_DIRECTIONS`, fewer where heads are many), and the values are fitted, one hot, by least squares
+over all heads' parts with one penalty a head: heads that others make up for get no weight (the sparse read-out of
+Fumero et al. 2023, arXiv 2304.07939). A head's importance is the covariance of its part of the fit with the values:
+what the fit explains is the sum of these over the heads (Pratt 1987). A part against the values counts as none.
 
 No image is judged by what it helped to choose: of the sample's images, a third each gives the directions, the fit, and
 the error that picks the penalty (the largest within one standard error of the best), the importance and the share of
@@ -17,7 +17,7 @@ again and again: the penalty of a head becomes 1 + sharing (-log p_h - H) times 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +29,8 @@ from headroles.roles.group_lasso import group_lasso
 
 _THIRDS, _LEAST = 3, 10
 """Parts of the sample, and images of a value that each needs at least."""
-_DIRECTIONS = 8
-"""Directions of a head, at most: concepts of many values would have one a value."""
+_DIRECTIONS, _FEATURES = 8, 600
+"""Directions of a head, at most (concepts of many values would have one a value), and of all heads together."""
 _PENALTIES = np.geomspace(0.3, 3e-3, 6)
 """Shares of the least penalty that leaves no head a weight, the sparsest first."""
 _NEAR = 1e-4
@@ -130,22 +130,34 @@ def _turn(
     hot = np.eye(labels.max() + 1)[labels]
     parts = np.einsum("nhw,hwr->nhr", values, directions)
     parts, target = parts - parts[fit].mean(0), hot - hot[fit].mean(0)
-    told = [np.einsum("nhr,hrv->nhv", parts[judge], weights) for weights in _path(parts[fit], target[fit], costs)]
-    best = _choose(told, target[judge])
+    best = _choose(
+        (np.einsum("nhr,hrv->nhv", parts[judge], weights) for weights in _path(parts[fit], target[fit], costs)),
+        target[judge],
+    )
     guess = (best.sum(1) + hot[fit].mean(0)).argmax(1)
     share = (best * target[judge][:, None]).sum(-1).mean(0)
     return np.maximum(0, share), float((guess == labels[judge]).mean())
 
 
 def _choose(
-    told: list[Float[ndarray, "row head value"]], target: Float[ndarray, "row value"]
+    fits: Iterable[Float[ndarray, "row head value"]], target: Float[ndarray, "row value"]
 ) -> Float[ndarray, "row head value"]:
-    """The sparsest of these parts whose squared error is within one standard error of the least."""
-    errors = np.stack([((target - parts.sum(1)) ** 2).sum(1) for parts in told])
-    mean = errors.mean(1)
-    best = int(mean.argmin())
-    room = errors[best].std() / np.sqrt(len(target))
-    return told[int(np.flatnonzero(mean <= mean[best] + room)[0])]
+    """The sparsest of these parts whose squared error is within one standard error of the least.
+
+    `fits` come the sparsest first, and no more are asked for once they err by more than that.
+    """
+    told: list[Float[ndarray, "row head value"]] = []
+    mean: list[float] = []
+    most = np.inf
+    for parts in fits:
+        error = ((target - parts.sum(1)) ** 2).sum(1)
+        told.append(parts)
+        mean.append(float(error.mean()))
+        if mean[-1] > most:
+            break
+        if mean[-1] == min(mean):
+            most = mean[-1] + float(error.std()) / np.sqrt(len(error))
+    return next(parts for parts, each in zip(told, mean, strict=True) if each <= most)
 
 
 def value_directions(
@@ -155,7 +167,7 @@ def value_directions(
     hot = np.eye(labels.max() + 1)[labels]
     means = np.einsum("nv,nhw->hvw", hot / hot.sum(0), values)
     means = means - means.mean(1, keepdims=True)
-    most = min(_DIRECTIONS, means.shape[1] - 1, means.shape[2])
+    most = min(_DIRECTIONS, max(1, _FEATURES // len(means)), means.shape[1] - 1, means.shape[2])
     return np.linalg.svd(means, full_matrices=False)[2][:, :most].transpose(0, 2, 1)
 
 
