@@ -53,7 +53,7 @@ SECTIONS = {
         "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "constants", "rank",
         "span_rank", "null_draws", "concepts", "encoder", "noise", "min_cluster_size",
     ),
-    "By images": ("shares",),
+    "By images": ("shares", "sharing"),
     "By weights": ("tower", "texts_per_direction", "coherence", "reading", "directions_per_head"),
     "Roles": ("roles_by", "low", "high"),
     "How it runs": ("device", "precision", "compile", "batch", "workers", "shard", "resume", "save_every", "dry_run"),
@@ -122,6 +122,9 @@ SECTIONS = {
 )
 @click.option(
     "--shares", help="What a concept explains: marginal, all of it, or unique, what no other does.  [default: marginal]"
+)
+@click.option(
+    "--sharing", type=float, help="How much importances prefer heads that many concepts use, such as 0.3.  [default: 0]"
 )
 @click.option("--tower", type=click.Choice(["visual", "text"]), help="Whose heads.  [default: visual]")
 @click.option("--texts-per-direction", type=int, help="Texts that make up each way of a direction.  [default: 5]")

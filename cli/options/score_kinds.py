@@ -52,7 +52,7 @@ def check_placed(given: Mapping[str, object]) -> None:
     for names, idle, home in (
         (_TEXTS, by != "texts", "--by texts"),
         (_WORDS, by == "images", "--by texts"),
-        (("shares",), by != "images", "--by images"),
+        (("shares", "sharing"), by != "images", "--by images"),
         (_WEIGHTS, by != "weights", "--by weights"),
         (_DRAWN, by == "weights", "--by texts and --by images"),
         (_IMAGES, given["images"] is None, "images (--images)"),

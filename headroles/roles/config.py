@@ -140,12 +140,14 @@ class ImageScoreConfig(SampledConfig):
     """A concept counts where its rank test holds at this level over all heads and concepts together (Bonferroni)."""
     values_per_head: int = 20
     """Values that describe a head, at most."""
+    sharing: float = 0.0
+    """How much importances prefer heads that many concepts use, see `headroles.roles.importance`; 0: not."""
     BOUNDS = (0.4, 0.6)
 
     def __post_init__(self) -> None:
         check_fields(self)
         check_choices(self, " with image probes", shares=SHARES, roles_by=IMAGE_RULES)
-        check_least(self, values_per_head=0)
+        check_least(self, values_per_head=0, sharing=0)
         super().__post_init__()
         if not 0 < self.level < 1:
             raise InputError(f"level must be between 0 and 1, got {self.level}")

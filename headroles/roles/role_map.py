@@ -185,6 +185,12 @@ class RoleMap(Document, Shown):
         return tuple(sorted(self.bank.counts))
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """See `Shown.kinds`: shares need a head that says anything."""
+        silent = all(head.role == SILENT for head in self)
+        return tuple(kind for kind in self.figures if not (silent and kind in ("shares", "spread")))
+
+    @property
     def probes(self) -> str:
         """What the heads were described with, for titles: "general bank", "labels of photos"."""
         return f"labels of {self.bank.name}" if self.probe_kind == "image" else f"{self.bank.name} bank"

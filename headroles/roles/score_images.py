@@ -103,7 +103,7 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
     outputs = Outputs.of_values(moments)
     silent = outputs.silent_or_cut(heads, (model.layers, model.heads), config.precision)
     roles = build_head_roles(heads, _describe(moments, outputs, alike, config), silent, config.judge)
-    told, names = ReadOut.of(moments), [name for name, _ in moments.concepts]
+    told, names = ReadOut.of(moments, config.sharing), [name for name, _ in moments.concepts]
     spreads = Spreads.by_images(names, told.importance, told.told, told.chance, silent)
     return RoleMap(
         model=model,

@@ -23,7 +23,7 @@ def results(random_role_map, random_validation, tmp_path):
 @pytest.mark.parametrize(
     ("name", "file", "kinds"),
     [
-        ("roles", "role_map.json", ("entropy", "concepts", "texts")),
+        ("roles", "role_map.json", ("entropy", "concepts", "texts", "shares", "spread")),
         ("validation", "validation.json", ("matrix", "selectivity")),
         ("diff", "diff.json", ("map",)),
     ],

@@ -39,8 +39,8 @@ def test_score_then_plot_on_own_folders(run, clip_folder, photos, tmp_path):
     assert role_map.images.count == 12 and role_map.images.broken == ("broken.jpg",)
     assert role_map.layers == (2,) and role_map.bank.name == "general"
     code, text, _ = run("plot", out / "role_map.json", "--kind", "all", "--output", tmp_path / "fig.svg")
-    assert code == 0 and text.count("wrote") == 3
-    assert {path.name for path in tmp_path.glob("fig*")} == {"fig-entropy.svg", "fig-concepts.svg", "fig-texts.svg"}
+    assert code == 0 and text.count("wrote") == 5
+    assert {path.name for path in tmp_path.glob("fig*")} == {f"fig-{kind}.svg" for kind in RoleMap.figures}
 
 
 def test_copies_of_one_picture_leave_no_head_with_a_role(run, photos, tmp_path):

@@ -42,7 +42,7 @@ def test_a_table_of_labels_becomes_a_role_map_that_can_be_drawn(run, clip_folder
     for name in ("role_map.json", "role_map.csv", "value_moments.safetensors"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     code, text, _ = run("plot", tmp_path / "a", "--output", tmp_path / "f.svg")
-    assert code == 0 and text.count("wrote") == 3
+    assert code == 0 and text.count("wrote") == 5
     code, _, errors = run(*own, "--images", labelled / "labels.csv", "--output", tmp_path / "a")
     assert code == 2 and "already holds" in errors
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from headroles.roles.importance import ReadOut, split_rows, value_directions
+from headroles.roles.importance import ReadOut, rarity, split_rows, value_directions
 
 
 def sums(outputs, codes):
@@ -38,6 +38,18 @@ def test_heads_count_for_what_they_write(found):
     assert color[0] > 0.9 and color[2] < 0.1 and size[2] > 0.98
     assert (found.importance[[1, 3]] < 0.01).all() and (found.importance >= 0).all()
     assert (found.told > 0.98).all() and found.chance == pytest.approx([0.25, 0.5], abs=0.05)
+
+
+def test_sharing_prefers_the_head_that_another_concept_needs():
+    """Heads 0 and 1 write color alike, head 1 size too: with sharing color is read off head 1."""
+    rng = np.random.default_rng(2)
+    codes = np.stack([rng.integers(0, 3, 400), rng.integers(0, 2, 400)], 1)
+    color, size = np.eye(5)[codes[:, 0]], np.eye(5)[codes[:, 1] + 3]
+    outputs = np.stack([color, color + size], 1) + 0.3 * rng.normal(size=(400, 2, 5))
+    plain, shared = (ReadOut.of(sums(outputs, codes), sharing).importance[:, 0] for sharing in (0.0, 1.0))
+    assert plain == pytest.approx([0.5, 0.5], abs=0.1) and shared[1] > plain[1] + 0.1
+    np.testing.assert_allclose(rarity(np.ones((4, 2))), 0, atol=1e-12)
+    assert rarity(np.array([[0.9, 0.9], [0.1, 0.1]]))[0] < 0 < rarity(np.array([[0.9, 0.9], [0.1, 0.1]]))[1]
 
 
 def test_blind_heads_tell_no_more_than_chance():
