@@ -119,7 +119,7 @@ def _plain_state(classifier: Classifier) -> dict[str, Tensor]:
     clip = {
         f"clip.{name}": value
         for name, value in dear.model.clip.state_dict().items()
-        if not name.startswith(("text_model.", "text_projection.", "logit_scale"))
+        if not name.startswith(("text_model.", "text_projection.", "logit_scale", "words."))
     }
     masks = {name: value for name, value in dear.named_buffers() if name.startswith("mask_")}
     own = {name: value for name, value in dear.state_dict().items() if not name.startswith("text_tokens.")}
