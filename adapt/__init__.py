@@ -1,4 +1,4 @@
-"""Teach a CLIP a task without harming the rest: DeAR on the head roles of a role map.
+"""Teach a CLIP a task without harming the rest: DeAR on the head roles of a role map, and other methods beside it.
 
 Public names are loaded on first use: `import headroles.adapt` alone does not load torch.
 """
@@ -20,9 +20,12 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.jobs.adapt import adapt as adapt
     from headroles.adapt.jobs.plan import plan as plan
     from headroles.adapt.methods.dear import Dear as Dear
+    from headroles.adapt.methods.features import Batch as Batch
+    from headroles.adapt.methods.features import ClassTrunk as ClassTrunk
     from headroles.adapt.methods.features import ImageFeatures as ImageFeatures
     from headroles.adapt.methods.features import TextTrunk as TextTrunk
     from headroles.adapt.methods.masks import build_masks as build_masks
+    from headroles.adapt.methods.method import Method as Method
     from headroles.adapt.methods.registry import METHODS as METHODS
     from headroles.adapt.metrics import Measure as Measure
     from headroles.adapt.results.adapted import Adapted as Adapted
@@ -46,8 +49,9 @@ _HOMES = {
     "jobs.adapt": ("adapt",),
     "jobs.plan": ("plan",),
     "methods.dear": ("Dear",),
-    "methods.features": ("ImageFeatures", "TextTrunk"),
+    "methods.features": ("Batch", "ClassTrunk", "ImageFeatures", "TextTrunk"),
     "methods.masks": ("build_masks",),
+    "methods.method": ("Method",),
     "methods.registry": ("METHODS",),
     "metrics": ("Measure",),
     "results.adapted": ("Adapted",),

@@ -1,4 +1,4 @@
-"""Settings of an adapter (DearConfig) and of its training (TrainConfig): frozen, checked, no unknown key. No torch.
+"""Settings of methods (DearConfig) and of their training (TrainConfig): frozen, checked, no unknown key. No torch.
 
 DeAR leaves the number of text tokens, beta, the weights of the losses and the training schedule unpublished: the
 defaults of those are ours, in the range of MMRL++ (arXiv 2505.10088), and marked so.
@@ -27,13 +27,20 @@ PRECISIONS = ("no", "bf16", "fp16")
 """Accelerate's words for mixed precision."""
 LAST, VALIDATION = SELECTIONS = ("last", "validation")
 """Which epoch an adapter is of: the last, as is published, or the best on validation images."""
+ADAMW, SGD = OPTIMIZERS = ("adamw", "sgd")
+"""What takes the steps."""
+SCHEDULES = ("cosine", "constant")
+"""What the learning rate does after the warm-up."""
 ISOLATED, OPEN = "isolated", "open"
 """The kinds of heads that are no core concept's; see `headroles.adapt.methods.masks.head_kinds`."""
 
 
 @dataclass(frozen=True)
-class _Settings:
-    """Checks and conversions that all settings share."""
+class Settings:
+    """Checks and conversions that all settings share; a method without settings of its own has these, none."""
+
+    def __post_init__(self) -> None:
+        self._check_types()
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Self:
@@ -66,7 +73,7 @@ class _Settings:
 
 
 @dataclass(frozen=True)
-class DearConfig(_Settings):
+class DearConfig(Settings):
     """All settings of DeAR (arXiv 2603.01111); every part can be switched off by itself."""
 
     layer: int | None = None
@@ -122,8 +129,11 @@ class DearConfig(_Settings):
 
 
 @dataclass(frozen=True)
-class TrainConfig(_Settings):
-    """All settings of training: AdamW, warm-up, then a cosine to 0. Defaults ours, after MMRL++."""
+class TrainConfig(Settings):
+    """All settings of training. The defaults are DeAR's: AdamW, warm-up, then a cosine to 0; ours, after MMRL++.
+
+    Other methods begin with their own (`headroles.adapt.methods.method.Method.preset`).
+    """
 
     epochs: int = 10
     """Passes over the training images."""
@@ -132,7 +142,7 @@ class TrainConfig(_Settings):
     lr: float = 1e-3
     """Learning rate after warm-up."""
     weight_decay: float = 5e-4
-    """AdamW's."""
+    """The optimizer's: AdamW's is apart from the gradient, SGD's in it."""
     warmup_epochs: int = 1
     """Epochs at `warmup_lr`; below `epochs`."""
     warmup_lr: float = 1e-5
@@ -147,22 +157,49 @@ class TrainConfig(_Settings):
     """Mixed precision, in Accelerate's words: "no", "bf16", "fp16"."""
     seed: int = 1
     """Seed of initial tokens, order and augmentation."""
+    optimizer: str = ADAMW
+    """"adamw" or "sgd"."""
+    momentum: float = 0.0
+    """SGD's, in [0, 1)."""
+    schedule: str = "cosine"
+    """After the warm-up: "cosine", half of one down to 0, or "constant"."""
+    clip_norm: float = 0.0
+    """Gradients longer than this, all together, are shortened to it; 0: they are left as they are."""
+    augment: bool = True
+    """Crop and mirror the training images, where the task allows it; False: take them as they are tested."""
 
     def __post_init__(self) -> None:
         self._check_types()
-        check_choices(self, precision=PRECISIONS, select_epoch=SELECTIONS)
+        check_choices(self, precision=PRECISIONS, select_epoch=SELECTIONS, optimizer=OPTIMIZERS, schedule=SCHEDULES)
         check_least(self, epochs=1, batch=1, weight_decay=0, warmup_epochs=0, warmup_lr=0, cache_views=0, seed=0)
+        check_least(self, clip_norm=0)
         self._check_above_zero("lr")
         if self.warmup_epochs >= self.epochs:
             raise InputError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}")
         if self.cache_views and not self.share_trunk:
             raise InputError(f"cache_views must be 0 where share_trunk is off, got {self.cache_views}")
+        if not 0 <= self.momentum < 1:
+            raise InputError(f"momentum must be at least 0 and below 1, got {self.momentum}")
+        if self.momentum and self.optimizer != SGD:
+            raise InputError(f"momentum must be 0 with optimizer {self.optimizer}, got {self.momentum}; it is SGD's")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values. Settings that came after DeAR are left out at their defaults: files stay what they were."""
+        later = ("optimizer", "momentum", "schedule", "clip_norm", "augment")
+        whole = super().to_dict()
+        return {name: value for name, value in whole.items() if name not in later or value != _default(self, name)}
 
 
-def split_settings(settings: Mapping[str, Any]) -> tuple[DearConfig, TrainConfig]:
-    """From fields of both, by name; an unknown one is refused, with the near one. One epoch has no warm-up."""
-    kinds = (DearConfig, TrainConfig)
-    known = {field.name: kind for kind in kinds for field in dataclasses.fields(kind) if field.name != "seed"}
+def split_settings(
+    settings: Mapping[str, Any], kind: type[Settings] = DearConfig, preset: Mapping[str, Any] | None = None
+) -> tuple[Any, TrainConfig]:
+    """A method's settings, of class `kind`, and its training's, from fields of both by name.
+
+    `preset`: what the method's training begins with, where nothing else is given. An unknown name is an InputError,
+    with the near one. One epoch has no warm-up.
+    """
+    known = {field.name: each for each in (kind, TrainConfig) for field in dataclasses.fields(each)}
+    del known["seed"]
     for name in settings:
         if name not in known:
             near = get_close_matches(name, [*known, "seeds"], 1)
@@ -170,8 +207,33 @@ def split_settings(settings: Mapping[str, Any]) -> tuple[DearConfig, TrainConfig
             raise InputError(f"{name} is no setting of the method or its training; {advice}")
     if settings.get("epochs") == 1:
         settings = {"warmup_epochs": 0, **settings}
-    dear, train = ({name: value for name, value in settings.items() if known[name] is kind} for kind in kinds)
-    return DearConfig(**dear), TrainConfig(**train)
+    parts = ({name: value for name, value in settings.items() if known[name] is each} for each in (kind, TrainConfig))
+    own, train = parts
+    return kind(**own), TrainConfig(**{**(preset or {}), **train})
+
+
+def read_settings(texts: Mapping[str, str], kind: type[Settings]) -> dict[str, Any]:
+    """Values of settings from their texts, such as "0.5", "true", "a,b" or "none", by the types of their fields.
+
+    Names that `kind` and TrainConfig lack are kept as they are, for `split_settings` to refuse.
+    """
+    types = {**get_type_hints(TrainConfig), **get_type_hints(kind)}
+    return {name: _read(name, text, types[name]) if name in types else text for name, text in texts.items()}
+
+
+def _read(name: str, text: str, kind: Any) -> Any:
+    try:
+        if kind == int | None:
+            return None if text.lower() == "none" else int(text)
+        if kind == tuple[str, ...]:
+            return tuple(part.strip() for part in text.split(","))
+        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+    except (ValueError, KeyError):
+        raise InputError(f"{name} must be {_WORDS[kind]}, got {text!r}") from None
+
+
+def _default(settings: Settings, name: str) -> Any:
+    return next(field.default for field in dataclasses.fields(settings) if field.name == name)
 
 
 _WORDS = {

@@ -163,19 +163,23 @@ def mmrl_loss(mmrl: Mmrl, load: Load, length: int) -> Callable[[], Tensor]:
 
 def twice_loss(dear: Dear, load: Load) -> Callable[[], Tensor]:
     """As with `share_trunk` off: both branches start from pixels, and every step runs the texts' trunk."""
+    from headroles.adapt.methods.features import Batch
+
     pixels, labels = draw_images(load, dear.model)
 
     def loss() -> Tensor:
         frozen, texts = dear.frozen_images(dear.image_trunk(pixels)), dear.text_trunk(load.prompts)
-        return sum(dear(dear.image_trunk(pixels), labels, texts, frozen)[1].values())
+        return sum(dear(Batch(dear.image_trunk(pixels), labels, texts, frozen))[1].values())
 
     return loss
 
 
 def shared_loss(dear: Dear, load: Load) -> Callable[[], Tensor]:
     """One image trunk a step, one text trunk a run."""
+    from headroles.adapt.methods.features import Batch
+
     (pixels, labels), texts = draw_images(load, dear.model), dear.text_trunk(load.prompts)
-    return lambda: sum(dear(dear.image_trunk(pixels), labels, texts)[1].values())
+    return lambda: sum(dear(Batch(dear.image_trunk(pixels), labels, texts))[1].values())
 
 
 def cached_loss(dear: Dear, load: Load, folder: Path) -> Callable[[], Tensor]:
@@ -189,7 +193,7 @@ def cached_loss(dear: Dear, load: Load, folder: Path) -> Callable[[], Tensor]:
 
     def loss() -> Tensor:
         (batch,) = trunks.batches(0, [range(load.batch)])
-        return sum(dear(batch.trunk, batch.labels, batch.texts, batch.frozen)[1].values())
+        return sum(dear(batch)[1].values())
 
     loss()  # The first time writes the files.
     return loss

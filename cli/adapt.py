@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.names import split_names
 from headroles.cli.options.pixels import pixels_option
-from headroles.cli.options.settings import setting
+from headroles.cli.options.settings import setting, write_setting
 from headroles.cli.options.task import join_reading, task_options
 from headroles.cli.options.template import template_option
 
@@ -51,6 +52,16 @@ if TYPE_CHECKING:
     help="Other tasks, separated by commas, whose zero-shot accuracy is compared, or none.  [default: for the bundled "
     "model, the plain concepts]",
 )
+@click.option("--method", default="dear", show_default=True, help="How to adapt; see --list-methods.")
+@click.option("--list-methods", is_flag=True, help="List the methods and their settings, and stop.")
+@click.option(
+    "--set",
+    "assigned",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of the method or of the training, by name; may be repeated. The options below are of DeAR and of "
+    "the training, with DeAR's defaults.",
+)
 @setting(DearConfig, "mask", "What heads may exchange with the tokens: role, open, layer, random or inverted.")
 @setting(DearConfig, "mask_seed", "Seed of the random mask.")
 @setting(DearConfig, "layer", "First layer with tokens and masks.", "first of the last third")
@@ -82,14 +93,17 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
 @ablation_options
 @pixels_option
-def command(list_tasks: bool, dry_run: bool, **options: Any) -> None:
-    """Adapt a CLIP to a task from a few images a class, with masks from its role map (DeAR).
+def command(list_tasks: bool, list_methods: bool, dry_run: bool, **options: Any) -> None:
+    """Adapt a CLIP to a task from a few images a class, by DeAR, with masks from its role map, or another method.
 
     Writes an adapter folder in PEFT's layout. Without arguments it adapts the bundled model to a built-in task,
     offline, and shows what the adapter gives on seen and on unseen classes, and what it costs elsewhere.
     """
     if list_tasks:
         _list_tasks()
+        return
+    if list_methods:
+        _list_methods()
         return
     from headroles.adapt.jobs.adapt import adapt
     from headroles.adapt.training.processes import is_main
@@ -123,7 +137,26 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": _parse_seeds(options["seeds"])}
     if options.keys() & {"task", "test_share", "val_share", "label", "class_names"}:
         options["task"] = join_reading(options.get("task", TASK), options)
-    return {**options, "model": model, **lists, **numbers}
+    assigned = _read_assigned(options["method"], options.pop("assigned", ()))
+    twice = sorted(assigned.keys() & {**options, **lists}.keys())
+    if twice:
+        raise click.UsageError(f"--set {twice[0]}: also given as --{twice[0].replace('_', '-')}; give it once")
+    return {**options, "model": model, **lists, **numbers, **assigned}
+
+
+def _read_assigned(method: str, assigned: Sequence[str]) -> dict[str, Any]:
+    """Values of NAME=VALUE, by the types of the settings."""
+    from headroles.adapt.config import read_settings
+    from headroles.adapt.methods.registry import find_method
+
+    texts: dict[str, str] = {}
+    for text in assigned:
+        name, sign, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not sign or not name or name in texts:
+            raise click.UsageError(f"--set must be NAME=VALUE, each name once, got {text!r}")
+        texts[name] = value.strip()
+    return read_settings(texts, find_method(method).settings) if texts else {}
 
 
 def _parse_shots(text: str) -> int | None:
@@ -159,8 +192,9 @@ class _Bar:
         self.bar.set_postfix_str(facts, refresh=False)
         self.bar.update(1)
         if step.record:
-            alpha = "  ".join(f"{name} {weight:.2f}" for name, weight in step.record.alpha.items())
-            tqdm.write(f"seed {seed}  epoch {step.epoch:>2}  {facts}  alpha: {alpha}")
+            weights = "  ".join(f"{name} {weight:.2f}" for name, weight in step.record.alpha.items())
+            alpha = f"  alpha: {weights}" if weights else ""
+            tqdm.write(f"seed {seed}  epoch {step.epoch:>2}  {facts}{alpha}")
         if step.step == step.steps:
             self.bar.close()
             self.bar = None
@@ -170,7 +204,8 @@ def _report(adapted: Adapted) -> None:
     """Zero-shot beside adapted, what was trained, and what to type next."""
     from headroles.cli.options.stopped import typed
 
-    click.echo(adapted.note)
+    if adapted.note:
+        click.echo(adapted.note)
     click.echo(adapted.trainable)
     for info in (adapter.info for adapter in adapted):
         if info.validation and info.epoch:
@@ -181,7 +216,8 @@ def _report(adapted: Adapted) -> None:
     click.echo(adapted.to_table())
     for folder in adapted.folders:
         click.echo(f"wrote {folder}")
-    click.echo("next: " + typed("plot", adapted.folders[0], "--kind", "curves"))
+    if adapted[0].history:
+        click.echo("next: " + typed("plot", adapted.folders[0], "--kind", "curves"))
 
 
 def _list_tasks() -> None:
@@ -191,3 +227,15 @@ def _list_tasks() -> None:
         click.echo(f"{title}:")
         for name, note in names.items():
             click.echo(f"  {name:<20} {note}")
+
+
+def _list_methods() -> None:
+    from headroles.adapt.methods.registry import METHODS
+
+    for name, method in METHODS.items():
+        known = f"novel classes {method.novel}" if method.novel else "the trained classes alone"
+        role_map = {"needed": "; needs a role map", "taken": "; takes a role map", "none": ""}[method.role_maps]
+        click.echo(f"{name:<16} {method.title} ({method.source}): names {known}{role_map}")
+        own = {**method.settings().to_dict(), **(method.preset if method.steps else {})}
+        if own:
+            click.echo(" " * 17 + " ".join(f"{key}={write_setting(value)}" for key, value in own.items()))

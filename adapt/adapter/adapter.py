@@ -15,7 +15,8 @@ from headroles.adapt.adapter.info import CARD, CONFIG, METRICS, ROLE_MAP, TABLE,
 from headroles.adapt.adapter.tensors import fill, read_tensors
 from headroles.adapt.config import TrainConfig
 from headroles.adapt.data.task import Task
-from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.metrics import HEADING, Measure, read_measures, table_rows, to_csv, to_frame, to_json
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.records import EpochRecord
@@ -47,7 +48,7 @@ class Adapter(Shown):
 
     figures: ClassVar[Mapping[str, str]] = FIGURES
 
-    method: Dear
+    method: Method
     """The module around the frozen CLIP (`method.model`) that embeds images and texts."""
     info: AdapterInfo
     """What it is for and all that made it."""
@@ -59,7 +60,7 @@ class Adapter(Shown):
     @classmethod
     def of(
         cls,
-        method: Dear,
+        method: Method,
         task: Task,
         train: TrainConfig,
         *,
@@ -72,8 +73,8 @@ class Adapter(Shown):
         return cls(method, info, tuple(measures), tuple(history))
 
     @property
-    def role_map(self) -> RoleMap:
-        """The role map behind its masks."""
+    def role_map(self) -> RoleMap | None:
+        """The role map that its method was given, if it was."""
         return self.method.role_map
 
     @property
@@ -92,15 +93,18 @@ class Adapter(Shown):
         more |= {"reading": dict(self.info.reading), "left_out": list(self.info.left_out)}
         texts = {
             CONFIG: self.info.to_json(),
-            ROLE_MAP: self.role_map.to_json(),
             CARD: write_card(self.info, self.measures, self.trainable),
             TABLE: to_csv(self.measures),
             METRICS: to_json(self.measures, **{name: each for name, each in more.items() if each}),
         }
+        if self.role_map is not None:
+            texts[ROLE_MAP] = self.role_map.to_json()
         with replacing_together(folder, METRICS) as staging:
             write_tensors(staging / WEIGHTS, self.method.state_dict(), {"format": "pt"})
             for name, text in texts.items():
                 write_text(staging / name, text)
+        if self.role_map is None:
+            (folder / ROLE_MAP).unlink(missing_ok=True)  # An adapter that was here before may have had one.
         Checkpoint(folder).remove()
 
     @classmethod
@@ -123,7 +127,8 @@ class Adapter(Shown):
                 f"adapter: {folder} was made for weights {info.base_model_hash[:12]}..., not for those of model "
                 f"{clip.model_name}; give the model that it was made for"
             )
-        method = Dear(clip, role_map, info.dear, info.seed)
+        method = METHODS[info.method](clip, role_map, info.settings, info.seed, info.trained_classes)
+        method.make_room(tensors)
         fill(method, tensors, folder)
         return cls(method.eval(), info, measures, history)
 
@@ -148,7 +153,9 @@ def load_adapter(
     return Adapter.load(folder, device, model)
 
 
-def _read_role_map(folder: Path, info: AdapterInfo) -> RoleMap:
+def _read_role_map(folder: Path, info: AdapterInfo) -> RoleMap | None:
+    if info.role_map_sha256 is None:
+        return None
     path = folder / ROLE_MAP
     if not path.is_file():
         raise InputError(f"adapter: {folder} lacks {ROLE_MAP}; copy the whole folder")
@@ -163,7 +170,7 @@ def _read_results(path: Path) -> tuple[tuple[Measure, ...], tuple[EpochRecord, .
         return (), ()
     try:
         whole = read_object(path, "adapter", "copy the whole folder")
-        history = from_plain(tuple[EpochRecord, ...], whole["history"], "history")
+        history = from_plain(tuple[EpochRecord, ...], whole.get("history", []), "history")
         return tuple(read_measures(path.read_text(encoding="utf-8-sig"))), history
     except (Unfit, KeyError, TypeError) as error:
         raise InputError(f"adapter: {path} cannot be read ({said(error)}); copy the whole folder") from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, WEIGHTS, AdapterInfo
+from headroles.adapt.adapter.info import CONFIG, METRICS, WEIGHTS, AdapterInfo
+from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.metrics import Measure, to_table
 from headroles.files.json_files import dump_json
 
@@ -23,13 +24,12 @@ base_model: {dump_json(info.base_model_name_or_path, ensure_ascii=False)}
 tags:
 - clip
 - few-shot
-- dear
+- {info.method}
 ---
 
 # {info.base_model_name_or_path} adapted to {info.task}
 
-A [DeAR](https://arxiv.org/abs/2603.01111) adapter: attribute tokens in the vision tower and text tokens in the text
-tower, from layer {info.layer} on, with masks from the roles of the attention heads (`{ROLE_MAP}`). The CLIP itself is
+{METHODS[info.method].describe(info.layer)} The CLIP itself is
 unchanged; `{WEIGHTS}` holds the trained tensors alone ({trainable}).
 
 Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}), prompt {prompt}, seed

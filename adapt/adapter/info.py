@@ -11,10 +11,11 @@ from typing import Any
 
 import headroles
 from headroles.adapt.adapter.memory import image_ids, remember_split
-from headroles.adapt.config import DearConfig, TrainConfig
+from headroles.adapt.config import TrainConfig
 from headroles.adapt.data.reading import record_reading
 from headroles.adapt.data.task import Task
-from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.training.fingerprint import digest, digest_map
 from headroles.adapt.training.records import EpochRecord
 from headroles.adapt.training.validation import choose_epoch
@@ -60,16 +61,18 @@ class AdapterInfo:
     """Tasks whose zero-shot accuracy is compared with the frozen CLIP's."""
     seed: int
     """Seed of shots, initial tensors, order and augmentation."""
-    layer: int
-    """J: the first layer with tokens and masks."""
+    layer: int | None
+    """The first vision layer that the method changes, in DeAR J; None where it changes none."""
     attributes: tuple[str, ...]
-    """Names of the attribute tokens, in order."""
-    dear: DearConfig
-    """Every setting of the method."""
+    """Names of what is fused with CLS in the logits, in order: DeAR's attribute tokens."""
+    method: str
+    """Its name in `headroles.adapt.METHODS`; in the file PEFT's key `peft_type`, in capitals."""
+    settings: Any
+    """Every setting of the method, an object of its class; in the file below the method's name."""
     train: TrainConfig
-    """Every setting of the training."""
-    role_map_sha256: str
-    """Of the file role_map.json."""
+    """Every setting of the training; a method without steps uses seed and precision alone."""
+    role_map_sha256: str | None
+    """Of the file role_map.json; None of a method without a role map."""
     split: Mapping[str, Mapping[str, Any]] | None = None
     """The task's splits as they were: split -> "images", their number, and "sha256" over their classes and places."""
     trained_images: tuple[str, ...] = ()
@@ -84,8 +87,6 @@ class AdapterInfo:
     """Heads that were cut while training and testing, as `headroles.heads.ablation.Ablation`; None for none."""
     headroles_version: str = headroles.__version__
     """What wrote the adapter."""
-    peft_type: str = "DEAR"
-    """PEFT's key for the method."""
     format: str = FORMAT
     """Marks the file."""
     schema_version: int = SCHEMA_VERSION
@@ -94,7 +95,7 @@ class AdapterInfo:
     @classmethod
     def of(
         cls,
-        dear: Dear,
+        method: Method,
         task: Task,
         train: TrainConfig,
         *,
@@ -106,7 +107,7 @@ class AdapterInfo:
         read: Sequence[Task] = (),
         history: Sequence[EpochRecord] = (),
     ) -> AdapterInfo:
-        """What `dear` is after a training on `trained`, with the settings `train`, for the classes of `task`.
+        """What `method` is after a training on `trained`, with the settings `train`, for the classes of `task`.
 
         `trained`: the task with the training's images and classes; None: `task` itself. `protocol`: None for
         base-to-novel where `trained` has only some of the classes, else few-shot. `read`: all tasks that were read,
@@ -114,8 +115,8 @@ class AdapterInfo:
         """
         seen = trained or task
         return cls(
-            base_model_name_or_path=dear.model.model_name,
-            base_model_hash=dear.role_map.model.weights_hash,
+            base_model_name_or_path=method.model.model_name,
+            base_model_hash=method.model_hash,
             task=task.name,
             protocol=protocol or ("few-shot" if seen.classes == task.classes else "base-to-novel"),
             classes=task.classes,
@@ -126,14 +127,15 @@ class AdapterInfo:
             targets=tuple(targets),
             retention=tuple(retention),
             seed=train.seed,
-            layer=dear.layer,
-            attributes=dear.attributes,
-            dear=dear.config,
+            layer=method.layer,
+            attributes=method.attributes,
+            method=method.name,
+            settings=method.config,
             train=train,
-            role_map_sha256=digest_map(dear.role_map),
+            role_map_sha256=digest_map(method.role_map),
             split=remember_split(task),
             trained_images=tuple(sorted(image_ids(seen.train))) if shots else (),
-            reading=record_reading(dear.model, read or (task,)),
+            reading=record_reading(method.model, read or (task,)),
             epoch=choose_epoch(history),
             validation=tuple(record.validation for record in history if record.validation is not None),
             ablation=current_ablation(),
@@ -151,7 +153,9 @@ class AdapterInfo:
 
     def to_json(self) -> str:
         """Sorted keys, indent 2, as PEFT writes it."""
-        return dump_json(dataclasses.asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        plain = dataclasses.asdict(self) | {"train": self.train.to_dict(), "peft_type": self.method.upper()}
+        plain[plain.pop("method")] = plain.pop("settings")
+        return dump_json(plain, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> AdapterInfo:
@@ -165,22 +169,34 @@ class AdapterInfo:
                 f"adapter: {path} has schema_version {raw.get('schema_version')!r}, this headroles reads "
                 f"{SCHEMA_VERSION}; adapt again"
             )
-        names = {each.name for each in dataclasses.fields(cls)}
+        kind = _find_kind(raw, path)
+        names = {each.name for each in dataclasses.fields(cls)} - {"method", "settings"} | {"peft_type", kind.name}
         needed = names - _LATER
-        for kind, wrong in (("an unknown key", raw.keys() - names), ("no key", needed - raw.keys())):
+        for what, wrong in (("an unknown key", raw.keys() - names), ("no key", needed - raw.keys())):
             if wrong:
-                raise InputError(f"adapter: {path} has {kind} {min(wrong)!r}; use the file that wrote it, unchanged")
-        return cls._parse(raw, path)
+                raise InputError(f"adapter: {path} has {what} {min(wrong)!r}; use the file that wrote it, unchanged")
+        return cls._parse(raw, kind, path)
 
     @classmethod
-    def _parse(cls, raw: Mapping[str, Any], path: Path) -> AdapterInfo:
+    def _parse(cls, raw: Mapping[str, Any], kind: type[Method], path: Path) -> AdapterInfo:
         try:
-            DearConfig.from_dict(raw["dear"])  # Says more of a wrong setting than its type does.
-            TrainConfig.from_dict(raw["train"])
-            info: AdapterInfo = from_plain(cls, raw)
+            settings = kind.settings.from_dict(raw[kind.name])
+            TrainConfig.from_dict(raw["train"])  # Says more of a wrong setting than its type does.
+            plain = {name: value for name, value in raw.items() if name not in ("peft_type", kind.name)}
+            info: AdapterInfo = from_plain(cls, plain | {"method": kind.name, "settings": settings})
         except (Unfit, TypeError, InputError) as error:
             raise InputError(f"adapter: {path} does not fit the schema: {error}") from error
         return info
+
+
+def _find_kind(raw: Mapping[str, Any], path: Path) -> type[Method]:
+    """The method that made an adapter."""
+    name = str(raw.get("peft_type")).lower()
+    if name not in METHODS:
+        raise InputError(
+            f"adapter: {path} has peft_type {raw.get('peft_type')!r}; this headroles has {', '.join(METHODS).upper()}"
+        )
+    return METHODS[name]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -80,6 +80,8 @@ class Example:
     """Index of its class."""
     name: str = ""
     """Where it is within its task, such as its path below the data set's folder."""
+    domain: str = ""
+    """What kind of picture it is, for methods that learn from several; "" where nothing is said."""
 
     @property
     def key(self) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from headroles.adapt.config import DearConfig, TrainConfig, split_settings
+from headroles.adapt.config import DearConfig, Settings, TrainConfig, split_settings
 from headroles.adapt.data.task import Task
 from headroles.adapt.methods.registry import find_method
-from headroles.adapt.results.protocols import WITH_TARGETS, check_protocol, default_targets
+from headroles.adapt.results.protocols import NOVEL, WITH_TARGETS, check_protocol, default_targets
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
@@ -47,13 +47,21 @@ class Job:
     """Tasks of the retention rows; None: for the bundled model, every plain concept but the task itself."""
     method: str = "dear"
     """One of `headroles.adapt.METHODS`."""
-    dear: DearConfig = field(default_factory=DearConfig)
-    """The method's settings."""
+    settings: Settings = field(default_factory=DearConfig)
+    """The method's settings, of its own class."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """The training; its seed is replaced by those of `seeds`."""
 
     def __post_init__(self) -> None:
-        find_method(self.method)
+        method = find_method(self.method)
+        if type(self.settings) is not method.settings:
+            raise InputError(
+                f"settings: {self.method} takes {method.settings.__name__}, got {type(self.settings).__name__}"
+            )
+        if method.role_maps == "none" and self.role_map is not None:
+            raise InputError(f"role map: method {self.method} has no use for one; leave it out")
+        if not method.novel:
+            self._check_closed()
         if self.protocol is not None:
             check_protocol(self.protocol)
             self.check_targets(self.protocol)
@@ -62,6 +70,15 @@ class Job:
         if self.shots is not None and self.shots < 1:
             raise InputError(f"shots must be at least 1, got {self.shots}")
 
+    def _check_closed(self) -> None:
+        """InputError where a method that knows the trained classes alone would be tested on others."""
+        if self.protocol in NOVEL or self.retention:
+            what = f"protocol {self.protocol}" if self.protocol in NOVEL else "retention"
+            raise InputError(
+                f"method: {self.method} knows the classes that it is trained on alone, and {what} tests others; use "
+                "protocol few-shot or domain-shift, without retention"
+            )
+
     @classmethod
     def of(
         cls,
@@ -69,15 +86,19 @@ class Job:
         model: str | HookedCLIP = MODEL,
         task: str | Task = TASK,
         *,
+        method: str = "dear",
         seeds: int | Iterable[int] = 1,
         **plain: Any,
     ) -> Job:
         """From plain values, as `headroles.adapt.adapt` takes them."""
-        dear, train = split_settings(settings)
+        kind = find_method(method)
+        own, train = split_settings(settings, kind.settings, kind.preset)
+        if not kind.steps:
+            _check_no_steps(method, settings)
         plain |= {name: _several(plain.get(name)) for name in ("targets", "retention")}
         plain |= {name: _path(plain.get(name)) for name in ("root", "role_map")}
         numbers = (seeds,) if isinstance(seeds, int) else tuple(seeds)
-        return cls(model, task, seeds=numbers, dear=dear, train=train, **plain)
+        return cls(model, task, seeds=numbers, method=method, settings=own, train=train, **plain)
 
     @property
     def model_name(self) -> str:
@@ -106,8 +127,16 @@ class Job:
         """The tasks of the retention rows."""
         if self.retention is not None:
             return self.retention
-        names = tuple(f"shapes:{name}" for name in RETENTION) if self.model_name == MODEL else ()
+        open_set = self.model_name == MODEL and find_method(self.method).novel != ""
+        names = tuple(f"shapes:{name}" for name in RETENTION) if open_set else ()
         return tuple(name for name in names if name != self.task_name)
+
+
+def _check_no_steps(method: str, settings: Mapping[str, Any]) -> None:
+    """InputError for settings of steps that a method does not take."""
+    used = {"precision"}
+    for name in settings.keys() & {each.name for each in fields(TrainConfig)} - used:
+        raise InputError(f"{name}: method {method} takes no training steps; leave it out")
 
 
 def _several(given: str | Task | Iterable[str | Task] | None) -> tuple[str | Task, ...] | None:

@@ -11,7 +11,7 @@ from headroles.adapt.data.task import Task
 from headroles.adapt.jobs.job import MODEL, TASK, Job
 from headroles.adapt.jobs.output import check_apart, check_output
 from headroles.adapt.jobs.tasks import JobTasks
-from headroles.adapt.methods.entry import check_adaptable
+from headroles.adapt.methods.registry import find_method
 from headroles.checks import typed
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
@@ -49,5 +49,5 @@ def plan(
         check_apart(job, Path(output))
     tasks = JobTasks.open(job, strict)
     clip = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)
-    check_adaptable(clip)
+    find_method(job.method).check_model(clip)
     return (*tasks.reading, *tasks.check_classes(clip))

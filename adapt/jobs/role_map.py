@@ -7,12 +7,12 @@ from pathlib import Path
 from shlex import quote
 
 from headroles.adapt.jobs.job import MODEL, Job
+from headroles.adapt.methods.registry import find_method
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.errors import InputError
 from headroles.heads.ablation import intact
 from headroles.jobs.score import score
 from headroles.models.hooked_clip import HookedCLIP
-from headroles.models.layers import first_deep_layer
 from headroles.models.load import load
 from headroles.roles.role_map import SILENT, RoleMap
 
@@ -20,20 +20,24 @@ LEFT = Path("headroles-output/role_map.json")
 """Where `headroles score` leaves its role map."""
 
 
-def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tuple[RoleMap, str]:
-    """The role map of a job and a line about where it came from.
+def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tuple[RoleMap | None, str]:
+    """The role map of a job and a line about where it came from; none where its method needs none and is given none.
 
     The job's own; else that of the adapters already `begun`; else what `headroles score` left, if it fits; else, for
     the bundled model, a new one. Raises InputError where there is none, or where it is of other weights.
     """
+    method = find_method(job.method)
+    if method.role_maps == "none":  # A job refuses one that is given, and one that was left here is another method's.
+        return None, ""
     if job.role_map is not None:
         return _take_given(job, job.role_map, clip)
     for folder in begun:
         path = next(filter(Path.is_file, (Checkpoint(folder).role_map, folder / "role_map.json")), None)
         if path:
             return RoleMap.load(path), f"role map: {path}"
-    first = job.dear.layer if job.dear.layer is not None else first_deep_layer(clip.visual.layers)
-    first += job.dear.enter_after
+    if method.role_maps != "needed":
+        return None, ""
+    first = method.first_layer(clip, job.settings)
     unfit = ""
     if LEFT.is_file():
         role_map = RoleMap.load(LEFT)
@@ -51,7 +55,7 @@ def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tup
 
 
 def _take_given(job: Job, given: RoleMap | Path, clip: HookedCLIP) -> tuple[RoleMap, str]:
-    """The job's own; `Dear` would say less about where another came from."""
+    """The job's own; the method would say less about where another came from."""
     role_map = RoleMap.of(given)
     place = given if isinstance(given, Path) else "given"
     if role_map.model.weights_hash != clip.weights_hash():

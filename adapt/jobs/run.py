@@ -15,7 +15,7 @@ from headroles.adapt.jobs.output import check_apart, check_output, remove_others
 from headroles.adapt.jobs.role_map import find_role_map
 from headroles.adapt.jobs.seed_run import Announce, SeedRun
 from headroles.adapt.jobs.tasks import JobTasks
-from headroles.adapt.methods.entry import check_adaptable, core_notes
+from headroles.adapt.methods.registry import find_method
 from headroles.adapt.results.adapted import Adapted, seed_folders
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.processes import check_precision, is_main, on_main
@@ -58,7 +58,7 @@ class JobRun:
         job = replace(job, protocol=tasks.protocol)
         check_ablation(job.train)
         clip = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)
-        check_adaptable(clip)
+        find_method(job.method).check_model(clip)
         lines = (*tasks.reading, *tasks.check_classes(clip))
         check_precision(clip.device, job.train.precision)
         role_map, note = on_main(lambda: find_role_map(job, clip, list(folders.values()) if resume else []))
@@ -67,7 +67,7 @@ class JobRun:
         with opened._forgetting():
             for run in seeds:
                 on_main(partial(run.begin, resume))
-        lines += core_notes(role_map, job.dear, seeds[0].method.layer)
+        lines += seeds[0].method.notes()
         if say and is_main():
             for line in lines:
                 say(line)

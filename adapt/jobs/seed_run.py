@@ -39,7 +39,7 @@ class SeedRun:
 
     job: Job
     clip: HookedCLIP
-    role_map: RoleMap
+    role_map: RoleMap | None
     tasks: JobTasks
     seed: int
     folder: Path
@@ -47,8 +47,9 @@ class SeedRun:
 
     def __post_init__(self) -> None:
         self.settings = dataclasses.replace(self.job.train, seed=self.seed)
-        self.method = find_method(self.job.method)(self.clip, self.role_map, self.job.dear, self.seed)
         self.trained = self.tasks.trained[self.seed]
+        kind = find_method(self.job.method)
+        self.method = kind(self.clip, self.role_map, self.job.settings, self.seed, self.trained.classes)
 
     def describe(self, history: tuple[EpochRecord, ...] = ()) -> AdapterInfo:
         """What will be written into the adapter, before or after its training."""
@@ -71,12 +72,13 @@ class SeedRun:
         if resume and not checkpoint.unfinished and (self.folder / METRICS).exists():
             self._compare(AdapterInfo.load(self.folder))
             return
-        settings = fingerprint(self.role_map, self.trained, self.job.dear, self.settings)
+        settings = fingerprint(self.method, self.trained, self.settings)
         checkpoint.begin(settings, self.role_map, resume)
 
     def _compare(self, old: AdapterInfo) -> None:
         """InputError where what is done is something else; a task is the same by its content, however it is spelled."""
-        found = difference(_settings(old), _settings(self.describe()))
+        new = self.describe()
+        found = difference(old.method, new.method, "method") or difference(_settings(old), _settings(new))
         if found:
             raise InputError(
                 f"resume: {self.folder} was made with {tell_difference(*found)}; start anew with --overwrite or "
@@ -99,7 +101,8 @@ class SeedRun:
                 progress(self.seed, step)
 
         settings = self.settings
-        _tell(f"seed {self.seed}: training on {len(self.trained.train):,} images, {settings.epochs} epochs")
+        epochs = f", {settings.epochs} epochs" if self.method.steps else ", no steps"
+        _tell(f"seed {self.seed}: training on {len(self.trained.train):,} images{epochs}")
         return fit(self.method, self.trained, settings, self.folder, resume=True, workers=workers, progress=say)
 
     def _evaluate(self, workers: int) -> tuple[Measure, ...]:

@@ -10,6 +10,7 @@ from headroles.adapt.data.reading import describe_model
 from headroles.adapt.data.tasks import Task, open_task
 from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.jobs.job import Job
+from headroles.adapt.methods.registry import find_method
 from headroles.adapt.results.protocols import WITH_TARGETS
 from headroles.adapt.training.validation import check_validation
 from headroles.errors import InputError
@@ -37,7 +38,7 @@ class JobTasks:
     def open(cls, job: Job, strict: bool = False) -> JobTasks:
         """InputError where a task cannot be read, is too small, or lacks. Every image is looked at (`look`)."""
         task = job.task if isinstance(job.task, Task) else open_task(job.task, job.root, job.template)
-        protocol = job.protocol or task.default_protocol
+        protocol = job.protocol or (task.default_protocol if find_method(job.method).novel else "few-shot")
         job.check_targets(protocol)
         if protocol in WITH_TARGETS and not job.tested(protocol):
             raise InputError(f"targets: {protocol} of {job.task_name} needs tasks to test on; give --targets a,b")

@@ -6,6 +6,7 @@ by the adapted and the frozen branch, for texts once in a whole run.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -16,26 +17,35 @@ from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import DearConfig
 from headroles.adapt.methods.branches import ImageBranch, run_texts
-from headroles.adapt.methods.entry import attribute_names, check_adaptable, first_layers
-from headroles.adapt.methods.features import ImageFeatures, TextTrunk, at_least_single, average_classes, distance, unit
-from headroles.adapt.methods.masks import build_masks, check_role_map, masked_kinds
+from headroles.adapt.methods.entry import attribute_names, check_adaptable, core_notes, first_layers
+from headroles.adapt.methods.features import Batch, ImageFeatures, TextTrunk, distance, embed_classes, list_texts, unit
+from headroles.adapt.methods.masks import build_masks, masked_kinds
+from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.tokens import LearnedTokens
 from headroles.errors import InputError
-from headroles.images.images import Preprocess
+from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP, Tower
+from headroles.models.layers import first_deep_layer
 from headroles.roles.role_map import RoleMap
 
 
-class Dear(nn.Module):
-    """An adapter around a frozen CLIP. Its parameters and `state_dict` are the trained tensors alone.
+class Dear(Method):
+    """Tokens and a readout around a frozen CLIP. Tensors are float32 whatever the model's half precision.
 
-    `model` is frozen in place (no weight asks for gradients) and stays outside the module tree: move or cast it
-    before. `seed` draws the first tokens. Trained tensors are float32 whatever the model's half precision. Raises
-    InputError where role map, settings and model do not fit each other.
+    Raises InputError where role map, settings and model do not fit each other.
     """
 
-    model: HookedCLIP
-    """The frozen CLIP."""
+    name = "dear"
+    title = "DeAR"
+    source = "https://arxiv.org/abs/2603.01111"
+    settings = DearConfig
+    novel = "by their texts, behind the learned text tokens"
+    role_maps = "needed"
+
+    config: DearConfig
+    role_map: RoleMap
+    layer: int
+    """The first vision layer that learned tokens run through."""
     attribute_tokens: LearnedTokens | None
     """Of the vision tower."""
     readout: nn.Sequential | None
@@ -48,28 +58,48 @@ class Dear(nn.Module):
     _norm: nn.Module
     _branch: ImageBranch
 
-    def __init__(self, model: HookedCLIP, role_map: RoleMap, config: DearConfig | None = None, seed: int = 1) -> None:
-        super().__init__()
-        config = config or DearConfig()
-        texts = check_adaptable(model)
-        check_role_map(role_map, model)
+    def __init__(
+        self,
+        model: HookedCLIP,
+        role_map: RoleMap,
+        config: DearConfig | None = None,
+        seed: int = 1,
+        classes: Sequence[str] = (),
+    ) -> None:
+        super().__init__(model, role_map, config, seed, classes)
+        config, texts = self.config, check_adaptable(model)
         if config.text_tokens > model.context:
             raise InputError(f"text_tokens must be at most the context, {model.context}, got {config.text_tokens}")
-        # Plain references: the CLIP's towers are no part of the adapter.
-        self.__dict__["model"], self.__dict__["_texts"] = model.requires_grad_(False), texts
-        self.config, self.role_map = config, role_map
+        self.__dict__["_texts"] = texts
         self.layer, self.text_layer = first_layers(model, config)
         """The first vision layer and the first text layer that learned tokens run through."""
         self.attributes = attribute_names(role_map, config)
         """The names of the attribute tokens."""
-        self.scale = model.logit_scale
         generator = torch.Generator().manual_seed(seed)
         self.attribute_tokens = self.readout = self.text_tokens = self.fusion = None
         self._build_vision(generator)
         self._build_fusion()
         if config.text_tokens:
             self.text_tokens = LearnedTokens(config.text_tokens, texts.width, config.token_std, config.beta, generator)
-        self.to(model.device, torch.promote_types(model.dtype, torch.float32))
+        self.place()
+
+    @classmethod
+    def check_model(cls, model: HookedCLIP) -> None:
+        check_adaptable(model)
+
+    @classmethod
+    def first_layer(cls, model: HookedCLIP, config: DearConfig) -> int:
+        first = first_deep_layer(model.visual.layers) if config.layer is None else config.layer
+        return first + config.enter_after
+
+    @classmethod
+    def mask_of(cls, config: DearConfig) -> tuple[str, int]:
+        return config.mask, config.mask_seed
+
+    @classmethod
+    def describe(cls, layer: int | None) -> str:
+        return f"""A [DeAR]({cls.source}) adapter: attribute tokens in the vision tower and text tokens in the text
+tower, from layer {layer} on, with masks from the roles of the attention heads (`role_map.json`)."""
 
     def _build_vision(self, generator: torch.Generator) -> None:
         """Attribute tokens, their masks and their readout."""
@@ -110,18 +140,6 @@ class Dear(nn.Module):
             self.register_buffer("_alpha", start, persistent=False)
 
     @property
-    def device(self) -> torch.device:
-        """Where CLIP's weights, and so images and features, are."""
-        return self.model.device
-
-    @property
-    def preprocess(self) -> Preprocess:
-        """From a PIL image to what `image_trunk` takes, one image's pixels."""
-        if self.model.processor is None:
-            raise InputError(f"model: {self.model.model_name} has no image preprocessing; set its `processor`")
-        return self.model.processor
-
-    @property
     def alpha(self) -> Float[Tensor, "feature"]:
         """Weights of the logits of CLS and the attributes, in this order; they sum to 1."""
         return self.get_buffer("_alpha") if self.fusion is None else self.fusion.softmax(0)
@@ -140,15 +158,18 @@ class Dear(nn.Module):
     def text_trunk(self, prompts: Sequence[str | Sequence[str]]) -> TextTrunk:
         """All of the prompts, one or several a class, that no learned tensor plays a part in; compute it once a run."""
         model, tower = self.model, self._texts
-        groups = [(prompt,) if isinstance(prompt, str) else tuple(prompt) for prompt in prompts]
-        texts = [text for group in groups for text in group]
-        numbers = [number for number, group in enumerate(groups) for _ in group]
-        classes = torch.tensor(numbers, device=self.device) if len(texts) > len(groups) else None
+        texts, classes = list_texts(prompts)
         ids = model.tokenize(texts)["input_ids"]
         residual = tower.run(model.start_texts(ids), range(self.text_layer), model.causal_mask(ids.shape[1]))
-        frozen = model.embed_texts(texts).clone()  # A tensor of inference mode could not enter autograd.
-        means = average_classes(at_least_single(frozen), classes)
-        return TextTrunk(residual, model.text_rows(ids), means, classes)
+        return TextTrunk(
+            residual=residual,
+            rows=model.text_rows(ids),
+            frozen=embed_classes(model, prompts),
+            classes=None if classes is None else classes.to(self.device),
+        )
+
+    def class_trunk(self, names: Sequence[str], template: str) -> TextTrunk:
+        return dataclasses.replace(self.text_trunk(write_prompts(template, names)), names=tuple(names))
 
     @torch.no_grad()
     def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
@@ -212,30 +233,22 @@ class Dear(nn.Module):
             terms["fusion"] = -config.lambda_fusion * self.fusion.log_softmax(0)[0]
         return terms
 
-    def forward(
-        self,
-        trunk: Float[Tensor, "image token width"],
-        labels: Int[Tensor, "image"],
-        texts: TextTrunk,
-        frozen_images: Float[Tensor, "image embed"] | None = None,
-    ) -> tuple[Float[Tensor, "image text"], dict[str, Float[Tensor, ""]]]:
-        """Logits and losses of a training step; `frozen_images` are computed from the trunk where not given."""
-        if frozen_images is None and self.needs_frozen_images:
-            frozen_images = self.frozen_images(trunk)
-        features, encoded = self.encode_images(trunk), self.encode_texts(texts)
+    def forward(self, batch: Batch) -> tuple[Float[Tensor, "image text"], dict[str, Float[Tensor, ""]]]:
+        """Logits and losses of a training step; frozen images are computed from the trunk where not given."""
+        frozen = batch.frozen
+        if frozen is None and self.needs_frozen_images:
+            frozen = self.frozen_images(batch.trunk)
+        features, encoded = self.encode_images(batch.trunk), self.encode_texts(batch.texts)
         logits = self.logits(features, encoded)
-        return logits, self.losses(logits, labels, features, encoded, frozen_images, texts.frozen)
+        return logits, self.losses(logits, batch.labels, features, encoded, frozen, batch.texts.frozen)
 
-    @torch.no_grad()
-    def predict(
-        self, pixels: Float[Tensor, "image 3 height width"], texts: TextTrunk | Float[Tensor, "text embed"]
-    ) -> Float[Tensor, "image text"]:
-        """Probabilities of the texts for preprocessed images; `texts` from `text_trunk` or `encode_texts`."""
-        encoded = self.encode_texts(texts) if isinstance(texts, TextTrunk) else texts
-        return self.logits(self.encode_images(self.image_trunk(pixels)), encoded).softmax(-1)
+    def fusion_weights(self) -> dict[str, float]:
+        return dict(zip(("cls", *self.attributes), self.alpha.tolist(), strict=True))
 
-    def trainable_summary(self) -> str:
-        """How many numbers are trained, of CLIP's and the adapter's together, in PEFT's words."""
-        trained = sum(parameter.numel() for parameter in self.parameters())
-        whole = trained + sum(parameter.numel() for parameter in self.model.parameters())
-        return f"trainable params: {trained:,} || all params: {whole:,} || trainable%: {100 * trained / whole:.4f}"
+    def notes(self) -> tuple[str, ...]:
+        return core_notes(self.role_map, self.config, self.layer)
+
+    def served_tensors(self) -> dict[str, Tensor]:
+        masks = {name: value for name, value in self.named_buffers() if name.startswith("mask_")}
+        own = {name: value for name, value in self.state_dict().items() if not name.startswith("text_tokens.")}
+        return {**{f"adapter.{name}": value for name, value in {**own, **masks}.items()}, "alpha": self.alpha}

@@ -1,15 +1,45 @@
-"""The methods of adaptation by name."""
+"""The methods of adaptation by name; each is loaded when it is asked for."""
 
 from __future__ import annotations
 
-from headroles.adapt.methods.dear import Dear
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+
+from headroles.adapt.methods.method import Method
 from headroles.errors import InputError
 
-METHODS: dict[str, type[Dear]] = {"dear": Dear}
-"""Name -> class: built as `Dear` is, from a frozen CLIP, a role map, the method's settings and a seed."""
+_HOMES = {
+    "dear": "dear:Dear",
+    "zero-shot": "zero_shot:ZeroShot",
+    "coop": "coop:Coop",
+    "fine-tuning": "fine_tuning:FineTuning",
+    "linear-probe": "linear_probe:LinearProbe",
+    "tip-adapter": "tip_adapter:TipAdapter",
+    "tip-adapter-f": "tip_adapter:TipAdapterF",
+}
+"""Name -> module of this room, and class."""
 
 
-def find_method(name: str) -> type[Dear]:
+class Methods(Mapping[str, type[Method]]):
+    """Name -> class of every method."""
+
+    def __getitem__(self, name: str) -> type[Method]:
+        module, _, kind = _HOMES[name].partition(":")
+        found: type[Method] = getattr(import_module(f"{__package__}.{module}"), kind)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_HOMES)
+
+    def __len__(self) -> int:
+        return len(_HOMES)
+
+
+METHODS = Methods()
+"""Name -> class: built as `headroles.adapt.methods.method.Method` is, from a frozen CLIP, role map, settings, seed."""
+
+
+def find_method(name: str) -> type[Method]:
     """The class of a method; InputError for a name that is none."""
     if name not in METHODS:
         raise InputError(f"method must be one of {', '.join(METHODS)}, got {name!r}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, overload
 
 from headroles.adapt.adapter.adapter import FIGURES, Adapter, load_adapter
-from headroles.adapt.adapter.info import CONFIG, METRICS, TABLE, AdapterInfo
+from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, TABLE, AdapterInfo
 from headroles.adapt.metrics import HEADING, Measure, table_rows, to_csv, to_frame, to_json, to_table
 from headroles.errors import InputError
 from headroles.files.whole import write_text
@@ -32,7 +32,7 @@ class Adapted(Shown, Sequence[Adapter]):
     folders: tuple[Path, ...] = ()
     """Where each of them is; none where they are in memory alone."""
     note: str = ""
-    """Where the role map came from."""
+    """Where the role map came from; "" where there is none."""
 
     @overload
     def __getitem__(self, number: int) -> Adapter: ...
@@ -90,7 +90,8 @@ class Adapted(Shown, Sequence[Adapter]):
         if not isinstance(model, HookedCLIP):
             model = load(model or AdapterInfo.load(folders[0]).base_model_name_or_path, device)
         adapters = tuple(load_adapter(folder, model=model) for folder in folders)
-        return cls(adapters, tuple(folders), f"role map: {folders[0] / 'role_map.json'}")
+        note = f"role map: {folders[0] / ROLE_MAP}" if adapters[0].role_map else ""
+        return cls(adapters, tuple(folders), note)
 
     def __repr__(self) -> str:
         seeds = ", ".join(str(adapter.info.seed) for adapter in self.adapters)

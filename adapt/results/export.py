@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import headroles
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
 from headroles.adapt.adapter.info import AdapterInfo
-from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.method import Method
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.predict import check_classes
 from headroles.checks import typed
@@ -24,7 +24,7 @@ from headroles.files.json_files import dump_json
 from headroles.files.places import check_free, check_writable
 from headroles.files.tensors import write_tensors
 from headroles.files.whole import replacing_together, write_bytes, write_text
-from headroles.images.prompts import check_template, write_prompts
+from headroles.images.prompts import check_template
 
 PROGRAM, STATE, ABOUT, PREPROCESSING = "classifier.pt2", "state.safetensors", "export.json", "preprocessor_config.json"
 FILES = (PROGRAM, STATE, PREPROCESSING, ABOUT)
@@ -37,17 +37,21 @@ _CLOSE = 1e-4
 class Classifier(nn.Module):
     """From an adapter's preprocessed images to the probabilities of fixed classes."""
 
-    texts: Float[Tensor, "class embed"]
+    texts: Any
+    """The classes, encoded; a buffer where they are one tensor."""
 
-    def __init__(self, dear: Dear, texts: Float[Tensor, "class embed"]) -> None:
+    def __init__(self, method: Method, texts: Any) -> None:
         super().__init__()
-        self.dear = dear
-        self.register_buffer("texts", texts)
+        self.method, self.scale = method, method.scale  # Read before it is traced: then it is a constant.
+        if isinstance(texts, Tensor):
+            self.register_buffer("texts", texts)
+        else:
+            self.texts = texts
 
     def forward(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image class"]:
         """Probabilities; they sum to 1."""
-        features = self.dear.encode_images(self.dear.image_trunk(pixels))
-        return self.dear.logits(features, self.texts).softmax(-1)
+        features = self.method.encode_images(self.method.image_trunk(pixels))
+        return self.method.logits(features, self.texts).softmax(-1)
 
 
 @typed
@@ -81,23 +85,25 @@ def export_adapter(
     if not overwrite:
         check_free(*(folder / name for name in FILES))
     check_writable(folder)
-    dear = (found if isinstance(found, Adapter) else load_adapter(found, "cpu", model)).method
-    program, classifier = _trace(dear, write_prompts(template, names))
+    method = (found if isinstance(found, Adapter) else load_adapter(found, "cpu", model)).method
+    program, classifier = _trace(method, names, template)
     with replacing_together(folder, ABOUT) as staging:
         write_bytes(staging / PROGRAM, _pack(program))
         write_tensors(staging / STATE, _plain_state(classifier), {"format": "pt"})
-        write_text(staging / PREPROCESSING, _describe_preprocessing(dear))
-        write_text(staging / ABOUT, dump_json(_describe(info, dear, names, template), indent=2, sort_keys=True) + "\n")
+        write_text(staging / PREPROCESSING, _describe_preprocessing(method))
+        about = _describe(info, method, names, template)
+        write_text(staging / ABOUT, dump_json(about, indent=2, sort_keys=True) + "\n")
     return tuple(folder / name for name in FILES)
 
 
 @torch.no_grad()
-def _trace(dear: Dear, prompts: Sequence[Sequence[str]]) -> tuple[torch.export.ExportedProgram, Classifier]:
+def _trace(method: Method, classes: Sequence[str], template: str) -> tuple[torch.export.ExportedProgram, Classifier]:
     """The program, held against the adapter on other images and another number of them."""
-    classifier = Classifier(dear, dear.encode_texts(dear.text_trunk(prompts)).clone()).eval()
+    texts = method.encode_texts(method.class_trunk(classes, template))
+    classifier = Classifier(method, texts.clone() if isinstance(texts, Tensor) else texts).eval()
     generator = torch.Generator().manual_seed(0)
-    side = dear.model.image_size
-    some, others = (torch.randn(count, 3, side, side, generator=generator).to(dear.device) for count in (2, 3))
+    side = method.model.image_size
+    some, others = (torch.randn(count, 3, side, side, generator=generator).to(method.device) for count in (2, 3))
     shapes = {"pixels": {0: torch.export.Dim("image", min=1)}}
     program = torch.export.export(classifier, (some,), dynamic_shapes=shapes, strict=False)
     apart = (program.module()(others) - classifier(others)).abs().max().item()
@@ -115,21 +121,20 @@ def _pack(program: torch.export.ExportedProgram) -> bytes:
 
 def _plain_state(classifier: Classifier) -> dict[str, Tensor]:
     """Every tensor behind the probabilities, by a readable name; tensors that are one in the model are apart here."""
-    dear = classifier.dear
+    method = classifier.method
     clip = {
         f"clip.{name}": value
-        for name, value in dear.model.clip.state_dict().items()
+        for name, value in method.model.clip.state_dict().items()
         if not name.startswith(("text_model.", "text_projection.", "logit_scale", "words."))
     }
-    masks = {name: value for name, value in dear.named_buffers() if name.startswith("mask_")}
-    own = {name: value for name, value in dear.state_dict().items() if not name.startswith("text_tokens.")}
-    adapter = {f"adapter.{name}": value for name, value in {**own, **masks}.items()}
-    more = {"texts": classifier.texts, "alpha": dear.alpha, "scale": torch.tensor(dear.scale)}
-    return {name: value.detach().clone() for name, value in {**clip, **adapter, **more}.items()}
+    texts = classifier.texts
+    encoded = {"texts": texts} if isinstance(texts, Tensor) else {f"texts.{n}": v for n, v in vars(texts).items()}
+    whole = {**clip, **method.served_tensors(), **encoded, "scale": torch.tensor(classifier.scale)}
+    return {name: value.detach().clone() for name, value in whole.items() if isinstance(value, Tensor)}
 
 
-def _describe_preprocessing(dear: Dear) -> str:
-    processor: Any = getattr(dear.preprocess, "processor", None)
+def _describe_preprocessing(method: Method) -> str:
+    processor: Any = getattr(method.preprocess, "processor", None)
     if not hasattr(processor, "to_json_string"):
         raise InputError(
             "export: the model's preprocessing is no image processor of transformers; load the model from files"
@@ -137,7 +142,7 @@ def _describe_preprocessing(dear: Dear) -> str:
     return str(processor.to_json_string())
 
 
-def _describe(info: AdapterInfo, dear: Dear, classes: Sequence[str], template: str) -> dict[str, Any]:
+def _describe(info: AdapterInfo, method: Method, classes: Sequence[str], template: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "schema_version": 1,
@@ -145,7 +150,7 @@ def _describe(info: AdapterInfo, dear: Dear, classes: Sequence[str], template: s
         "template": template,
         "input": {
             "name": "pixels",
-            "shape": ["image", 3, dear.model.image_size, dear.model.image_size],
+            "shape": ["image", 3, method.model.image_size, method.model.image_size],
             "dtype": "float32",
         },
         "output": {"name": "probabilities", "shape": ["image", len(classes)], "dtype": "float32"},

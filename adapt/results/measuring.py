@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from headroles.adapt.data.tasks import Example, Task, TaskImages
-from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.method import Method
 from headroles.adapt.metrics import Accuracy, Measure, join_halves, with_mean
 from headroles.adapt.results.protocols import check_protocol
 from headroles.adapt.results.tested import TestedImage
@@ -21,7 +21,7 @@ from headroles.passes.processes import gather
 
 @torch.inference_mode()
 def compare(
-    dear: Dear,
+    method: Method,
     task: Task,
     examples: Sequence[Example],
     batch: int = 64,
@@ -36,13 +36,13 @@ def compare(
     if not examples:
         raise InputError(f"task: {task.name} has no test images")
     own = share(examples)
-    images = TaskImages(own, dear.preprocess, False, 0, 0)
-    text = dear.text_trunk(task.prompts)
-    texts = dear.encode_texts(text)
-    counts = torch.zeros(3, len(task.classes), dtype=torch.long, device=dear.device)
+    images = TaskImages(own, method.preprocess, False, 0, 0)
+    text = method.class_trunk(task.classes, task.template)
+    texts = method.encode_texts(text)
+    counts = torch.zeros(3, len(task.classes), dtype=torch.long, device=method.device)
     for numbers, pixels, labels in read_ahead(DataLoader(images, batch_size=batch, num_workers=workers)):
-        trunk, labels = dear.image_trunk(pixels), labels.to(dear.device)
-        guesses = (dear.frozen_images(trunk) @ text.frozen.T, dear.logits(dear.encode_images(trunk), texts))
+        trunk, labels = method.image_trunk(pixels), labels.to(method.device)
+        guesses = (method.frozen_images(trunk) @ text.frozen.T, method.logits(method.encode_images(trunk), texts))
         for logits in guesses:
             check_rows(logits, lambda number: own[number].key, numbers.tolist())
         if tell:
@@ -58,7 +58,7 @@ def compare(
 
 
 def measure(
-    dear: Dear,
+    method: Method,
     task: Task,
     protocol: str,
     seed: int,
@@ -76,7 +76,7 @@ def measure(
     the halves of the classes. `tested` takes up every tested image.
     """
     check_protocol(protocol)
-    measuring = _Measuring(dear, seed, protocol, batch, workers, tested)
+    measuring = _Measuring(method, seed, protocol, batch, workers, tested)
     if protocol == "base-to-novel":
         parts = zip(("base", "novel"), halves or task.halves(), strict=True)
         base, novel = (measuring.row(half, part, task.name) for part, half in parts)
@@ -90,7 +90,7 @@ def measure(
 
 
 def measure_retention(
-    dear: Dear,
+    method: Method,
     tasks: Sequence[Task],
     seed: int,
     batch: int = 64,
@@ -99,7 +99,7 @@ def measure_retention(
     tested: list[TestedImage] | None = None,
 ) -> list[Measure]:
     """What the adapted CLIP still knows: zero-shot accuracy on other tasks, all classes, beside the frozen CLIP's."""
-    measuring = _Measuring(dear, seed, "retention", batch, workers, tested)
+    measuring = _Measuring(method, seed, "retention", batch, workers, tested)
     return with_mean([measuring.row(task) for task in tasks])
 
 
@@ -108,14 +108,14 @@ class _Measuring:
 
     def __init__(
         self,
-        dear: Dear,
+        method: Method,
         seed: int,
         protocol: str,
         batch: int,
         workers: int,
         tested: list[TestedImage] | None,
     ) -> None:
-        self.dear, self.seed, self.protocol, self.batch, self.workers = dear, seed, protocol, batch, workers
+        self.method, self.seed, self.protocol, self.batch, self.workers = method, seed, protocol, batch, workers
         self.tested = tested
 
     def row(self, task: Task, part: str = "all", name: str = "") -> Measure:
@@ -131,7 +131,7 @@ class _Measuring:
             )
 
         own = None if self.tested is None else tell
-        frozen, adapted = compare(self.dear, task, task.test, self.batch, self.workers, own)
+        frozen, adapted = compare(self.method, task, task.test, self.batch, self.workers, own)
         if self.tested is not None:
             self.tested += gather(seen)
         per_class = {"zero_shot": frozen.per_class, "adapted": adapted.per_class}

@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from headroles.adapt.adapter.adapter import FIGURES, Adapter
 from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.methods.masks import build_masks, masked_kinds
+from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.training.records import EpochRecord
 from headroles.errors import InputError, said
 from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
@@ -49,8 +50,9 @@ class Run:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What the logits are fused from: "cls", then the attributes."""
-        return ("cls", *self.info.attributes)
+        """What the logits are fused from: "cls", then the attributes; none where nothing is fused."""
+        fused = self.info.attributes or any(record["alpha"] for record in self.history)
+        return ("cls", *self.info.attributes) if fused else ()
 
 
 Given: TypeAlias = "Sequence[Run] | Sequence[Adapter] | Adapter"
@@ -71,6 +73,8 @@ def read_runs(folder: str | os.PathLike[str]) -> Runs:
         raise InputError(f"adapter: {folder} is no adapter folder (no {CONFIG}); make one: headroles adapt")
     runs = [Run(each, AdapterInfo.load(each), _read_history(each / METRICS)) for each in folders]
     for run in runs:
+        if not run.history and METHODS[run.info.method].steps:
+            raise InputError(f"adapter: {run.folder / METRICS} has no history of a training; adapt again")
         if any(set(record["alpha"]) != set(run.parts) for record in run.history):
             raise InputError(f"adapter: {run.folder / METRICS} has other fusion weights than {CONFIG}; copy both again")
     return Runs(sorted(runs, key=lambda run: run.info.seed))
@@ -83,7 +87,7 @@ def list_runs(given: Given) -> Sequence[Run]:
 
 
 def _in_memory(adapter: Adapter) -> Run:
-    if not adapter.history:
+    if not adapter.history and adapter.method.steps:
         raise InputError(f"adapter: {adapter.info.task} has no history of a training; give the one that fit returned")
     # In the order of the file, so that the same adapter has the same picture.
     history = json.loads(dump_json([dataclasses.asdict(record) for record in adapter.history], sort_keys=True))
@@ -92,32 +96,35 @@ def _in_memory(adapter: Adapter) -> Run:
 
 def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
     try:
-        history = tuple(read_object(path, "adapter", "copy the whole folder")["history"])
+        history = tuple(read_object(path, "adapter", "copy the whole folder").get("history", ()))
         from_plain(tuple[EpochRecord, ...], history, "history")
     except (Unfit, KeyError, TypeError) as error:
         raise InputError(f"adapter: {path} cannot be read ({said(error)}); copy the whole folder") from error
-    if not history:
-        raise InputError(f"adapter: {path} has no history of a training; adapt again")
     return history
 
 
 def curves_figure(runs: Given) -> Figure:
     """Loss and its parts, training accuracy and fusion weights over epochs; one line a seed."""
     runs = list_runs(runs)
+    if not runs[0].history:
+        raise InputError(f"kind: {runs[0].info.method} takes no training steps, so there are no curves of them")
     with figure_style():
         figure = _page(runs, "Training", (10.5, 3.0))
         losses, accuracy, alpha = figure.subplots(1, 3)
+        if not runs[0].parts:
+            alpha.remove()
         for run in runs:
             epochs = [record["epoch"] for record in run.history]
             _lines(losses, epochs, [{"all": record["loss"], **record["losses"]} for record in run.history])
-            _lines(alpha, epochs, [{name: record["alpha"][name] for name in run.parts} for record in run.history])
+            if run.parts:
+                _lines(alpha, epochs, [{name: record["alpha"][name] for name in run.parts} for record in run.history])
             accuracy.plot(epochs, [100 * record["accuracy"] for record in run.history], color=COLORS[0], marker=".")
         for axes in (losses, accuracy, alpha):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         losses.set(ylabel="loss (weighted parts)", xlabel="epoch")
         accuracy.set(ylabel="training accuracy, %", xlabel="epoch", ylim=(0, 101))
         alpha.set(ylabel="fusion weight", xlabel="epoch", ylim=(0, 1))
-        for axes in (losses, alpha):
+        for axes in (losses, alpha) if runs[0].parts else (losses,):
             _legend(axes)
         sns.despine(figure)
     return figure
@@ -130,15 +137,17 @@ def mask_figure(runs: Given) -> Figure:
     """
     runs = list_runs(runs)
     run = runs[0]
+    variant, first = METHODS[run.info.method].mask_of(run.info.settings), run.info.layer
+    if variant is None or first is None:
+        raise InputError(f"kind: {run.info.method} has no masks; take kind curves")
     role_map = run.role_map
-    layers = range(run.info.layer, role_map.model.layers)
-    variant = run.info.dear.mask, run.info.dear.mask_seed
+    layers = range(first, role_map.model.layers)
     masks = build_masks(role_map, layers, run.info.attributes, 1, *variant)
     kinds = masked_kinds(role_map, layers, run.info.attributes, *variant)
     silent = {(head.layer, head.head) for head in role_map if head.role == SILENT}
     with figure_style():
         size = (1.0 + len(layers) * (1.0 + 0.25 * len(run.info.attributes)), 1.3 + 0.2 * role_map.model.heads)
-        heading = f"Attribute tokens that exchange with CLS and patches, mask {run.info.dear.mask}"
+        heading = f"Attribute tokens that exchange with CLS and patches, mask {variant[0]}"
         figure = _page(runs[:1], heading, size)
         for axes, layer in zip(figure.subplots(1, len(layers), squeeze=False)[0], layers, strict=True):
             opened = np.ones((role_map.model.heads, len(run.info.attributes)))
@@ -159,6 +168,8 @@ def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
     """The learned fusion weights: bars are means over seeds, dots are seeds. With `ax` drawn into that."""
     runs = list_runs(runs)
     names = runs[0].parts
+    if not names:
+        raise InputError(f"kind: {runs[0].info.method} fuses nothing; take kind curves")
     weights = np.array([[run.history[-1]["alpha"][name] for name in names] for run in runs])
     with figure_style():
         heading = "Weights of CLS and attributes in the logits"

@@ -19,14 +19,14 @@ from torch import Tensor
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
 from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.data.told_apart import check_told_apart
-from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.method import Method
 from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.prediction import Prediction, Predictions
 from headroles.checks import typed
 from headroles.errors import InputError, said
 from headroles.images.images import UNREADABLE, ImageFiles, find_images, open_image
 from headroles.images.pictures import Picture, to_picture
-from headroles.images.prompts import check_named, check_template, write_prompts
+from headroles.images.prompts import check_named, check_template
 from headroles.images.reading import Reading, announce, describe_images
 from headroles.models.finite import check_rows
 
@@ -98,15 +98,15 @@ def list_given(
     return found, left_out
 
 
-def _describe(dear: Dear, images: Sequence[Path | Image.Image], left_out: Counter[str]) -> Reading:
-    files = ImageFiles([each for each in images if isinstance(each, Path)], dear.preprocess, Path(), left_out)
-    reading = describe_images(files, "given", dear.model.processor, reader=dear.model)
+def _describe(method: Method, images: Sequence[Path | Image.Image], left_out: Counter[str]) -> Reading:
+    files = ImageFiles([each for each in images if isinstance(each, Path)], method.preprocess, Path(), left_out)
+    reading = describe_images(files, "given", method.model.processor, reader=method.model)
     return dataclasses.replace(reading, count=len(images))
 
 
 @torch.inference_mode()
 def predict_images(
-    dear: Dear,
+    method: Method,
     images: Sequence[Path | Image.Image],
     classes: Sequence[str],
     template: str,
@@ -115,12 +115,11 @@ def predict_images(
 ) -> list[Prediction]:
     """`predict` with an adapter's module."""
     check_classes(classes)
-    prompts = write_prompts(template, classes)
-    texts = dear.encode_texts(dear.text_trunk(prompts))
-    found, opened = [], _open_all(images, dear, broken)
+    texts = method.encode_texts(method.class_trunk(classes, template))
+    found, opened = [], _open_all(images, method, broken)
     while part := list(itertools.islice(opened, batch)):
         pixels = torch.stack([pixels for _, pixels in part])
-        shown = dear.predict(pixels, texts)
+        shown = method.predict(pixels, texts)
         check_rows(shown, [name for name, _ in part].__getitem__)
         for (name, _), row in zip(part, shown.tolist(), strict=True):
             shares = dict(zip(classes, row, strict=True))
@@ -130,7 +129,7 @@ def predict_images(
 
 
 def _open_all(
-    images: Sequence[Path | Image.Image], dear: Dear, broken: Broken | None
+    images: Sequence[Path | Image.Image], method: Method, broken: Broken | None
 ) -> Iterator[tuple[str, Float[Tensor, "3 height width"]]]:
     """The name and the pixels of every image; InputError where none can be read, or one without `broken`."""
     whole = 0
@@ -138,10 +137,10 @@ def _open_all(
     for number, image in enumerate(images, 1):
         if isinstance(image, Image.Image):
             whole += 1
-            yield f"picture {number}", dear.preprocess(image)
+            yield f"picture {number}", method.preprocess(image)
             continue
         try:
-            pixels = dear.preprocess(open_image(image))
+            pixels = method.preprocess(open_image(image))
         except UNREADABLE as error:
             if not broken:
                 raise _unreadable(image, error) from error

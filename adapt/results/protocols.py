@@ -15,6 +15,8 @@ PROTOCOLS = {
 """Name -> what it measures."""
 WITH_TARGETS = ("cross-dataset", "domain-shift")
 """The protocols that test on other tasks."""
+NOVEL = ("base-to-novel", "cross-dataset")
+"""The protocols that test on classes without training images."""
 
 
 def check_protocol(protocol: str) -> None:

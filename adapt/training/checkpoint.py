@@ -47,17 +47,18 @@ class Checkpoint:
 
     @property
     def role_map(self) -> Path:
-        """The role map that the training began with."""
+        """The role map that the training began with, if it had one."""
         return self.folder / "role_map.json"
 
-    def begin(self, settings: Mapping[str, Any], role_map: RoleMap, resume: bool) -> None:
+    def begin(self, settings: Mapping[str, Any], role_map: RoleMap | None, resume: bool) -> None:
         """Start afresh, or go on with what is there; then `settings` must be those that it began with."""
         if resume and self.unfinished:
             self._compare(read_json(self.folder / _SETTINGS, "resume", _ANEW), _plain(settings))
             return
         self.remove()
         try:
-            role_map.save(self.role_map)
+            if role_map is not None:
+                role_map.save(self.role_map)
             write_text(self.folder / _SETTINGS, dump_json(settings, indent=2, sort_keys=True) + "\n")
         except BaseException:
             self.remove()
@@ -89,9 +90,14 @@ class Checkpoint:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state by `optimizer.<parameter number>.<name>`."""
+    """The optimizer's state by `optimizer.<parameter number>.<name>`; plain SGD has none."""
     states = optimizer.state_dict()["state"]
-    return {f"optimizer.{row}.{name}": value for row, state in states.items() for name, value in state.items()}
+    return {
+        f"optimizer.{row}.{name}": value
+        for row, state in states.items()
+        for name, value in state.items()
+        if value is not None
+    }
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from headroles.adapt.config import LAST, DearConfig, TrainConfig
+from headroles.adapt.config import LAST, TrainConfig
 from headroles.adapt.data.examples import Example
 from headroles.adapt.data.task import Task
+from headroles.adapt.methods.method import Method
 from headroles.heads.ablation import record_ablation
 from headroles.roles.role_map import RoleMap
 
 
-def fingerprint(role_map: RoleMap, task: Task, dear: DearConfig, train: TrainConfig) -> dict[str, Any]:
+def fingerprint(method: Method, task: Task, train: TrainConfig) -> dict[str, Any]:
     """All that a training's result depends on, as plain values; two equal ones give the same adapter."""
     counts = Counter(example.label for example in task.train)
     settings = {
@@ -22,9 +23,9 @@ def fingerprint(role_map: RoleMap, task: Task, dear: DearConfig, train: TrainCon
         "classes": list(task.classes),
         "template": task.template,
         "training images": digest(task.train),
-        "model": role_map.model.weights_hash,
-        "role map": digest_map(role_map),
-        "dear": dear.to_dict(),
+        "model": method.model_hash,
+        "role map": digest_map(method.role_map),
+        method.name: method.config.to_dict(),
         "train": train.to_dict(),
     }
     if train.select_epoch != LAST:
@@ -38,6 +39,6 @@ def digest(examples: Sequence[Example]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def digest_map(role_map: RoleMap) -> str:
-    """sha256 of a role map's file."""
-    return hashlib.sha256(role_map.to_json().encode()).hexdigest()
+def digest_map(role_map: RoleMap | None) -> str | None:
+    """sha256 of a role map's file; None of none."""
+    return None if role_map is None else hashlib.sha256(role_map.to_json().encode()).hexdigest()

@@ -21,7 +21,7 @@ class EpochRecord:
     lr: float
     """Learning rate of the last step."""
     alpha: Mapping[str, float]
-    """Fusion weights at the end, "cls" first; they sum to 1."""
+    """Fusion weights at the end, "cls" first; they sum to 1. None of a method that fuses nothing."""
     validation: float | None = None
     """Share of validation images that were right after it, in [0, 1]; None where the last epoch is taken anyway."""
 

@@ -1,10 +1,10 @@
-"""fit(): train DeAR's tensors on a task. It stops, resumes and repeats exactly."""
+"""fit(): train a method's tensors on a task. It stops, resumes and repeats exactly."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +14,27 @@ from torch import Tensor
 
 from headroles.adapt.config import LAST, TrainConfig
 from headroles.adapt.data.tasks import Task
-from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.averaging import add_weighted
+from headroles.adapt.methods.features import Batch
+from headroles.adapt.methods.method import Method
 from headroles.adapt.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from headroles.adapt.training.fingerprint import fingerprint
+from headroles.adapt.training.optimizer import build_optimizer, clip_gradients
 from headroles.adapt.training.processes import add_up_gradients, is_main, on_main, open_accelerator, share
 from headroles.adapt.training.records import EpochRecord, Step
-from headroles.adapt.training.trunk_cache import TrunkBatch, Trunks
+from headroles.adapt.training.trunk_cache import Trunks
 from headroles.adapt.training.validation import check_validation, choose_epoch, validation_accuracy
 from headroles.checks import typed
 from headroles.errors import InputError
 
 Progress = Callable[[Step], None]
+_KEPT = "best"
+"""What a checkpoint calls the tensors that are kept beside the latest."""
 
 
 @typed
 def fit(
-    dear: Dear,
+    method: Method,
     task: Task,
     config: TrainConfig,
     output: Path,
@@ -39,7 +44,7 @@ def fit(
     views: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[EpochRecord, ...]:
-    """Train `dear` on the task's training images and return one record an epoch.
+    """Train `method` on the task's training images and return one record an epoch; none where it takes no steps.
 
     After every epoch the state is written below `output`/unfinished, where it stays until the adapter is saved.
     `resume` goes on from there, to the bit-identical result: order and augmentation depend on the seed, the epoch and
@@ -47,23 +52,39 @@ def fit(
     `workers` processes decode images. `views`: where `cache_views` keeps its files, to be shared by trainings on the
     same images with the same model, layer and seed; by default they go with the unfinished state. Raises InputError
     where the loss stops being a number, where `resume` finds a training with other settings, or where `select_epoch`
-    is validation and a class has no validation image. In the end `dear` has the tensors of the epoch that is taken.
+    is validation and a class has no validation image. In the end `method` has the tensors of the epoch that is taken.
     """
+    _check(method, task, config)
+    training = _Training(method, task, config, output, workers, views)
+    settings = fingerprint(method, task, config)
+    on_main(lambda: training.checkpoint.begin(settings, method.role_map, resume))
+    with torch.random.fork_rng(devices=[method.device] if method.device.type == "cuda" else []):
+        history = training.begin(resume)
+        for epoch in range(len(history), config.epochs if training.trained else 0):
+            torch.manual_seed(_draw_seed(config, epoch))
+            history.append(training.run_epoch(epoch, progress))
+            training.keep(history)
+            training.save(history)
+    training.end()
+    return tuple(history)
+
+
+def _check(method: Method, task: Task, config: TrainConfig) -> None:
+    """InputError where the task cannot be trained on."""
     if not task.train:
         raise InputError(f"task: {task.name} has no training images; expected at least one a class")
+    if method.classes and method.classes != task.classes:
+        raise InputError(
+            f"classes: {method.name} was built for {', '.join(method.classes[:5])}, and {task.name} trains "
+            f"{', '.join(task.classes[:5])}; build it with the task's classes"
+        )
     check_validation(task, config)
-    training = _Training(dear, task, config, output, workers, views)
-    settings = fingerprint(dear.role_map, task, dear.config, config)
-    on_main(lambda: training.checkpoint.begin(settings, dear.role_map, resume))
-    history = training.restore() if resume else []
-    with torch.random.fork_rng(devices=[dear.device] if dear.device.type == "cuda" else []):
-        for epoch in range(len(history), config.epochs):
-            torch.manual_seed(int(np.random.default_rng([config.seed, epoch, 1]).integers(2**62)))
-            history.append(training.run_epoch(epoch, progress))
-            training.keep_best(history)
-            training.save(history)
-    training.take_best()
-    return tuple(history)
+    if config.select_epoch != LAST and method.epoch_weights(config.epochs) is not None:
+        raise InputError(f"select_epoch: {method.name} takes the mean over its epochs; use select_epoch {LAST}")
+
+
+def _draw_seed(config: TrainConfig, epoch: int) -> int:
+    return int(np.random.default_rng([config.seed, epoch, 1]).integers(2**62))
 
 
 def epoch_order(images: int, seed: int, epoch: int) -> np.ndarray:
@@ -72,10 +93,15 @@ def epoch_order(images: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """Rate of step `step`, from 0: `warmup_lr` for the warm-up epochs, then half a cosine from `lr` down to 0."""
+    """Rate of step `step`, from 0: `warmup_lr` for the warm-up epochs, then `lr`, as the schedule says.
+
+    A cosine falls from it to 0.
+    """
     warm = config.warmup_epochs * steps_per_epoch
     if step < warm:
         return config.warmup_lr
+    if config.schedule == "constant":
+        return config.lr
     done = (step - warm) / max(1, config.epochs * steps_per_epoch - warm)
     return config.lr * 0.5 * (1 + math.cos(math.pi * done))
 
@@ -84,64 +110,81 @@ class _Training:
     """Everything that lives as long as one training."""
 
     def __init__(
-        self, dear: Dear, task: Task, config: TrainConfig, output: Path, workers: int, views: Path | None
+        self, method: Method, task: Task, config: TrainConfig, output: Path, workers: int, views: Path | None
     ) -> None:
-        self.dear, self.task, self.config = dear, task, config
-        self.accelerator: Accelerator = open_accelerator(dear.device, config.precision)
-        self.trained = [parameter for parameter in dear.parameters() if parameter.requires_grad]
-        adam = torch.optim.AdamW(self.trained, lr=config.lr, weight_decay=config.weight_decay)
-        self.optimizer = self.accelerator.prepare(adam)
+        self.method, self.task, self.config = method, task, config
+        self.accelerator: Accelerator = open_accelerator(method.device, config.precision)
         self.checkpoint = Checkpoint(output)
-        self.trunks = Trunks(dear, task, config, self.accelerator, views or self.checkpoint.folder / "views", workers)
+        self.trunks = Trunks(method, task, config, self.accelerator, views or self.checkpoint.folder / "views", workers)
         self.steps = math.ceil(len(task.train) / config.batch)
-        self.best: dict[str, Tensor] = {}
-        """The tensors of the best epoch so far; none where the last is taken."""
+        self.weights = method.epoch_weights(config.epochs)
+        self.kept: dict[str, Tensor] = {}
+        """The tensors of the best epoch so far, or the mean over epochs so far; none where the last is taken."""
         self.workers = workers
 
-    def restore(self) -> list[EpochRecord]:
-        """Take up the checkpoint, if there is one yet."""
-        loaded = self.checkpoint.load()
+    def begin(self, resume: bool) -> list[EpochRecord]:
+        """Take up the checkpoint, if there is one yet, or what the method takes from the images before any step."""
+        loaded = self.checkpoint.load() if resume else None
         if loaded is None:
+            torch.manual_seed(self.config.seed)
+            with torch.no_grad():
+                self.method.start(self.trunks.look)
+            self._open_optimizer()
             return []
         tensors, state = loaded
-        self.dear.load_state_dict({key[5:]: value for key, value in tensors.items() if key.startswith("dear.")})
-        self.best = {key[5:]: value for key, value in tensors.items() if key.startswith("best.")}
+        trained, self.kept = (_below(name, tensors) for name in (self.method.name, _KEPT))
+        self.method.make_room(trained)
+        self.method.load_state_dict(trained)
+        self._open_optimizer()
         restore_optimizer(self.optimizer, tensors)
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         return [EpochRecord(**record) for record in state["history"]]
 
+    def _open_optimizer(self) -> None:
+        groups = self.method.trained_groups()
+        self.trained = [tensor for group in groups for tensor in group.tensors]
+        if self.trained:
+            self.optimizer = self.accelerator.prepare(build_optimizer(groups, self.config))
+
     def save(self, history: list[EpochRecord]) -> None:
         """Write the checkpoint, unless the weights went bad in the epoch's last step."""
-        for name, parameter in self.dear.named_parameters():
+        for name, parameter in self.method.named_parameters():
             if not parameter.isfinite().all():
                 raise self._broken(f"{name} is not finite after", len(history))
         if is_main():
             scaler = self.accelerator.scaler
-            tensors = {f"dear.{name}": value for name, value in self.dear.state_dict().items()}
-            tensors |= {f"best.{name}": value for name, value in self.best.items()}
+            tensors = {f"{self.method.name}.{name}": value for name, value in self.method.state_dict().items()}
+            tensors |= {f"{_KEPT}.{name}": value for name, value in self.kept.items()}
             state = {
                 "history": [dataclasses.asdict(record) for record in history],
                 "scaler": None if scaler is None else scaler.state_dict(),
             }
             self.checkpoint.save(tensors | optimizer_tensors(self.optimizer), state)
 
-    def keep_best(self, history: list[EpochRecord]) -> None:
-        """Note what the latest epoch gives on validation images, if that counts, and keep its tensors if it is best."""
+    def keep(self, history: list[EpochRecord]) -> None:
+        """Take the epoch's tensors into the mean; or note what they give on validation images, and keep the best."""
+        if self.weights is not None:
+            add_weighted(self.kept, self.method.state_dict(), self.weights[len(history) - 1])
         if self.config.select_epoch == LAST:
             return
-        found = validation_accuracy(self.dear, self.task, self.workers)
+        self.method.eval()
+        found = validation_accuracy(self.method, self.task, self.workers)
         history[-1] = dataclasses.replace(history[-1], validation=found)
         if choose_epoch(history) == history[-1].epoch:
-            self.best = {name: value.clone() for name, value in self.dear.state_dict().items()}
+            self.kept = {name: value.clone() for name, value in self.method.state_dict().items()}
 
-    def take_best(self) -> None:
-        """Go back to the best epoch, where there is one."""
-        if self.best:
-            self.dear.load_state_dict(self.best)
+    def end(self) -> None:
+        """Go back to the tensors that were kept, where there are any, and let the method change them once more."""
+        if self.kept:
+            self.method.load_state_dict(self.kept)
+        with torch.no_grad():
+            self.method.finish()
+        self.method.eval()
 
     def run_epoch(self, epoch: int, progress: Progress | None) -> EpochRecord:
         """One pass over the training images."""
+        self.method.train()
         totals: dict[str, float] = {}
         seen, record = 0, None
         for row, (size, batch) in enumerate(self._batches(epoch)):
@@ -159,11 +202,10 @@ class _Training:
         return record
 
     def _record(self, epoch: int, losses: dict[str, float], accuracy: float, step: int) -> EpochRecord:
-        alpha = dict(zip(("cls", *self.dear.attributes), self.dear.alpha.tolist(), strict=True))
         rate = learning_rate(self.config, step, self.steps)
-        return EpochRecord(epoch + 1, sum(losses.values()), losses, accuracy, rate, alpha)
+        return EpochRecord(epoch + 1, sum(losses.values()), losses, accuracy, rate, self.method.fusion_weights())
 
-    def _batches(self, epoch: int) -> Iterator[tuple[int, TrunkBatch]]:
+    def _batches(self, epoch: int) -> Iterator[tuple[int, Batch]]:
         """The size of every batch and this process's share of it."""
         order = epoch_order(len(self.task.train), self.config.seed, epoch).tolist()
         whole = [order[start : start + self.config.batch] for start in range(0, len(order), self.config.batch)]
@@ -173,10 +215,10 @@ class _Training:
         for batch, weight, part in zip(whole, weights, self.trunks.batches(epoch, shares), strict=True):
             yield len(batch), dataclasses.replace(part, weight=weight)
 
-    def _step(self, batch: TrunkBatch, rate: float, epoch: int) -> dict[str, float]:
+    def _step(self, batch: Batch, rate: float, epoch: int) -> dict[str, float]:
         """One step of the optimizer; the batch's mean losses, and its accuracy as "accuracy"."""
         with self.accelerator.autocast():
-            logits, losses = self.dear(batch.trunk, batch.labels, batch.texts, batch.frozen)
+            logits, losses = self.method(batch)
         self.optimizer.zero_grad()
         self.accelerator.backward(sum(losses.values()) * batch.weight)
         accuracy = (logits.argmax(-1) == batch.labels).float().mean()
@@ -184,8 +226,10 @@ class _Training:
         parts = dict(zip((*losses, "accuracy"), add_up_gradients(self.trained, own).tolist(), strict=True))
         if not all(map(math.isfinite, parts.values())):
             raise self._broken("the loss is not a number in", epoch + 1)
+        if self.config.clip_norm:
+            clip_gradients(self.accelerator, self.optimizer, self.trained, self.config.clip_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["rate"]
         self.optimizer.step()
         return parts
 
@@ -193,3 +237,8 @@ class _Training:
         remedy = "" if self.config.precision == "no" else " or use precision no"
         kept = f"; the state after epoch {epoch - 1} is kept in {self.checkpoint.path}" if epoch > 1 else ""
         return InputError(f"training: {what} epoch {epoch}; lower lr (now {self.config.lr:g}){remedy}{kept}")
+
+
+def _below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `name` and a dot, without that."""
+    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}

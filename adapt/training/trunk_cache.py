@@ -1,22 +1,20 @@
-"""The trunk: what flows out of the layers below J. It holds nothing trained, so it can be shared and kept on disk."""
+"""Trunks: what of the training images no training changes. It can be shared by two branches and kept on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float, Int
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from headroles.adapt.config import TrainConfig
 from headroles.adapt.data.tasks import Task, TaskImages
-from headroles.adapt.methods.dear import Dear
-from headroles.adapt.methods.features import TextTrunk
+from headroles.adapt.methods.features import Batch, ClassTrunk
+from headroles.adapt.methods.method import Method
 from headroles.adapt.training.processes import share
 from headroles.files.tensors import is_hashed, write_hashed
 from headroles.images.images import read_ahead
@@ -24,22 +22,6 @@ from headroles.models.finite import check_rows
 
 _CHUNK = 64
 """Images of one file."""
-
-
-@dataclass(frozen=True)
-class TrunkBatch:
-    """What one step needs of a batch of images."""
-
-    trunk: Float[Tensor, "image token width"]
-    """Residual stream before layer J."""
-    frozen: Float[Tensor, "image embed"] | None
-    """The frozen CLIP's unit embeddings, where the losses need them."""
-    labels: Int[Tensor, "image"]
-    """Class numbers."""
-    texts: TextTrunk
-    """The same of the classes' prompts."""
-    weight: float = 1.0
-    """Share of the whole batch that this process has."""
 
 
 class Trunks:
@@ -50,34 +32,54 @@ class Trunks:
     """
 
     def __init__(
-        self, dear: Dear, task: Task, config: TrainConfig, accelerator: Accelerator, folder: Path, workers: int
+        self, method: Method, task: Task, config: TrainConfig, accelerator: Accelerator, folder: Path, workers: int
     ) -> None:
-        self.dear, self.task, self.config, self.accelerator = dear, task, config, accelerator
+        self.method, self.task, self.config, self.accelerator = method, task, config, accelerator
         self.folder, self.workers = folder, workers
         self._whole: set[Path] = set()
-        self.texts = dear.text_trunk(task.prompts)
-        self.labels = torch.tensor([example.label for example in task.train], device=dear.device)
+        self.texts = self._class_trunk()
+        self.labels = torch.tensor([example.label for example in task.train], device=method.device)
+        self.domains = number_domains(task, method.device)
 
-    def batches(self, epoch: int, rows: Sequence[Sequence[int]]) -> Iterator[TrunkBatch]:
+    def _class_trunk(self) -> ClassTrunk:
+        return self.method.class_trunk(self.task.classes, self.task.template)
+
+    def batches(self, epoch: int, rows: Sequence[Sequence[int]]) -> Iterator[Batch]:
         """One batch for every list of image numbers."""
         if self.config.cache_views:
             parts = self._cached(epoch % self.config.cache_views, rows)
         else:
             parts = self._fresh(epoch, rows)
         for numbers, part in zip(rows, parts, strict=True):
-            texts = self.texts if self.config.share_trunk else self.dear.text_trunk(self.task.prompts)
-            yield TrunkBatch(part["trunk"], part.get("frozen"), self.labels[list(numbers)], texts)
+            yield self._batch(numbers, part, self.texts if self.config.share_trunk else self._class_trunk())
 
-    def _fresh(self, epoch: int, rows: Sequence[Sequence[int]]) -> Iterator[dict[str, Tensor]]:
+    def look(self, epoch: int | None) -> Iterator[Batch]:
+        """All images in order, as they are tested or as an epoch has them; `headroles.adapt.methods.method.Look`."""
+        for numbers, part in zip(self._chunks, self._fresh(epoch, self._chunks), strict=True):
+            yield self._batch(numbers, part, self.texts)
+
+    def _batch(self, numbers: Sequence[int], part: Mapping[str, Tensor], texts: ClassTrunk) -> Batch:
+        rows = list(numbers)
+        domains = None if self.domains is None else self.domains[rows]
+        labels, frozen = self.labels[rows], part.get("frozen")
+        return Batch(part["trunk"], labels, texts, frozen, numbers=tuple(rows), domains=domains)
+
+    @property
+    def _chunks(self) -> list[range]:
+        count = len(self.task.train)
+        return [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+
+    def _fresh(self, epoch: int | None, rows: Sequence[Sequence[int]]) -> Iterator[dict[str, Tensor]]:
         """Open, augment and run the images: "trunk", and "frozen" where the losses need it."""
-        images = TaskImages(self.task.train, self.dear.preprocess, self.task.augment, self.config.seed, epoch)
+        augment = self.task.augment and self.config.augment and epoch is not None
+        images = TaskImages(self.task.train, self.method.preprocess, augment, self.config.seed, epoch or 0)
         loader = DataLoader(images, batch_sampler=[list(numbers) for numbers in rows], num_workers=self.workers)
         for numbers, pixels, _ in read_ahead(loader):
             with self.accelerator.autocast():
-                part = {"trunk": self.dear.image_trunk(pixels)}
-                if self.dear.needs_frozen_images:
-                    own = part["trunk"] if self.config.share_trunk else self.dear.image_trunk(pixels)
-                    part["frozen"] = self.dear.frozen_images(own)
+                part = {"trunk": self.method.image_trunk(pixels)}
+                if self.method.needs_frozen_images:
+                    own = part["trunk"] if self.config.share_trunk else self.method.image_trunk(pixels)
+                    part["frozen"] = self.method.frozen_images(own)
             for outputs in part.values():
                 check_rows(outputs, lambda row: self.task.train[row].key, numbers.tolist(), self.config.precision)
             yield part
@@ -88,7 +90,7 @@ class Trunks:
         for numbers in rows:
             found = [(files[number // _CHUNK], number % _CHUNK) for number in numbers]
             yield {
-                name: torch.stack([file[name][row] for file, row in found]).to(self.dear.device) for name in files[0]
+                name: torch.stack([file[name][row] for file, row in found]).to(self.method.device) for name in files[0]
             }
 
     def _holds(self, path: Path) -> bool:
@@ -99,8 +101,7 @@ class Trunks:
 
     def _open_view(self, view: int) -> list[dict[str, Tensor]]:
         """The tensors of every chunk, mapped from disk."""
-        count = len(self.task.train)
-        chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
+        chunks = self._chunks
         paths = [self.folder / f"{view}-{number}.safetensors" for number in range(len(chunks))]
         lacking = [item for item in share(list(zip(paths, chunks, strict=True))) if not self._holds(item[0])]
         for (path, _), part in zip(lacking, self._fresh(view, [chunk for _, chunk in lacking]), strict=True):
@@ -108,3 +109,11 @@ class Trunks:
             self._whole.add(path)
         self.accelerator.wait_for_everyone()
         return [load_file(path) for path in paths]
+
+
+def number_domains(task: Task, device: torch.device) -> Tensor | None:
+    """The number of every training image's domain, by name; None where no image has one."""
+    names = sorted({example.domain for example in task.train})
+    if names in ([], [""]):
+        return None
+    return torch.tensor([names.index(example.domain) for example in task.train], device=device)

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from headroles.adapt.config import LAST, TrainConfig
 from headroles.adapt.data.tasks import Task, TaskImages
-from headroles.adapt.methods.dear import Dear
+from headroles.adapt.methods.method import Method
 from headroles.adapt.training.processes import add_up, share
 from headroles.adapt.training.records import EpochRecord
 from headroles.errors import InputError
@@ -31,13 +31,13 @@ def check_validation(task: Task, config: TrainConfig) -> None:
 
 
 @torch.no_grad()
-def validation_accuracy(dear: Dear, task: Task, workers: int = 0) -> float:
+def validation_accuracy(method: Method, task: Task, workers: int = 0) -> float:
     """Share of the validation images whose class is the likeliest, in [0, 1]; over all processes."""
-    images = TaskImages(share(task.val), dear.preprocess)
-    texts = dear.encode_texts(dear.text_trunk(task.prompts))
-    right = torch.zeros(1, dtype=torch.long, device=dear.device)
+    images = TaskImages(share(task.val), method.preprocess)
+    texts = method.encode_texts(method.class_trunk(task.classes, task.template))
+    right = torch.zeros(1, dtype=torch.long, device=method.device)
     for _, pixels, labels in read_ahead(DataLoader(images, batch_size=_BATCH, num_workers=workers)):
-        right += (dear.predict(pixels, texts).argmax(-1) == labels.to(dear.device)).sum()
+        right += (method.predict(pixels, texts).argmax(-1) == labels.to(method.device)).sum()
     return int(add_up(right)) / len(task.val)
 
 

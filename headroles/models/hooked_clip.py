@@ -149,6 +149,20 @@ class HookedCLIP(HookedRootModule):
         self.check_text()
         return self.family.start_texts(input_ids)
 
+    def tower_weights(self, text: bool = False) -> tuple[str, ...]:
+        """Names in `clip.named_parameters()` of the vision tower, its projection included, or of the text tower."""
+        return self.family.tower_weights(text)
+
+    def embed_tokens(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
+        """The embeddings of tokens, without those of their positions."""
+        self.check_text()
+        return self.family.embed_tokens(input_ids)
+
+    def start_embedded(self, embedded: Float[Tensor, "text token width"]) -> Float[Tensor, "text token width"]:
+        """`start_texts` of what `embed_tokens` gives, or of vectors in its place."""
+        self.check_text()
+        return self.family.start_embedded(embedded)
+
     def causal_mask(self, tokens: int) -> Float[Tensor, "query key"]:
         """0 where a text token may look, -inf elsewhere: itself and earlier ones, in SigLIP all."""
         self.check_text()

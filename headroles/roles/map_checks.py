@@ -33,7 +33,7 @@ def _contradictions(role_map: Any, roles: tuple[str, ...], silent: str) -> Itera
     except ValueError as error:
         yield f"images.sketch: it is no sketch of images ({error})"
     if role_map.words and (role_map.words.difference is None) == (role_map.words.fit is None):
-        yield "words: expected either the difference from the model that the tower comes from, or the fit of a learned map"
+        yield "words: expected either the difference from the tower's own CLIP, or the fit of a learned map"
     taken = set()
     for number, head in enumerate(role_map.head_roles):
         place = f"head_roles[{number}]"

@@ -33,7 +33,7 @@ def write_adapter(folder, seed=1, model_hash="abc123" + 58 * "0") -> None:
         base_model_name_or_path="tiny", base_model_hash=model_hash, task="toy", protocol="base-to-novel",
         classes=("a", "b"), trained_classes=("a",), template="a photo of a {}", shots=None, training_images="0",
         targets=(), retention=("other",), seed=seed, layer=1, attributes=("color", "shape"),
-        dear=DearConfig(core=("color", "shape")), train=TrainConfig(), role_map_sha256="0",
+        method="dear", settings=DearConfig(core=("color", "shape")), train=TrainConfig(), role_map_sha256="0",
     )  # fmt: skip
     rng = np.random.default_rng(seed)
     parts = (("base-to-novel", "base"), ("base-to-novel", "novel"), ("base-to-novel", "hm"), ("retention", "all"))

@@ -128,6 +128,19 @@ class Family:
         """The residual stream before layer 0."""
         return self.model.text_model.embeddings(input_ids=input_ids)
 
+    def tower_weights(self, text: bool) -> tuple[str, ...]:
+        """Names of the weights of the text tower, or of the vision tower, its projection among them."""
+        names = (name for name, _ in self.model.named_parameters() if not name.startswith("logit_"))
+        return tuple(name for name in names if name.startswith("text_") == text)
+
+    def embed_tokens(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
+        """The embeddings of tokens, without those of their positions."""
+        return self.model.text_model.embeddings.token_embedding(input_ids)
+
+    def start_embedded(self, embedded: Float[Tensor, "text token width"]) -> Float[Tensor, "text token width"]:
+        """`start_texts` of what `embed_tokens` gives, or of vectors in its place."""
+        return self.model.text_model.embeddings(inputs_embeds=embedded)
+
     def text_mask(self, tokens: int) -> Float[Tensor, "query key"]:
         """0 where a text token may look, -inf elsewhere."""
         raise NotImplementedError

@@ -25,9 +25,9 @@ function compared() {
 }
 
 function adaptation(run) {
-  const settings = run.settings, several = run.seeds.length > 1;
+  const settings = run.settings, several = run.seeds.length > 1, method = settings.peft_type.toLowerCase();
   return make("article", { class: "run" }, make("h3", {}, run.name),
-    make("p", {}, `${settings.task}, ${settings.protocol}, ${settings.shots === null ? "all images" : settings.shots + " shots"} a class, mask ${settings.dear.mask}, seed${several ? "s" : ""} ${run.seeds.join(", ")}. ${run.trainable || ""}`),
+    make("p", {}, `${settings.task}, ${settings.protocol}, ${settings.shots === null ? "all images" : settings.shots + " shots"} a class, ${settings[method].mask ? "mask " + settings[method].mask : method}, seed${several ? "s" : ""} ${run.seeds.join(", ")}. ${run.trainable || ""}`),
     accuracies(run), several ? perSeed(run) : null, curves(run));
 }
 
@@ -59,10 +59,11 @@ function perSeed(run) {
 function curves(run) {
   const lines = (values) => run.histories.flatMap(({ seed, epochs }) => values(epochs).map((line) => ({ ...line, seed, x: epochs.map((epoch) => epoch.epoch) })));
   const parts = (epochs, field) => Object.keys(epochs[0][field]).map((name) => ({ name, y: epochs.map((epoch) => epoch[field][name]) }));
+  if (!run.histories[0].epochs.length) return null;
   return make("div", { class: "charts" },
     lineChart("Loss (weighted parts)", lines((epochs) => [{ name: "all", y: epochs.map((epoch) => epoch.loss) }, ...parts(epochs, "losses")]), null),
     lineChart("Training accuracy", lines((epochs) => [{ name: "accuracy", y: epochs.map((epoch) => epoch.accuracy) }]), [0, 1]),
-    lineChart("Fusion weights", lines((epochs) => parts(epochs, "alpha")), [0, 1]));
+    Object.keys(run.histories[0].epochs[0].alpha).length ? lineChart("Fusion weights", lines((epochs) => parts(epochs, "alpha")), [0, 1]) : null);
 }
 
 /** Lines over epochs; a name has one colour and dash, also over several seeds. */

@@ -38,7 +38,7 @@ def test_a_map_is_taken_by_file_or_folder(job, small_map, adapted, tmp_path):
 
 def test_settings_go_where_they_belong(job):
     (one,) = adapt(**{**job, "epochs": 1, "shots": None, "protocol": None}, mask="open", beta=0.25)
-    assert (one.info.dear.mask, one.info.dear.beta) == ("open", 0.25)
+    assert (one.info.settings.mask, one.info.settings.beta) == ("open", 0.25)
     assert (one.info.train.epochs, one.info.train.warmup_epochs, one.info.train.lr) == (1, 0, 5e-3)
     assert (one.info.protocol, one.info.shots, one.info.trained_classes) == ("few-shot", None, one.info.classes)
     assert [record.epoch for record in one.history] == [1]
@@ -46,8 +46,8 @@ def test_settings_go_where_they_belong(job):
 
 def test_every_method_has_a_name():
     assert METHODS["dear"] is Dear
-    for method in METHODS:
-        assert Job(method=method).dear == DearConfig()
+    for name, method in METHODS.items():
+        assert method.name == name and Job.of({}, method=name).settings == method.settings()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_every_method_has_a_name():
         ({"epoch": 3}, "epoch is no setting of the method or its training; did you mean epochs?"),
         ({"seed": 3}, "seed is no setting .* did you mean seeds?"),
         ({"qwerty": 3}, "qwerty is no setting .* known: layer, enter_after"),
-        ({"method": "lora"}, "method must be one of dear, got 'lora'"),
+        ({"method": "lora"}, "method must be one of dear, zero-shot, .*, got 'lora'"),
         ({"seeds": ()}, "seeds must be different numbers"),
         ({"shots": 0}, "shots must be at least 1"),
         ({"protocol": "zero-shot"}, "protocol must be one of"),
@@ -116,4 +116,4 @@ def test_its_pictures_are_those_of_its_folders(adapted, tmp_path):
 
 
 def test_defaults_are_those_of_the_settings():
-    assert (Job.of({}).dear, Job.of({}).train) == (DearConfig(), TrainConfig())
+    assert (Job.of({}).settings, Job.of({}).train) == (DearConfig(), TrainConfig())

@@ -11,7 +11,7 @@ from headroles import load
 from headroles.adapt.config import DearConfig
 from headroles.adapt.methods.dear import Dear
 from headroles.adapt.methods.entry import core_notes
-from headroles.adapt.methods.features import ImageFeatures
+from headroles.adapt.methods.features import Batch, ImageFeatures
 from headroles.adapt.methods.masks import build_masks
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
@@ -147,7 +147,7 @@ def test_half_precision_has_no_nan_and_keeps_trained_tensors_whole(build, make_c
     for dear, autocast in ((single, False), (single, True), (half, False)):
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             texts = dear.text_trunk(PROMPTS)
-            logits, losses = dear(dear.image_trunk(draw_pixels(dear.model)), torch.tensor([0, 1, 2]), texts)
+            logits, losses = dear(Batch(dear.image_trunk(draw_pixels(dear.model)), torch.tensor([0, 1, 2]), texts))
         sum(losses.values()).backward()
         assert logits.dtype == torch.float32 and logits.isfinite().all()
         for parameter in dear.parameters():
@@ -229,7 +229,7 @@ def test_losses_and_gradients_are_those_of_the_plain_two_branch_computation(buil
     """In double precision, where another order of summation does not blur 1 - cos."""
     dear = build_for(build, make_clip, tokenizer, shape, mask, torch.float64)
     pixels, labels = draw_pixels(dear.model), torch.tensor([2, 0, 1])
-    _, losses = dear(dear.image_trunk(pixels), labels, dear.text_trunk(PROMPTS))
+    _, losses = dear(Batch(dear.image_trunk(pixels), labels, dear.text_trunk(PROMPTS)))
     plain = plain_losses(dear, pixels, labels)
     assert list(losses) == list(plain)
     for name, loss in losses.items():
@@ -244,7 +244,7 @@ def test_sharing_the_trunk_changes_no_bit_in_single_precision(build, make_clip, 
     dear = build_for(build, make_clip, tokenizer, shape, "role", torch.float32)
     pixels, labels, model = draw_pixels(dear.model), torch.tensor([2, 0, 1]), dear.model
     texts = dear.text_trunk(PROMPTS)
-    logits, losses = dear(dear.image_trunk(pixels), labels, texts)
+    logits, losses = dear(Batch(dear.image_trunk(pixels), labels, texts))
     features = dear.encode_images(model.visual.run(model.start_images(pixels), range(dear.layer)))
     ids = model.tokenize(PROMPTS)["input_ids"]
     trunk = model.text.run(model.start_texts(ids), range(dear.text_layer), model.causal_mask(ids.shape[1]))
@@ -282,7 +282,8 @@ def test_a_text_tower_of_another_depth_starts_at_the_same_fraction(make_clip, to
 
 
 def forward(dear: Dear) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    return dear(dear.image_trunk(draw_pixels(dear.model)), torch.tensor([0, 1, 2]), dear.text_trunk(PROMPTS))
+    trunk, labels = dear.image_trunk(draw_pixels(dear.model)), torch.tensor([0, 1, 2])
+    return dear(Batch(trunk, labels, dear.text_trunk(PROMPTS)))
 
 
 def test_vision_tokens_off_leaves_images_to_frozen_clip(build):

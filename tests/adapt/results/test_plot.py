@@ -20,7 +20,8 @@ def seed(model, make_role_map, tmp_path):
     info = AdapterInfo(
         base_model_name_or_path="tiny", base_model_hash="0", task="toy", protocol="few-shot", classes=("a", "b"),
         trained_classes=("a", "b"), template="{}", shots=1, training_images="0", targets=(), retention=(), seed=1,
-        layer=1, attributes=CORE, dear=DearConfig(core=CORE), train=TrainConfig(), role_map_sha256="0",
+        layer=1, attributes=CORE, method="dear", settings=DearConfig(core=CORE), train=TrainConfig(),
+        role_map_sha256="0",
     )  # fmt: skip
     records = (
         {
@@ -42,7 +43,7 @@ def test_mask_shows_which_head_opens_which_token(seed):
     assert cells(second) == [[0, 1]] * 4
     labels = [label.get_text() for label in first.get_yticklabels()]
     assert labels == ["H0 open", "H1 isolated", "H2 color", "H3 isolated"]
-    opened = dataclasses.replace(seed.info, dear=DearConfig(core=CORE, mask="open"))
+    opened = dataclasses.replace(seed.info, settings=DearConfig(core=CORE, mask="open"))
     for axes in mask_figure([dataclasses.replace(seed, info=opened)]).axes:
         assert cells(axes) == [[1, 1]] * 4
 

@@ -1,0 +1,134 @@
+"""CoOp (arXiv 2109.01134): learned vectors stand for the words before the class name; images are frozen CLIP's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from headroles.adapt.config import Settings
+from headroles.adapt.methods.features import ClassTrunk, unit
+from headroles.adapt.methods.method import Method
+from headroles.checks import check_least
+from headroles.errors import InputError
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.role_map import RoleMap
+
+
+@dataclass(frozen=True)
+class CoopConfig(Settings):
+    """Settings of CoOp, as published for base-to-novel."""
+
+    context: int = 4
+    """Learned vectors before the class name; where `init` gives words, as many as these have tokens."""
+    init: str = "a photo of a"
+    """Words whose token embeddings the vectors begin with; "": drawn from N(0, .02)."""
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        check_least(self, context=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedClasses(ClassTrunk):
+    """Class names as token embeddings, for vectors to be put before them."""
+
+    embedded: Float[Tensor, "class token width"]
+    """BOT, the name, a full stop, EOT; positions are not added yet."""
+    rows: Int[Tensor, "class"]
+    """Where each ends (EOT) in `embedded`."""
+
+    @classmethod
+    def read(cls, model: HookedCLIP, names: Sequence[str], template: str, room: int) -> NamedClasses:
+        """`room`: how many vectors will be put between BOT and the name; InputError where they do not fit."""
+        ids = model.tokenize([f"{name.replace('_', ' ')}." for name in names])["input_ids"]
+        if ids.shape[1] + room > model.context:
+            raise InputError(
+                f"context: {room} vectors and {ids.shape[1]} tokens of the longest class name do not fit into the "
+                f"model's {model.context}; take fewer, or shorter names"
+            )
+        frozen = ClassTrunk.of(model, names, template)
+        with torch.no_grad():
+            embedded = model.embed_tokens(ids)
+        return cls(frozen=frozen.frozen, names=frozen.names, embedded=embedded, rows=model.text_rows(ids))
+
+
+class Coop(Method):
+    """The context vectors are all that is trained."""
+
+    name = "coop"
+    title = "CoOp"
+    source = "https://arxiv.org/abs/2109.01134"
+    settings = CoopConfig
+    novel = "by the learned context before their names"
+    preset: ClassVar[Mapping[str, Any]] = {
+        **{"optimizer": "sgd", "momentum": 0.9, "lr": 2e-3, "weight_decay": 5e-4, "batch": 32, "epochs": 200},
+        **{"warmup_epochs": 1, "warmup_lr": 1e-5},
+    }
+
+    config: CoopConfig
+    context: Float[Tensor, "token width"]
+    """The learned vectors."""
+
+    def __init__(
+        self,
+        model: HookedCLIP,
+        role_map: RoleMap | None = None,
+        config: CoopConfig | None = None,
+        seed: int = 1,
+        classes: Sequence[str] = (),
+    ) -> None:
+        super().__init__(model, role_map, config, seed, classes)
+        self.context = nn.Parameter(_begin(self, torch.Generator().manual_seed(seed)))
+        self.place()
+
+    @classmethod
+    def check_model(cls, model: HookedCLIP) -> None:
+        super().check_model(model)
+        if not model.family.reads_at_end:
+            raise InputError(
+                f"model: {model.model_name} is a {model.family.title}, which reads texts at their last position and "
+                "has no room for context vectors; take a CLIP"
+            )
+
+    @classmethod
+    def describe(cls, layer: int | None) -> str:
+        return f"A [CoOp]({cls.source}) adapter: learned context vectors before the class name in the text tower."
+
+    def class_trunk(self, names: Sequence[str], template: str) -> NamedClasses:
+        """The template makes frozen CLIP's embeddings alone: here the vectors stand in its place."""
+        return NamedClasses.read(self.model, names, template, len(self.context))
+
+    def encode_texts(self, texts: NamedClasses) -> Float[Tensor, "class embed"]:
+        return embed_named(self, texts, self.context.expand(len(texts.embedded), -1, -1))
+
+    def served_tensors(self) -> dict[str, Tensor]:
+        return {}
+
+
+def embed_named(
+    method: Method, texts: NamedClasses, context: Float[Tensor, "class token width"]
+) -> Float[Tensor, "class embed"]:
+    """Unit embeddings of class names behind context vectors, with gradients, by a method's frozen CLIP."""
+    model, tower = method.model, method.text_tower
+    begin, rest = texts.embedded[:, :1], texts.embedded[:, 1:]
+    residual = model.start_embedded(torch.cat([begin, context.to(begin.dtype), rest], 1))
+    mask = model.causal_mask(residual.shape[1])
+    residual = tower.run(residual, range(tower.layers - 1), mask)
+    # Of the last layer nobody reads any other row than the texts' ends.
+    ends = (texts.rows + context.shape[1])[:, None]
+    return unit(tower.read(tower.run_rows(residual, tower.layers - 1, ends, mask)[:, 0]))
+
+
+def _begin(method: Coop, generator: torch.Generator) -> Float[Tensor, "token width"]:
+    model, config = method.model, method.config
+    if not config.init:
+        return 0.02 * torch.randn(config.context, method.text_tower.width, generator=generator)
+    ids = model.tokenize([config.init])["input_ids"]
+    words = ids[:, 1 : int(model.text_rows(ids)[0])]
+    with torch.no_grad():
+        return model.embed_tokens(words)[0].float().clone()

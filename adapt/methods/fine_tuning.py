@@ -1,0 +1,107 @@
+"""Full fine-tuning by class texts (arXiv 2212.00638), and its mean with the frozen weights (WiSE-FT, 2109.01903)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from headroles.adapt.config import Settings
+from headroles.adapt.methods.features import ClassTrunk, average_classes, list_texts, unit
+from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.own_weights import OwnWeights, swapped
+from headroles.errors import InputError
+from headroles.images.prompts import write_prompts
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.role_map import RoleMap
+
+
+@dataclass(frozen=True)
+class FineTuningConfig(Settings):
+    """Settings of full fine-tuning."""
+
+    vision: bool = True
+    """Train the vision tower and its projection."""
+    text: bool = True
+    """Train the text tower and its projection."""
+    tuned: float = 1.0
+    """Share of the tuned weights at the end, in [0, 1]; the rest is frozen CLIP's (WiSE-FT)."""
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        if not 0 <= self.tuned <= 1:
+            raise InputError(f"tuned must be between 0 and 1, got {self.tuned}")
+        if not self.vision and not self.text:
+            raise InputError("vision and text are both off: nothing is left to train; switch one on")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenTrunk(ClassTrunk):
+    """The classes' texts as tokens."""
+
+    tokens: Mapping[str, Int[Tensor, "text token"]]
+    """What the model takes."""
+    classes: Int[Tensor, "text"] | None
+    """The class of each text; None where each text is a class."""
+
+
+class FineTuning(Method):
+    """All weights of both towers, by cross-entropy over the classes' texts. The schedule is ours."""
+
+    name = "fine-tuning"
+    title = "full fine-tuning"
+    source = "https://arxiv.org/abs/2212.00638"
+    settings = FineTuningConfig
+    novel = "by their texts, through the tuned text tower"
+    preset: ClassVar[Mapping[str, Any]] = {"lr": 1e-5, "weight_decay": 0.1, "batch": 32, "epochs": 10}
+
+    config: FineTuningConfig
+    weights: OwnWeights
+    """The tuned weights."""
+    layer = 0
+
+    def __init__(
+        self,
+        model: HookedCLIP,
+        role_map: RoleMap | None = None,
+        config: FineTuningConfig | None = None,
+        seed: int = 1,
+        classes: Sequence[str] = (),
+    ) -> None:
+        super().__init__(model, role_map, config, seed, classes)
+        vision, text = (model.tower_weights(text) for text in (False, True))
+        self.weights = OwnWeights(model, (*vision * self.config.vision, *text * self.config.text))
+        self.place()
+
+    @classmethod
+    def describe(cls, layer: int | None) -> str:
+        return f"Weights of a [full fine-tuning]({cls.source}) of CLIP's towers, in place of its own."
+
+    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image 3 height width"]:
+        return pixels.to(self.device, self.model.dtype)
+
+    def frozen_images(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+        with torch.no_grad():
+            return unit(self.model(trunk))
+
+    def class_trunk(self, names: Sequence[str], template: str) -> TokenTrunk:
+        frozen = ClassTrunk.of(self.model, names, template)
+        texts, classes = list_texts(write_prompts(template, names))
+        where = None if classes is None else classes.to(self.device)
+        return TokenTrunk(frozen=frozen.frozen, names=frozen.names, tokens=self.model.tokenize(texts), classes=where)
+
+    def encode_images(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+        with swapped(self.model, self.weights.tensors()):
+            return unit(self.model(trunk))
+
+    def encode_texts(self, texts: TokenTrunk) -> Float[Tensor, "class embed"]:
+        with swapped(self.model, self.weights.tensors()):
+            return average_classes(unit(self.model(**texts.tokens)), texts.classes)
+
+    def finish(self) -> None:
+        if self.config.tuned < 1:
+            self.weights.average(self.config.tuned)

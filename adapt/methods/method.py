@@ -1,0 +1,254 @@
+"""Method: what a way of adapting a CLIP is to training, checkpoints, evaluation, prediction, adapter folder and export.
+
+They ask of a method what stands here and nothing else. What a method does not override is the frozen CLIP's, so that a
+class that overrides nothing is zero-shot CLIP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from headroles.adapt.config import Settings
+from headroles.adapt.methods.features import Batch, ClassTrunk, unit
+from headroles.adapt.methods.masks import check_role_map
+from headroles.errors import InputError
+from headroles.images.images import Preprocess
+from headroles.models.hooked_clip import HookedCLIP, Tower
+from headroles.roles.role_map import RoleMap
+
+Look = Callable[[int | None], Iterator[Batch]]
+"""All training images in order, batch by batch, as they are tested (None), or with the augmentation of that epoch."""
+
+
+@dataclass(frozen=True)
+class TrainedGroup:
+    """Tensors that are trained alike."""
+
+    tensors: tuple[nn.Parameter, ...]
+    """The tensors."""
+    rate: float = 1.0
+    """Their learning rate, as a multiple of the training's."""
+
+
+class Method(nn.Module):
+    """A way of adapting a CLIP, around a frozen one. Its parameters and `state_dict` are the trained tensors alone.
+
+    `model` is frozen in place (no weight asks for gradients, and none is ever changed) and stays outside the module
+    tree: move or cast it before. Trained tensors are at least float32. `seed` draws the first of them; `classes` are
+    the names that training sees. Raises InputError where model, role map and settings do not fit each other.
+
+    A subclass calls this `__init__` first, builds its tensors and calls `place`.
+    """
+
+    name: ClassVar[str]
+    """Its name in `METHODS`, in settings and in files."""
+    title: ClassVar[str]
+    """How people write it."""
+    source: ClassVar[str]
+    """Where it was published: a link."""
+    settings: ClassVar[type[Settings]] = Settings
+    """Class of its settings; no name of TrainConfig's is among them."""
+    preset: ClassVar[Mapping[str, Any]] = {}
+    """Fields of TrainConfig that its training begins with, as published; the others have TrainConfig's defaults."""
+    steps: ClassVar[bool] = True
+    """Whether gradient steps are taken; False: what `start` takes from the training images is all."""
+    role_maps: ClassVar[Literal["needed", "taken", "none"]] = "none"
+    """Whether it needs a role map, takes one that is given, or has no use for one."""
+    novel: ClassVar[str] = "by their texts"
+    """How it names classes that training did not see; "" where it cannot."""
+    needs_classes: ClassVar[bool] = False
+    """Whether its tensors are of the trained classes, so that it has to be told them."""
+
+    model: HookedCLIP
+    """The frozen CLIP."""
+    layer: int | None = None
+    """The first vision layer that it changes; None: it changes none."""
+    attributes: tuple[str, ...] = ()
+    """Names of what is fused with CLS in the logits, in order."""
+
+    def __init__(
+        self,
+        model: HookedCLIP,
+        role_map: RoleMap | None = None,
+        config: Settings | None = None,
+        seed: int = 1,
+        classes: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.check_model(model)
+        if self.needs_classes and not classes:
+            raise InputError(f"classes: {self.name} has to be told the names that are trained; got none")
+        self._check_role_map(model, role_map)
+        # A plain reference: the CLIP is no part of the adapter.
+        self.__dict__["model"] = model.requires_grad_(False)
+        self.config: Any = config or self.settings()
+        self.role_map, self.seed, self.classes = role_map, seed, tuple(classes)
+
+    def _check_role_map(self, model: HookedCLIP, role_map: RoleMap | None) -> None:
+        if role_map is None and self.role_maps == "needed":
+            raise InputError(f"role map: {self.name} needs one; make it: headroles score")
+        if role_map is not None and self.role_maps == "none":
+            raise InputError(f"role map: {self.name} has no use for one; leave it out")
+        if role_map is not None:
+            check_role_map(role_map, model)
+
+    def place(self) -> None:
+        """Put the trained tensors where the CLIP is, at least in float32."""
+        self.to(self.model.device, torch.promote_types(self.model.dtype, torch.float32))
+
+    @property
+    def text_tower(self) -> Tower:
+        """The frozen CLIP's, which `check_model` has seen."""
+        assert self.model.text is not None
+        return self.model.text
+
+    # Before anything is built
+
+    @classmethod
+    def check_model(cls, model: HookedCLIP) -> None:
+        """InputError where the method cannot act on a model."""
+        if model.text is None:
+            raise InputError(
+                f"model: {model.model_name} is a {model.family.title} without a text tower; adapters classify images "
+                "by their classes' texts, so take a CLIP"
+            )
+
+    @classmethod
+    def first_layer(cls, model: HookedCLIP, config: Any) -> int:
+        """The first vision layer whose roles it reads in a role map; the number of layers where it reads none."""
+        return model.visual.layers
+
+    @classmethod
+    def mask_of(cls, config: Any) -> tuple[str, int] | None:
+        """Variant and seed of its role masks (`headroles.adapt.methods.masks.build_masks`); None: it has none."""
+        return None
+
+    @classmethod
+    def describe(cls, layer: int | None) -> str:
+        """A sentence for the model card: what is trained; `layer`: the instance's."""
+        return f"A [{cls.title}]({cls.source}) adapter."
+
+    # What is computed once
+
+    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image ..."]:
+        """What of images does not depend on training, without gradients; may be kept on disk. Here: unit embeddings."""
+        with torch.no_grad():
+            return unit(self.model(pixels.to(self.device, self.model.dtype)))
+
+    def frozen_images(self, trunk: Float[Tensor, "image ..."]) -> Float[Tensor, "image embed"]:
+        """Frozen CLIP's own unit embeddings, from where the trunk ends."""
+        return trunk
+
+    @property
+    def needs_frozen_images(self) -> bool:
+        """Whether the losses use frozen CLIP's image embeddings."""
+        return False
+
+    def class_trunk(self, names: Sequence[str], template: str) -> ClassTrunk:
+        """What of classes does not depend on training, once a list of classes; `template`: the task's prompt.
+
+        InputError for a name that the method cannot know.
+        """
+        return ClassTrunk.of(self.model, names, template)
+
+    # Answers
+
+    def encode_images(self, trunk: Float[Tensor, "image ..."]) -> Any:
+        """Adapted images, with gradients: what `logits` takes. Here: the trunk, unit embeddings."""
+        return trunk
+
+    def encode_texts(self, texts: Any) -> Any:
+        """Adapted classes, from a `class_trunk`, with gradients: what `logits` takes. Here: frozen CLIP's."""
+        return texts.frozen
+
+    def logits(self, images: Any, classes: Any) -> Float[Tensor, "image class"]:
+        """Of every image and class, never in half precision. Here: scale * cosine."""
+        with torch.autocast(self.device.type, enabled=False):
+            found: Tensor = self.scale * images @ classes.T
+            return found
+
+    @torch.no_grad()
+    def predict(self, pixels: Float[Tensor, "image 3 height width"], classes: Any) -> Float[Tensor, "image class"]:
+        """Probabilities for preprocessed images; `classes` from `class_trunk` or `encode_texts`."""
+        encoded = self.encode_texts(classes) if isinstance(classes, ClassTrunk) else classes
+        return self.logits(self.encode_images(self.image_trunk(pixels)), encoded).softmax(-1)
+
+    # Training
+
+    def start(self, look: Look) -> None:
+        """Take from the training images what is not learned by steps; before the first step, on every process alike."""
+
+    def make_room(self, tensors: Mapping[str, Tensor]) -> None:
+        """Before `tensors` of an earlier `state_dict` are loaded: give tensors whose shape only data know theirs."""
+
+    def forward(self, batch: Batch) -> tuple[Float[Tensor, "image class"], dict[str, Float[Tensor, ""]]]:
+        """A step's logits, and the weighted terms of its loss, to be summed. Here: "ce", cross-entropy."""
+        logits = self.logits(self.encode_images(batch.trunk), self.encode_texts(batch.texts))
+        return logits, {"ce": cross_entropy(logits, batch.labels)}
+
+    def trained_groups(self) -> tuple[TrainedGroup, ...]:
+        """All trained tensors, by learning rate."""
+        trained = tuple(parameter for parameter in self.parameters() if parameter.requires_grad)
+        return (TrainedGroup(trained),) if trained else ()
+
+    def epoch_weights(self, epochs: int) -> Sequence[float] | None:
+        """Weights, which sum to 1, of the mean over epochs' tensors that the adapter gets; None: one epoch's alone."""
+        return None
+
+    def finish(self) -> None:
+        """Change the tensors once more when the last step is done and the epoch is chosen."""
+
+    # What it says of itself
+
+    @property
+    def device(self) -> torch.device:
+        """Where CLIP's weights, and so images and features, are."""
+        return self.model.device
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """From a PIL image to what `image_trunk` takes, one image's pixels."""
+        if self.model.processor is None:
+            raise InputError(f"model: {self.model.model_name} has no image preprocessing; set its `processor`")
+        return self.model.processor
+
+    @cached_property
+    def scale(self) -> float:
+        """The factor on cosines, CLIP's own."""
+        return self.model.logit_scale
+
+    @cached_property
+    def model_hash(self) -> str:
+        """sha256 over the frozen CLIP's weights."""
+        return self.model.weights_hash()
+
+    def fusion_weights(self) -> dict[str, float]:
+        """Weights in the logits, "cls" first, then `attributes`; they sum to 1. None where nothing is fused."""
+        return {}
+
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about how role map, model and settings fit, a line each."""
+        return ()
+
+    def served_tensors(self) -> dict[str, Tensor]:
+        """Every tensor of its own behind an image's logits among fixed classes, by the name that an export gives it."""
+        return {f"adapter.{name}": value for name, value in self.state_dict().items()}
+
+    @property
+    def trained_count(self) -> int:
+        """How many numbers are trained."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    def trainable_summary(self) -> str:
+        """How many numbers are trained, of CLIP's and the adapter's together, in PEFT's words."""
+        trained = self.trained_count
+        whole = trained + sum(parameter.numel() for parameter in self.model.parameters())
+        return f"trainable params: {trained:,} || all params: {whole:,} || trainable%: {100 * trained / whole:.4f}"

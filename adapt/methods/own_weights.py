@@ -1,0 +1,60 @@
+"""A CLIP's own weights, trained: copies that stand in the model's place while a method runs it, and no longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from headroles.adapt.methods.averaging import mix
+from headroles.models.hooked_clip import HookedCLIP
+
+
+@contextmanager
+def swapped(model: HookedCLIP, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """While open, `tensors`, with their gradients, are the weights of these names (`model.clip.named_parameters()`).
+
+    They are cast to the model's type. What makes them may be trained: copies, low-rank sums, edits of a head.
+    """
+    before: list[tuple[nn.Module, str, nn.Parameter | None]] = []
+    try:
+        for name, tensor in tensors.items():
+            owner, leaf = model.clip.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
+            before.append((owner, leaf, owner._parameters[leaf]))
+            owner._parameters[leaf] = tensor.to(model.dtype)
+        yield
+    finally:
+        for owner, leaf, parameter in before:
+            owner._parameters[leaf] = parameter
+
+
+class OwnWeights(nn.Module):
+    """Trained copies of a CLIP's weights, by its names with "/" for "."."""
+
+    model: HookedCLIP
+    """The frozen CLIP."""
+    names: tuple[str, ...]
+    """The CLIP's names of the weights."""
+
+    def __init__(self, model: HookedCLIP, names: Iterable[str]) -> None:
+        super().__init__()
+        self.__dict__["model"] = model
+        self.names = tuple(names)
+        for name in self.names:
+            frozen = model.clip.get_parameter(name).detach()
+            single = torch.promote_types(frozen.dtype, torch.float32)
+            self.register_parameter(name.replace(".", "/"), nn.Parameter(frozen.to(single, copy=True)))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The copies by the CLIP's names."""
+        return {name: self.get_parameter(name.replace(".", "/")) for name in self.names}
+
+    @torch.no_grad()
+    def average(self, share: float, names: Iterable[str] | None = None) -> None:
+        """Keep `share` of the trained weights and take the rest from the frozen ones; of these names, None: of all."""
+        chosen = self.names if names is None else names
+        for name in chosen:
+            tensor = self.get_parameter(name.replace(".", "/"))
+            tensor.copy_(mix(tensor, self.model.clip.get_parameter(name), share))

@@ -1,0 +1,115 @@
+"""Tip-Adapter and Tip-Adapter-F (arXiv 2111.03930): a cache of the few shots beside CLIP's own logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from headroles.adapt.config import Settings
+from headroles.adapt.methods.features import ClassTrunk, unit
+from headroles.adapt.methods.method import Look, Method
+from headroles.checks import check_least
+from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.role_map import RoleMap
+
+
+@dataclass(frozen=True)
+class TipAdapterConfig(Settings):
+    """Settings of Tip-Adapter: alpha and beta as in the paper's text; its code searches both on validation images."""
+
+    alpha: float = 1.0
+    """Weight of the cache's logits."""
+    beta: float = 5.5
+    """How fast a cached image's say falls with its distance: exp(-beta (1 - cosine))."""
+    views: int = 10
+    """Augmented views of an image whose mean embedding is its key; 0: the image as it is tested."""
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        check_least(self, alpha=0, views=0)
+        self._check_above_zero("beta")
+
+
+@dataclass(frozen=True)
+class CachedClasses:
+    """What the logits need of classes."""
+
+    texts: Float[Tensor, "class embed"]
+    """Frozen CLIP's unit embeddings."""
+    values: Float[Tensor, "key class"]
+    """1 where a key's image is of the class."""
+
+
+class TipAdapter(Method):
+    """Keys are the training images' embeddings, values their classes; classes that no key is of have CLIP's logits."""
+
+    name = "tip-adapter"
+    title = "Tip-Adapter"
+    source = "https://arxiv.org/abs/2111.03930"
+    settings = TipAdapterConfig
+    novel = "by their texts, as no key is theirs"
+    steps = False
+    needs_classes = True
+
+    config: TipAdapterConfig
+    keys: Float[Tensor, "key embed"]
+    """Unit embeddings of the training images; trained in Tip-Adapter-F."""
+    labels: Int[Tensor, "key"]
+    """Their classes among the trained ones."""
+
+    def __init__(
+        self,
+        model: HookedCLIP,
+        role_map: RoleMap | None = None,
+        config: TipAdapterConfig | None = None,
+        seed: int = 1,
+        classes: Sequence[str] = (),
+    ) -> None:
+        super().__init__(model, role_map, config, seed, classes)
+        self._keep(torch.zeros(0, model.visual.embed), torch.zeros(0, dtype=torch.long))
+
+    def _keep(self, keys: Float[Tensor, "key embed"], labels: Int[Tensor, "key"]) -> None:
+        self.keys = nn.Parameter(keys, requires_grad=self.steps)
+        self.register_buffer("labels", labels)
+        self.place()
+
+    @classmethod
+    def describe(cls, layer: int | None) -> str:
+        kept = "trained from" if cls.steps else "which are"
+        return f"A [{cls.title}]({cls.source}) adapter: a cache of keys, {kept} the training images' embeddings."
+
+    def start(self, look: Look) -> None:
+        views = [list(look(view)) for view in (range(self.config.views) or (None,))]
+        means = torch.stack([torch.cat([batch.trunk for batch in view]) for view in views]).mean(0)
+        self._keep(unit(means).clone(), torch.cat([batch.labels for batch in views[0]]))
+
+    def make_room(self, tensors: Mapping[str, Tensor]) -> None:
+        keys, labels = tensors.get("keys"), tensors.get("labels")
+        if keys is not None and labels is not None and keys.shape == (*labels.shape, self.model.visual.embed):
+            self._keep(torch.zeros(keys.shape), torch.zeros(labels.shape, dtype=torch.long))
+
+    def encode_texts(self, texts: ClassTrunk) -> CachedClasses:
+        places = [self.classes.index(name) if name in self.classes else -1 for name in texts.names]
+        values = self.labels[:, None] == torch.tensor(places, device=self.device)
+        return CachedClasses(texts.frozen, values.to(texts.frozen.dtype))
+
+    def logits(self, images: Float[Tensor, "image embed"], classes: CachedClasses) -> Float[Tensor, "image class"]:
+        with torch.autocast(self.device.type, enabled=False):
+            near = torch.exp(self.config.beta * (images @ self.keys.T - 1))
+            return self.scale * images @ classes.texts.T + self.config.alpha * near @ classes.values
+
+
+class TipAdapterF(TipAdapter):
+    """The keys are trained too."""
+
+    name = "tip-adapter-f"
+    title = "Tip-Adapter-F"
+    preset: ClassVar[Mapping[str, Any]] = {
+        **{"lr": 1e-3, "weight_decay": 1e-2, "batch": 256, "epochs": 20, "warmup_epochs": 0}
+    }
+    steps = True
