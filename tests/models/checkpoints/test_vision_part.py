@@ -192,3 +192,11 @@ def test_another_clip_than_its_own_is_refused(folders, make_clip, make_siglip, t
     ):  # fmt: skip
         with pytest.raises(InputError, match=f"texts-from: .*{reason}"):
             take_words(tower, words)
+
+
+def test_both_towers_weights_have_names(folders, make_clip, tokenizer):
+    joined = take_words(load(str(folders["llava"][0]), "cpu"), HookedCLIP(make_clip(), "origin", tokenizer))
+    eyes, words = (set(joined.tower_weights(text)) for text in (False, True))
+    assert "readout.weight" in eyes and "words.text_projection.weight" in words
+    everything = {name for name, _ in joined.clip.named_parameters()}
+    assert not eyes & words and everything - eyes - words == {"words.logit_scale"}
