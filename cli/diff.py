@@ -16,17 +16,23 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
+@click.argument("more", type=click.Path(path_type=Path), nargs=-1)
 @output_options("Picture to write: .png, .svg or .pdf; default: none.", "the picture if it exists already")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead.")
 @click.option(
     "--bootstraps", type=click.IntRange(min=1), default=2000, show_default=True, help="Resamples of heads, intervals."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the resamples.")
-def command(a: Path, b: Path, output: Path | None, overwrite: bool, as_json: bool, bootstraps: int, seed: int) -> None:
+def command(
+    a: Path, b: Path, more: tuple[Path, ...], output: Path | None, overwrite: bool, as_json: bool, bootstraps: int,
+    seed: int,
+) -> None:  # fmt: skip
     """Compare two role maps: which heads changed their role, and how far the maps agree.
 
     A and B are role maps, or folders of `headroles score`, of models with as many layers and heads: two checkpoints,
     two banks, two seeds, or text and image probes of one model. Intervals are 95%, from resampling heads.
+
+    With MORE maps, such as those by texts, images and weights: each two of them, and the role that most of them give.
     """
     from headroles.roles.diff import diff
 
@@ -35,6 +41,11 @@ def command(a: Path, b: Path, output: Path | None, overwrite: bool, as_json: boo
 
         check_suffix(output)
         check_new(output, overwrite=overwrite)
+    if more:
+        from headroles.cli.options.consensus import show_consensus
+
+        show_consensus([a, b, *more], output, as_json, bootstraps, seed)
+        return
     found = diff(a, b, bootstraps=bootstraps, seed=seed)
     if output:
         save_plots(found, "map", output)

@@ -18,6 +18,7 @@ _RESULTS = {
     "roles": "headroles.roles.role_map:RoleMap",
     "validation": "headroles.causal.validation:Validation",
     "diff": "headroles.roles.diff:RoleMapDiff",
+    "consensus": "headroles.roles.consensus:Consensus",
     "attended": "headroles.uses.attended:Attended",
     "retrieved": "headroles.uses.retrieved:Retrieved",
     "debiased": "headroles.uses.debiased:Debiased",

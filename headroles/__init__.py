@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.heads.contributions import Contributions as Contributions
     from headroles.heads.contributions import image_contributions as image_contributions
     from headroles.heads.contributions import text_contributions as text_contributions
+    from headroles.heads.directions import Directions as Directions
     from headroles.heads.moments import HeadMoments as HeadMoments
     from headroles.heads.reference import HeadReference as HeadReference
     from headroles.heads.value_moments import ValueMoments as ValueMoments
@@ -60,8 +61,12 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.reports.report import report as report
     from headroles.roles.config import ImageScoreConfig as ImageScoreConfig
     from headroles.roles.config import ScoreConfig as ScoreConfig
+    from headroles.roles.config import WeightScoreConfig as WeightScoreConfig
+    from headroles.roles.consensus import Consensus as Consensus
+    from headroles.roles.consensus import consensus as consensus
     from headroles.roles.diff import RoleMapDiff as RoleMapDiff
     from headroles.roles.diff import diff as diff
+    from headroles.roles.direction import HeadDirection as HeadDirection
     from headroles.roles.discovery import DiscoveryConfig as DiscoveryConfig
     from headroles.roles.probes import ProbeBank as ProbeBank
     from headroles.roles.role_heads import choose_heads as choose_heads
@@ -72,6 +77,7 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.roles.score_images import explain_values as explain_values
     from headroles.roles.score_texts import collect_moments as collect_moments
     from headroles.roles.score_texts import explain as explain
+    from headroles.roles.score_weights import explain_weights as explain_weights
     from headroles.shapes.world import ABSENT as ABSENT
     from headroles.uses.attend import attend as attend
     from headroles.uses.attended import Attended as Attended
@@ -98,6 +104,7 @@ _HOMES = {
     "errors": ("InputError",),
     "heads.ablate": ("ablating", "scaling_heads"),
     "heads.contributions": ("Contributions", "image_contributions", "text_contributions"),
+    "heads.directions": ("Directions",),
     "heads.moments": ("HeadMoments",),
     "heads.reference": ("HeadReference",),
     "heads.value_moments": ("ValueMoments",),
@@ -117,14 +124,17 @@ _HOMES = {
     "reports.adaptation": ("Adaptation",),
     "reports.evidence": ("Illustrations",),
     "reports.report": ("Report", "report"),
-    "roles.config": ("ImageScoreConfig", "ScoreConfig"),
+    "roles.config": ("ImageScoreConfig", "ScoreConfig", "WeightScoreConfig"),
+    "roles.consensus": ("Consensus", "consensus"),
     "roles.diff": ("RoleMapDiff", "diff"),
+    "roles.direction": ("HeadDirection",),
     "roles.discovery": ("DiscoveryConfig",),
     "roles.probes": ("ProbeBank",),
     "roles.role_heads": ("choose_heads",),
     "roles.role_map": ("ROLES", "HeadRole", "RoleMap"),
     "roles.score_images": ("collect_values", "explain_values"),
     "roles.score_texts": ("collect_moments", "explain"),
+    "roles.score_weights": ("explain_weights",),
     "shapes.world": ("ABSENT",),
     "uses.attend": ("attend",),
     "uses.attended": ("Attended",),

@@ -78,6 +78,8 @@ class Validation(Document, Shown):
                 return f"costs of {place}: the concepts are not those of the validation; {other!r} is in one of them"
         if not self.concepts or not self.tests:
             return "concepts and tests: expected at least one of each"
+        if self.images.count < 2:
+            return f"images.count: expected at least 2, got {self.images.count}"
         for name in ("effect", "mode"):
             if not isinstance(self.settings.get(name), str):
                 return f"settings.{name}: expected text, got {self.settings.get(name)!r}"

@@ -175,4 +175,6 @@ def _refuse(job: ScoreJob) -> None:
             f"align-to: every shard would learn its own map; learn one in a single run, and give its OUTPUT/{FOLDER} "
             "as model to the shards"
         )
+    if job.images is None:
+        raise InputError("align-to: a map is learned on images; give --images, such as a folder of pictures")
     raise InputError("align-to: two models see each image in their own way; give images by name or place, not opened")

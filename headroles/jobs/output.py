@@ -51,17 +51,19 @@ def check_state(state: PassState, resume: bool, overwrite: bool) -> None:
 
 
 def write_results(
-    role_map: RoleMap, moments: HeadMoments | ValueMoments, folder: Path, bank: ProbeBank | None = None
+    role_map: RoleMap, moments: HeadMoments | ValueMoments | None, folder: Path, bank: ProbeBank | None = None
 ) -> tuple[Path, ...]:
-    """Write and name role_map.json, role_map.csv, the moments, and the `bank` if its concepts were discovered.
+    """Write and name role_map.json, role_map.csv, the moments if any, and the `bank` if its concepts were discovered.
 
     All are written before the first takes its place, the map last: where writing fails, an older result stays whole.
     """
     with replacing_together(folder, "role_map.json") as staging:
-        moments.save(staging / MOMENTS[role_map.probe_kind])
+        if moments:
+            moments.save(staging / MOMENTS[role_map.probe_kind])
         if bank:
             bank.save(staging / PROBES)
         role_map.save(staging / "role_map.csv")
         role_map.save(staging / "role_map.json")
-    names = ("role_map.json", "role_map.csv", MOMENTS[role_map.probe_kind], *([PROBES] if bank else []))
+    more = [*([MOMENTS[role_map.probe_kind]] if moments else []), *([PROBES] if bank else [])]
+    names = ("role_map.json", "role_map.csv", *more)
     return tuple(folder / name for name in names)

@@ -8,7 +8,7 @@ from typing import Any
 
 from headroles.files.sketch import Sketch
 
-_SHARES = ("concept_share", "p_value", "q_value", "stability")
+_SHARES = ("concept_share", "p_value", "q_value")
 _AMOUNTS = ("entropy_bits", "entropy", "null_entropy", "effective_rank", "variance")
 _ROOM = 1e-6
 """What rounding may add to a share or a sum of shares."""
@@ -28,6 +28,9 @@ def _contradictions(role_map: Any, roles: tuple[str, ...], silent: str) -> Itera
         yield f"layers: {list(layers)[:8]} are not different layers of a model of {model.layers}"
     if not role_map.bank.counts:
         yield "bank.counts: expected at least one concept"
+    by_weights = role_map.probe_kind == "weights"
+    if role_map.images.count < 2 and not (by_weights and role_map.images.count == 0):
+        yield f"images.count: expected at least 2 (by weights also 0), got {role_map.images.count}"
     try:
         _ = Sketch(role_map.images.sketch).kept
     except ValueError as error:
@@ -56,7 +59,11 @@ def _wrong_values(head: Any, role_map: Any, roles: tuple[str, ...], silent: str)
         yield f"distribution: its concepts are not those of bank.counts; {other!r} is in one of them alone"
     if head.concept not in concepts and head.role != silent:
         yield f"concept: {head.concept!r} is none of bank.counts"
+    drawn = (head.interval, head.stability)
+    if (None in drawn) if role_map.probe_kind != "weights" else (drawn != (None, None)):
+        yield "interval: interval and stability come from images; expected null by weights, and numbers else"
     shares = [(name, getattr(head, name)) for name in _SHARES]
+    shares += [] if head.stability is None else [("stability", head.stability)]
     for name, share in shares + [(f"distribution.{name}", each) for name, each in head.distribution.items()]:
         if not -_ROOM <= share <= 1 + _ROOM:
             yield f"{name}: expected a share from 0 to 1, got {share}"
@@ -64,12 +71,15 @@ def _wrong_values(head: Any, role_map: Any, roles: tuple[str, ...], silent: str)
         yield f"distribution: shares sum to {sum(head.distribution.values()):.4g}, over 1"
     if head.concept in head.distribution and not _near(head.concept_share, head.distribution[head.concept]):
         yield f"concept_share: {head.concept_share} is not that of {head.concept!r} in distribution"
-    amounts = [(name, getattr(head, name)) for name in _AMOUNTS] + [("interval", end) for end in head.interval]
+    amounts = [(name, getattr(head, name)) for name in _AMOUNTS] + [("interval", end) for end in head.interval or ()]
     for name, amount in amounts:
         if amount < -_ROOM:
             yield f"{name}: expected a number of at least 0, got {amount}"
-    if not all(text.concept in concepts for text in head.texts):
+    sides = [side for each in head.directions for side in (each.plus, each.minus)]
+    if not all(text.concept in concepts for texts in (head.texts, *(side.texts for side in sides)) for text in texts):
         yield "texts: a text has a concept that is none of bank.counts"
+    if len({each.number for each in head.directions}) < len(head.directions):
+        yield "directions: one is there twice"
 
 
 def _near(one: float, other: float) -> bool:

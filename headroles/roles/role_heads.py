@@ -53,7 +53,9 @@ def concept_shares(role_map: RoleMap, concept: str) -> Float[ndarray, "layer hea
 
 
 def check_model(role_map: RoleMap, model: HookedCLIP) -> None:
-    """InputError where the role map speaks of another model's heads."""
+    """InputError where the role map speaks of another model's heads, or of its text tower's."""
+    if role_map.tower == "text":
+        raise InputError("role map: it is of the text tower; expected one of the vision tower: score without --tower")
     own = model.weights_hash()
     if role_map.model.weights_hash != own:
         raise InputError(

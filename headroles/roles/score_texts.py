@@ -162,9 +162,7 @@ def chance_entropy(null: Float[ndarray, "draw head"], concepts: int) -> float:
     return found if found > 0 else math.log2(max(2, concepts))
 
 
-def _name_picks(
-    bank: ProbeBank, index: Int[ndarray, "text"], share: Float[ndarray, "text"]
-) -> tuple[PickedText, ...]:
+def _name_picks(bank: ProbeBank, index: Int[ndarray, "text"], share: Float[ndarray, "text"]) -> tuple[PickedText, ...]:
     return tuple(
         PickedText(bank.texts[text], bank.labels[text], round6(part))
         for text, part in zip(index, share, strict=True)

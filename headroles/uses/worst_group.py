@@ -121,9 +121,7 @@ def worst_group(correct: ndarray, groups: Int[ndarray, "image"]) -> float:
     return float(min(correct[groups == group].mean() for group in np.unique(groups)))
 
 
-def worst_interval(
-    correct: ndarray, groups: Int[ndarray, "image"], alike: float = 1.0
-) -> tuple[float, float]:
+def worst_interval(correct: ndarray, groups: Int[ndarray, "image"], alike: float = 1.0) -> tuple[float, float]:
     """95% interval of the worst group's true accuracy: the lowest of either end over the groups.
 
     A bootstrap of a minimum is off by the very noise that it is to measure (coverage .57 where four groups are alike).

@@ -17,6 +17,7 @@ from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFac
 from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.models.load import Origin
+from headroles.roles.consensus import Consensus, consensus
 from headroles.roles.diff import RoleMapDiff
 from headroles.uses.attended import Attended, HeadView, ImageView
 from headroles.uses.debiased import Accuracies, Debiased, RandomHeads
@@ -66,13 +67,15 @@ def results(random_role_map, random_validation) -> dict[type[Document], Document
     made = (
         role_map, random_validation(role_map), diff(role_map, random_role_map(seed=1), bootstraps=20), diagnosis(),
         evaluation(), Predictions((Prediction("0.png", ("a", "b"), (0.75, 0.25)),)), debiased(model), attended(model),
-        precision(model), Retrieved(model, {}, "L1.H0", "0.png", found, found, 7, None, None, {}),
+        precision(model), consensus([role_map, random_role_map(seed=1), random_role_map(seed=2)], bootstraps=20),
+        Retrieved(model, {}, "L1.H0", "0.png", found, found, 7, None, None, {}),
     )  # fmt: skip
     return {type(each): each for each in made}
 
 
 KINDS = (
     RoleMap, Validation, RoleMapDiff, Diagnosis, Evaluation, Predictions, Debiased, Attended, PrecisionAtK, Retrieved,
+    Consensus,
 )  # fmt: skip
 BEYOND: dict[type[Document], tuple[tuple, object]] = {
     RoleMap: (("head_roles", 0, "p_value"), 1.5),
@@ -85,6 +88,7 @@ BEYOND: dict[type[Document], tuple[tuple, object]] = {
     Attended: (("images", 0, "heads", 0, "head"), "head 3"),
     PrecisionAtK: (("k",), 0),
     Retrieved: (("indexed",), -1),
+    Consensus: (("pairs", 0, "same_role"), 1.5),
 }
 """Kind -> a place, and a value beyond its range."""
 FREE = ("summary", "settings")

@@ -85,6 +85,14 @@ class LayerParts:
         """The output projection, layer scale included."""
         return self.output.weight if self.gains is None else self.gains[0](self.output.weight.T).T
 
+    def reading(self) -> Float[Tensor, "residual head_and_width"]:
+        """(I - 11'/D) diag(gamma) W_V, float64: from a residual over the first LayerNorm's deviation to values.
+
+        Without the values' constant part, W_V beta + b_V.
+        """
+        weight = self.norms[0].weight.double()[:, None] * self.attention.v_proj.weight.double().T
+        return weight - weight.mean(0, keepdim=True)
+
     def bias(self) -> Float[Tensor, "residual"]:
         """The output projection's bias b_O, layer scale included; zeros where it has none."""
         if self.output.bias is None:

@@ -110,6 +110,28 @@ class PooledTower(Tower):
         """One group a layer; None where the basis is the identity."""
         return [((layer,), self.pooling_bases()[None] if layer == self.layers else None) for layer in layers]
 
+    def circuit(self, layer: int) -> tuple[Float[Tensor, "head residual width"], Float[Tensor, "head width residual"]]:
+        """As in `Tower`; layer `layers` is the pooling heads', whose outputs make up the embedding."""
+        if layer < self.layers:
+            return super().circuit(layer)
+        values, heads = self._pooling_values(), self._attention.num_heads
+        return values.unflatten(-1, (heads, -1)).transpose(0, 1), self.pooling_bases().double()
+
+    def written(self, layer: int) -> Float[Tensor, "residual embed"]:
+        """As in `Tower`: through the values and outputs of all pooling heads, as though all looked at the same tokens.
+
+        Where they look depends on the image, and with it what an encoder head really writes. Pooling heads write into
+        the embedding itself: the identity.
+        """
+        output = self._attention.out_proj.weight.double().T
+        return torch.eye(len(output)).to(output) if layer == self.layers else self._pooling_values() @ output
+
+    def _pooling_values(self) -> Float[Tensor, "residual pooling_and_width"]:
+        """`readout` in float64."""
+        value = self._attention.in_proj_weight.chunk(3)[2].double()
+        weight = self._norm.weight.double()[:, None] * value.T
+        return weight - weight.mean(0, keepdim=True)
+
     def biases(self) -> Float[Tensor, "layer embed"]:
         """Not constant here: see `pool_biases`."""
         raise NotImplementedError("a pooled tower's biases depend on the image: pool_biases")

@@ -117,6 +117,21 @@ class Tower(nn.Module):
         """
         return [(tuple(layers), self.bases()[list(layers)])]
 
+    def circuit(self, layer: int) -> tuple[Float[Tensor, "head residual width"], Float[Tensor, "head width residual"]]:
+        """What the heads of a layer read and write by their weights alone, as two factors in float64.
+
+        The residual, divided by the first LayerNorm's deviation, times the first is a head's values without their
+        constant part; z times the second is what it adds to the residual stream.
+        """
+        part = self._parts[layer]
+        reading = part.reading().unflatten(-1, (self.heads, self.head_width)).transpose(0, 1)
+        return reading, part.weight().double().T.unflatten(0, (self.heads, self.head_width))
+
+    def written(self, layer: int) -> Float[Tensor, "residual embed"]:
+        """`readout` in float64: takes what heads of this layer add to the residual stream to the embedding."""
+        weight = self._weight().double()
+        return weight - weight.mean(0, keepdim=True)
+
     def biases(self) -> Float[Tensor, "layer embed"]:
         """Every layer's attention output bias b_O, read out (still to be divided by sigma)."""
         return torch.stack([part.bias() for part in self._parts]) @ self.readout()
