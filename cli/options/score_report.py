@@ -34,6 +34,8 @@ def report_score(scored: Scored, output: Path, texts_asked: int | None = None) -
     if texts_asked is not None and texts is not None and texts < texts_asked:
         click.echo(f"texts per head: {texts}, as many as a head is wide ({texts_asked} asked for)", err=True)
     report_variant(scored)
+    if role_map.words:
+        click.echo(f"words: {role_map.words.describe()}")
     _say_roles(role_map)
     if role_map.heads(role="silent") != role_map.heads():
         _say_chance(role_map)
