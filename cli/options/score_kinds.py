@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from headroles.roles.discovery import Discovery
 
 _DISCOVER = ("encoder", "noise", "min_cluster_size")
-_TEXTS = ("weights", "selection", "prior_correction", "constants", "rank", "span_rank", "align_to")
-_WORDS = ("probes", "texts_per_head", "center_texts", "null_draws")
+_TEXTS = ("weights", "selection", "prior_correction", "constants", "rank", "span_rank")
+_WORDS = ("probes", "texts_per_head", "center_texts", "null_draws", "align_to")
 _WEIGHTS = ("texts_per_direction", "coherence", "reading", "directions_per_head", "tower")
 _DRAWN = ("bootstraps", "precision", "shard")
 _IMAGES = ("count", "column", "split", "key", "groups", "batch", "workers", "strict", "resume")

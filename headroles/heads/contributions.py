@@ -95,8 +95,12 @@ def _pooled_contributions(model: HookedCLIP, pixel_values: Float[Tensor, "image 
         start=cast(Tensor, parts.start),
         constant=tower.constant(),
         pooling_mlp=parts.pooling_mlp,
-        pooling_heads=pooling and torch.einsum("ihk,hkd->ihd", parts.z, pooling.pooling_bases()),
+        pooling_heads=None if pooling is None else _pooling_heads(pooling, cast(Tensor, parts.z)),
     )
+
+
+def _pooling_heads(tower: PooledTower, z: Float[Tensor, "image head width"]) -> Float[Tensor, "image head embed"]:
+    return torch.einsum("ihk,hkd->ihd", z, tower.pooling_bases())
 
 
 def _row_picker(rows: Tensor) -> Callable[[Tensor], Tensor]:

@@ -21,6 +21,7 @@ from headroles.jobs.score_job import ScoreJob
 from headroles.models.alignment import FACTS, AlignedMap, Alignment, check_alignable
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import open_model
+from headroles.models.loading import announced
 from headroles.models.words import Fit, Words
 from headroles.passes.align_pass import PairPreprocess, fold_pairs, solve
 from headroles.passes.image_pass import Part, PassOptions, Progress, join_pass
@@ -144,7 +145,8 @@ def align_job(job: ScoreJob, output: Path, device: str, resume: bool, progress: 
         sums, seen = together(lambda: pair.fold(options, job.batch is None, progress))
         seen = join_pass(sums, seen)
         on_main(lambda: pair.solve(sums, seen).save(folder))
-    return dataclasses.replace(job, model=str(folder), align_to=None)
+    joined = together(lambda: announced(AlignedMap.load(folder).join)(pair.vision, pair.clip, str(folder)))
+    return dataclasses.replace(job, model=joined, align_to=None)
 
 
 def look_aligned(job: ScoreJob, device: str) -> ScoreJob:
@@ -173,4 +175,6 @@ def _refuse(job: ScoreJob) -> None:
             f"align-to: every shard would learn its own map; learn one in a single run, and give its OUTPUT/{FOLDER} "
             "as model to the shards"
         )
+    if job.images is None:
+        raise InputError("align-to: a map is learned on images; give --images, such as a folder of pictures")
     raise InputError("align-to: two models see each image in their own way; give images by name or place, not opened")

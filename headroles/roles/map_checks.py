@@ -38,6 +38,8 @@ def _contradictions(role_map: Any, roles: tuple[str, ...], silent: str) -> Itera
     strange = {spread.concept for spread in role_map.concept_spread} - role_map.bank.counts.keys()
     if strange or len({spread.concept for spread in role_map.concept_spread}) < len(role_map.concept_spread):
         yield f"concept_spread: {min(strange, default='a concept')!r} is none of bank.counts, or is there twice"
+    if role_map.words and (role_map.words.difference is None) == (role_map.words.fit is None):
+        yield "words: expected either the difference from the tower's own CLIP, or the fit of a learned map"
     taken = set()
     for number, head in enumerate(role_map.head_roles):
         place = f"head_roles[{number}]"

@@ -72,6 +72,7 @@ def explain_weights(
         layers=layers,
         head_roles=build_head_roles(heads, read.describe(bank, config, silent), silent, config.judge),
         probe_kind="weights",
+        words=model.words,
     )
 
 

@@ -113,6 +113,18 @@ class Joined(Family):
     def start_texts(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
         return self._words.start_texts(input_ids)
 
+    def tower_weights(self, text: bool) -> tuple[str, ...]:
+        """The CLIP's of its text tower; all others are the vision tower's or lie behind it."""
+        own = "words." if text else ("vision.", "readout.")
+        names = (name for name, _ in self.model.named_parameters() if name.startswith(own))
+        return tuple(name for name in names if not name.startswith("words.logit_"))
+
+    def embed_tokens(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
+        return self._words.embed_tokens(input_ids)
+
+    def start_embedded(self, embedded: Float[Tensor, "text token width"]) -> Float[Tensor, "text token width"]:
+        return self._words.start_embedded(embedded)
+
     def text_mask(self, tokens: int) -> Float[Tensor, "query key"]:
         return self._words.text_mask(tokens)
 

@@ -6,8 +6,10 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from transformers.models.siglip2.image_processing_pil_siglip2 import convert_image_to_patches
 
-from headroles import InputError, image_contributions, text_contributions
+from headroles import InputError, find_source, image_contributions, text_contributions
+from headroles.diagnosis.doctor import _check_exactness, _configs, _describe
 from headroles.heads.ablate import ablating
+from headroles.heads.moments import observe_with_embedding
 from headroles.heads.reference import HeadReference
 from headroles.models.families import find_family
 from headroles.models.hooked_clip import HookedCLIP, recording
@@ -166,6 +168,28 @@ def test_the_layer_loop_is_the_forward_also_for_some_rows(build, name):
         last = model.text.run(model.start_texts(ids), range(model.text.layers), model.causal_mask(ids.shape[1]))
         ends = last[torch.arange(len(ids)), model.text_rows(ids)]
         torch.testing.assert_close(model.text.read(ends), model(input_ids=ids), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["siglip-headless", "smolvlm", "dinov3"])
+@torch.inference_mode()
+def test_moments_are_of_the_parts_of_unit_embeddings(build, name):
+    model = build(name, torch.float64)
+    pixels, layers = draw(model), (0, 1)
+    u, unit = observe_with_embedding(model, pixels, layers)
+    parts = torch.einsum("ilhk,lhkd->ilhd", u, model.visual.bases()[list(layers)])
+    length = model(pixels).norm(dim=-1)
+    torch.testing.assert_close(parts, image_contributions(model, pixels).heads[:, layers] / length[:, None, None, None])
+    torch.testing.assert_close(unit, model(pixels) / length[:, None])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_doctor_finds_every_family_exact(build, name):
+    model = build(name)
+    found = list(_check_exactness(model, find_source("shapes", count=2)))
+    assert {check.tower for check in found} == ({"image"} if model.text is None else {"image", "text"})
+    assert {check.dtype for check in found} == {"float32", "float64"}
+    assert all(check.passed for check in found), found
+    _describe(model.visual, _configs(model)[0])
 
 
 def permute_heads(model: HookedCLIP, layer: int, order: list[int]) -> None:
