@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from headroles import InputError, ProbeBank, RoleMap, score
+from headroles.adapt.methods.masks import check_role_map
 from headroles.bundled.specialists import SPECIALISTS
 from headroles.figures.concepts import concepts_figure
 from headroles.figures.entropy import entropy_figure
@@ -143,6 +144,8 @@ def test_pooling_heads_and_text_towers_have_roles_too(tower, built, make_siglip,
     if tower == "text":
         with pytest.raises(InputError, match="it is of the text tower"):
             check_model(role_map, model)
+        with pytest.raises(InputError, match="it is of the text tower"):
+            check_role_map(role_map, model)
         with pytest.raises(InputError, match="A is of the vision tower, B of the text tower"):
             diff(explain_weights(model, BANK, CONFIG), role_map)
 
