@@ -11,6 +11,7 @@ python benchmarks/weights.py time       seconds of the command, and of a random 
 
 from __future__ import annotations
 
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -157,22 +158,29 @@ def randomise(model: HookedCLIP, seed: int) -> None:
 
 @main.command(name="time")
 def take_time() -> None:
-    """Print seconds, and exit with 1 where they are over the goals."""
-    seconds = {"bundled": time_command(), "ViT-B/16": time_large()}
-    for name, found in seconds.items():
-        click.echo(f"{name:<10} {found:5.1f} s, goal {GOALS[name]:.0f}")
-    sys.exit(any(found > GOALS[name] for name, found in seconds.items()))
+    """Print seconds by the clock and of the cores, and exit with 1 where the clock's are over the goals."""
+    found = {"bundled": time_command(), "ViT-B/16": time_large()}
+    for name, (clock, cores) in found.items():
+        click.echo(f"{name:<10} {clock:5.1f} s, goal {GOALS[name]:.0f}; {cores:.1f} s of cores")
+    sys.exit(any(clock > GOALS[name] for name, (clock, _) in found.items()))
 
 
-def time_command() -> float:
+def time_command() -> tuple[float, float]:
     """Of the command in a process of its own, imports included."""
     with TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        run([sys.executable, "-m", "headroles", "score", "--by", "weights", "--output", folder], check=True)
-        return time.perf_counter() - start
+        start, before = time.perf_counter(), children()
+        command = [sys.executable, "-m", "headroles", "score", "--by", "weights", "--output", folder]
+        run(command, check=True, capture_output=True)
+        return time.perf_counter() - start, children() - before
 
 
-def time_large() -> float:
+def children() -> float:
+    """Seconds of cores that processes started from here have taken."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def time_large() -> tuple[float, float]:
     """Of a random ViT-B/16 whose last four layers are described in 3,500 texts of some words."""
     tokenizer = load("shapes", "cpu").tokenizer
     vision = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
@@ -184,9 +192,9 @@ def time_large() -> float:
     short = sorted(zip(bank.texts, bank.labels, strict=True), key=lambda pair: len(pair[0]))
     pairs = [(f"{word} {text}", label) for word in words for text, label in short][:3500]
     texts, labels = zip(*pairs, strict=True)
-    start = time.perf_counter()
+    start, before = time.perf_counter(), time.process_time()
     explain_weights(model, ProbeBank("3,500 texts", texts, labels))
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - before
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """The null model by weights: heads as strong along as many directions, which write at random into the residual stream.
 
 What a random vector of the residual stream becomes in the embedding is far from uniform: the last LayerNorm and the
-projection stretch it, mostly along what images differ in. Random directions of the embedding itself are no null model:
-heads with random output weights stand out from those in a fifth of the cases at 5%, and from random writers in 3%
-(benchmarks/weights.py). A pool of random writers is explained once, and each draw of a head takes as many of them as
-it has directions.
+projection stretch it, mostly along what images differ in, and so along texts. Random directions of the embedding itself
+are no null model: heads with random output weights stand out from those nearly always, and at a level of 5% from random
+writers in 5% of the cases (benchmarks/weights.py level). A pool of random writers is explained once, and each draw of a
+head takes as many of them as it has directions.
 
 A head stands out where the texts of one concept explain more of what it writes than those of any concept explain of
 random writers. Entropy alone does not show it: a head of one strong direction, of whatever sense, is made up of few

@@ -98,10 +98,15 @@ def concept_shares(role_map: RoleMap, concept: str) -> Float[ndarray, "layer hea
     return array([[shares[layer, head] for head in range(role_map.model.heads)] for layer in role_map.layers])
 
 
-def check_model(role_map: RoleMap, model: HookedCLIP) -> None:
-    """InputError where the role map speaks of another model's heads, or of its text tower's."""
+def check_tower(role_map: RoleMap) -> None:
+    """InputError where the role map speaks of the text tower's heads, which no image reaches."""
     if role_map.tower == "text":
         raise InputError("role map: it is of the text tower; expected one of the vision tower: score without --tower")
+
+
+def check_model(role_map: RoleMap, model: HookedCLIP) -> None:
+    """InputError where the role map speaks of another model's heads, or of its text tower's."""
+    check_tower(role_map)
     own = model.weights_hash()
     if role_map.model.weights_hash != own:
         raise InputError(

@@ -21,7 +21,6 @@ from torch.nn.functional import normalize
 from headroles.checks import typed
 from headroles.heads.ablation import check_whole_cuts, cut_heads, record_ablation
 from headroles.heads.directions import Directions
-from headroles.heads.names import Head
 from headroles.heads.upstream import strengths
 from headroles.models.hooked_clip import HookedCLIP, Tower
 from headroles.roles.concepts import concept_entropy, p_values
@@ -63,7 +62,8 @@ def explain_weights(
     read = _read_heads(
         tower, layers, _Words.of(model, bank, config, tower.constant() if mean is None else mean), config
     )
-    silent = read.silent(heads, tower)
+    cut = cut_heads(tower.layers + 1, tower.heads) if config.tower == "visual" else ()
+    silent = read.silent() | np.array([head in cut for head in heads])
     return RoleMap(
         model=ModelInfo(model.model_name, model.weights_hash(), tower.layers, tower.heads),
         images=images,
@@ -122,11 +122,10 @@ class _ReadHeads:
     null: RandomHeads
     """Random writers in its place."""
 
-    def silent(self, heads: list[Head], tower: Tower) -> Bool[ndarray, "head"]:
-        """Heads that write nothing, or are cut by an ablation that is open."""
-        cut = cut_heads(tower.layers + 1, tower.heads)
+    def silent(self) -> Bool[ndarray, "head"]:
+        """Heads that write nothing, or next to nothing beside the middle one."""
         total = self.strength.sum(-1)
-        return (total <= _FAINT * np.median(total)) | np.array([head in cut for head in heads])
+        return total <= _FAINT * np.median(total)
 
     def describe(self, bank: ProbeBank, config: WeightScoreConfig, silent: Bool[ndarray, "head"]) -> Description:
         """Concepts, entropy and p-value of each head, its texts and directions."""

@@ -22,7 +22,7 @@ from headroles.images.images import FolderImages, Images, find_images, printable
 from headroles.images.pictures import encode_pixels
 from headroles.images.reading import Reading, announce, describe_images, stop_if_looking
 from headroles.roles.own_model import open_model, preprocess_of
-from headroles.roles.role_heads import Heads, choose_parts, concept_shares
+from headroles.roles.role_heads import Heads, check_tower, choose_parts, concept_shares
 from headroles.roles.role_map import RoleMap
 from headroles.uses.head_space import head_weights
 from headroles.uses.image_index import ImageIndex
@@ -133,6 +133,7 @@ class RetrieveRun:
 
     def _ready(self, index: ImageIndex) -> Folded:
         """An index that needs no image read. The model reads a query from outside, and must be the index's if named."""
+        check_tower(self.role_map)
         wrong = index.mismatch(self.role_map.model.weights_hash, self.role_map.layers)
         if wrong:
             raise InputError(f"images: the index does not fit the role map: {wrong}; build it anew")

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from headroles import InputError, ProbeBank, RoleMap, score
+from headroles.adapt.methods.masks import check_role_map
 from headroles.bundled.specialists import SPECIALISTS
 from headroles.figures.concepts import concepts_figure
 from headroles.figures.entropy import entropy_figure
@@ -143,6 +144,8 @@ def test_pooling_heads_and_text_towers_have_roles_too(tower, built, make_siglip,
     if tower == "text":
         with pytest.raises(InputError, match="it is of the text tower"):
             check_model(role_map, model)
+        with pytest.raises(InputError, match="it is of the text tower"):
+            check_role_map(role_map, model)
         with pytest.raises(InputError, match="A is of the vision tower, B of the text tower"):
             diff(explain_weights(model, BANK, CONFIG), role_map)
 
@@ -165,12 +168,13 @@ def test_figures_and_tables_take_it(found):
     assert "weights alone, some bank" in found._repr_html_() and "weights alone" in repr(found)
 
 
-def test_score_reads_no_image_unless_some_are_given(shapes, bundled, monkeypatch):
-    by_images = score(shapes, "shapes", by="weights", count=20, null_draws=99)
+def test_score_reads_no_image_unless_some_are_given(shapes, monkeypatch):
+    by_images = score(shapes, "shapes", BANK, by="weights", count=20, null_draws=19)
     assert by_images.images.count == 20 and by_images.probe_kind == "weights"
     with monkeypatch.context() as patched:
         patched.setattr(HookedCLIP, "embed_images", None)
-        assert score(shapes, by="weights", null_draws=199) == bundled
+        expected = explain_weights(shapes, BANK, WeightScoreConfig(null_draws=19))
+        assert score(shapes, probes=BANK, by="weights", null_draws=19) == expected
     with pytest.raises(InputError, match="images: heads of the text tower see none"):
         score(shapes, "shapes", by="weights", tower="text", count=20)
     with pytest.raises(InputError, match="concepts: discover clusters texts"):
