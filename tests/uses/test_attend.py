@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ import torch
 from PIL import Image
 
 from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions, load
+from headroles.heads.ablation import Ablation, ablating_loaded
 from headroles.heads.names import Part
 from headroles.heads.parts import find_projectors
 from headroles.images.pictures import restore
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.direction import HeadDirection, Side
+from headroles.roles.picked_text import PickedText
 from headroles.roles.role_heads import Chosen
 from headroles.roles.score_texts import score_texts
 from headroles.uses.attend import attend, view_images
@@ -148,6 +152,19 @@ def test_the_command_prints_the_numbers_of_every_image_and_head(run, role_map, c
     assert by_directions == pytest.approx(json.loads(out)[0]["contribution"], abs=1e-6)
     assert code == 0 and json.loads(out)[0]["text"] == "a red item"
     assert not (role_map.parent / "attend.png").exists()
+
+
+def test_a_direction_is_looked_for_along_its_own_text(role_map, clip_folder, color_folder):
+    scored, image = RoleMap.load(role_map), color_folder / "val" / "red" / "0.png"
+    sides = Side(0.1, (PickedText("a green thing", "color", 0.1),)), Side(0.4, (PickedText("night", "time", 0.4),))
+    head = replace(scored["L1.H2"], directions=(HeadDirection(1, 2.0, 0.5, *sides),))
+    scored = replace(scored, head_roles=tuple(head if each.name == head.name else each for each in scored))
+    (view,) = attend(scored, image, heads="L1.H2.D1-3").images[0].heads
+    assert (view.head, view.text) == ("L1.H2.D1-3", "night")
+    with pytest.raises(InputError, match=r"L1\.H2\.D3 has no text of its own"):
+        attend(scored, image, heads="L1.H2.D3")
+    with ablating_loaded(Ablation("L1.H2.D0-3", "zero")), pytest.raises(InputError, match="looks nowhere"):
+        attend(scored, image, heads="L1.H2.D1")
 
 
 @pytest.mark.slow

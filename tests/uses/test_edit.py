@@ -22,6 +22,7 @@ from headroles import (
 )  # fmt: skip
 from headroles.roles.direction import HeadDirection, Side
 from headroles.roles.picked_text import PickedText
+from headroles.roles.role_heads import concept_parts
 from headroles.uses import edit_run
 
 HEADS = "L0.H1,L1.H2.D0-2,L2.H3.D5"
@@ -140,10 +141,9 @@ def test_a_concept_stands_for_its_directions_where_the_map_knows_them_and_for_it
     by_heads = edit(clip_folder, tmp_path / "heads", damp=head.concept, role_map=role_map)
     assert head.name in [part.name for part in by_heads.parts]
     assert {part.concept for part in by_heads.parts} == {head.concept}
-    finer = edit(clip_folder, tmp_path / "directions", damp=head.concept, role_map=give_directions(role_map))
-    assert [part.name for part in finer.parts] == [f"{part.name}.D1+4" for part in by_heads.parts]
-    wide = edit(clip_folder, tmp_path / "wide", damp="time", any_role=True, role_map=give_directions(role_map))
-    assert len(wide.parts) == len(role_map)
+    finer = concept_parts(give_directions(role_map), head.concept)
+    assert [part.name for part in finer] == [f"{part.name}.D1+4" for part in by_heads.parts]
+    assert len(concept_parts(give_directions(role_map), "time", any_role=True)) == len(role_map)
 
 
 @pytest.mark.parametrize(
