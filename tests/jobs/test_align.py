@@ -105,10 +105,13 @@ def test_score_learns_the_map_reads_by_texts_and_says_so(tower, clip_folder, tmp
     assert again.weights_hash() == role_map.model.weights_hash and again.words == role_map.words
     code, _, err = run("score", "--model", tower, "--align-to", clip_folder, "--device", "cpu", *options)
     assert code == 2 and "already holds" in err
-    (out / "role_map.json").unlink()
+    for path in out.glob("*.*"):
+        path.unlink()
     other = AlignedMap(kept.facts, kept.weight + 1, kept.bias)
     other.save(out / "alignment")
-    assert AlignedMap.load(out / "alignment").weight.equal(other.weight)
+    arguments = ["--model", tower, "--align-to", clip_folder, "--device", "cpu", *options]
+    assert run("score", *arguments, "--resume")[0] == 0 and RoleMap.load(out).words == role_map.words
+    assert AlignedMap.load(out / "alignment").weight.equal(other.weight)  # Not learned again.
     tensors = out / "alignment" / "alignment.safetensors"
     tensors.write_bytes(tensors.read_bytes()[:-8] + b"\0" * 8)
     with pytest.raises(InputError, match="is damaged"):

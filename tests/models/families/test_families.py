@@ -21,6 +21,7 @@ MODELS = {
     "siglip-gelu": {"layers": 2, "heads": 2, "width": 48, "act": "gelu", "side": 30, "patch": 10},
     "siglip-vision": {},
     "clip-vision": {},
+    "clip-bare": {},
     "vit": {},
     "vit-no-bias": {"qkv_bias": False, "hidden_act": "relu", "layers": 2, "heads": 2},
     "dinov2": {},
@@ -49,6 +50,8 @@ def build(make_siglip, make_clip, make_vision, tokenizer):
             model = make_clip(**settings)
         elif family == "clip":
             whole = make_clip(**settings)
+            if name == "clip-bare":
+                return HookedCLIP(whole.vision_model.to(dtype), name, tokenizer)
             model = CLIPVisionModelWithProjection(CLIPVisionConfig(**whole.config.vision_config.to_dict()))
             model.load_state_dict(whole.state_dict(), strict=False)
         else:
@@ -79,7 +82,7 @@ def plain_embedding(model: HookedCLIP, pixels: torch.Tensor) -> torch.Tensor:
         return output.image_embeds
     if not model.visual.at_row:
         return output.pooler_output if model.visual.pooling else output.last_hidden_state.mean(1)
-    return output.last_hidden_state[:, 0]
+    return output.pooler_output if model.family.title == "CLIP" else output.last_hidden_state[:, 0]
 
 
 def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
