@@ -33,7 +33,6 @@ MODELS = {
     "siglip-headless": {"vision_use_head": False},
     "idefics2": {"layers": 2},
     "idefics3": {"layers": 2},
-    "smolvlm": {"layers": 2},
 }
 
 
@@ -164,7 +163,7 @@ def test_the_layer_loop_is_the_forward_also_for_some_rows(build, name):
     rows = torch.tensor([0, 2])
     torch.testing.assert_close(tower.run_rows(start, 1, rows), tower.run(start, [1])[:, rows], rtol=1e-4, atol=1e-5)
     extra = start.shape[1] - model.patches
-    others = dict.fromkeys(("siglip", "naflex", "idefics2", "idefics3", "smolvlm"), 0)
+    others = dict.fromkeys(("siglip", "naflex", "idefics2", "idefics3"), 0)
     assert extra == {**others, "dinov2_with_registers": 4, "dinov3": 4}.get(name.split("-")[0], 1)
     if model.text is not None:
         ids = model.tokenize(TEXTS)["input_ids"]
@@ -173,7 +172,7 @@ def test_the_layer_loop_is_the_forward_also_for_some_rows(build, name):
         torch.testing.assert_close(model.text.read(ends), model(input_ids=ids), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["siglip-headless", "smolvlm", "dinov3"])
+@pytest.mark.parametrize("name", ["siglip-headless", "idefics3", "dinov3"])
 @torch.inference_mode()
 def test_moments_are_of_the_parts_of_unit_embeddings(build, name):
     model = build(name, torch.float64)
@@ -185,10 +184,10 @@ def test_moments_are_of_the_parts_of_unit_embeddings(build, name):
     torch.testing.assert_close(unit, model(pixels) / length[:, None])
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", list(MODELS)[3:])
 def test_the_doctor_finds_every_family_exact(build, name):
     model = build(name)
-    found = list(_check_exactness(model, find_source("shapes", count=2)))
+    found = list(_check_exactness(model, find_source("shapes", count=1)))
     assert {check.tower for check in found} == ({"image"} if model.text is None else {"image", "text"})
     assert {check.dtype for check in found} == {"float32", "float64"}
     assert all(check.passed for check in found), found
