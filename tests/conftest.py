@@ -38,8 +38,6 @@ from transformers.models.idefics2.configuration_idefics2 import Idefics2VisionCo
 from transformers.models.idefics2.modeling_idefics2 import Idefics2VisionTransformer
 from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
 from transformers.models.idefics3.modeling_idefics3 import Idefics3VisionTransformer
-from transformers.models.smolvlm.configuration_smolvlm import SmolVLMVisionConfig
-from transformers.models.smolvlm.modeling_smolvlm import SmolVLMVisionTransformer
 
 from headroles.causal.validation import Validation
 from headroles.cli import main as cli
@@ -141,7 +139,6 @@ def build_vision(family, layers=3, heads=4, width=32, side=32, patch=8, seed=0, 
         "dinov3": (DINOv3ViTConfig, DINOv3ViTModel),
         "idefics2": (Idefics2VisionConfig, Idefics2VisionTransformer),
         "idefics3": (Idefics3VisionConfig, Idefics3VisionTransformer),
-        "smolvlm": (SmolVLMVisionConfig, SmolVLMVisionTransformer),
         "siglip": (SiglipVisionConfig, SiglipVisionModel),
     }[family]
     sizes = {"num_hidden_layers": layers, "num_attention_heads": heads, "hidden_size": width, "image_size": side}

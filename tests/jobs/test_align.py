@@ -1,7 +1,9 @@
 """Words by a learned map: ridge regression in closed form, its fidelity on other images, a role map that says so."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from headroles import AlignedMap, InputError, RoleMap, image_contributions, load
 from headroles.jobs.align import Pair
@@ -17,6 +19,16 @@ def tower(make_vision, tmp_path_factory):
     """A folder with a DINOv2 that sees shapes as large as the CLIP beside it does."""
     folder = tmp_path_factory.mktemp("dino")
     make_vision("dinov2", width=24, heads=4, layers=2).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of pictures without labels."""
+    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for number in range(PLENTY):
+        level = rng.integers(0, 200, 3)
+        Image.fromarray((level + rng.integers(0, 50, (32, 32, 3))).astype(np.uint8)).save(folder / f"{number}.png")
     return folder
 
 
@@ -90,11 +102,11 @@ def test_a_tower_aligned_to_its_own_clip_finds_its_projection_again(make_clip, t
         found.join(HookedCLIP(make_clip(seed=3).vision_model, "other"), clip)
 
 
-def test_score_learns_the_map_reads_by_texts_and_says_so(tower, clip_folder, tmp_path, run):
+def test_score_learns_the_map_reads_by_texts_and_says_so(tower, clip_folder, photos, tmp_path, run):
     out, texts = tmp_path / "out", tmp_path / "texts.csv"
     texts.write_text("text,concept\na red thing,color\na blue thing,color\na circle,shape\na square,shape\n")
     few = ["--null-draws", 19, "--bootstraps", 2, "--texts-per-head", 3, "--layers", 1]
-    options = ["--count", PLENTY, "--probes", texts, "--output", out, *few]
+    options = ["--images", photos, "--probes", texts, "--output", out, *few]
     code, text, err = run("score", "--model", tower, "--align-to", clip_folder, "--device", "cpu", *options)
     assert code == 0, err
     role_map, kept = RoleMap.load(out), AlignedMap.load(out / "alignment")
@@ -105,10 +117,13 @@ def test_score_learns_the_map_reads_by_texts_and_says_so(tower, clip_folder, tmp
     assert again.weights_hash() == role_map.model.weights_hash and again.words == role_map.words
     code, _, err = run("score", "--model", tower, "--align-to", clip_folder, "--device", "cpu", *options)
     assert code == 2 and "already holds" in err
-    (out / "role_map.json").unlink()
+    for path in out.glob("*.*"):
+        path.unlink()
     other = AlignedMap(kept.facts, kept.weight + 1, kept.bias)
     other.save(out / "alignment")
-    assert AlignedMap.load(out / "alignment").weight.equal(other.weight)
+    arguments = ["--model", tower, "--align-to", clip_folder, "--device", "cpu", *options]
+    assert run("score", *arguments, "--resume")[0] == 0 and RoleMap.load(out).words == role_map.words
+    assert AlignedMap.load(out / "alignment").weight.equal(other.weight)  # Not learned again.
     tensors = out / "alignment" / "alignment.safetensors"
     tensors.write_bytes(tensors.read_bytes()[:-8] + b"\0" * 8)
     with pytest.raises(InputError, match="is damaged"):
@@ -122,10 +137,10 @@ def test_score_learns_the_map_reads_by_texts_and_says_so(tower, clip_folder, tmp
         (["--texts-from", "shapes"], "exclude each other"),
         (["--by", "images"], "it belongs to --by texts"),
         (["--shard", "1/2"], "every shard would learn its own map"),
-        (["--align-to", "shapes", "--model", "shapes"], "shapes has texts of its own"),
+        (["--model", "CLIP"], "has texts of its own"),
     ],
 )
-def test_what_cannot_be_aligned_is_refused(tower, clip_folder, tmp_path, run, options, reason):
-    arguments = ["--model", tower, "--align-to", clip_folder, "--device", "cpu", "--output", tmp_path / "out"]
-    code, _, err = run("score", *arguments, *options)
+def test_what_cannot_be_aligned_is_refused(tower, clip_folder, photos, tmp_path, run, options, reason):
+    arguments = ["--model", tower, "--align-to", clip_folder, "--images", photos, "--output", tmp_path / "out"]
+    code, _, err = run("score", *arguments, *(clip_folder if each == "CLIP" else each for each in options))
     assert code == 2 and reason in err and not (tmp_path / "out").exists()
