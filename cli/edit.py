@@ -43,4 +43,4 @@ def command(model: str, output: Path, as_json: bool, **given: Any) -> None:
         return
     click.echo(edited.to_text())
     click.echo(f"wrote {output}")
-    click.echo("next: " + typed("diff", model, output))
+    click.echo("next: " + typed("diff", model, output, *(["--tower", "text"] if edited.tower == "text" else [])))

@@ -107,6 +107,11 @@ def check_tower(role_map: RoleMap) -> None:
 def check_model(role_map: RoleMap, model: HookedCLIP) -> None:
     """InputError where the role map speaks of another model's heads, or of its text tower's."""
     check_tower(role_map)
+    check_same_weights(role_map, model)
+
+
+def check_same_weights(role_map: RoleMap, model: HookedCLIP) -> None:
+    """InputError where the role map speaks of another model's heads, of whichever tower."""
     own = model.weights_hash()
     if role_map.model.weights_hash != own:
         raise InputError(

@@ -55,8 +55,9 @@ def explain_weights(
     InputError where the model has no text tower, or not all layers that `config` asks for.
     """
     model.check_text()
-    check_whole_cuts("a map by weights reads weights, which --ablate leaves as they are")
     config = config or WeightScoreConfig()
+    if config.tower == "visual":
+        check_whole_cuts("a map by weights reads weights, which --ablate leaves as they are")
     tower, layers = config.tower_of(model), config.resolve_layers(model)
     heads = [(layer, head) for layer in layers for head in range(tower.heads)]
     read = _read_heads(

@@ -19,7 +19,7 @@ from headroles.models.checkpoints.rewrite import check_own
 from headroles.models.hooked_clip import Tower
 from headroles.models.load import open_model
 from headroles.models.weights_check import check_weights
-from headroles.roles.role_heads import check_model, concept_parts
+from headroles.roles.role_heads import check_same_weights, concept_parts
 from headroles.roles.role_map import RoleMap
 from headroles.uses.edit_run import EditRun
 from headroles.uses.edited import Edited
@@ -76,7 +76,7 @@ def edit(
         opened.check_text()
     scored = None if role_map is None else RoleMap.of(role_map)
     if scored is not None:
-        check_model(scored, opened)
+        check_same_weights(scored, opened)
         if scored.tower != tower:
             raise InputError(f"tower: the role map is of the {scored.tower} tower, got {tower!r}; give that one")
     sizes: Tower = getattr(opened, tower)

@@ -171,6 +171,9 @@ def test_nothing_is_overwritten_or_half_written(clip_folder, tmp_path, monkeypat
     other = dataclasses.replace(role_map, model=dataclasses.replace(role_map.model, weights_hash=64 * "a"))
     with pytest.raises(InputError, match="role map: it is of"):
         edit(clip_folder, tmp_path / "new", damp="color", role_map=other)
+    of_texts = dataclasses.replace(role_map, settings={**role_map.settings, "tower": "text"})
+    with pytest.raises(InputError, match="the role map is of the text tower, got 'visual'"):
+        edit(clip_folder, tmp_path / "new", damp="color", role_map=of_texts)
     monkeypatch.setattr(edit_run, "check_scaled", lambda *given: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         edit(clip_folder, tmp_path / "new", heads="L0.H0")
