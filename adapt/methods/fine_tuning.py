@@ -19,9 +19,6 @@ from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
-_VISION, _TEXT = ("vision_model.", "visual_projection."), ("text_model.", "text_projection.")
-"""How the names of a tower's weights begin."""
-
 
 @dataclass(frozen=True)
 class FineTuningConfig(Settings):
@@ -76,9 +73,8 @@ class FineTuning(Method):
         classes: Sequence[str] = (),
     ) -> None:
         super().__init__(model, role_map, config, seed, classes)
-        sides = (*_VISION * self.config.vision, *_TEXT * self.config.text)
-        names = [name for name, _ in model.clip.named_parameters() if name.startswith(sides)]
-        self.weights = OwnWeights(model, names)
+        vision, text = (model.tower_weights(text) for text in (False, True))
+        self.weights = OwnWeights(model, (*vision * self.config.vision, *text * self.config.text))
         self.place()
 
     @classmethod

@@ -112,6 +112,11 @@ class Family:
         """The residual stream before layer 0."""
         return self.model.text_model.embeddings(input_ids=input_ids)
 
+    def tower_weights(self, text: bool) -> tuple[str, ...]:
+        """Names of the weights of the text tower, or of the vision tower, its projection among them."""
+        names = (name for name, _ in self.model.named_parameters() if not name.startswith("logit_"))
+        return tuple(name for name in names if name.startswith("text_") == text)
+
     def embed_tokens(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
         """The embeddings of tokens, without those of their positions."""
         return self.model.text_model.embeddings.token_embedding(input_ids)
