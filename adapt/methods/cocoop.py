@@ -53,12 +53,12 @@ moved by each image."""
         return torch.cat([self._logits(part, classes) for part in parts])
 
     def _logits(self, images: Float[Tensor, "image embed"], classes: NamedClasses) -> Float[Tensor, "image class"]:
-        count, names = len(images), len(classes.embedded)
+        count, names = images.shape[0], len(classes.embedded)  # A symbol where it is exported.
         contexts = (self.context + self.meta(images)[:, None]).repeat_interleave(names, 0)
         each = dataclasses.replace(
             classes, embedded=classes.embedded.repeat(count, 1, 1), rows=classes.rows.repeat(count)
         )
-        texts = embed_named(self, each, contexts).unflatten(0, (count, names))
+        texts = embed_named(self, each, contexts).unflatten(0, (-1, names))
         with torch.autocast(self.device.type, enabled=False):
             return self.scale * torch.einsum("ie,ice->ic", images, texts)
 
