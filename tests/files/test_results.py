@@ -70,7 +70,8 @@ def model_diff() -> ModelDiff:
 
 
 def alignment() -> Alignment:
-    return Alignment("tower", 64 * "a", Words("clip", 64 * "b", fit=Fit("photos", 9, 4, 4, 0.1, 0.5, 0.9, 0.8)), 64 * "c")
+    words = Words("clip", 64 * "b", fit=Fit("photos", 9, 4, 4, 0.1, 0.5, 0.9, 0.8))
+    return Alignment("tower", 64 * "a", words, 64 * "c")
 
 
 def verified() -> VerifiedModels:
