@@ -40,12 +40,13 @@ _QWEN = (
     "(later ones also divide by RMSNorm, within windows); it has no CLS and no CLIP that it came from"
 )
 _PIXTRAL = "its vision tower divides by RMSNorm, and its pictures have any shape"
+_LLAMA = "its vision tower hands on several layers side by side, gated, so no one embedding is read"
 _TIMM = "its tower is timm's Perception Encoder, which transformers wraps and does not hold"
 _REFUSED = {
     **dict.fromkeys(("clip_text_model", "metaclip_2_text_model", "siglip_text_model", "siglip2_text_model"), _TEXT),
     **dict.fromkeys(("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"), _QWEN),
     "pixtral": _PIXTRAL,
-    "mllama_vision_model": "its vision tower hands on several layers side by side, gated, so no one embedding is read",
+    **dict.fromkeys(("mllama", "mllama_vision_model"), _LLAMA),
     "dinov3_convnext": "it is a convolutional network, without attention heads",
     **dict.fromkeys(("perception_lm", "timm_wrapper"), _TIMM),
 }

@@ -235,6 +235,7 @@ def test_vision_alone_refuses_texts_in_one_line_that_names_the_way_out(build):
     ("model_type", "reason"),
     [
         ("qwen2_5_vl", "RMSNorm"),
+        ("mllama", "several layers side by side"),
         ("perception_lm", "Perception Encoder"),
         ("siglip_text_model", "text tower alone"),
         ("clip_text_model", "text tower alone"),
