@@ -13,14 +13,11 @@ from torch import Tensor
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.features import ClassTrunk, average_classes, list_texts, unit
 from headroles.adapt.methods.method import Method
-from headroles.adapt.methods.own_weights import OwnWeights, swapped
+from headroles.adapt.methods.own_weights import OwnWeights, names_within, swapped
 from headroles.errors import InputError
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
-
-_VISION, _TEXT = ("vision_model.", "visual_projection."), ("text_model.", "text_projection.")
-"""How the names of a tower's weights begin."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +73,9 @@ class FineTuning(Method):
         classes: Sequence[str] = (),
     ) -> None:
         super().__init__(model, role_map, config, seed, classes)
-        sides = (*_VISION * self.config.vision, *_TEXT * self.config.text)
-        names = [name for name, _ in model.clip.named_parameters() if name.startswith(sides)]
-        self.weights = OwnWeights(model, names)
+        vision, text = model.family.vision_modules, model.family.text_modules
+        modules = (*vision * self.config.vision, *text * self.config.text)
+        self.weights = OwnWeights(model, names_within(model, modules))
         self.place()
 
     @classmethod

@@ -30,6 +30,12 @@ def swapped(model: HookedCLIP, tensors: Mapping[str, Tensor]) -> Iterator[None]:
             owner._parameters[leaf] = parameter
 
 
+def names_within(model: HookedCLIP, modules: Iterable[nn.Module]) -> list[str]:
+    """The CLIP's names of all weights within modules of it, in its order."""
+    within = {id(weight) for module in modules for weight in module.parameters()}
+    return [name for name, weight in model.clip.named_parameters() if id(weight) in within]
+
+
 class OwnWeights(nn.Module):
     """Trained copies of a CLIP's weights, by its names with "/" for "."."""
 

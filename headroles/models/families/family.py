@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from headroles.errors import InputError
@@ -48,6 +48,16 @@ class Family:
     def processor(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
         """The image processor's class, and its settings where a checkpoint has no preprocessing of its own."""
         raise NotImplementedError
+
+    @property
+    def vision_modules(self) -> tuple[nn.Module, ...]:
+        """The modules that all weights of the vision tower are in, embeddings and readout included."""
+        return (self.model,)
+
+    @property
+    def text_modules(self) -> tuple[nn.Module, ...]:
+        """The same of the text tower."""
+        return ()
 
     @property
     def vision_config(self) -> PretrainedConfig:

@@ -129,6 +129,17 @@ class Tower(nn.Module):
         output = torch.stack([part.weight() for part in self._parts])
         return output.unflatten(-1, (self.heads, self.head_width)).permute(0, 2, 3, 1)
 
+    def projections(self, layer: int) -> dict[str, nn.Linear]:
+        """The linear modules "q", "k", "v" and "o" of a layer's attention; head h has rows, of "o" columns, hk to hk+k."""
+        part = self._parts[layer]
+        inner = {"q": part.attention.q_proj, "k": part.attention.k_proj, "v": part.attention.v_proj}
+        return {**inner, "o": part.output}
+
+    def upper_modules(self, first: int) -> list[nn.Module]:
+        """The encoder layers from `first` on, and what reads the embedding after them."""
+        layers = [part.layer for part in self._parts[first:]]
+        return [*layers, self._norm, *([] if self._projection is None else [self._projection])]
+
     def compile_mlps(self, **options: Any) -> None:
         """Compile every layer's MLP with torch.compile (and its `options`), in place.
 
