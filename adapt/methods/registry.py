@@ -13,6 +13,8 @@ _HOMES = {
     "zero-shot": "zero_shot:ZeroShot",
     "coop": "coop:Coop",
     "fine-tuning": "fine_tuning:FineTuning",
+    "clip-cite": "clip_cite:ClipCite",
+    "clip-lora": "clip_lora:ClipLora",
     "linear-probe": "linear_probe:LinearProbe",
     "tip-adapter": "tip_adapter:TipAdapter",
     "tip-adapter-f": "tip_adapter:TipAdapterF",

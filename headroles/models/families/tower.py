@@ -130,7 +130,7 @@ class Tower(nn.Module):
         return output.unflatten(-1, (self.heads, self.head_width)).permute(0, 2, 3, 1)
 
     def projections(self, layer: int) -> dict[str, nn.Linear]:
-        """The linear modules "q", "k", "v" and "o" of a layer's attention; head h has rows, of "o" columns, hk to hk+k."""
+        """The modules "q", "k", "v" and "o" of a layer's attention: head after head in rows, of "o" in columns."""
         part = self._parts[layer]
         inner = {"q": part.attention.q_proj, "k": part.attention.k_proj, "v": part.attention.v_proj}
         return {**inner, "o": part.output}

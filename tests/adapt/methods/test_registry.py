@@ -23,7 +23,7 @@ from headroles.adapt.training.train import fit
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 
-PUBLISHED = {"coop": ({"context": 4, "init": ""}, 2048)}
+PUBLISHED = {"coop": ({"context": 4, "init": ""}, 2048), "clip-lora": ({}, 184320)}
 """Method -> settings and trained numbers at ViT-B/16."""
 SMALL = {"tip-adapter": {"views": 0}, "tip-adapter-f": {"views": 1}}
 """Method -> settings that make the tests quick."""
@@ -54,6 +54,8 @@ def build(clip, task, small_map):
     """A function that builds a method by its name."""
 
     def call(name: str) -> Method:
+        if name == "clip-lora":
+            pytest.importorskip("peft")
         kind = METHODS[name]
         settings = kind.settings(**SMALL.get(name, {}))
         return kind(clip, small_map if kind.role_maps == "needed" else None, settings, 1, task.classes)
