@@ -15,6 +15,7 @@ _HOMES = {
     "fine-tuning": "fine_tuning:FineTuning",
     "clip-cite": "clip_cite:ClipCite",
     "clip-lora": "clip_lora:ClipLora",
+    "clip-svd": "clip_svd:ClipSvd",
     "linear-probe": "linear_probe:LinearProbe",
     "tip-adapter": "tip_adapter:TipAdapter",
     "tip-adapter-f": "tip_adapter:TipAdapterF",
