@@ -16,6 +16,7 @@ _HOMES = {
     "clip-cite": "clip_cite:ClipCite",
     "clip-lora": "clip_lora:ClipLora",
     "clip-svd": "clip_svd:ClipSvd",
+    "skip-tuning": "skip_tuning:SkipTuning",
     "linear-probe": "linear_probe:LinearProbe",
     "tip-adapter": "tip_adapter:TipAdapter",
     "tip-adapter-f": "tip_adapter:TipAdapterF",
