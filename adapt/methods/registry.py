@@ -17,6 +17,7 @@ _HOMES = {
     "clip-lora": "clip_lora:ClipLora",
     "clip-svd": "clip_svd:ClipSvd",
     "skip-tuning": "skip_tuning:SkipTuning",
+    "head-purification": "head_purification:HeadPurification",
     "linear-probe": "linear_probe:LinearProbe",
     "tip-adapter": "tip_adapter:TipAdapter",
     "tip-adapter-f": "tip_adapter:TipAdapterF",
