@@ -57,6 +57,10 @@ class ClipSvdConfig(Settings):
 class HeadValues(nn.Module):
     """The singular values of free heads of one tower, and the output projections that they make."""
 
+    model: HookedCLIP
+    """The frozen CLIP."""
+    tower: Tower
+    """One of its towers."""
     values: Float[Tensor, "free width"]
     """Trained singular values of the free heads, layer by layer."""
 

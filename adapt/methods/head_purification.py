@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -165,7 +164,7 @@ class HeadPurification(Method):
     def forward(self, batch: Batch) -> tuple[Float[Tensor, "image class"], dict[str, Float[Tensor, ""]]]:
         domains = batch.domains if self.config.mmd else None
         points = [f"visual.blocks.{layer}.attn.hook_z" for layer in range(self.model.visual.layers)]
-        with nullcontext({}) if domains is None else recording(self.model, dict.fromkeys(points, self._keep)) as seen:
+        with recording(self.model, {} if domains is None else dict.fromkeys(points, self._keep)) as seen:
             images = self.encode_images(batch.trunk)
         logits = self.logits(images, batch.texts.frozen)
         terms = {"ce": cross_entropy(logits, batch.labels)}
