@@ -13,7 +13,7 @@ from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.names import split_names
 from headroles.cli.options.pixels import pixels_option
-from headroles.cli.options.settings import setting
+from headroles.cli.options.settings import setting, write_setting
 from headroles.cli.options.task import join_reading, task_options
 from headroles.cli.options.template import template_option
 
@@ -238,9 +238,4 @@ def _list_methods() -> None:
         click.echo(f"{name:<16} {method.title} ({method.source}): names {known}{role_map}")
         own = {**method.settings().to_dict(), **(method.preset if method.steps else {})}
         if own:
-            click.echo(" " * 17 + " ".join(f"{key}={_shown(value)}" for key, value in own.items()))
-
-
-def _shown(value: Any) -> str:
-    """As --set reads it."""
-    return ",".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
+            click.echo(" " * 17 + " ".join(f"{key}={write_setting(value)}" for key, value in own.items()))

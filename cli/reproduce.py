@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 from collections.abc import Mapping
@@ -53,22 +54,40 @@ def validate_lines(validation: Validation | None, path: Path) -> list[str]:
 def adapt_line(run: Adaptation) -> str:
     """`headroles adapt` with every setting of an adapter."""
     from headroles.cli.adapt import command
+    from headroles.cli.options.settings import write_setting
 
     settings = run.settings
+    method = settings["peft_type"].lower()
+    own, usual = _find_settings(settings, method)
+    options = {option.name for option in command.params}
     names = {name: ",".join(settings[name]) or None for name in ("targets", "retention")}
     given = {
         "model": settings["base_model_name_or_path"],
-        "role_map": run.role_map,
+        "method": method,
+        "role_map": run.role_map if settings["role_map_sha256"] else None,
         "task": settings["task"],
         "template": settings["template"],
         "protocol": settings["protocol"],
         "shots": settings["shots"] or "all",
         "seeds": ",".join(map(str, run.seeds)),
         **names,
-        **settings["dear"],
-        **settings["train"],
+        **own,
     }
-    return _line("adapt", command, given)
+    rest = {name: value for name, value in own.items() if name not in options and value != usual[name]}
+    assigned = [word for name, value in rest.items() for word in ("--set", f"{name}={write_setting(value)}")]
+    return _line("adapt", command, given) + "".join(f" {shlex.quote(word)}" for word in assigned)
+
+
+def _find_settings(settings: Mapping[str, Any], method: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Every setting of an adapter's method and of its steps, if it took any, and what they are where none is given."""
+    from headroles.adapt.config import TrainConfig
+    from headroles.adapt.methods.registry import METHODS
+
+    kind = METHODS[method]
+    train, usual = (dataclasses.asdict(TrainConfig(**each)) for each in (settings["train"], kind.preset))
+    if not kind.steps:
+        return settings[method], kind.settings().to_dict()
+    return {**settings[method], **train}, {**kind.settings().to_dict(), **usual, "seed": train["seed"]}
 
 
 def _line(name: str, command: click.Command, given: Mapping[str, Any]) -> str:

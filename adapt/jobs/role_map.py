@@ -26,13 +26,15 @@ def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tup
     The job's own; else that of the adapters already `begun`; else what `headroles score` left, if it fits; else, for
     the bundled model, a new one. Raises InputError where there is none, or where it is of other weights.
     """
+    method = find_method(job.method)
+    if method.role_maps == "none":  # A job refuses one that is given, and one that was left here is another method's.
+        return None, ""
     if job.role_map is not None:
         return _take_given(job, job.role_map, clip)
     for folder in begun:
         path = next(filter(Path.is_file, (Checkpoint(folder).role_map, folder / "role_map.json")), None)
         if path:
             return RoleMap.load(path), f"role map: {path}"
-    method = find_method(job.method)
     if method.role_maps != "needed":
         return None, ""
     first = method.first_layer(clip, job.settings)

@@ -77,7 +77,8 @@ class SeedRun:
 
     def _compare(self, old: AdapterInfo) -> None:
         """InputError where what is done is something else; a task is the same by its content, however it is spelled."""
-        found = difference(_settings(old), _settings(self.describe()))
+        new = self.describe()
+        found = difference(old.method, new.method, "method") or difference(_settings(old), _settings(new))
         if found:
             raise InputError(
                 f"resume: {self.folder} was made with {tell_difference(*found)}; start anew with --overwrite or "

@@ -19,7 +19,7 @@ from headroles.adapt.config import Settings
 from headroles.adapt.methods.features import Batch, unit
 from headroles.adapt.methods.fine_tuning import TokenTrunk, embed_tokens, pick_tokens, read_tokens
 from headroles.adapt.methods.method import Look, Method
-from headroles.adapt.methods.own_weights import OwnWeights, names_within, swapped
+from headroles.adapt.methods.own_weights import OwnWeights, swapped
 from headroles.adapt.methods.role_numbers import ROLE_VARIANTS, number_heads, spread_over_weights
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
@@ -99,9 +99,7 @@ class ClipCite(Method):
                 f"role map: clip-cite with average {self.config.average} needs one; make it: headroles score, and give "
                 "--role-map, or take average uniform"
             )
-        self.weights = OwnWeights(
-            model, names_within(model, (*model.family.vision_modules, *model.family.text_modules))
-        )
+        self.weights = OwnWeights(model, (*model.tower_weights(text=False), *model.tower_weights(text=True)))
         self.vectors = nn.Parameter(torch.zeros(len(self.classes), model.visual.embed))
         self._averaged: tuple[Any, dict[str, Tensor]] | None = None
         self.place()

@@ -13,7 +13,7 @@ from torch import Tensor
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.features import ClassTrunk, average_classes, list_texts, unit
 from headroles.adapt.methods.method import Method
-from headroles.adapt.methods.own_weights import OwnWeights, names_within, swapped
+from headroles.adapt.methods.own_weights import OwnWeights, swapped
 from headroles.errors import InputError
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP
@@ -73,9 +73,8 @@ class FineTuning(Method):
         classes: Sequence[str] = (),
     ) -> None:
         super().__init__(model, role_map, config, seed, classes)
-        vision, text = model.family.vision_modules, model.family.text_modules
-        modules = (*vision * self.config.vision, *text * self.config.text)
-        self.weights = OwnWeights(model, names_within(model, modules))
+        vision, text = (model.tower_weights(text) for text in (False, True))
+        self.weights = OwnWeights(model, (*vision * self.config.vision, *text * self.config.text))
         self.place()
 
     @classmethod

@@ -25,3 +25,10 @@ def setting(config: type, name: str, help: str, default: str | None = None) -> C
     value: Any = fields[name].default
     shown = default or (",".join(value) if isinstance(value, tuple) else f"{value:g}" if kind is float else str(value))
     return click.option(option, type=_TYPES[kind], help=f"{help}  [default: {shown}]")
+
+
+def write_setting(value: Any) -> str:
+    """A setting's value as `--set NAME=VALUE` reads it."""
+    if isinstance(value, list | tuple):
+        return ",".join(value)
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

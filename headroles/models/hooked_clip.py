@@ -139,6 +139,10 @@ class HookedCLIP(HookedRootModule):
         self.check_text()
         return self.family.start_texts(input_ids)
 
+    def tower_weights(self, text: bool = False) -> tuple[str, ...]:
+        """Names in `clip.named_parameters()` of the vision tower, its projection included, or of the text tower."""
+        return self.family.tower_weights(text)
+
     def embed_tokens(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
         """The embeddings of tokens, without those of their positions."""
         self.check_text()

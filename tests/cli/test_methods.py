@@ -1,8 +1,12 @@
 """`headroles adapt --method`: which there are, and that settings reach them or are refused in one line."""
 
+import shlex
+
 import pytest
 
 from headroles.adapt.methods.registry import METHODS
+from headroles.cli.reproduce import adapt_line
+from headroles.reports.adaptation import Adaptation
 
 
 def test_methods_are_listed_with_their_settings(run):
@@ -32,3 +36,14 @@ def test_a_wrong_method_or_setting_is_one_line(run, tmp_path, options, expected)
     code, out, error = run("adapt", *options, "--output", tmp_path / "out")
     assert code == 2 and not out and expected in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_report_says_the_command_that_makes_an_adapter_again():
+    own = {"peft_type": "LINEAR-PROBE", "linear-probe": {"begin": "texts"}, "train": {"epochs": 3, "optimizer": "sgd"}}
+    plain = {"base_model_name_or_path": "shapes", "role_map_sha256": None, "task": "shapes:color", "template": "a {}"}
+    plain |= {"targets": [], "retention": [], "protocol": "few-shot", "shots": 4}
+    line = adapt_line(Adaptation("probe", "role_map.json", (1, 2), {**own, **plain}, "", (), (), ()))
+    given = dict(zip(words := shlex.split(line), words[1:], strict=False))
+    assert (given["--method"], given["--epochs"], given["--batch"]) == ("linear-probe", "3", "4")
+    assert [word for word in words if "=" in word] == ["begin=texts", "optimizer=sgd", "augment=true"]
+    assert "--role-map" not in words and "--seed" not in words

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPModel, CLIPVisionModel, CLIPVisionModelWithProjection, PretrainedConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -46,15 +46,6 @@ class Clip(Family):
     def processor(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
         side, _ = sides_of(getattr(config, "vision_config", config).image_size)
         return CLIPImageProcessorPil, {"size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
-
-    @property
-    def vision_modules(self) -> tuple[nn.Module, ...]:
-        projection = getattr(self.model, "visual_projection", None)
-        return (self._vision,) if projection is None else (self._vision, projection)
-
-    @property
-    def text_modules(self) -> tuple[nn.Module, ...]:
-        return () if self.text is None else (self.model.text_model, self.model.text_projection)
 
     @property
     def least_tokens(self) -> int:

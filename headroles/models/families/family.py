@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 
 from headroles.errors import InputError
@@ -48,16 +48,6 @@ class Family:
     def processor(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
         """The image processor's class, and its settings where a checkpoint has no preprocessing of its own."""
         raise NotImplementedError
-
-    @property
-    def vision_modules(self) -> tuple[nn.Module, ...]:
-        """The modules that all weights of the vision tower are in, embeddings and readout included."""
-        return (self.model,)
-
-    @property
-    def text_modules(self) -> tuple[nn.Module, ...]:
-        """The same of the text tower."""
-        return ()
 
     @property
     def vision_config(self) -> PretrainedConfig:
@@ -117,6 +107,11 @@ class Family:
     def start_texts(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
         """The residual stream before layer 0."""
         return self.model.text_model.embeddings(input_ids=input_ids)
+
+    def tower_weights(self, text: bool) -> tuple[str, ...]:
+        """Names of the weights of the text tower, or of the vision tower, its projection among them."""
+        names = (name for name, _ in self.model.named_parameters() if not name.startswith("logit_"))
+        return tuple(name for name in names if name.startswith("text_") == text)
 
     def embed_tokens(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
         """The embeddings of tokens, without those of their positions."""

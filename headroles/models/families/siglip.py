@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PretrainedConfig, SiglipModel, SiglipTokenizer, SiglipVisionModel
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
@@ -42,14 +42,6 @@ class Siglip(Family):
         if isinstance(model, SiglipModel):
             text = self.model.text_model
             self.text = Tower(encoder_parts(text.encoder.layers), text.final_layer_norm, text.head)
-
-    @property
-    def vision_modules(self) -> tuple[nn.Module, ...]:
-        return (self._vision,)
-
-    @property
-    def text_modules(self) -> tuple[nn.Module, ...]:
-        return () if self.text is None else (self.model.text_model,)
 
     @classmethod
     def loader(cls, config: PretrainedConfig, name: str) -> tuple[type, Mapping[str, Any]]:
