@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headroles.adapt.config import Settings
-from headroles.adapt.methods.features import ClassTrunk, average_classes, list_texts, unit
+from headroles.adapt.methods.features import ClassTrunk, average_classes, list_texts, pick_texts, unit
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.own_weights import OwnWeights, swapped
 from headroles.errors import InputError
@@ -119,11 +119,7 @@ def embed_tokens(model: HookedCLIP, texts: TokenTrunk) -> Float[Tensor, "class e
 
 def pick_tokens(texts: TokenTrunk, numbers: Int[Tensor, "picked"]) -> TokenTrunk:
     """Some classes alone, in the rising order of their numbers."""
-    if texts.classes is None:
-        rows, classes = numbers, None
-    else:
-        rows = torch.isin(texts.classes, numbers).nonzero()[:, 0]
-        classes = torch.searchsorted(numbers, texts.classes[rows])
+    rows, classes = pick_texts(texts.classes, numbers)
     tokens = {name: value[rows] for name, value in texts.tokens.items()}
     names = tuple(texts.names[number] for number in numbers.tolist())
     return TokenTrunk(frozen=texts.frozen[numbers], names=names, tokens=tokens, classes=classes)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from headroles.adapt.methods.features import TextTrunk, embed_classes, list_texts, unit
+from headroles.adapt.methods.features import TextTrunk, embed_classes, list_texts, pick_texts, unit
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP
 
@@ -79,11 +79,7 @@ class UpperLayers:
 
 def pick_classes(texts: TextTrunk, numbers: Int[Tensor, "picked"]) -> TextTrunk:
     """Some classes alone, in rising order of their numbers."""
-    if texts.classes is None:
-        rows, classes = numbers, None
-    else:
-        rows = torch.isin(texts.classes, numbers).nonzero()[:, 0]
-        classes = torch.searchsorted(numbers, texts.classes[rows])
+    rows, classes = pick_texts(texts.classes, numbers)
     return dataclasses.replace(
         texts,
         residual=texts.residual[rows],
