@@ -20,9 +20,13 @@ def add_weighted(mean: MutableMapping[str, Tensor], tensors: Mapping[str, Tensor
             mean[name] = weight * value
 
 
-def mix(tensor: Tensor, frozen: Tensor, share: float) -> Tensor:
-    """`share` of a trained tensor and the rest of the frozen one, such as WiSE-FT's (arXiv 2109.01903)."""
-    return torch.lerp(frozen.to(tensor.dtype), tensor, share)
+def mix(tensor: Tensor, frozen: Tensor, share: float | Tensor) -> Tensor:
+    """`share` of a trained tensor and the rest of the frozen one, such as WiSE-FT's (arXiv 2109.01903).
+
+    A tensor of shares, one an entry or a row, is broadcast.
+    """
+    frozen = frozen.to(tensor.dtype)
+    return torch.lerp(frozen, tensor, share.to(frozen) if isinstance(share, Tensor) else share)
 
 
 def uniform_weights(epochs: int) -> tuple[float, ...]:

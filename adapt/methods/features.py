@@ -92,6 +92,19 @@ def list_texts(prompts: Sequence[str | Sequence[str]]) -> tuple[list[str], Int[T
     return texts, torch.tensor(numbers) if len(texts) > len(groups) else None
 
 
+def pick_texts(
+    classes: Int[Tensor, "text"] | None, numbers: Int[Tensor, "picked"]
+) -> tuple[Int[Tensor, "row"], Int[Tensor, "row"] | None]:
+    """The rows of the texts of some classes, whose numbers rise, and the class of each among these.
+
+    `classes`: as `list_texts` gives them.
+    """
+    if classes is None:
+        return numbers, None
+    rows = torch.isin(classes, numbers).nonzero()[:, 0]
+    return rows, torch.searchsorted(numbers, classes[rows])
+
+
 def at_least_single(embeddings: Float[Tensor, "... embed"]) -> Float[Tensor, "... embed"]:
     """At least single precision."""
     return embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))

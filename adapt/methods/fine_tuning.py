@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headroles.adapt.config import Settings
-from headroles.adapt.methods.features import ClassTrunk, average_classes, list_texts, unit
+from headroles.adapt.methods.features import ClassTrunk, average_classes, list_texts, pick_texts, unit
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.own_weights import OwnWeights, swapped
 from headroles.errors import InputError
@@ -89,10 +89,7 @@ class FineTuning(Method):
             return unit(self.model(trunk))
 
     def class_trunk(self, names: Sequence[str], template: str) -> TokenTrunk:
-        frozen = ClassTrunk.of(self.model, names, template)
-        texts, classes = list_texts(write_prompts(template, names))
-        where = None if classes is None else classes.to(self.device)
-        return TokenTrunk(frozen=frozen.frozen, names=frozen.names, tokens=self.model.tokenize(texts), classes=where)
+        return read_tokens(self.model, names, template)
 
     def encode_images(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
         with swapped(self.model, self.weights.tensors()):
@@ -100,8 +97,29 @@ class FineTuning(Method):
 
     def encode_texts(self, texts: TokenTrunk) -> Float[Tensor, "class embed"]:
         with swapped(self.model, self.weights.tensors()):
-            return average_classes(unit(self.model(**texts.tokens)), texts.classes)
+            return embed_tokens(self.model, texts)
 
     def finish(self) -> None:
         if self.config.tuned < 1:
             self.weights.average(self.config.tuned)
+
+
+def read_tokens(model: HookedCLIP, names: Sequence[str], template: str) -> TokenTrunk:
+    """The classes' texts by the task's prompt, for a text tower that is tuned from its first weight on."""
+    frozen = ClassTrunk.of(model, names, template)
+    texts, classes = list_texts(write_prompts(template, names))
+    where = None if classes is None else classes.to(model.device)
+    return TokenTrunk(frozen=frozen.frozen, names=frozen.names, tokens=model.tokenize(texts), classes=where)
+
+
+def embed_tokens(model: HookedCLIP, texts: TokenTrunk) -> Float[Tensor, "class embed"]:
+    """Unit embeddings of the classes by the weights that the model has now."""
+    return average_classes(unit(model(**texts.tokens)), texts.classes)
+
+
+def pick_tokens(texts: TokenTrunk, numbers: Int[Tensor, "picked"]) -> TokenTrunk:
+    """Some classes alone, in the rising order of their numbers."""
+    rows, classes = pick_texts(texts.classes, numbers)
+    tokens = {name: value[rows] for name, value in texts.tokens.items()}
+    names = tuple(texts.names[number] for number in numbers.tolist())
+    return TokenTrunk(frozen=texts.frozen[numbers], names=names, tokens=tokens, classes=classes)

@@ -30,6 +30,25 @@ def swapped(model: HookedCLIP, tensors: Mapping[str, Tensor]) -> Iterator[None]:
             owner._parameters[leaf] = parameter
 
 
+@contextmanager
+def standing_in(places: Iterable[tuple[nn.Module, nn.Module]]) -> Iterator[None]:
+    """While open, what passes the first module of each pair runs the second one's forward; hooks stay as they are."""
+    pairs = list(places)
+    try:
+        for module, other in pairs:
+            module.__dict__["forward"] = other.forward
+        yield
+    finally:
+        for module, _ in pairs:
+            module.__dict__.pop("forward", None)
+
+
+def names_within(model: HookedCLIP, modules: Iterable[nn.Module]) -> list[str]:
+    """The CLIP's names of all weights within modules of it, in its order."""
+    within = {id(weight) for module in modules for weight in module.parameters()}
+    return [name for name, weight in model.clip.named_parameters() if id(weight) in within]
+
+
 class OwnWeights(nn.Module):
     """Trained copies of a CLIP's weights, by its names with "/" for "."."""
 
@@ -50,6 +69,14 @@ class OwnWeights(nn.Module):
     def tensors(self) -> dict[str, Tensor]:
         """The copies by the CLIP's names."""
         return {name: self.get_parameter(name.replace(".", "/")) for name in self.names}
+
+    def averaged(self, shares: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
+        """New tensors of these shares of the trained weights, the rest of the frozen ones, in the model's type."""
+        # Callers keep them, and tensors of inference mode cannot enter autograd later.
+        with torch.inference_mode(False), torch.no_grad():
+            frozen = {name: self.model.clip.get_parameter(name) for name in self.names}
+            mixed = {name: mix(tensor, frozen[name], shares[name]) for name, tensor in self.tensors().items()}
+            return {name: tensor.to(self.model.dtype) for name, tensor in mixed.items()}
 
     @torch.no_grad()
     def average(self, share: float, names: Iterable[str] | None = None) -> None:

@@ -46,6 +46,9 @@ class PooledTower(Tower):
         """The embedding's: through several pooling heads one head's output reaches all of it."""
         return self.embed
 
+    def upper_modules(self, first: int) -> list[nn.Module]:
+        return [*super().upper_modules(first), self._head]
+
     @property
     def _attention(self) -> nn.MultiheadAttention:
         return self._head.attention

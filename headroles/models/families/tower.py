@@ -162,6 +162,17 @@ class Tower(nn.Module):
         """The module that holds W_O and b_O of a layer's heads, without layer scale; of pooling heads too."""
         return self._parts[layer].output
 
+    def projections(self, layer: int) -> dict[str, nn.Linear]:
+        """The modules "q", "k", "v" and "o" of a layer's attention: head after head in rows, of "o" in columns."""
+        part = self._parts[layer]
+        inner = {"q": part.attention.q_proj, "k": part.attention.k_proj, "v": part.attention.v_proj}
+        return {**inner, "o": self.output(layer)}
+
+    def upper_modules(self, first: int) -> list[nn.Module]:
+        """The encoder layers from `first` on, and what reads the embedding after them."""
+        layers = [part.layer for part in self._parts[first:]]
+        return [*layers, self._norm, *([] if self._projection is None else [self._projection])]
+
     def compile_mlps(self, **options: Any) -> None:
         """Compile every layer's MLP with torch.compile (and its `options`), in place.
 
