@@ -16,6 +16,7 @@ _HOMES = {
     "linear-probe": "linear_probe:LinearProbe",
     "tip-adapter": "tip_adapter:TipAdapter",
     "tip-adapter-f": "tip_adapter:TipAdapterF",
+    "talo": "talo:Talo",
 }
 """Name -> module of this room, and class."""
 
