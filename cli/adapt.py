@@ -76,6 +76,11 @@ if TYPE_CHECKING:
 @setting(DearConfig, "lambda_image", "Weight of the loss that holds image embeddings near the frozen CLIP's.")
 @setting(DearConfig, "lambda_text", "Weight of the loss that holds text embeddings near the frozen CLIP's.")
 @setting(DearConfig, "lambda_fusion", "Weight of the loss that holds the weight of CLS up.")
+@click.option(
+    "--inference",
+    help="Of mmrl and mmrlpp: unified, or decoupled, as published: classes that were not trained by CLS alone.  "
+    "[default: unified]",
+)
 @setting(TrainConfig, "epochs", "Passes over the training images.")
 @setting(TrainConfig, "batch", "Images a step, over all processes.")
 @setting(TrainConfig, "lr", "Learning rate after the warm-up.")

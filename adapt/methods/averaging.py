@@ -32,5 +32,6 @@ def uniform_weights(epochs: int) -> tuple[float, ...]:
 
 def gaussian_weights(epochs: int, mean: float, deviation: float) -> tuple[float, ...]:
     """Weights of epochs 1 to `epochs` by a normal density at their number, which sum to 1 (PromptSRC, 2307.06948)."""
-    raw = [math.exp(-(((epoch + 1 - mean) / deviation) ** 2) / 2) for epoch in range(epochs)]
+    powers = [-(((epoch + 1 - mean) / deviation) ** 2) / 2 for epoch in range(epochs)]
+    raw = [math.exp(power - max(powers)) for power in powers]  # Not all 0 where all are far from the mean.
     return tuple(each / sum(raw) for each in raw)

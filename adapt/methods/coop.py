@@ -43,9 +43,15 @@ class NamedClasses(ClassTrunk):
     """Where each ends (EOT) in `embedded`."""
 
     @classmethod
-    def read(cls, model: HookedCLIP, names: Sequence[str], template: str, room: int) -> NamedClasses:
-        """`room`: how many vectors will be put between BOT and the name; InputError where they do not fit."""
-        ids = model.tokenize([f"{name.replace('_', ' ')}." for name in names])["input_ids"]
+    def read(
+        cls, model: HookedCLIP, names: Sequence[str], template: str, room: int, words: str = "", replaced: int = 0
+    ) -> NamedClasses:
+        """`room`: how many vectors will be put behind BOT; InputError where they do not fit.
+
+        `words` stand before the names; of their tokens, the first `replaced` are left out.
+        """
+        ids = model.tokenize([f"{words} {name.replace('_', ' ')}.".lstrip() for name in names])["input_ids"]
+        ids = torch.cat([ids[:, :1], ids[:, 1 + replaced :]], 1)
         if ids.shape[1] + room > model.context:
             raise InputError(
                 f"context: {room} vectors and {ids.shape[1]} tokens of the longest class name do not fit into the "
@@ -83,8 +89,13 @@ class Coop(Method):
         classes: Sequence[str] = (),
     ) -> None:
         super().__init__(model, role_map, config, seed, classes)
-        self.context = nn.Parameter(_begin(self, torch.Generator().manual_seed(seed)))
+        generator = torch.Generator().manual_seed(seed)
+        self.context = nn.Parameter(begin_context(model, self.config.init, self.config.context, generator))
+        self._build(generator)
         self.place()
+
+    def _build(self, generator: torch.Generator) -> None:
+        """What a method that conditions the context adds."""
 
     @classmethod
     def check_model(cls, model: HookedCLIP) -> None:
@@ -124,11 +135,13 @@ def embed_named(
     return unit(tower.read(tower.run_rows(residual, tower.layers - 1, ends, mask)[:, 0]))
 
 
-def _begin(method: Coop, generator: torch.Generator) -> Float[Tensor, "token width"]:
-    model, config = method.model, method.config
-    if not config.init:
-        return 0.02 * torch.randn(config.context, method.text_tower.width, generator=generator)
-    ids = model.tokenize([config.init])["input_ids"]
-    words = ids[:, 1 : int(model.text_rows(ids)[0])]
+def begin_context(
+    model: HookedCLIP, words: str, count: int, generator: torch.Generator
+) -> Float[Tensor, "token width"]:
+    """Context vectors at the start: the token embeddings of words; without words, `count` drawn from N(0, .02)."""
+    if not words:
+        assert model.text is not None  # Methods refuse such a model.
+        return 0.02 * torch.randn(count, model.text.width, generator=generator)
+    ids = model.tokenize([words])["input_ids"]
     with torch.no_grad():
-        return model.embed_tokens(words)[0].float().clone()
+        return model.embed_tokens(ids[:, 1 : int(model.text_rows(ids)[0])])[0].float().clone()

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import DearConfig
-from headroles.adapt.methods.branches import ImageBranch, run_texts
+from headroles.adapt.methods.branches import ImageBranch, run_texts, start_texts
 from headroles.adapt.methods.entry import attribute_names, check_adaptable, core_notes, first_layers
-from headroles.adapt.methods.features import Batch, ImageFeatures, TextTrunk, distance, embed_classes, list_texts, unit
+from headroles.adapt.methods.features import Batch, ImageFeatures, TextTrunk, distance, unit
 from headroles.adapt.methods.masks import build_masks, masked_kinds
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.tokens import LearnedTokens
@@ -157,16 +157,7 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
     @torch.no_grad()
     def text_trunk(self, prompts: Sequence[str | Sequence[str]]) -> TextTrunk:
         """All of the prompts, one or several a class, that no learned tensor plays a part in; compute it once a run."""
-        model, tower = self.model, self._texts
-        texts, classes = list_texts(prompts)
-        ids = model.tokenize(texts)["input_ids"]
-        residual = tower.run(model.start_texts(ids), range(self.text_layer), model.causal_mask(ids.shape[1]))
-        return TextTrunk(
-            residual=residual,
-            rows=model.text_rows(ids),
-            frozen=embed_classes(model, prompts),
-            classes=None if classes is None else classes.to(self.device),
-        )
+        return start_texts(self.model, self._texts, prompts, self.text_layer)
 
     def class_trunk(self, names: Sequence[str], template: str) -> TextTrunk:
         return dataclasses.replace(self.text_trunk(write_prompts(template, names)), names=tuple(names))

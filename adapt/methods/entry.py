@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headroles.adapt.config import DearConfig
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP, Tower
@@ -34,12 +36,15 @@ def first_layers(model: HookedCLIP, config: DearConfig) -> tuple[int, int]:
 
 
 def core_notes(role_map: RoleMap, config: DearConfig, first: int) -> tuple[str, ...]:
+    """`note_core` of DeAR's settings; nothing without vision tokens."""
+    return note_core(role_map, config.core, first) if config.vision_tokens else ()
+
+
+def note_core(role_map: RoleMap, core: Sequence[str], first: int) -> tuple[str, ...]:
     """Which core concepts get no token, as the bank does not know them, and which no head from layer `first` on."""
-    if not config.vision_tokens:
-        return ()
-    unknown = [concept for concept in config.core if concept not in role_map.concepts]
+    unknown = [concept for concept in core if concept not in role_map.concepts]
     with_heads = {head.concept for head in role_map.heads(role="attribute") if head.layer >= first}
-    idle = [concept for concept in attribute_names(role_map, config) if concept not in with_heads]
+    idle = [concept for concept in known_core(role_map, core) if concept not in with_heads]
     notes = []
     if unknown:
         known = ", ".join(role_map.concepts)
@@ -50,22 +55,25 @@ def core_notes(role_map: RoleMap, config: DearConfig, first: int) -> tuple[str, 
 
 
 def attribute_names(role_map: RoleMap, config: DearConfig) -> tuple[str, ...]:
-    """The core concepts that the role map's bank knows, a token each; none without vision tokens.
+    """`known_core` of DeAR's settings; none without vision tokens."""
+    return known_core(role_map, config.core) if config.vision_tokens else ()
+
+
+def known_core(role_map: RoleMap, core: Sequence[str]) -> tuple[str, ...]:
+    """The core concepts that the role map's bank knows, a token each.
 
     DeAR's own core concepts may lack in a bank; other names that it does not know are refused as mistakes of typing.
     """
-    if not config.vision_tokens:
-        return ()
-    unknown = [concept for concept in config.core if concept not in (*role_map.concepts, *DearConfig().core)]
-    if unknown and len(unknown) < len(config.core):  # Of none at all the message below speaks.
+    unknown = [concept for concept in core if concept not in (*role_map.concepts, *DearConfig().core)]
+    if unknown and len(unknown) < len(core):  # Of none at all the message below speaks.
         raise InputError(
             f"core: the role map's bank {role_map.bank.name} does not know {', '.join(unknown)}; its concepts: "
             f"{', '.join(role_map.concepts)}"
         )
-    known = tuple(concept for concept in config.core if concept in role_map.concepts)
+    known = tuple(concept for concept in core if concept in role_map.concepts)
     if not known:
         raise InputError(
-            f"core: the role map's bank {role_map.bank.name} knows none of {', '.join(config.core)}; its concepts: "
+            f"core: the role map's bank {role_map.bank.name} knows none of {', '.join(core)}; its concepts: "
             f"{', '.join(role_map.concepts)}"
         )
     return known

@@ -138,7 +138,7 @@ def mask_figure(runs: Given) -> Figure:
     runs = list_runs(runs)
     run = runs[0]
     variant, first = METHODS[run.info.method].mask_of(run.info.settings), run.info.layer
-    if variant is None or first is None:
+    if variant is None or first is None or not run.info.role_map_sha256:
         raise InputError(f"kind: {run.info.method} has no masks; take kind curves")
     role_map = run.role_map
     layers = range(first, role_map.model.layers)

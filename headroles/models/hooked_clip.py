@@ -134,6 +134,10 @@ class HookedCLIP(HookedRootModule):
         """
         return self.family.start_images(pixel_values.to(self.device, self.dtype))
 
+    def start_vectors(self, vectors: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
+        """What `start_images` makes of vectors in the place of embedded patches, positions left out."""
+        return self.family.start_vectors(vectors.to(self.dtype))
+
     def start_texts(self, input_ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token width"]:
         """The text tower's residual stream before layer 0; `text.run` needs `causal_mask`, `text.read` `text_rows`."""
         self.check_text()

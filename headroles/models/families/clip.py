@@ -63,6 +63,9 @@ class Clip(Family):
         vision = self._vision
         return vision.pre_layrnorm(vision.embeddings(pixel_values))
 
+    def start_vectors(self, vectors: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
+        return self._vision.pre_layrnorm(vectors)
+
     def text_mask(self, tokens: int) -> Float[Tensor, "query key"]:
         """Causal: a token may look at itself and earlier ones."""
         mask = torch.full((tokens, tokens), -torch.inf, dtype=self.model.dtype, device=self.model.device)

@@ -98,6 +98,10 @@ class Family:
         """The residual stream before layer 0."""
         raise NotImplementedError
 
+    def start_vectors(self, vectors: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
+        """What `start_images` makes of vectors in the place of embedded patches, positions left out."""
+        return vectors
+
     def encode_texts(
         self, input_ids: Int[Tensor, "text token"], attention_mask: Int[Tensor, "text token"] | None
     ) -> Float[Tensor, "text embed"]:

@@ -205,4 +205,4 @@ def _take(tokens: Float[Tensor, "image token width"], rows: Int[Tensor, "... row
     """Some positions of every image."""
     if rows.ndim == 1:
         return tokens[:, rows]
-    return tokens[torch.arange(len(tokens), device=tokens.device)[:, None], rows]
+    return tokens[torch.arange(tokens.shape[0], device=tokens.device)[:, None], rows]

@@ -23,7 +23,15 @@ from headroles.adapt.training.train import fit
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 
-PUBLISHED = {"coop": ({"context": 4, "init": ""}, 2048)}
+PUBLISHED = {
+    "coop": ({"context": 4, "init": ""}, 2_048),
+    "cocoop": ({"context": 4, "init": ""}, 35_360),
+    "maple": ({"init": ""}, 3_555_072),
+    "promptsrc": ({"init": ""}, 46_080),
+    "mmrl": ({}, 4_992_256),
+    "mmrlpp": ({}, 813_312),
+    "tac": ({"init": ""}, 733_440),
+}
 """Method -> settings and trained numbers at ViT-B/16."""
 SMALL = {"tip-adapter": {"views": 0}, "tip-adapter-f": {"views": 1}}
 """Method -> settings that make the tests quick."""

@@ -22,9 +22,9 @@ def test_the_seed_alone_draws_them():
 @pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
 def test_entering_mixes_the_token_with_its_last_output(beta):
     tokens = build(beta)
-    assert torch.equal(tokens.entering(3), tokens.values.expand(3, -1, -1))
+    assert torch.equal(tokens.entering(0, 3), tokens.values.expand(3, -1, -1))
     previous = torch.randn(3, 5, 16, requires_grad=True)
-    mixed = tokens.entering(3, previous)
+    mixed = tokens.entering(1, 3, previous)
     torch.testing.assert_close(mixed, torch.lerp(previous, tokens.values.expand(3, -1, -1), beta))
     mixed.sum().backward()
     torch.testing.assert_close(tokens.values.grad, torch.full((5, 16), 3 * beta))

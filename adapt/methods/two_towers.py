@@ -1,0 +1,141 @@
+"""What methods share whose learned tokens run through both towers of a CLIP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from headroles.adapt.methods.branches import ImageBranch, run_texts
+from headroles.adapt.methods.coop import NamedClasses, begin_context
+from headroles.adapt.methods.features import TextTrunk, unit
+from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.tokens import LayerTokens
+from headroles.errors import InputError
+from headroles.models.hooked_clip import HookedCLIP
+
+
+class TwoTowers(Method):
+    """Tokens enter the vision tower at `layer` and the text tower at `text_layer`; all below is computed once.
+
+    A subclass sets both and gives `image_tokens` and `text_tokens`.
+    """
+
+    layer: int
+    """The first vision layer with learned tokens."""
+    text_layer: int
+    """The first text layer with learned tokens."""
+    apart: frozenset[int] = frozenset()
+    """Vision layers whose masks part all learned tokens from all others."""
+
+    @classmethod
+    def check_model(cls, model: HookedCLIP) -> None:
+        super().check_model(model)
+        if model.visual.pooling:
+            raise InputError(
+                f"model: {model.model_name} is a {model.family.title}, which has no CLS token: attention pools its "
+                f"patches, and {cls.title} was made for a CLS token; take a CLIP"
+            )
+
+    def image_tokens(self) -> LayerTokens:
+        """The tokens of the vision tower, layer by layer, with gradients."""
+        raise NotImplementedError
+
+    def text_tokens(self, texts: Any) -> LayerTokens:
+        """The tokens of the text tower, layer by layer, with gradients."""
+        raise NotImplementedError
+
+    def masks(self) -> dict[int, Float[Tensor, "... token token"]]:
+        """Vision layer -> what is added to attention scores; here none."""
+        return {}
+
+    @torch.no_grad()
+    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
+        """The residual stream before the first layer with learned tokens."""
+        return self.model.visual.run(self.model.start_images(pixels), range(self.layer))
+
+    @torch.no_grad()
+    def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
+        tower = self.model.visual
+        return unit(tower.read(tower.run(trunk.to(self.model.dtype), range(self.layer, tower.layers))[:, 0]))
+
+    def run_images(
+        self, trunk: Float[Tensor, "image token width"]
+    ) -> tuple[Float[Tensor, "image width"], Float[Tensor, "image token width"]]:
+        """The last residual stream of CLS and of the learned tokens."""
+        branch = ImageBranch(self.model.visual, self.layer, self.apart)
+        originals, tokens = branch.run(trunk.to(self.model.dtype), self.image_tokens(), self.masks())
+        return originals[:, 0], tokens
+
+    def encode_images(self, trunk: Float[Tensor, "image token width"]) -> Any:
+        return unit(self.model.visual.read(self.run_images(trunk)[0]))
+
+    def embed_texts(self, texts: TextTrunk) -> Float[Tensor, "class embed"]:
+        """Unit embeddings of classes, with gradients: the mean of several texts."""
+        tower = self.text_tower
+        ends = run_texts(self.model, tower, texts, self.text_tokens(texts), self.text_layer)
+        return texts.average(unit(tower.read(ends)))
+
+    def encode_texts(self, texts: TextTrunk) -> Any:
+        return self.embed_texts(texts)
+
+    def given_frozen(
+        self, frozen: Float[Tensor, "image embed"] | None, trunk: Float[Tensor, "image token width"]
+    ) -> Float[Tensor, "image embed"]:
+        """A batch's frozen embeddings, computed where they are not given."""
+        return self.frozen_images(trunk) if frozen is None else frozen
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptedClasses(TextTrunk):
+    """Class names with room for vectors behind BOT: the residual stream before layer 0, without that room."""
+
+    positions: Float[Tensor, "token width"]
+    """What vectors there get for their positions."""
+
+    @classmethod
+    def read(
+        cls, model: HookedCLIP, names: Sequence[str], template: str, room: int, words: str = "", replaced: int = 0
+    ) -> PromptedClasses:
+        """`headroles.adapt.methods.coop.NamedClasses.read`, with `room` vectors' positions."""
+        named = NamedClasses.read(model, names, template, room, words, replaced)
+        begin, rest = named.embedded[:, :1], named.embedded[:, 1:]
+        blank = torch.zeros(len(begin), room, begin.shape[2], dtype=begin.dtype, device=begin.device)
+        with torch.no_grad():
+            begin, blank, rest = model.start_embedded(torch.cat([begin, blank, rest], 1)).split(
+                [1, room, rest.shape[1]], 1
+            )
+        residual = torch.cat([begin, rest], 1)
+        return cls(
+            frozen=named.frozen, names=named.names, residual=residual, rows=named.rows, positions=blank[0].clone()
+        )
+
+
+def begin_words(model: HookedCLIP, words: str, count: int, generator: torch.Generator) -> Float[Tensor, "token width"]:
+    """The embeddings of the first `count` tokens of words; without words, drawn from N(0, .02).
+
+    InputError where words have fewer.
+    """
+    begun = begin_context(model, words, count, generator)
+    if len(begun) < count:
+        raise InputError(
+            f"context: {count} vectors are to begin with the words of init, and {words!r} has {len(begun)} tokens; "
+            "take fewer, or an empty init"
+        )
+    return begun[:count]
+
+
+def prompt_depth(model: HookedCLIP, depth: int | None) -> int:
+    """The number of layers with prompts of their own: `depth`; None: three quarters of the shallower tower's.
+
+    InputError where a tower has fewer.
+    """
+    assert model.text is not None  # `TwoTowers.check_model` refuses such a model.
+    layers = min(model.visual.layers, model.text.layers)
+    if depth is not None and depth > layers:
+        raise InputError(f"depth must be at most the {layers} layers of {model.model_name}'s towers, got {depth}")
+    return max(1, 3 * layers // 4) if depth is None else depth
