@@ -23,6 +23,7 @@ _HOMES = {
     "tip-adapter": "tip_adapter:TipAdapter",
     "tip-adapter-f": "tip_adapter:TipAdapterF",
     "talo": "talo:Talo",
+    "ltv": "ltv:Ltv",
 }
 """Name -> module of this room, and class."""
 
