@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformer_lens.hook_points import HookPoint
 
+from headroles.heads.ablate import Hooks
 from headroles.heads.names import head_name
 from headroles.models.hooked_clip import HookedCLIP, Tower
 
@@ -32,7 +33,7 @@ class Unit(NamedTuple):
 @contextmanager
 def bypassing(model: HookedCLIP, units: Iterable[Unit]) -> Iterator[None]:
     """While open, every forward of the vision tower runs without what these units write, at all tokens."""
-    hooks = []
+    hooks: Hooks = []
     for layer, head in units:
         block = f"visual.blocks.{layer}"
         if head is None:

@@ -138,12 +138,13 @@ class Ltv(Method):
         spoken = [head for head in self.role_map if head.role != "silent" and (head.layer, head.head) in sizes]
         if len(spoken) < 3:
             raise InputError(f"role map: agreement needs three heads with a role and a weight, got {len(spoken)}")
-        pairs = [(sizes[head.layer, head.head], head.distribution[concept]) for head in spoken]
-        if any(len(set(column)) == 1 for column in zip(*pairs, strict=True)):
+        own = [sizes[head.layer, head.head] for head in spoken]
+        shares = [head.distribution[concept] for head in spoken]
+        if len(set(own)) == 1 or len(set(shares)) == 1:
             raise InputError(
                 f"concept: all heads have one weight, or one share of {concept}; there is no order to agree"
             )
-        found = spearmanr(*zip(*pairs, strict=True))
+        found = spearmanr(own, shares)
         return float(found.statistic), float(found.pvalue)
 
     def served_tensors(self) -> dict[str, Tensor]:

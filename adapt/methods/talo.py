@@ -134,7 +134,7 @@ class Talo(Method):
             raise InputError("roles: they are a role map's; give one as role map, or leave them out")
         heads = [Unit(layer, head) for layer in layers for head in range(tower.heads)]
         if config.roles and self.role_map is not None:
-            own = {(head.layer, head.head) for head in self.role_map if head.role in config.roles}
+            own = {Unit(head.layer, head.head) for head in self.role_map if head.role in config.roles}
             heads = [each for each in heads if each in own]
         if not heads:
             raise InputError(f"roles: no head from layer {FIRST} on is {' or '.join(config.roles)}")
