@@ -24,7 +24,7 @@ from headroles.cli.options.template import template_option
 @click.option("--model", help="Where the base model is, if it has moved.")
 @running_options
 @output_options(
-    "Also write a folder: metrics, predictions, confusion matrix, and F1 of every class.",
+    "Also write a folder: metrics, predictions, confusion matrix, F1 of every class, calibration.",
     "what is in the --output folder",
 )
 @click.option("--strict", is_flag=True, help="Refuse images that cannot be read, or are there twice.")

@@ -27,6 +27,8 @@ _HOMES = {
     "linear-probe": "linear_probe:LinearProbe",
     "tip-adapter": "tip_adapter:TipAdapter",
     "tip-adapter-f": "tip_adapter:TipAdapterF",
+    "talo": "talo:Talo",
+    "ltv": "ltv:Ltv",
 }
 """Name -> module of this room, and class."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headroles.adapt.adapter.info import METRICS, TABLE
 from headroles.adapt.metrics import HEADING, Measure, table_rows, to_frame, to_json, to_table
+from headroles.adapt.results.calibration import calibration_frame
 from headroles.adapt.results.tested import TestedImage, classes_frame, confusion_frame, predictions_frame
 from headroles.files.documents import Document
 from headroles.files.whole import replacing_together, write_text
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from typing_extensions import Self
 
-TABLES = {"predictions.csv": predictions_frame, "confusion.csv": confusion_frame, "classes.csv": classes_frame}
+TABLES = {
+    **{"predictions.csv": predictions_frame, "confusion.csv": confusion_frame, "classes.csv": classes_frame},
+    "calibration.csv": calibration_frame,
+}
 """File -> what makes it of the tested images."""
 FILES = (METRICS, TABLE, *TABLES)
 """What `Evaluation.write` writes."""
@@ -63,7 +67,7 @@ class Evaluation(Document):
         return found
 
     def write(self, folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-        """metrics.json and metrics.csv, and, of the tested images, predictions.csv, confusion.csv and classes.csv.
+        """metrics.json and metrics.csv, and, of the tested images, a file for each of `TABLES`.
 
         All of them or, where writing fails, none; returns them.
         """

@@ -53,7 +53,7 @@ def confusion_frame(tested: Sequence[TestedImage]) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for place, group in _parts(tested):
+    for place, group in group_parts(tested):
         counts = {model: Counter((each.label, getattr(each, model)) for each in group) for model in MODELS}
         pairs = sorted(counts["zero_shot"].keys() | counts["adapted"].keys())
         rows += [(*place, *pair, *(counts[model][pair] for model in MODELS)) for pair in pairs]
@@ -68,7 +68,7 @@ def classes_frame(tested: Sequence[TestedImage]) -> pd.DataFrame:
     import pandas as pd
 
     rows: list[tuple[Any, ...]] = []
-    for place, group in _parts(tested):
+    for place, group in group_parts(tested):
         for model in MODELS:
             scores = [_score(group, model, name) for name in sorted({each.label for each in group})]
             rows += [(*place, model, *score) for score in scores]
@@ -86,7 +86,8 @@ def _score(group: Sequence[TestedImage], model: str, name: str) -> tuple[str, in
     return name, total, precision, recall, 2 * right / (len(guessed) + total)
 
 
-def _parts(tested: Sequence[TestedImage]) -> Iterator[tuple[tuple[str, str, str], list[TestedImage]]]:
+def group_parts(tested: Sequence[TestedImage]) -> Iterator[tuple[tuple[str, str, str], list[TestedImage]]]:
+    """Protocol, task and part, and the images that were tested there."""
     groups: dict[tuple[str, str, str], list[TestedImage]] = {}
     for each in tested:
         groups.setdefault((each.protocol, each.task, each.part), []).append(each)
