@@ -1,4 +1,4 @@
-"""Full-size SigLIP and DINOv2 with random weights: exactness of parts, cost and memory of scoring.
+"""Full-size SigLIP, DINOv2 and others with random weights: exactness of parts, cost and memory of scoring.
 
 `python benchmarks/families.py` builds each model from its config, offline, compares the sum of all parts with
 transformers' own embedding in single and double precision, and prints what the scoring pass and TextSpan take, in
@@ -17,7 +17,8 @@ from measure import in_fresh_process, resident_peak
 if TYPE_CHECKING:
     from headroles import HookedCLIP
 
-NAMES = ("SigLIP-B/16", "DINOv2-B/14", "ViT-B/16-IN1k", "SigLIP-So400m/14@384")
+NAMES = ("SigLIP-B/16", "DINOv2-B/14", "ViT-B/16-IN1k", "SigLIP-So400m/14@384", "DINOv3-B/16", "SigLIP2-B/16-NaFlex",
+         "SmolVLM-tower")  # fmt: skip
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,6 +44,10 @@ def build_model(name: str) -> HookedCLIP:
     from transformers import (
         Dinov2Config,
         Dinov2Model,
+        DINOv3ViTConfig,
+        DINOv3ViTModel,
+        Siglip2Config,
+        Siglip2Model,
         SiglipConfig,
         SiglipModel,
         SiglipTextConfig,
@@ -50,6 +55,8 @@ def build_model(name: str) -> HookedCLIP:
         ViTConfig,
         ViTModel,
     )
+    from transformers.models.smolvlm.configuration_smolvlm import SmolVLMVisionConfig
+    from transformers.models.smolvlm.modeling_smolvlm import SmolVLMVisionTransformer
 
     from headroles import HookedCLIP
     from headroles.bundled.clip import build_tokenizer
@@ -59,6 +66,14 @@ def build_model(name: str) -> HookedCLIP:
         model = Dinov2Model(Dinov2Config(image_size=224, layerscale_value=0.5))
     elif name == "ViT-B/16-IN1k":
         model = ViTModel(ViTConfig(), add_pooling_layer=False)
+    elif name == "DINOv3-B/16":
+        sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_register_tokens": 4}
+        model = DINOv3ViTModel(DINOv3ViTConfig(**sizes, layerscale_value=0.5))
+    elif name == "SigLIP2-B/16-NaFlex":
+        model = Siglip2Model(Siglip2Config())
+    elif name == "SmolVLM-tower":
+        config = SmolVLMVisionConfig(hidden_size=768, num_attention_heads=12, image_size=512, patch_size=16)
+        model = SmolVLMVisionTransformer(config)
     else:
         wide = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16}
         sizes, image = (wide, {"image_size": 384, "patch_size": 14}) if "So400m" in name else ({}, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,18 +16,31 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
+@click.argument("more", type=click.Path(path_type=Path), nargs=-1)
 @output_options("Picture to write: .png, .svg or .pdf; default: none.", "the picture if it exists already")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead.")
 @click.option(
     "--bootstraps", type=click.IntRange(min=1), default=2000, show_default=True, help="Resamples of heads, intervals."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the resamples.")
-def command(a: Path, b: Path, output: Path | None, overwrite: bool, as_json: bool, bootstraps: int, seed: int) -> None:
-    """Compare two role maps: which heads changed their role, and how far the maps agree.
+@click.option("--tower", default="visual", show_default=True, help="Of models: visual or text.")
+@click.option("--leading", type=click.IntRange(min=1), default=3, show_default=True, help="Of models: directions.")
+@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Of models: heads shown.")
+def command(
+    a: Path, b: Path, more: tuple[Path, ...], output: Path | None, overwrite: bool, as_json: bool, bootstraps: int,
+    seed: int, **models: Any,
+) -> None:  # fmt: skip
+    """Compare role maps, which heads changed their role; or two models, which heads a fine-tuning changed.
 
     A and B are role maps, or folders of `headroles score`, of models with as many layers and heads: two checkpoints,
     two banks, two seeds, or text and image probes of one model. Intervals are 95%, from resampling heads.
+
+    With MORE maps, such as those by texts, images and weights: each two of them, and the role that most of them give.
+
+    Or A and B are models of one shape, a base and a tuned one, by name, folder, file or hub id: by weights alone, how
+    much of each head changed (M, what it writes into the embedding; W_V W_O; where it looks), and its directions.
     """
+    from headroles.cli.options.models import are_models
     from headroles.roles.diff import diff
 
     if output:
@@ -35,6 +48,16 @@ def command(a: Path, b: Path, output: Path | None, overwrite: bool, as_json: boo
 
         check_suffix(output)
         check_new(output, overwrite=overwrite)
+    if are_models(a, b, *more):
+        if more:
+            raise click.UsageError(f"models are compared two by two: a base and a tuned one; leave out {more[0]}")
+        _diff_models(a, b, output, as_json, **models)
+        return
+    if more:
+        from headroles.cli.options.consensus import show_consensus
+
+        show_consensus([a, b, *more], output, as_json, bootstraps, seed)
+        return
     found = diff(a, b, bootstraps=bootstraps, seed=seed)
     if output:
         save_plots(found, "map", output)
@@ -43,6 +66,18 @@ def command(a: Path, b: Path, output: Path | None, overwrite: bool, as_json: boo
         return
     _report(found)
     if output:
+        click.echo(f"wrote {output}")
+
+
+def _diff_models(base: Path, tuned: Path, output: Path | None, as_json: bool, top: int, **given: Any) -> None:
+    from headroles.figures.files import write_figure
+    from headroles.heads.compare_models import diff_models
+
+    found = diff_models(base, tuned, **given)
+    if output:
+        write_figure(found.plot(), output)
+    click.echo(found.to_json() if as_json else found.to_text(top), nl=not as_json)
+    if output and not as_json:
         click.echo(f"wrote {output}")
 
 

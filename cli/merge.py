@@ -11,7 +11,10 @@ import click
 @click.command()
 @click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--output", type=click.Path(path_type=Path), default="headroles-output", show_default=True,
+    "--output",
+    type=click.Path(path_type=Path),
+    default="headroles-output",
+    show_default=True,
     help="Folder for the results.",
 )
 @click.option("--model", help="Where the model is on this machine.  [default: the one that was scored]")
@@ -25,7 +28,7 @@ def command(shards: tuple[Path, ...], output: Path, **given: Any) -> None:
     SHARDS are the files, or the folders they are in. All n must be there, of one model, one set of images and the same
     settings; the role map equals that of one run over all images, by texts, by images or under discovered concepts.
     """
-    from headroles.cli.score import report
+    from headroles.cli.options.score_report import report_score
     from headroles.jobs.merge import merge_job
 
-    report(merge_job(shards, output, **given), output)
+    report_score(merge_job(shards, output, **given), output)

@@ -18,6 +18,8 @@ _RESULTS = {
     "roles": "headroles.roles.role_map:RoleMap",
     "validation": "headroles.causal.validation:Validation",
     "diff": "headroles.roles.diff:RoleMapDiff",
+    "model_diff": "headroles.heads.model_diff:ModelDiff",
+    "consensus": "headroles.roles.consensus:Consensus",
     "attended": "headroles.uses.attended:Attended",
     "retrieved": "headroles.uses.retrieved:Retrieved",
     "debiased": "headroles.uses.debiased:Debiased",
@@ -31,13 +33,15 @@ _RESULTS = {
     "--kind",
     default="all",
     show_default=True,
-    help="Role map: entropy, concepts, texts; adapter: curves, mask, fusion; validation: matrix, selectivity.",
+    help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion; validation: matrix, "
+    "selectivity, doses.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")
 @click.option("--overwrite", is_flag=True, help="Replace files that --output names and that exist already.")
 def command(result: Path, kind: str, heads: str | None, output: Path | None, overwrite: bool) -> None:
-    """Draw a role map (entropy of layers x heads, concept shares of every head, texts of chosen heads) or an adapter.
+    """Draw a role map (entropy of layers x heads, concepts of every head, texts of chosen heads, heads x concepts,
+    concepts x layers) or an adapter.
 
     RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights), the
     validation.json of a role map (what cutting heads costs, concept by concept), or another result that was saved as

@@ -35,8 +35,11 @@ def score_line(role_map: RoleMap) -> str:
     """`headroles score` with every setting of a role map."""
     from headroles.cli.score import command
 
-    images = {"images": role_map.images.source, "count": role_map.images.count + len(role_map.images.broken)}
-    given = {"model": role_map.model.name, **images, "probes": role_map.bank.name, **role_map.settings}
+    count = role_map.images.count + len(role_map.images.broken)
+    by = {"text": "texts", "image": "images"}.get(role_map.probe_kind, role_map.probe_kind)
+    given = {"model": role_map.model.name, "by": by, **role_map.settings}
+    given |= {"images": role_map.images.source, "count": count} if count else {}
+    given |= {} if by == "images" else {"probes": role_map.bank.name}
     return _line("score", command, given)
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--mode", help="What stands in for a cut head: mean (default), zero or resample.")
 @click.option("--draws", type=int, help="Matched random sets a concept; default: 100.")
 @click.option("--bootstraps", type=int, help="Resamples of image blocks; default: 1000.")
+@click.option("--doses", help="Factors to scale each concept's heads by besides, such as -1,0,0.5,2,5; default: none.")
 @click.option("--seed", default=1, show_default=True, help="Of scenes, random sets and resamples.")
 @overlap_option
 @running_options
@@ -57,6 +58,8 @@ def command(role_map: Path, output: Path | None, overwrite: bool, concepts: str 
 
     folder = output or role_map.parent
     options = {name: value for name, value in given.items() if value is not None}
+    if "doses" in options:
+        options["doses"] = split_names(options["doses"])
     if concepts:
         options["concepts"] = split_names(concepts)
     with locked(folder, "validation"):

@@ -21,13 +21,18 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.causal.validation import Validation as Validation
     from headroles.diagnosis.diagnosis import Diagnosis as Diagnosis
     from headroles.diagnosis.doctor import doctor as doctor
+    from headroles.diagnosis.record import record as record
     from headroles.errors import InputError as InputError
     from headroles.heads.ablate import ablating as ablating
     from headroles.heads.ablate import scaling_heads as scaling_heads
+    from headroles.heads.compare_models import diff_models as diff_models
     from headroles.heads.contributions import Contributions as Contributions
     from headroles.heads.contributions import image_contributions as image_contributions
     from headroles.heads.contributions import text_contributions as text_contributions
+    from headroles.heads.directions import Directions as Directions
+    from headroles.heads.model_diff import ModelDiff as ModelDiff
     from headroles.heads.moments import HeadMoments as HeadMoments
+    from headroles.heads.names import Part as Part
     from headroles.heads.reference import HeadReference as HeadReference
     from headroles.heads.value_moments import ValueMoments as ValueMoments
     from headroles.heads.weights import HeadWeights as HeadWeights
@@ -44,17 +49,27 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.images.reading import describe_images as describe_images
     from headroles.images.sources.find import Source as Source
     from headroles.images.sources.find import find_source as find_source
+    from headroles.jobs.align import align as align
     from headroles.jobs.score import score as score
+    from headroles.models.alignment import AlignedMap as AlignedMap
+    from headroles.models.alignment import Alignment as Alignment
     from headroles.models.hooked_clip import HookedCLIP as HookedCLIP
     from headroles.models.load import load as load
+    from headroles.models.verified import VerifiedModels as VerifiedModels
+    from headroles.models.verified import verified_models as verified_models
+    from headroles.models.words import Words as Words
     from headroles.reports.adaptation import Adaptation as Adaptation
     from headroles.reports.evidence import Illustrations as Illustrations
     from headroles.reports.report import Report as Report
     from headroles.reports.report import report as report
     from headroles.roles.config import ImageScoreConfig as ImageScoreConfig
     from headroles.roles.config import ScoreConfig as ScoreConfig
+    from headroles.roles.config import WeightScoreConfig as WeightScoreConfig
+    from headroles.roles.consensus import Consensus as Consensus
+    from headroles.roles.consensus import consensus as consensus
     from headroles.roles.diff import RoleMapDiff as RoleMapDiff
     from headroles.roles.diff import diff as diff
+    from headroles.roles.direction import HeadDirection as HeadDirection
     from headroles.roles.discovery import DiscoveryConfig as DiscoveryConfig
     from headroles.roles.probes import ProbeBank as ProbeBank
     from headroles.roles.role_heads import choose_heads as choose_heads
@@ -65,12 +80,15 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.roles.score_images import explain_values as explain_values
     from headroles.roles.score_texts import collect_moments as collect_moments
     from headroles.roles.score_texts import explain as explain
+    from headroles.roles.score_weights import explain_weights as explain_weights
     from headroles.shapes.world import ABSENT as ABSENT
     from headroles.uses.attend import attend as attend
     from headroles.uses.attended import Attended as Attended
     from headroles.uses.cue_bench import DebiasConfig as DebiasConfig
     from headroles.uses.debias import debias as debias
     from headroles.uses.debiased import Debiased as Debiased
+    from headroles.uses.edit import edit as edit
+    from headroles.uses.edited import Edited as Edited
     from headroles.uses.image_index import ImageIndex as ImageIndex
     from headroles.uses.precision import PrecisionAtK as PrecisionAtK
     from headroles.uses.precision_at_k import precision_at_k as precision_at_k
@@ -87,10 +105,15 @@ _HOMES = {
     "causal.validation": ("Validation",),
     "diagnosis.diagnosis": ("Diagnosis",),
     "diagnosis.doctor": ("doctor",),
+    "diagnosis.record": ("record",),
     "errors": ("InputError",),
     "heads.ablate": ("ablating", "scaling_heads"),
+    "heads.compare_models": ("diff_models",),
     "heads.contributions": ("Contributions", "image_contributions", "text_contributions"),
+    "heads.directions": ("Directions",),
+    "heads.model_diff": ("ModelDiff",),
     "heads.moments": ("HeadMoments",),
+    "heads.names": ("Part",),
     "heads.reference": ("HeadReference",),
     "heads.value_moments": ("ValueMoments",),
     "heads.weights": ("HeadWeights", "LearnConfig"),
@@ -99,26 +122,35 @@ _HOMES = {
     "images.labelled": ("Concept", "LabelledImages", "open_labelled"),
     "images.reading": ("Reading", "describe_images"),
     "images.sources.find": ("Source", "find_source"),
+    "jobs.align": ("align",),
     "jobs.score": ("score",),
+    "models.alignment": ("AlignedMap", "Alignment"),
     "models.hooked_clip": ("HookedCLIP",),
     "models.load": ("load",),
+    "models.verified": ("VerifiedModels", "verified_models"),
+    "models.words": ("Words",),
     "reports.adaptation": ("Adaptation",),
     "reports.evidence": ("Illustrations",),
     "reports.report": ("Report", "report"),
-    "roles.config": ("ImageScoreConfig", "ScoreConfig"),
+    "roles.config": ("ImageScoreConfig", "ScoreConfig", "WeightScoreConfig"),
+    "roles.consensus": ("Consensus", "consensus"),
     "roles.diff": ("RoleMapDiff", "diff"),
+    "roles.direction": ("HeadDirection",),
     "roles.discovery": ("DiscoveryConfig",),
     "roles.probes": ("ProbeBank",),
     "roles.role_heads": ("choose_heads",),
     "roles.role_map": ("ROLES", "HeadRole", "RoleMap"),
     "roles.score_images": ("collect_values", "explain_values"),
     "roles.score_texts": ("collect_moments", "explain"),
+    "roles.score_weights": ("explain_weights",),
     "shapes.world": ("ABSENT",),
     "uses.attend": ("attend",),
     "uses.attended": ("Attended",),
     "uses.cue_bench": ("DebiasConfig",),
     "uses.debias": ("debias",),
     "uses.debiased": ("Debiased",),
+    "uses.edit": ("edit",),
+    "uses.edited": ("Edited",),
     "uses.image_index": ("ImageIndex",),
     "uses.precision": ("PrecisionAtK",),
     "uses.precision_at_k": ("precision_at_k",),

@@ -22,6 +22,11 @@ class Shown:
     A name and no import: the one arrow of the house that points up, followed only on a user's call.
     """
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that there is something to draw for: what "all" means."""
+        return tuple(self.figures)
+
     def plot(self, kind: str | None = None, **options: Any) -> Figure:
         """Draw the result as a matplotlib Figure; a notebook shows it, `savefig` writes it.
 

@@ -21,11 +21,23 @@ from transformers import (
     Dinov2Model,
     Dinov2WithRegistersConfig,
     Dinov2WithRegistersModel,
+    DINOv3ViTConfig,
+    DINOv3ViTModel,
+    MetaClip2Config,
+    MetaClip2Model,
+    Siglip2Config,
+    Siglip2Model,
     SiglipConfig,
     SiglipModel,
+    SiglipVisionConfig,
+    SiglipVisionModel,
     ViTConfig,
     ViTModel,
 )
+from transformers.models.idefics2.configuration_idefics2 import Idefics2VisionConfig
+from transformers.models.idefics2.modeling_idefics2 import Idefics2VisionTransformer
+from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
+from transformers.models.idefics3.modeling_idefics3 import Idefics3VisionTransformer
 
 from headroles.causal.validation import Validation
 from headroles.cli import main as cli
@@ -66,11 +78,12 @@ def tokenizer():
 
 
 def build_clip(
-    tokenizer, layers=3, heads=4, width=32, embed=24, side=32, patch=8, act="quick_gelu", seed=0
-) -> CLIPModel:
+    tokenizer, layers=3, heads=4, width=32, embed=24, side=32, patch=8, act="quick_gelu", seed=0, meta=False
+) -> CLIPModel | MetaClip2Model:
     """A random CLIP whose biases and norms are random too, so that no term of a sum is zero by accident."""
     shared = {"num_hidden_layers": layers, "hidden_act": act}
-    config = CLIPConfig(
+    config_type, model_type = (MetaClip2Config, MetaClip2Model) if meta else (CLIPConfig, CLIPModel)
+    config = config_type(
         projection_dim=embed,
         vision_config={
             **shared, "hidden_size": width, "intermediate_size": 2 * width, "num_attention_heads": heads,
@@ -85,7 +98,7 @@ def build_clip(
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = CLIPModel(config).eval()
+        model = model_type(config).eval()
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name != "logit_scale":
@@ -103,26 +116,33 @@ def fill_randomly(model, seed=0):
     return model.eval()
 
 
-def build_siglip(tokenizer, layers=3, heads=4, width=32, side=32, patch=8, context=16, act="gelu_pytorch_tanh", seed=0):
-    """A random SigLIP; see `build_clip`."""
+def build_siglip(
+    tokenizer, layers=3, heads=4, width=32, side=32, patch=8, context=16, act="gelu_pytorch_tanh", seed=0, naflex=False
+):
+    """A random SigLIP, or SigLIP 2 NaFlex; see `build_clip`."""
     shared = {"num_hidden_layers": layers, "hidden_size": width, "intermediate_size": 2 * width, "hidden_act": act}
     shared["num_attention_heads"] = heads
     text = {"vocab_size": len(tokenizer), "max_position_embeddings": context, "pad_token_id": tokenizer.pad_token_id}
     text |= {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    vision = {"image_size": side, "patch_size": patch}
-    config = SiglipConfig(text_config={**shared, **text}, vision_config={**shared, **vision})
-    return fill_randomly(SiglipModel(config), seed)
+    vision = {"num_patches": (side // patch) ** 2} if naflex else {"image_size": side}
+    vision = {**shared, **vision, "patch_size": patch}
+    config_type, model_type = (Siglip2Config, Siglip2Model) if naflex else (SiglipConfig, SiglipModel)
+    return fill_randomly(model_type(config_type(text_config={**shared, **text}, vision_config=vision)), seed)
 
 
 def build_vision(family, layers=3, heads=4, width=32, side=32, patch=8, seed=0, **settings):
-    """A random "vit", "dinov2" or "dinov2_with_registers"; see `build_clip`."""
+    """A random "vit", "dinov2", "dinov2_with_registers", "dinov3", "idefics3" or "siglip"; see `build_clip`."""
     config_type, model_type = {
         "vit": (ViTConfig, partial(ViTModel, add_pooling_layer=False)),
         "dinov2": (Dinov2Config, Dinov2Model),
         "dinov2_with_registers": (Dinov2WithRegistersConfig, Dinov2WithRegistersModel),
+        "dinov3": (DINOv3ViTConfig, DINOv3ViTModel),
+        "idefics2": (Idefics2VisionConfig, Idefics2VisionTransformer),
+        "idefics3": (Idefics3VisionConfig, Idefics3VisionTransformer),
+        "siglip": (SiglipVisionConfig, SiglipVisionModel),
     }[family]
     sizes = {"num_hidden_layers": layers, "num_attention_heads": heads, "hidden_size": width, "image_size": side}
-    sizes |= {"patch_size": patch, **({"intermediate_size": 2 * width} if family == "vit" else {"mlp_ratio": 2})}
+    sizes |= {"patch_size": patch, **({"mlp_ratio": 2} if "dinov2" in family else {"intermediate_size": 2 * width})}
     return fill_randomly(model_type(config_type(**sizes, **settings)), seed)
 
 

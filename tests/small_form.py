@@ -12,6 +12,7 @@ _SMALLER = {
     r"\bresamples=\d+": "resamples=20",
     r"\bscenes=300\b": "scenes=60",
     r"\brange\(300\)": "range(100)",
+    r"(headroles\.score\((?![^)]*by=)[^)]*)\)": r"\1, null_draws=40)",
     r"\bepochs=6\b": "epochs=2",
     r'"epochs": 6\b': '"epochs": 2',
     r'\("shapes:color", "shapes:texture", "shapes:count"\)': '("shapes:brightness",)',

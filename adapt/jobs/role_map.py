@@ -14,6 +14,7 @@ from headroles.heads.ablation import intact
 from headroles.jobs.score import score
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
+from headroles.roles.role_heads import check_tower
 from headroles.roles.role_map import SILENT, RoleMap
 
 LEFT = Path("headroles-output/role_map.json")
@@ -64,6 +65,7 @@ def _take_given(job: Job, given: RoleMap | Path, clip: HookedCLIP) -> tuple[Role
             f"--model {quote(job.model_name)}",
             page="other-weights",
         )
+    check_tower(role_map)
     if all(head.role == SILENT for head in role_map):
         raise InputError("role map: all its heads are silent, so none has a role; score on other images")
     return role_map, f"role map: {place}"
@@ -73,6 +75,8 @@ def _why_unfit(role_map: RoleMap, clip: HookedCLIP, first: int) -> str:
     """Why a role map does not serve masks from layer `first` on; "" where it does."""
     if role_map.model.weights_hash != clip.weights_hash():
         return "is of another model"
+    if role_map.tower == "text":
+        return "is of the text tower"
     lacking = sorted(set(range(first, clip.visual.layers)) - set(role_map.layers))
     return f"lacks layer {lacking[0]}" if lacking else ""
 

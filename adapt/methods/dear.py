@@ -43,7 +43,9 @@ class Dear(Method):
     role_maps = "needed"
 
     config: DearConfig
+    """The method's settings."""
     role_map: RoleMap
+    """Whose roles make the masks."""
     layer: int
     """The first vision layer that learned tokens run through."""
     attribute_tokens: LearnedTokens | None
@@ -85,19 +87,23 @@ class Dear(Method):
 
     @classmethod
     def check_model(cls, model: HookedCLIP) -> None:
+        """InputError for a model without text tower, or whose images attention pools."""
         check_adaptable(model)
 
     @classmethod
     def first_layer(cls, model: HookedCLIP, config: DearConfig) -> int:
+        """The first vision layer that attribute tokens run through."""
         first = first_deep_layer(model.visual.layers) if config.layer is None else config.layer
         return first + config.enter_after
 
     @classmethod
     def mask_of(cls, config: DearConfig) -> tuple[str, int]:
+        """Variant and seed of the role masks."""
         return config.mask, config.mask_seed
 
     @classmethod
     def describe(cls, layer: int | None) -> str:
+        """A sentence for the model card."""
         return f"""A [DeAR]({cls.source}) adapter: attribute tokens in the vision tower and text tokens in the text
 tower, from layer {layer} on, with masks from the roles of the attention heads (`role_map.json`)."""
 
@@ -160,6 +166,7 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
         return start_texts(self.model, self._texts, prompts, self.text_layer)
 
     def class_trunk(self, names: Sequence[str], template: str) -> TextTrunk:
+        """What of classes does not depend on training: their prompts up to the first text layer with tokens."""
         return dataclasses.replace(self.text_trunk(write_prompts(template, names)), names=tuple(names))
 
     @torch.no_grad()
@@ -234,12 +241,15 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
         return logits, self.losses(logits, batch.labels, features, encoded, frozen, batch.texts.frozen)
 
     def fusion_weights(self) -> dict[str, float]:
+        """`alpha` by name: "cls", then the attributes; they sum to 1."""
         return dict(zip(("cls", *self.attributes), self.alpha.tolist(), strict=True))
 
     def notes(self) -> tuple[str, ...]:
+        """Core concepts that get no token, or no head to read them, a line each."""
         return core_notes(self.role_map, self.config, self.layer)
 
     def served_tensors(self) -> dict[str, Tensor]:
+        """Tensors behind an image's logits among fixed classes: tokens, readout, masks and `alpha`."""
         masks = {name: value for name, value in self.named_buffers() if name.startswith("mask_")}
         own = {name: value for name, value in self.state_dict().items() if not name.startswith("text_tokens.")}
         return {**{f"adapter.{name}": value for name, value in {**own, **masks}.items()}, "alpha": self.alpha}

@@ -18,9 +18,9 @@ def check_adaptable(model: HookedCLIP) -> Tower:
             f"model: {model.model_name} is a {model.family.title} without a text tower; adapters classify images by "
             "their classes' texts, so take a CLIP"
         )
-    if model.visual.pooling:
+    if not model.visual.at_row:
         raise InputError(
-            f"model: {model.model_name} is a {model.family.title}, which has no CLS token: attention pools its "
+            f"model: {model.model_name} is a {model.family.title}, which has no CLS token: it pools its "
             "patches, and role masks shield a CLS token; take a CLIP"
         )
     return model.text

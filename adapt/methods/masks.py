@@ -19,11 +19,13 @@ from headroles.adapt.config import ISOLATED, MASKS, OPEN
 from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.role_heads import check_tower
 from headroles.roles.role_map import HeadRole, RoleMap
 
 
 def check_role_map(role_map: RoleMap, model: HookedCLIP) -> None:
     """Refuse a role map of another model: other layers, heads or weights (InputError)."""
+    check_tower(role_map)
     scored, tower = role_map.model, model.visual
     if (scored.layers, scored.heads) != (tower.layers, tower.heads):
         raise InputError(

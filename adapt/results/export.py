@@ -125,7 +125,7 @@ def _plain_state(classifier: Classifier) -> dict[str, Tensor]:
     clip = {
         f"clip.{name}": value
         for name, value in method.model.clip.state_dict().items()
-        if not name.startswith(("text_model.", "text_projection.", "logit_scale"))
+        if not name.startswith(("text_model.", "text_projection.", "logit_scale", "words."))
     }
     texts = classifier.texts
     encoded = {"texts": texts} if isinstance(texts, Tensor) else {f"texts.{n}": v for n, v in vars(texts).items()}

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 _OPTIONS = (
-    click.option("--ablate", metavar="HEADS", help="Heads of the vision tower to cut out, such as L6.H3,L7.*."),
+    click.option("--ablate", metavar="HEADS", help="Heads, or directions of heads, to cut out: L6.H3,L7.*,L6.H5.D0-2."),
     click.option("--ablate-mode", help="What stands in for them: mean (default), zero or resample."),
     click.option("--ablate-effect", help="total (default), through later layers; direct: their part of the embedding."),
     click.option(

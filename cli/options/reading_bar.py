@@ -8,7 +8,7 @@ from typing import Any
 class ReadingBar:
     """Shows the main process's part of the pass: the others' are as large."""
 
-    def __init__(self, images: str) -> None:
+    def __init__(self, images: str | None) -> None:
         self.label = "rendering scenes" if images == "shapes" else f"reading {images}"
         self.bar: Any = None
 

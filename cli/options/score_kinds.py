@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from headroles.roles.discovery import Discovery
 
 _DISCOVER = ("encoder", "noise", "min_cluster_size")
-_TEXTS = ("probes", "texts_per_head", "weights", "selection", "prior_correction", "center_texts", "null_draws",
-          "constants", "rank")  # fmt: skip
+_TEXTS = ("weights", "selection", "prior_correction", "constants", "rank", "span_rank")
+_WORDS = ("probes", "texts_per_head", "center_texts", "null_draws", "align_to")
+_WEIGHTS = ("texts_per_direction", "coherence", "reading", "directions_per_head", "tower")
+_DRAWN = ("bootstraps", "precision", "shard")
+_IMAGES = ("count", "column", "split", "key", "groups", "batch", "workers", "strict", "resume")
+"""What is of no use where no image is read."""
 _BOUND = 0.3
 """Cramer's V from which labels are named as dependent."""
 _NAMED = 32
@@ -22,12 +26,15 @@ _NAMED = 32
 
 
 def fill_preset(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with what a preset sets; UsageError for one that describes heads by images."""
+    """The options with what a preset sets, and scenes for images where some are needed; UsageError for a preset that
+    describes heads otherwise than by texts."""
     from headroles.roles.presets import apply_preset
 
     filled = {name: value for name, value in given.items() if name != "preset"}
+    if given["images"] is None and given["by"] != "weights":
+        filled["images"] = "shapes"
     if given["preset"]:
-        if given["by"] == "images":
+        if given["by"] != "texts":
             raise click.UsageError("--as has no effect here; it belongs to --by texts")
         filled |= apply_preset(given["preset"], {name: value for name, value in given.items() if value is not None})
     return {**filled, "concepts": filled["concepts"] or "bank"}
@@ -36,14 +43,22 @@ def fill_preset(given: Mapping[str, Any]) -> dict[str, Any]:
 def check_placed(given: Mapping[str, object]) -> None:
     """UsageError for an option of `headroles score` that would have no effect beside the others."""
     by, concepts = given["by"], given["concepts"]
+    if given["texts_from"] and given["align_to"]:
+        raise click.UsageError("--texts-from and --align-to exclude each other; give one of them")
     if by == "images" and concepts == "discover":
         raise click.UsageError("--concepts discover clusters texts; leave it out with --by images, whose labels count")
+    if by == "weights" and concepts == "discover":
+        raise click.UsageError("--concepts discover clusters texts that heads pick over images; it needs --by texts")
     for names, idle, home in (
-        (_TEXTS, by == "images", "--by texts"),
-        (("shares",), by == "texts", "--by images"),
+        (_TEXTS, by != "texts", "--by texts"),
+        (_WORDS, by == "images", "--by texts"),
+        (("shares", "sharing"), by != "images", "--by images"),
+        (_WEIGHTS, by != "weights", "--by weights"),
+        (_DRAWN, by == "weights", "--by texts and --by images"),
+        (_IMAGES, given["images"] is None, "images (--images)"),
         (_DISCOVER, concepts != "discover", "--concepts discover"),
     ):
-        wrong = [name for name in names if given.get(name) is not None]
+        wrong = [name for name in names if given.get(name) not in (None, False)]
         if idle and wrong:
             raise click.UsageError(f"--{wrong[0].replace('_', '-')} has no effect here; it belongs to {home}")
 

@@ -11,9 +11,7 @@ _OPTIONS = (
     click.option(
         "--test-share", type=float, help="Share of each class that tests, in data without a split.  [default: 0.3]"
     ),
-    click.option(
-        "--val-share", type=float, help="Share of each class's other images that validates.  [default: none]"
-    ),
+    click.option("--val-share", type=float, help="Share of each class's other images that validates.  [default: none]"),
     click.option("--label", help="Column of the classes, in a list or a data set that has several."),
     click.option(
         "--class-names",

@@ -26,7 +26,7 @@ class BlockCosts:
         count = sums.count.numpy()
         if (count.sum(0) == 0).any():
             raise InputError(f"images: none has a value of {concepts[int((count.sum(0) == 0).argmax())]}")
-        self.weights = _draw_weights(count, config)
+        self.weights = draw_weights(count, config)
         self.images = self.weights @ count
         self.single = np.stack([self.cost([number]) for number in sets.singles], 1)
         """(draw, head, concept): every scored head, cut alone."""
@@ -67,7 +67,7 @@ class BlockCosts:
         return self.sums.count.sum(0).numpy()
 
 
-def _draw_weights(count: Float[ndarray, "block concept"], config: ValidateConfig) -> Float[ndarray, "draw block"]:
+def draw_weights(count: Float[ndarray, "block concept"], config: ValidateConfig) -> Float[ndarray, "draw block"]:
     """How often each block counts: once each, then as the bootstrap draws; blocks without images never."""
     rng = np.random.default_rng([config.seed, 6])
     filled = np.flatnonzero(count.sum(1))

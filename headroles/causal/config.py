@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from headroles.checks import check_choices, check_fields, check_least
+from headroles.errors import InputError
 from headroles.heads.ablate import EFFECTS, MODES
 
 
@@ -28,6 +30,9 @@ class ValidateConfig:
     """Seed of rendered scenes, random sets and resamples."""
     concepts: tuple[str, ...] | None = None
     """Labelled concepts to use; None: all."""
+    doses: tuple[float, ...] = ()
+    """Factors to scale each concept's heads by besides, about what stands in for a cut head: see
+    `headroles.causal.doses`; none: heads are cut only."""
     allow_overlap: bool = False
     """Judge by images that the role map was scored on, too; the validation says how many there were."""
 
@@ -35,7 +40,20 @@ class ValidateConfig:
         check_fields(self)
         check_choices(self, effect=EFFECTS, mode=MODES)
         check_least(self, draws=20, blocks=2, bootstraps=20, seed=0)
+        object.__setattr__(self, "doses", check_doses(self.doses))
 
     def to_dict(self) -> dict[str, Any]:
         """Values as JSON keeps them."""
-        return {**dataclasses.asdict(self), "concepts": None if self.concepts is None else list(self.concepts)}
+        concepts = None if self.concepts is None else list(self.concepts)
+        return {**dataclasses.asdict(self), "concepts": concepts, "doses": list(self.doses)}
+
+
+def check_doses(doses: Any) -> tuple[float, ...]:
+    """Factors in order, each once; InputError where one is no finite number."""
+    try:
+        found = tuple(sorted({float(dose) for dose in doses}))
+    except (TypeError, ValueError):
+        found = (math.nan,)
+    if not all(map(math.isfinite, found)):
+        raise InputError(f"doses must be finite numbers such as -1, 0, 0.5, 2, 5, got {str(doses)[:60]!r}")
+    return found

@@ -80,12 +80,15 @@ def direct_effects(
     mode: str = "mean",
     seed: int = 0,
     blocks: int = 32,
+    factors: Sequence[float] | None = None,
 ) -> EffectSums:
     """Margins with only the heads' own parts of the embedding replaced, for all sets from one recorded pass.
 
-    Means, and what resampling draws, are of the same images.
+    Means, and what resampling draws, are of the same images. `factors`: what each set is scaled by instead, about what
+    would replace it.
     """
-    chosen = _indicators(sets, layers, model.visual.heads).to(model.device)
+    left = torch.zeros(len(sets)) if factors is None else torch.tensor(factors)
+    chosen = ((1 - left)[:, None] * _indicators(sets, layers, model.visual.heads)).to(model.device)
     bases = model.visual.bases()[list(layers)].flatten(0, 1).float()
     projected = [torch.einsum("hkd,vd->hkv", bases, rows.float()) for rows in texts.embeddings]
     part = _replaced(record.z, mode, seed).flatten(1, 2)
@@ -136,11 +139,14 @@ def total_effects(
     batch: int = 64,
     workers: int = 0,
     progress: Progress | None = None,
+    factors: Sequence[float] | None = None,
 ) -> EffectSums:
     """Margins with the heads replaced where they write, and all later layers run again.
 
-    The layers below a set's first one run once a batch. `reference` is needed for all modes but "zero".
+    The layers below a set's first one run once a batch. `reference` is needed for all modes but "zero". `factors`: what
+    each set is scaled by instead, about what would replace it.
     """
+    factors = [0.0] * len(sets) if factors is None else factors
     ablator = Ablator(model, mode, "total", reference, seed)
     cut = images.blocking.cut(images.blocking.limit(blocks))
     sums = EffectSums.empty(cut.count, len(sets), len(texts.names))
@@ -149,8 +155,8 @@ def total_effects(
             continue
         runs = _TotalRuns(model, ablator, pixels)
         codes = torch.from_numpy(images.codes[index.numpy()])
-        for row, members in enumerate(sets):
-            embedding = runs.embed(members)
+        for row, (members, factor) in enumerate(zip(sets, factors, strict=True)):
+            embedding = runs.embed(members, factor)
             check_rows(embedding, images.images.name, index.tolist())
             for concept, rows in enumerate(texts.embeddings):
                 logits = texts.scale * embedding @ rows.float().T
@@ -170,12 +176,12 @@ class _TotalRuns:
         embedding, self.sigma = self._finish(0, keep=True)
         self.length = embedding.norm(dim=-1, keepdim=True)
 
-    def embed(self, heads: HeadSet) -> Float[Tensor, "image embed"]:
-        """The embedding without these heads, over the intact image's deviation and length."""
-        with self.ablator.cutting(heads):
+    def embed(self, heads: HeadSet, factor: float = 0.0) -> Float[Tensor, "image embed"]:
+        """The embedding without these heads, or with them scaled, over the intact image's deviation and length."""
+        with self.ablator.cutting(heads, factor):
             first = min((layer for layer, _ in heads), default=len(self.residuals) - 1)
             embedding, sigma = self._finish(first)
-        if self.model.visual.pooling:  # One deviation a token: there is no common factor to hold.
+        if not self.model.visual.at_row:  # One deviation a token: there is no common factor to hold.
             return embedding / self.length
         return ((embedding - self.constant) * (sigma / self.sigma) + self.constant) / self.length
 
@@ -187,5 +193,5 @@ class _TotalRuns:
             if keep:
                 self.residuals.append(residual)
         with recording(self.model, {SCALE: torch.clone}) as seen:
-            embedding = tower.read(residual if tower.pooling else residual[:, 0])
+            embedding = tower.read(residual[:, 0] if tower.at_row else residual)
         return embedding.float(), first_row(seen[SCALE]).float()

@@ -77,7 +77,7 @@ def _observe(
         u = observe(model, pixels, layers).float()
         embedding = seen["visual.hook_embed"].float()
     length = embedding.norm(dim=-1, keepdim=True)
-    sigma = torch.ones_like(length) if model.visual.pooling else first_row(seen[SCALE]).float()
+    sigma = torch.ones_like(length) if not model.visual.at_row else first_row(seen[SCALE]).float()
     return u * (sigma * length)[..., None, None], sigma, embedding
 
 

@@ -34,6 +34,22 @@ def to_table(validation: Validation) -> str:
         if name in validation.correlations:
             found = validation.correlations[name]
             lines.append(f"causal selectivity of {found.heads} heads and {words}: Spearman {found}")
+    lines += _dose_lines(validation, wide)
     if validation.overlap:
         lines.append(describe_overlap(validation.overlap))
     return "\n".join(lines)
+
+
+def _dose_lines(validation: Validation, wide: int) -> list[str]:
+    """What each concept's margin gains by every factor on its heads, and below it by that on matched sets."""
+    if not validation.doses:
+        return []
+    factors = [point.factor for point in validation.doses[0].points]
+    lines = ["margin gained (nats) where a concept's heads are scaled; below, where matched sets are, on average"]
+    lines.append(" " * wide + "".join(f"{'x ' + format(factor, 'g'):>29}" for factor in factors))
+    for curve in validation.doses:
+        own = [str(point.gained) for point in curve.points]
+        random = ["-" if point.random is None else str(point.random) for point in curve.points]
+        lines += [f"{name:<{wide}}" + "".join(f"{cell:>29}" for cell in row) for name, row in
+                  ((curve.concept, own), ("", random))]  # fmt: skip
+    return lines

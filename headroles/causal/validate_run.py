@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from headroles.causal.block_costs import BlockCosts
 from headroles.causal.concept_tests import concept_tests, joint_p_value
 from headroles.causal.config import ValidateConfig
 from headroles.causal.costs import IntactConcept
+from headroles.causal.doses import DoseSets, dose_curves
 from headroles.causal.effects import EffectSums, direct_effects, total_effects
 from headroles.causal.estimates import short
 from headroles.causal.fit import check_labels, choose_concepts
@@ -51,6 +52,8 @@ class Folded:
     """Which images were read."""
     overlap: float
     """Share of them that the role map was scored on."""
+    doses: tuple[DoseSets, EffectSums] | None = None
+    """What was scaled, and the margins then, where doses were asked for."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,9 @@ class ValidateRun:
         layers, how, judged = self.role_map.layers, self.config, self._judged()
         record = HeadRecord.collect(self.model, self.images, layers, batch, workers, progress, judged)
         overlap = judged.finish()
-        sums = direct_effects(self.model, self.images, record, texts, layers, sets.sets, how.mode, how.seed, how.blocks)
-        return Folded(sets, sums, self._describe(len(record.index), record.broken), overlap)
+        options: dict[str, Any] = {"mode": how.mode, "seed": how.seed, "blocks": how.blocks}
+        measure = partial(direct_effects, self.model, self.images, record, texts, layers, **options)
+        return self._measure(measure, sets, self._describe(len(record.index), record.broken), overlap)
 
     def _fold_total(
         self, sets: HeadSets, texts: ValueTexts, batch: int, workers: int, progress: Progress | None
@@ -128,11 +132,20 @@ class ValidateRun:
             self.model, self.images.images, layers, pool, how.seed, batch, workers, judged
         )
         overlap = judged.finish()
-        sums = total_effects(
-            self.model, self.images, texts, sets.sets, reference, how.mode, how.seed, how.blocks, batch, workers,
-            progress,
-        )  # fmt: skip
-        return Folded(sets, sums, self._describe(reference.images, reference.broken), overlap)
+        options: dict[str, Any] = {"mode": how.mode, "seed": how.seed, "blocks": how.blocks, "batch": batch}
+        options |= {"workers": workers, "progress": progress, "reference": reference}
+        measure = partial(total_effects, self.model, self.images, texts, **options)
+        return self._measure(measure, sets, self._describe(reference.images, reference.broken), overlap)
+
+    def _measure(
+        self, effects: Callable[..., EffectSums], sets: HeadSets, images: ImagesInfo, overlap: float
+    ) -> Folded:
+        """The margins with every set cut, and with some of them scaled where doses are asked for."""
+        sums, doses = effects(sets=sets.sets), None
+        if self.config.doses:
+            scaled = DoseSets.of(sets, self.config.doses)
+            doses = scaled, effects(sets=scaled.sets, factors=scaled.factors)
+        return Folded(sets, sums, images, overlap, doses)
 
     def _describe(self, count: int, broken: tuple[str, ...]) -> ImagesInfo:
         return ImagesInfo(self.images.name, count, broken, reading=self.reading.to_dict())
@@ -153,6 +166,7 @@ class ValidateRun:
             heads=head_effects(costs),
             p_value=joint_p_value(costs, self.config.seed),
             correlations=correlate(costs, self.config.seed),
+            doses=dose_curves(*folded.doses, self.images.names, self.config) if folded.doses else (),
         )
 
     def _intact(self, costs: BlockCosts) -> tuple[IntactConcept, ...]:

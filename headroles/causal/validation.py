@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from headroles.causal.costs import ConceptTest, Correlation, CorrelationName, HeadEffect, IntactConcept
+from headroles.causal.dose_curve import DoseCurve
 from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.files.ranges import Hash, Share, Written
@@ -29,6 +30,7 @@ class Validation(Document, Shown):
     figures: ClassVar[Mapping[str, str]] = {
         "matrix": "headroles.figures.validation:matrix_figure",
         "selectivity": "headroles.figures.validation:selectivity_figure",
+        "doses": "headroles.figures.doses:doses_figure",
     }
 
     model: ModelInfo
@@ -51,6 +53,8 @@ class Validation(Document, Shown):
     correlations: Mapping[CorrelationName, Correlation]
     """Of causal selectivity with "entropy" and with "effective_rank", and the partial ones, "entropy_beside_rank" and
     "rank_beside_entropy"; without those that are undefined, or rest on fewer than two concepts or six heads."""
+    doses: tuple[DoseCurve, ...] = ()
+    """How each concept follows the factor on its heads; none where no doses were asked for."""
     overlap: Annotated[Share, Written()] = 0.0
     """Share of the images that the role map was scored on."""
     format: str = FORMAT
@@ -76,12 +80,22 @@ class Validation(Document, Shown):
             if costs.keys() != names:
                 other = min(costs.keys() ^ names)
                 return f"costs of {place}: the concepts are not those of the validation; {other!r} is in one of them"
+        strange = {curve.concept for curve in self.doses} - {test.concept for test in self.tests}
+        if strange:
+            return f"doses: there is no test of {min(strange)!r}"
         if not self.concepts or not self.tests:
             return "concepts and tests: expected at least one of each"
+        if self.images.count < 2:
+            return f"images.count: expected at least 2, got {self.images.count}"
         for name in ("effect", "mode"):
             if not isinstance(self.settings.get(name), str):
                 return f"settings.{name}: expected text, got {self.settings.get(name)!r}"
         return None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """See `Shown.kinds`: curves need doses."""
+        return tuple(kind for kind in self.figures if kind != "doses" or self.doses)
 
     def __getitem__(self, concept: str) -> ConceptTest:
         """The test of a concept's heads."""

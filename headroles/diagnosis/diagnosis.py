@@ -134,6 +134,7 @@ class Diagnosis(Document):
         lines = [
             f"{self.model}: {self.family}, {origin.layout} layout",
             f"  files          {origin.source} ({origin.container}, stored as {origin.stored})",
+            *([f"  taken          {origin.note}"] if origin.note else []),
             f"  weights        {self.weights_hash[:16]}..., {self.parameters / 1e6:.1f} million, {self.dtype}, "
             f"{_megabytes(self.weights_bytes)} on {self.device}",
             f"  tokenizer      {origin.tokenizer or _no_tokenizer(self.text)}",

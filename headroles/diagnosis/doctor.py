@@ -34,8 +34,6 @@ INPUTS = 4
 """Images, and texts, of each kind whose parts are summed."""
 _ROUNDS = 3
 _SEED = 0
-_LARGEST_ID = 2
-"""transformers' mark for texts that are read at their largest token id."""
 
 
 @typed
@@ -158,7 +156,7 @@ def _random_texts(model: HookedCLIP) -> Iterator[None]:
     config = model.clip.config.text_config
     vocabulary, context = config.vocab_size, config.max_position_embeddings
     end = config.eos_token_id
-    if end in (None, _LARGEST_ID) or end >= vocabulary:
+    if end is None or model.family.reads_largest or end >= vocabulary:
         end = vocabulary - 1
     generator = torch.Generator().manual_seed(_SEED)
     ids = torch.randint(0, vocabulary - 1, (INPUTS, context), generator=generator)
@@ -224,9 +222,9 @@ def _check_commands(model: HookedCLIP, exact: bool) -> tuple[Readiness, ...]:
         texts = "the model has no text tower"
     elif model.tokenizer is None:
         texts = "no tokenizer; put tokenizer.json or OpenAI's bpe_simple_vocab_16e6.txt.gz beside the weights"
-    if model.visual.pooling:
+    if not model.visual.at_row:
         pools = "its tokens go behind a CLS token, and this model pools patches instead"
-    looks = "attention pools its embedding, so that no row says where a head looks" if model.visual.pooling else ""
+    looks = "" if model.visual.at_row else "its embedding is pooled over tokens, so that no row says where a head looks"
     parts = "" if exact else "the parts of its embeddings do not sum to the embeddings"
     return tuple(
         Readiness(command, not reason, reason or note)

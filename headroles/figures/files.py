@@ -32,7 +32,7 @@ def save_plots(
     if kind not in (*result.figures, "all"):
         raise InputError(f"kind must be one of {', '.join(result.figures)}, all, got {kind!r}")
     check_suffix(path)
-    kinds = tuple(result.figures) if kind == "all" else (kind,)
+    kinds = result.kinds if kind == "all" else (kind,)
     for other in options.keys() - set(kinds):
         raise InputError(f"{', '.join(options[other])} can be chosen for {other} only, got kind {kind!r}")
     figures = [result.plot(each, **options.get(each, {})) for each in kinds]
@@ -44,7 +44,7 @@ def save_plots(
 
 def name_plots(result: Shown, kind: str, path: Path) -> tuple[Path, ...]:
     """The files that `save_plots` writes."""
-    return tuple(path.with_stem(f"{path.stem}-{each}") for each in result.figures) if kind == "all" else (path,)
+    return tuple(path.with_stem(f"{path.stem}-{each}") for each in result.kinds) if kind == "all" else (path,)
 
 
 def check_suffix(path: Path) -> None:

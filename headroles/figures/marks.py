@@ -142,4 +142,4 @@ def role_keys(heads: Sequence[HasRole] = ()) -> list[Artist]:
 
 def entropy_label(role_map: RoleMap) -> str:
     """The axis of `HeadRole.entropy`, whose unit depends on what heads were described with."""
-    return "Concept Entropy; 1: chance" if role_map.probe_kind == "text" else "Concept Entropy / log2 C"
+    return "Concept Entropy / log2 C" if role_map.probe_kind == "image" else "Concept Entropy; 1: chance"

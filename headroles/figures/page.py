@@ -31,8 +31,7 @@ class Page:
     def __init__(
         self, role_map: RoleMap, heading: str, width: float, body: float, key: Mapping[str, ConceptLook] | None = None
     ) -> None:
-        images = f"{role_map.images.count:,} images ({role_map.images.source})"
-        facts = wrap(f"{role_map.model.name}, {images}, {role_map.probes}", width - 2 * MARGIN)
+        facts = wrap(f"{role_map.model.name}, {role_map.evidence}", width - 2 * MARGIN)
         entries = concept_keys(key or {})
         columns = _legend_columns(entries, width - 2 * MARGIN)
         self.width, self.top = width, MARGIN + (1.9 + len(facts)) * LINE

@@ -19,7 +19,8 @@ from headroles.roles.role_map import SILENT, HeadRole, RoleMap
 
 _CARD, _CARDS_WIDE, _CARDS, _CARD_TEXTS = 3.8, 3, 9, 8
 """Width of a card in inches, cards side by side, cards if no heads are chosen, texts on one."""
-_CARD_HEADINGS = {"text": "Texts that span the heads' outputs", "image": "Values that the heads set apart"}
+_CARD_HEADINGS = {"text": "Texts that span the heads' outputs", "image": "Values that the heads set apart",
+                  "weights": "Texts that make up what the heads write"}  # fmt: skip
 
 
 def texts_figure(role_map: RoleMap, heads: Sequence[str] | None = None) -> Figure:

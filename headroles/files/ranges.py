@@ -67,5 +67,10 @@ Hash = Annotated[str, Like("[0-9a-f]{64}", "a sha256 of 64 hexadecimal digits")]
 """sha256 over something."""
 HeadName = Annotated[str, Like(r"L[0-9]+\.H[0-9]+", "a head's name, such as L7.H3")]
 """Layer and head, 0-based."""
+PartName = Annotated[
+    str,
+    Like(r"L[0-9]+\.H[0-9]+(\.D[0-9]+([-+][0-9]+)*)?", "a head's name, such as L7.H3, or of directions, L7.H3.D0-2"),
+]
+"""Layer and head, and which of its directions, all 0-based."""
 Role = Annotated[str, Like("attribute|mixed|generalization|silent", "attribute, mixed, generalization or silent")]
 """From one concept alone to all of them."""

@@ -1,4 +1,4 @@
-"""Cut heads out of a tower, or scale them: as context managers, with the direct or the total effect.
+"""Cut heads, or directions of heads, out of a tower, or scale them: as context managers, direct or total effect.
 
 Total: what a head writes is replaced where it is written (`hook_z`), and all later layers work with that. Direct: the
 forward stays as it is, and only the head's own part of the embedding is replaced (TextSpan, arXiv 2310.05916, sec. 4),
@@ -8,10 +8,11 @@ attention pools the embedding (SigLIP), its heads count as those of one layer mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
 from operator import add
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -20,9 +21,10 @@ from transformer_lens.hook_points import HookPoint
 
 from headroles.checks import typed
 from headroles.errors import InputError
-from headroles.heads.names import Head, head_name
+from headroles.heads.parts import LayerCut, Parts, find_operators, read_factors
+from headroles.heads.pooling import token_weights
 from headroles.heads.reference import HeadReference
-from headroles.models.hooked_clip import HookedCLIP, PooledTower, Tower
+from headroles.models.hooked_clip import HookedCLIP, MeanTower, PooledTower, Tower
 
 MODES = ("mean", "zero", "resample")
 """What stands in for a head's output: its mean at that token, nothing, or its output on another image."""
@@ -39,7 +41,7 @@ Hooks = list[tuple[str | Callable, Callable]]
 @contextmanager
 def ablating(
     model: HookedCLIP,
-    heads: Iterable[Head],
+    heads: Parts,
     mode: str = "mean",
     effect: str = "total",
     reference: HeadReference | None = None,
@@ -48,6 +50,8 @@ def ablating(
 ) -> Iterator[HookedCLIP]:
     """While open, every forward of `model` runs without `heads`; yields the model.
 
+    `heads`: as (layer, head), or by name, where "L6.H5.D0-2" are a head's three strongest directions
+    (`headroles.heads.directions`): all else that the head writes is left.
     `mode` "mean" and "resample" need a `reference`; "resample" draws one image of it a forwarded image, the same for
     all heads, with `seed`. They replace the tokens that the reference knows, CLS and patches: tokens that somebody
     appended (`headroles.adapt`) keep what they are; "zero" takes every token. The text tower knows the total effect of
@@ -84,9 +88,10 @@ class Ablator:
             raise InputError("reference: resample needs whole images; collect it with a pool")
 
     @contextmanager
-    def cutting(self, heads: Iterable[Head]) -> Iterator[None]:
-        """While open, every forward runs without these heads."""
-        chosen = _by_layer(heads, self.sizes)
+    def cutting(self, heads: Parts, factor: float = 0.0) -> Iterator[None]:
+        """While open, every forward runs without these heads, or directions of heads; with a `factor` they are scaled
+        by it, about what would stand in for them."""
+        chosen = LayerCut.of(self.sizes, heads)
         edit: Edit
         if self.mode == "zero" or self.reference is None:
             edit = partial(_zero, chosen)
@@ -95,6 +100,8 @@ class Ablator:
             edit = partial(_mean, chosen, self.reference)
             if self.mode == "resample":
                 edit = _Resample(chosen, self.reference, self.generator)
+        if factor:
+            edit = partial(_about, edit, factor)
         with _editing(self.model, sorted(chosen), edit, self.effect, self.tower, every_token=self.mode == "zero"):
             yield
 
@@ -102,23 +109,46 @@ class Ablator:
 @typed
 @contextmanager
 def scaling_heads(
-    model: HookedCLIP, factors: Float[Tensor, "layer head"], effect: str = "total", tower: str = "visual"
+    model: HookedCLIP,
+    factors: Float[Tensor, "layer head"] | Mapping[str, float],
+    effect: str = "total",
+    tower: str = "visual",
 ) -> Iterator[HookedCLIP]:
     """While open, every head's output counts `factors` times, at all tokens; yields the model.
 
+    `factors`: one a head, or those of some, by name: {"L6.H3": 0, "L6.H5.D0-2": 0.5}, the latter of directions alone.
     Layers whose factors are all 1 are left alone, so that ones change no bit. Gradients reach `factors`.
     """
     sizes = _tower(model, tower)
-    if tuple(factors.shape) != (sizes.layers, sizes.heads):
-        raise InputError(f"factors must have shape {(sizes.layers, sizes.heads)}, got {tuple(factors.shape)}")
-    factors = factors.to(model.device, model.dtype)
-    layers = [layer for layer in range(sizes.layers) if factors.requires_grad or (factors[layer] != 1).any()]
-
-    def scale(layer: int, z: Tensor) -> Tensor:
-        return z * factors[layer][:, None]
-
+    if isinstance(factors, Mapping):
+        layers, scale = _scale_named(sizes, factors)
+    else:
+        layers, scale = _scale_all(sizes, factors.to(model.device, model.dtype))
     with _editing(model, layers, scale, effect, tower, every_token=True):
         yield model
+
+
+def _scale_all(sizes: Tower, factors: Float[Tensor, "layer head"]) -> tuple[list[int], Edit]:
+    """The layers where a factor is not 1, and what is done there."""
+    if tuple(factors.shape) != (sizes.layers, sizes.heads):
+        raise InputError(f"factors must have shape {(sizes.layers, sizes.heads)}, got {tuple(factors.shape)}")
+    layers = [layer for layer in range(sizes.layers) if factors.requires_grad or (factors[layer] != 1).any()]
+    return layers, lambda layer, z: z * factors[layer][:, None]
+
+
+def _scale_named(sizes: Tower, factors: Mapping[str, float]) -> tuple[list[int], Edit]:
+    """The same for heads, and directions, that are named."""
+    named = {place: own for place, own in read_factors(sizes, factors).items() if (own != 1).any()}
+    operators = find_operators(sizes, named)
+
+    def scale(layer: int, z: Tensor) -> Tensor:
+        new = z.clone()
+        for (row, head), operator in operators.items():
+            if row == layer:
+                new[:, :, head] = z[:, :, head] @ operator.to(z)
+        return new
+
+    return sorted({layer for layer, _ in operators}), scale
 
 
 @contextmanager
@@ -145,12 +175,11 @@ def _total_hooks(layers: Sequence[int], edit: Edit, own: int, tower: str) -> Hoo
 
 
 def _direct_hooks(model: HookedCLIP, layers: Sequence[int], edit: Edit) -> Hooks:
-    """Remember z, at CLS or where attention pools at all tokens, and edit the embedding that it belongs to."""
-    tower, pooled = model.visual, isinstance(model.visual, PooledTower)
+    """Remember z, at CLS or where the embedding is pooled at all tokens, and edit the embedding that it belongs to."""
+    tower, pooled = model.visual, not model.visual.at_row
     seen: dict[str, Tensor] = {}
     outputs: dict[int, Tensor] = {}
     bases = torch.empty(0) if pooled else tower.bases().detach()
-    pool = f"visual.blocks.{tower.layers}.attn.hook_pattern"
 
     def keep(tensor: Tensor, hook: HookPoint) -> None:
         seen[str(hook.name)] = tensor
@@ -165,54 +194,49 @@ def _direct_hooks(model: HookedCLIP, layers: Sequence[int], edit: Edit) -> Hooks
         if any(layer not in outputs or len(outputs[layer]) != len(embedding) for layer in layers):
             raise InputError("effect: the direct effect needs the heads' layers to run before the embedding is read")
         changes = {layer: edit(layer, outputs[layer]) - outputs[layer] for layer in layers}
-        sigma = seen["visual.ln_final.hook_scale"]
-        if isinstance(tower, PooledTower):
-            weights = seen[pool][:, :, 0] / sigma.transpose(1, 2)
+        if pooled:
+            weights = token_weights(tower, seen)
             parts = [_pooled_change(tower, layer, change, weights) for layer, change in changes.items()]
             return embedding + reduce(add, parts)
+        sigma = seen["visual.ln_final.hook_scale"]
         change = reduce(add, [part[:, 0].flatten(1) @ bases[layer].flatten(0, 1) for layer, part in changes.items()])
         return embedding + change / (sigma if sigma.ndim == 2 else sigma[:, 0])
 
     names: Hooks = [(f"visual.blocks.{layer}.attn.hook_z", partial(keep_z, layer=layer)) for layer in layers]
-    if pooled:
-        names.append((pool, keep))
+    if tower.pooling:
+        names.append((f"visual.blocks.{tower.layers}.attn.hook_pattern", keep))
     return [*names, ("visual.ln_final.hook_scale", keep), ("visual.hook_embed", hook_embed)]
 
 
 def _pooled_change(
-    tower: PooledTower,
+    tower: Tower,
     layer: int,
     change: Float[Tensor, "image token head width"],
     weights: Float[Tensor, "image pooling token"],
 ) -> Float[Tensor, "image embed"]:
     """What a change of z changes in a pooled embedding, on the direct path."""
-    if layer == tower.layers:
+    if isinstance(tower, PooledTower) and layer == tower.layers:
         return change[:, 0].flatten(1) @ tower.pooling_bases().flatten(0, 1)
-    return tower.pool_head_outputs(change, weights, layer).sum(1)
+    return cast(PooledTower | MeanTower, tower).pool_head_outputs(change, weights, layer).sum(1)
 
 
-def _zero(chosen: dict[int, list[int]], layer: int, z: Tensor) -> Tensor:
-    z = z.clone()
-    z[:, :, chosen[layer]] = 0
-    return z
+def _zero(chosen: dict[int, LayerCut], layer: int, z: Tensor) -> Tensor:
+    return chosen[layer].replace(z, torch.zeros_like(z[0]))
 
 
-def _mean(chosen: dict[int, list[int]], reference: HeadReference, layer: int, z: Tensor) -> Tensor:
-    return _replace(z, chosen[layer], reference.mean_of(layer).to(z))
+def _mean(chosen: dict[int, LayerCut], reference: HeadReference, layer: int, z: Tensor) -> Tensor:
+    return chosen[layer].replace(z, reference.mean_of(layer).to(z))
 
 
-def _replace(z: Tensor, heads: list[int], other: Float[Tensor, "... token head width"]) -> Tensor:
-    """z with `other` in place of some heads, at the tokens that both have."""
-    tokens = min(z.shape[1], other.shape[-3])
-    z = z.clone()
-    z[:, :tokens, heads] = other[..., :tokens, heads, :]
-    return z
+def _about(edit: Edit, factor: float, layer: int, z: Tensor) -> Tensor:
+    """What is between the edited z (0) and z itself (1), or beyond either."""
+    return edit(layer, z).lerp(z, factor)
 
 
 class _Resample:
     """Edits z to that of other images, drawn anew when the first of the layers runs."""
 
-    def __init__(self, chosen: dict[int, list[int]], reference: HeadReference, generator: torch.Generator) -> None:
+    def __init__(self, chosen: dict[int, LayerCut], reference: HeadReference, generator: torch.Generator) -> None:
         self.chosen, self.reference, self.first = chosen, reference, min(chosen, default=0)
         self.generator = generator
         self.donors = torch.empty(0, dtype=torch.long)
@@ -220,19 +244,7 @@ class _Resample:
     def __call__(self, layer: int, z: Tensor) -> Tensor:
         if layer == self.first or len(self.donors) != len(z):
             self.donors = torch.randint(len(self.reference.pool), (len(z),), generator=self.generator)
-        return _replace(z, self.chosen[layer], self.reference.pool_of(layer)[self.donors].to(z))
-
-
-def _by_layer(heads: Iterable[Head], sizes: Tower) -> dict[int, list[int]]:
-    """Layer -> its chosen heads, both sorted."""
-    chosen: dict[int, list[int]] = {}
-    layers = sizes.layers + sizes.pooling
-    for layer, head in sorted(set(heads)):
-        if not (0 <= layer < layers and 0 <= head < sizes.heads):
-            inside = f"layers 0-{layers - 1} of heads 0-{sizes.heads - 1}"
-            raise InputError(f"heads: {head_name((layer, head))} is not in this model; it has {inside}")
-        chosen.setdefault(layer, []).append(head)
-    return chosen
+        return self.chosen[layer].replace(z, self.reference.pool_of(layer)[self.donors].to(z))
 
 
 def _tower(model: HookedCLIP, tower: str) -> Tower:

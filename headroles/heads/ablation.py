@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headroles.errors import InputError
-from headroles.heads.names import Head, parse_heads
+from headroles.heads.names import Head, Part, parse_parts
 from headroles.models.loading import when_loaded
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Ablation:
     """Which heads of the vision tower are cut, and how; see `headroles.heads.ablate.ablating`."""
 
     heads: str
-    """Such as L6.H3,L7.*: as `headroles.heads.names.parse_heads` takes them."""
+    """Such as L6.H3,L7.*,L6.H5.D0-2: as `headroles.heads.names.parse_parts` takes them."""
     mode: str = "mean"
     """What stands in for them: mean, zero or resample."""
     effect: str = "total"
@@ -73,10 +73,22 @@ def current_ablation() -> dict[str, Any] | None:
     return None if ablation is None else dataclasses.asdict(ablation)
 
 
-def cut_heads(layers: int, heads: int) -> tuple[Head, ...]:
-    """The heads that the open ablation cuts, of a tower with so many layers (one more where it pools) and heads."""
+def cut_parts(layers: int, heads: int) -> tuple[Part, ...]:
+    """What the open ablation cuts, of a tower with so many layers (one more where it pools) and heads."""
     ablation = _CURRENT.get()
-    return () if ablation is None else parse_heads(ablation.heads, layers, heads)
+    return () if ablation is None else parse_parts(ablation.heads, layers, heads)
+
+
+def cut_heads(layers: int, heads: int) -> tuple[Head, ...]:
+    """The heads of these that are cut whole."""
+    return tuple(part.place for part in cut_parts(layers, heads) if not part.directions)
+
+
+def check_whole_cuts(why: str) -> None:
+    """InputError where the open ablation cuts directions of heads, for what can do without whole heads alone."""
+    ablation = _CURRENT.get()
+    if ablation is not None and ".D" in ablation.heads:
+        raise InputError(f"ablate: {why}; cut whole heads, or score a copy that `headroles edit` writes")
 
 
 def record_ablation(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,15 +99,16 @@ def record_ablation(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ablate(model: HookedCLIP, ablation: Ablation, open_ones: ExitStack) -> None:
     from headroles.heads.ablate import ablating
+    from headroles.heads.parts import find_parts
     from headroles.heads.reference import HeadReference
 
-    heads = parse_heads(ablation.heads, model.visual.layers + model.visual.pooling, model.visual.heads)
+    parts = find_parts(model.visual, ablation.heads)
     reference = None
     if ablation.mode != "zero":
         pool = 64 if ablation.mode == "resample" else 0
-        layers = sorted({layer for layer, _ in heads})
+        layers = sorted({part.layer for part in parts})
         reference = HeadReference.collect(model, _reference_images(model, ablation), layers, pool, ablation.seed)
-    open_ones.enter_context(ablating(model, heads, ablation.mode, ablation.effect, reference, ablation.seed))
+    open_ones.enter_context(ablating(model, parts, ablation.mode, ablation.effect, reference, ablation.seed))
 
 
 def _reference_images(model: HookedCLIP, ablation: Ablation) -> ImageFiles | ShapesImages:

@@ -1,8 +1,8 @@
 """Exact parts of an embedding: what every head, MLP, bias and the input write into it (TextSpan, 2310.05916, eq. 4).
 
 With residual r at the CLS (EOT) row, sigma its LayerNorm deviation and R the readout matrix, the embedding is
-r @ R / sigma + P beta, and r is a sum: the input row, every head's z @ W_O, every b_O and every MLP output. Where
-attention pools the embedding over tokens (SigLIP), each part passes through it: see `headroles.heads.pooling`.
+r @ R / sigma + P beta, and r is a sum: the input row, every head's z @ W_O, every b_O and every MLP output. Where the
+embedding is pooled over tokens, by attention (SigLIP) or as their mean, see `headroles.heads.pooling`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headroles.heads.pooling import pooled_parts
-from headroles.models.hooked_clip import HookedCLIP, PooledTower, Tower, recording
+from headroles.models.hooked_clip import HookedCLIP, MeanTower, PooledTower, Tower, recording
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Contributions:
 
 @torch.inference_mode()
 def image_contributions(model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"]) -> Contributions:
-    """Parts of image embeddings, read at the CLS row or pooled over patches."""
-    if model.visual.pooling:
+    """Parts of image embeddings, read at the CLS row or over all tokens."""
+    if not model.visual.at_row:
         return _pooled_contributions(model, pixel_values)
     rows = torch.zeros(len(pixel_values), dtype=torch.long, device=model.device)
     return _contributions(model, "visual", rows, pixel_values=pixel_values.to(model.device, model.dtype))
@@ -85,17 +85,22 @@ def _contributions(model: HookedCLIP, side: str, rows: Tensor, **inputs: Tensor)
 
 
 def _pooled_contributions(model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"]) -> Contributions:
-    tower = cast(PooledTower, model.visual)
+    tower = cast(PooledTower | MeanTower, model.visual)
     parts = pooled_parts(model, pixel_values, range(tower.layers))
+    pooling = tower if isinstance(tower, PooledTower) else None
     return Contributions(
-        heads=parts.heads,
+        heads=parts.heads if pooling else torch.einsum("ilhk,lhkd->ilhd", parts.heads, tower.bases()),
         biases=tower.pool_biases(parts.weights),
         mlps=cast(Tensor, parts.mlps),
         start=cast(Tensor, parts.start),
         constant=tower.constant(),
         pooling_mlp=parts.pooling_mlp,
-        pooling_heads=torch.einsum("ihk,hkd->ihd", parts.z, tower.pooling_bases()),
+        pooling_heads=None if pooling is None else _pooling_heads(pooling, cast(Tensor, parts.z)),
     )
+
+
+def _pooling_heads(tower: PooledTower, z: Float[Tensor, "image head width"]) -> Float[Tensor, "image head embed"]:
+    return torch.einsum("ihk,hkd->ihd", z, tower.pooling_bases())
 
 
 def _row_picker(rows: Tensor) -> Callable[[Tensor], Tensor]:

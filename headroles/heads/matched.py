@@ -6,10 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations, islice, product
 from math import comb, log, prod
+from typing import TypeVar
 
 import numpy as np
 
-from headroles.heads.names import Head
+from headroles.heads.names import Head, Part
+
+Place = TypeVar("Place", Head, Part)
+"""Whole heads, or parts of heads; the layer comes first."""
 
 _FACTOR = 2.0
 """How far the variance of a set may be from that of the set it is held against."""
@@ -20,14 +24,14 @@ _ALL = 20_000
 
 
 def draw_matched(
-    heads: Sequence[Head],
-    variance: Mapping[Head, float],
+    heads: Sequence[Place],
+    variance: Mapping[Place, float],
     draws: int,
     rng: np.random.Generator,
-    among: Collection[Head] | None = None,
+    among: Collection[Place] | None = None,
     apart: bool = True,
-) -> list[tuple[Head, ...]]:
-    """`draws` sets of other heads of `variance`, as many in every layer as `heads` has there.
+) -> list[tuple[Place, ...]]:
+    """`draws` sets of other heads, or parts of heads, of `variance`, as many in every layer as `heads` has there.
 
     `among`: the heads that may be drawn; None: all. Unless `apart`, sets may share heads with `heads`, which is then
     as good as any other set of the pool; sets of the others alone vary less than it does, and a rank among them would
@@ -35,7 +39,7 @@ def draw_matched(
     that of `heads`, or the five nearest where fewer are. Sets repeat where there are fewer than `draws`. Empty where a
     layer has too few other heads.
     """
-    counts = Counter(layer for layer, _ in heads)
+    counts = Counter(head[0] for head in heads)
     own_heads = set(heads)
     pool = [head for head in variance if (not apart if head in own_heads else among is None or head in among)]
     others = {layer: [head for head in pool if head[0] == layer] for layer in counts}
@@ -53,14 +57,14 @@ def draw_matched(
 
 
 def _candidates(
-    others: Mapping[int, Sequence[Head]], counts: Mapping[int, int], rng: np.random.Generator
-) -> list[tuple[Head, ...]]:
+    others: Mapping[int, Sequence[Place]], counts: Mapping[int, int], rng: np.random.Generator
+) -> list[tuple[Place, ...]]:
     """All sets, or many different ones."""
     whole = prod(comb(len(others[layer]), count) for layer, count in counts.items())
     if whole <= _ALL:
         parts = product(*(combinations(others[layer], count) for layer, count in sorted(counts.items())))
         return [tuple(head for part in parts_of_one for head in part) for parts_of_one in islice(parts, whole)]
-    drawn: dict[tuple[Head, ...], None] = {}
+    drawn: dict[tuple[Place, ...], None] = {}
     for _ in range(_ALL):
         members = [
             others[layer][number]

@@ -228,7 +228,8 @@ def observe(
 ) -> Float[Tensor, "image layer head width"]:
     """u = z / (sigma |f|) of a batch at the CLS row: one ordinary forward, nothing else is kept.
 
-    Of a tower that pools: a head's part of the unit embedding; of the pooling layer's heads z' / |f|, then zeros.
+    Of a tower that pools: a head's part of the unit embedding; of the pooling layer's heads z' / |f|, then zeros. Of
+    one that is read by the mean of T tokens: sum over t of z_t / (T sigma_t |f|).
     With `precision` "bf16" or "fp16" the forward's matrix products are of 16 bits, so z and f are rounded to them;
     the residual stream, sigma, |f| and the quotient are fp32. Of a tower that pools, u itself is rounded to 16 bits.
     """
@@ -244,7 +245,7 @@ def observe_with_embedding(
 ) -> tuple[Float[Tensor, "image layer head width"], Float[Tensor, "image embed"]]:
     """`observe`'s u, and the unit embeddings of the same forward."""
     pixel_values = pixel_values.to(model.device, model.dtype, non_blocking=True)
-    if model.visual.pooling:
+    if not model.visual.at_row:
         with half_precision(model.device, precision):
             return _observe_pooled(model, pixel_values, layers)
     scale_name = "visual.ln_final.hook_scale"
@@ -268,11 +269,11 @@ def _cls_scale(scale: Float[Tensor, "image *token 1"]) -> Float[Tensor, "image 1
 
 def _observe_pooled(
     model: HookedCLIP, pixel_values: Float[Tensor, "image 3 height width"], layers: Sequence[int]
-) -> tuple[Float[Tensor, "image layer head embed"], Float[Tensor, "image embed"]]:
+) -> tuple[Float[Tensor, "image layer head width"], Float[Tensor, "image embed"]]:
     tower = model.visual
     parts = pooled_parts(model, pixel_values, [layer for layer in layers if layer < tower.layers], heads_only=True)
     u = list(parts.heads.unbind(1))
-    if tower.layers in layers:
+    if parts.z is not None and tower.layers in layers:
         padded = torch.nn.functional.pad(parts.z, (0, tower.moment_width - parts.z.shape[-1]))
         u.insert(list(layers).index(tower.layers), padded)
     length = parts.embedding.norm(dim=-1, keepdim=True)

@@ -89,4 +89,3 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.remarks.append(reword(record.getMessage()))
-

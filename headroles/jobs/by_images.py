@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class ByImages:
         """The role map by labels."""
         model, images = self.subject.model, self.subject.describe_images(seen)
         info = ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads)
-        return Described(explain_values(moments, self.config, info, images))
+        return Described(replace(explain_values(moments, self.config, info, images), words=model.words))
 
     def write(self, found: Described, moments: ValueMoments, folder: Path) -> tuple[Path, ...]:
         """Role map and value moments, each in one step."""

@@ -23,10 +23,12 @@ LOCKED = "role map"
 """What a lock of a whole run says that it makes."""
 PROBES = "probes.csv"
 """File of the bank whose concepts were discovered."""
-_FILES = ("role_map.json", "role_map.csv", *MOMENTS.values(), PROBES)
+ALIGNED = "alignment/alignment.json"
+"""File of a learned map to a CLIP's embedding, if one was asked for (`headroles.jobs.align`)."""
+FILES = ("role_map.json", "role_map.csv", *MOMENTS.values(), PROBES, ALIGNED)
 
 
-def check_output(folder: Path, overwrite: bool, files: Sequence[str] = _FILES) -> None:
+def check_output(folder: Path, overwrite: bool, files: Sequence[str] = FILES) -> None:
     """Refuse a folder that cannot be written or already holds one of the files; it is made when they are."""
     taken = [name for name in files if (folder / name).exists()]
     if taken and not overwrite:
@@ -49,17 +51,19 @@ def check_state(state: PassState, resume: bool, overwrite: bool) -> None:
 
 
 def write_results(
-    role_map: RoleMap, moments: HeadMoments | ValueMoments, folder: Path, bank: ProbeBank | None = None
+    role_map: RoleMap, moments: HeadMoments | ValueMoments | None, folder: Path, bank: ProbeBank | None = None
 ) -> tuple[Path, ...]:
-    """Write and name role_map.json, role_map.csv, the moments, and the `bank` if its concepts were discovered.
+    """Write and name role_map.json, role_map.csv, the moments if any, and the `bank` if its concepts were discovered.
 
     All are written before the first takes its place, the map last: where writing fails, an older result stays whole.
     """
     with replacing_together(folder, "role_map.json") as staging:
-        moments.save(staging / MOMENTS[role_map.probe_kind])
+        if moments:
+            moments.save(staging / MOMENTS[role_map.probe_kind])
         if bank:
             bank.save(staging / PROBES)
         role_map.save(staging / "role_map.csv")
         role_map.save(staging / "role_map.json")
-    names = ("role_map.json", "role_map.csv", MOMENTS[role_map.probe_kind], *([PROBES] if bank else []))
+    more = [*([MOMENTS[role_map.probe_kind]] if moments else []), *([PROBES] if bank else [])]
+    names = ("role_map.json", "role_map.csv", *more)
     return tuple(folder / name for name in names)

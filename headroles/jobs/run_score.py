@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from headroles.files.lock import locked
-from headroles.images.reading import Reading, announce
+from headroles.images.reading import Reading
+from headroles.jobs.align import align_job, look_aligned
 from headroles.jobs.by_discovery import ByDiscovery
-from headroles.jobs.output import LOCKED, check_output, check_state
+from headroles.jobs.output import ALIGNED, FILES, LOCKED, check_output, check_state
 from headroles.jobs.score_job import Scored, ScoreJob
 from headroles.jobs.shards import ShardInfo, parse_shard, save_shard
 from headroles.jobs.ways import Sums, Way, open_way
 from headroles.passes.image_pass import Part, Progress, join_pass
+from headroles.passes.mean_pass import MeanEmbedding
 from headroles.passes.processes import join, on_main, together
-from headroles.passes.state import PassState, Seen, check_enough
+from headroles.passes.state import PassState, Seen
 from headroles.roles.doubts import tell_doubts
 
 
@@ -40,10 +42,12 @@ def run_job(
     with ExitStack() as stack:
         on_main(lambda: stack.enter_context(locked(output, name if job.shard else LOCKED)))
         on_main(lambda: _check_place(job, output, name, state, resume, overwrite))
+        if job.align_to is not None:
+            job = align_job(job, output, where, resume, progress)
         way = together(lambda: open_way(job, where))
         if overwrite:
             on_main(state.remove)
-        on_main(lambda: announce(way.subject.reading, way.subject.blocking))
+        on_main(way.subject.announce)
         sums, seen = together(lambda: _fold(job, way, part, state, resume, progress))
         seen = join_pass(sums.sums(), seen)
         return on_main(lambda: _finish(job, way, sums, seen, output, state))
@@ -51,31 +55,30 @@ def run_job(
 
 def look(
     job: ScoreJob, output: Path, *, device: str = "auto", resume: bool = False, overwrite: bool = False
-) -> Reading:
-    """How `run_job` would read the images; everything is opened and checked, nothing is read or written."""
+) -> Reading | None:
+    """How `run_job` would read the images, if any; everything is opened and checked, nothing is read or written."""
     where = join(device)
     part, name = together(job.choose_part)
     state = PassState(output, name, part.process, part.processes)
     on_main(lambda: _check_place(job, output, name, state, resume, overwrite))
+    if job.align_to is not None:
+        job = together(lambda: look_aligned(job, where))
     subject = together(lambda: open_way(job, where)).subject
-    on_main(lambda: announce(subject.reading, subject.blocking))
-    return subject.reading
+    return on_main(subject.announce)
 
 
 def explain_and_write(way: Way[Sums], sums: Sums, seen: Seen, output: Path) -> Scored:
     """The last two steps of a whole run: the role map that the sums of all images give, and its files."""
-    check_enough(seen)
     found = way.explain(sums, seen)
     files = way.write(found, sums, output)
     tell_doubts(found.role_map)
     return Scored(files, found.role_map, seen.read, seen.broken_names, sums, found.discovery)
 
 
-def _check_place(
-    job: ScoreJob, output: Path, name: str, state: PassState, resume: bool, overwrite: bool
-) -> None:
+def _check_place(job: ScoreJob, output: Path, name: str, state: PassState, resume: bool, overwrite: bool) -> None:
     goes_on = resume and bool(state.files())  # Its files may have begun to take their places.
-    check_output(output, overwrite or goes_on, *([[f"{name}.safetensors"]] if job.shard else []))
+    files = [f"{name}.safetensors"] if job.shard else [each for each in FILES if not (resume and each == ALIGNED)]
+    check_output(output, overwrite or goes_on, files)
     check_state(state, resume, overwrite)
 
 
@@ -88,6 +91,7 @@ def _fold(
 
 def _finish(job: ScoreJob, way: Way[Sums], sums: Sums, seen: Seen, output: Path, state: PassState) -> Scored:
     if job.shard:
+        assert not isinstance(sums, MeanEmbedding), "weights have no shards"
         path = save_shard(_describe_shard(job, way, seen, job.shard), sums, output)
         scored = Scored((path,), None, seen.read, seen.broken_names, sums)
     else:

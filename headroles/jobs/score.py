@@ -10,13 +10,13 @@ from headroles.checks import make_config, typed
 from headroles.errors import InputError
 from headroles.images.images import Images
 from headroles.images.labelled import LabelledImages
-from headroles.images.reading import announce
+from headroles.jobs.align import align_loaded
 from headroles.jobs.score_job import ScoreJob
 from headroles.jobs.ways import open_way
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.words import join_names
 from headroles.passes.image_pass import Part, Progress
-from headroles.passes.state import check_enough
-from headroles.roles.config import ImageScoreConfig, ScoreConfig
+from headroles.roles.config import CONFIGS, ImageScoreConfig, ScoreConfig, WeightScoreConfig
 from headroles.roles.discovery import DiscoveryConfig, Encoder
 from headroles.roles.doubts import tell_doubts
 from headroles.roles.presets import apply_preset
@@ -24,7 +24,8 @@ from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import RoleMap
 
 _NAMES = (
-    "images", "probes", "concepts", "preset", "discovery", "encoder", "source", "count", "column", "split", "groups",
+    "images", "probes", "texts_from", "align_to",
+    "concepts", "preset", "discovery", "encoder", "source", "count", "column", "split", "groups",
     "device",
     "batch", "workers", "strict", "progress",
 )  # fmt: skip
@@ -34,13 +35,15 @@ _NAMES = (
 @typed
 def score(
     model: str | HookedCLIP = "shapes",
-    images: str | os.PathLike | Images | LabelledImages = "shapes",
+    images: str | os.PathLike | Images | LabelledImages | None = None,
     probes: str | os.PathLike | ProbeBank | None = None,
     *,
     by: str = "texts",
+    texts_from: str | None = None,
+    align_to: str | HookedCLIP | None = None,
     concepts: str | None = None,
     preset: str | None = None,
-    config: ScoreConfig | ImageScoreConfig | None = None,
+    config: ScoreConfig | ImageScoreConfig | WeightScoreConfig | None = None,
     discovery: DiscoveryConfig | None = None,
     encoder: Encoder | None = None,
     source: str | None = None,
@@ -59,13 +62,18 @@ def score(
     """Turn images into a role map: what does each head of this model do?
 
     `model`: a name, folder, file or hub id, or a loaded HookedCLIP. `images`: a folder, CSV, tar or parquet file,
-    "shapes" for rendered scenes, or images that are open; with `by` "images" they need labels. `probes`: a bank's name,
+    "shapes" for rendered scenes (None), or images that are open; with `by` "images" they need labels, and with `by`
+    "weights" there need be none, but the mean of their embeddings helps. `probes`: a bank's name,
     a CSV file or a ProbeBank; None: that of the shapes world for the bundled model, else the general one. `concepts`:
     those of the "bank" (None), or "discover" them in the texts that heads pick (`discovery`, `encoder`). `preset`: all
     definitions of a paper at once, "textspan" or "dear" (`headroles.roles.presets`); a setting that contradicts it is
     refused.
 
-    `settings` are fields of ScoreConfig (by images: ImageScoreConfig), such as `layers="all"`; or give `config`.
+    `texts_from`: the CLIP that a vision tower without texts comes from; `align_to`: any CLIP, to whose embedding a map
+    is learned on the images first (`headroles.align`).
+
+    `settings` are fields of ScoreConfig (by images ImageScoreConfig, by weights WeightScoreConfig), such as
+    `layers="all"`; or give `config`.
     `source` names the images in the result; `count`, `column`, `split` and `key` choose among images given by name.
     `groups`: images that belong together, such as the frames of a film, and are drawn together for intervals: a column
     of a CSV or parquet file or a data set, "folder" for the folder of each file, or one label an image.
@@ -78,10 +86,12 @@ def score(
         asked = settings if concepts is None else {**settings, "concepts": concepts}
         settings |= apply_preset(preset, asked)
         concepts = settings.pop("concepts", concepts)
-    kind = ImageScoreConfig if by == "images" else ScoreConfig
-    chosen = make_config(kind, config, settings, also=_NAMES)
+    if images is None and by != "weights":
+        images = "shapes"
+    chosen = make_config(CONFIGS.get(by, ScoreConfig), config, settings, also=_NAMES)
     job = ScoreJob(
-        model=model,
+        model=_with_words(model, texts_from, align_to),
+        align_to=align_to,
         images=images,
         source=source,
         count=count,
@@ -99,19 +109,30 @@ def score(
         workers=workers,
         strict=strict,
     )
+    if align_to is not None:
+        job = align_loaded(job, device, progress)
     way = open_way(job, device)
-    announce(way.subject.reading, way.subject.blocking)
+    way.subject.announce()
     options = job.pass_options(way.subject.model.device, Part())
     sums, seen = way.fold(options, fit=batch is None, progress=progress)
-    check_enough(seen)
     role_map = way.explain(sums, seen).role_map
     tell_doubts(role_map)
     return role_map
 
 
+def _with_words(model: str | HookedCLIP, texts_from: str | None, align_to: str | HookedCLIP | None) -> str | HookedCLIP:
+    if texts_from is None:
+        return model
+    if align_to is not None:
+        raise InputError("texts_from and align_to exclude each other; give one of them")
+    if isinstance(model, HookedCLIP):
+        raise InputError("texts_from: the model is loaded already; load it with texts_from, or give its name")
+    return join_names(model, texts_from)
+
+
 def _check_preset(by: str, config: Any) -> None:
     """InputError where a preset has no place."""
-    if by == "images":
-        raise InputError("preset: the papers describe heads by texts; leave it out with by images")
+    if by != "texts":
+        raise InputError(f"preset: the papers describe heads by texts; leave it out with by {by}")
     if config is not None:
         raise InputError("preset: give either preset or config, not both; more settings go beside a preset by name")

@@ -19,6 +19,7 @@ from headroles.images.labelled import LabelledImages
 from headroles.jobs.shards import parse_shard, shard_name
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.image_pass import Part, PassOptions
+from headroles.passes.mean_pass import MeanEmbedding
 from headroles.passes.memory_fit import AUTO
 from headroles.passes.processes import place
 from headroles.passes.state import PassState
@@ -26,7 +27,7 @@ from headroles.roles.discovery import Discovery, Encoder
 from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import RoleMap
 
-HeadSums = HeadMoments | ValueMoments
+HeadSums = HeadMoments | ValueMoments | MeanEmbedding
 """What a pass leaves of the images."""
 
 
@@ -36,8 +37,11 @@ class ScoreJob:
 
     model: str | HookedCLIP = "shapes"
     """As `headroles.load` takes it, or loaded."""
-    images: str | os.PathLike | Images | LabelledImages = "shapes"
-    """As `headroles.images.sources.find_source` takes it (by images: `open_labelled`), or opened."""
+    align_to: str | HookedCLIP | None = None
+    """A CLIP whose texts the model is given by a learned map (`headroles.jobs.align`); None: it has its own."""
+    images: str | os.PathLike | Images | LabelledImages | None = "shapes"
+    """As `headroles.images.sources.find_source` takes it (by images: `open_labelled`), or opened; None, by weights
+    alone: none."""
     source: str | None = None
     """What to call the images in the result; None: what they are called."""
     reading: Mapping[str, Any] | None = None
@@ -50,13 +54,13 @@ class ScoreJob:
     groups: str | Sequence[Any] | None = None
     """Images that belong together: a column, "folder", or one label an image (`headroles.images.groups`)."""
     by: str = "texts"
-    """Describe heads by "texts", or by the labels of "images"."""
+    """Describe heads by "texts", by the labels of "images", or by their "weights"."""
     probes: str | os.PathLike | ProbeBank | None = None
     """Bank or CSV file; None: that of the shapes world for the bundled model, else the general one."""
     concepts: str = "bank"
     """Those of the "bank", or "discover" them in the texts that heads pick."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of ScoreConfig (by images: ImageScoreConfig) that are not its defaults."""
+    """Fields of ScoreConfig (by images: ImageScoreConfig, by weights: WeightScoreConfig) that are not its defaults."""
     discovery: Mapping[str, Any] = field(default_factory=dict)
     """Fields of DiscoveryConfig that are not its defaults."""
     encoder: Encoder | None = None

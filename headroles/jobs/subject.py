@@ -14,7 +14,8 @@ from headroles.heads.moments import HeadMoments
 from headroles.images.blocks import Blocking
 from headroles.images.images import FolderImages, Images, Preprocess, ShapesImages
 from headroles.images.labelled import LabelledImages, open_labelled
-from headroles.images.reading import Reading, describe_images
+from headroles.images.notes import LOG
+from headroles.images.reading import Reading, announce, describe_images, stop_if_looking
 from headroles.images.sources import find_source
 from headroles.images.sources.stream import StreamedImages
 from headroles.jobs.score_job import ScoreJob
@@ -22,7 +23,7 @@ from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
 from headroles.passes.image_pass import PassOptions
 from headroles.passes.moment_pass import fold_moments
-from headroles.passes.state import Seen
+from headroles.passes.state import Seen, check_enough
 from headroles.roles.config import RoleConfig, ScoreConfig
 from headroles.roles.role_map import ImagesInfo
 
@@ -33,7 +34,7 @@ class Subject:
 
     model: HookedCLIP
     images: Images | StreamedImages | None
-    """None where shards have read them."""
+    """None where shards have read them, or none are read."""
     source: str
     """The images' name in the role map."""
     blocking: Blocking | None = None
@@ -55,6 +56,14 @@ class Subject:
         reader = self.model if self.reads_texts else None
         return describe_images(self.opened, self.source, self.model.processor, reader=reader)
 
+    def announce(self) -> Reading | None:
+        """Say how the images are read, or that none is, as `headroles.images.reading.announce` does."""
+        if self.images is not None:
+            return announce(self.reading, self.blocking)
+        LOG.info(f"no image is read: the heads of {self.model.model_name} are described by their weights")
+        stop_if_looking()
+        return None
+
     def fold_moments(self, config: ScoreConfig, options: PassOptions, **more: Any) -> tuple[HeadMoments, Seen]:
         """Head moments of this process's part of the images; `more` as in `headroles.passes.moment_pass`."""
         layers, more = config.resolve_layers(self.model), {"precision": config.precision, **more}
@@ -62,7 +71,8 @@ class Subject:
         return fold_moments(self.model, self.opened, layers, config.blocks, options, **more)
 
     def describe_images(self, seen: Seen) -> ImagesInfo:
-        """The images as the role map names them."""
+        """The images as the role map names them; InputError where fewer than two were read."""
+        check_enough(seen)
         reading = self.reading.to_dict() if self.read is None else self.read
         return ImagesInfo(self.source, seen.read, seen.broken_names, seen.sketch, reading)
 
@@ -109,6 +119,8 @@ def open_model(job: ScoreJob, config: RoleConfig, device: str) -> HookedCLIP:
 def _find_images(job: ScoreJob, seed: int) -> tuple[str, Callable[[Preprocess], Images | StreamedImages]]:
     """Name of the job's images, and what makes them of a model's preprocessing."""
     images = job.images
+    if images is None:
+        raise InputError("images: these heads are described over images; give some, or score by weights")
     if isinstance(images, str | os.PathLike):
         name = os.fspath(images)
         found = find_source(name, count=job.count, column=job.column, split=job.split, key=job.key, seed=seed)

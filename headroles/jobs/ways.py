@@ -13,13 +13,14 @@ from headroles.errors import InputError
 from headroles.jobs.by_discovery import ByDiscovery
 from headroles.jobs.by_images import ByImages
 from headroles.jobs.by_texts import ByTexts
+from headroles.jobs.by_weights import ByWeights
 from headroles.jobs.score_job import Described, HeadSums, ScoreJob
 from headroles.jobs.subject import Subject
 from headroles.passes.image_pass import PassOptions
 from headroles.passes.state import Seen
 from headroles.roles.config import RoleConfig
 
-KINDS = ("texts", "images")
+KINDS = ("texts", "images", "weights")
 """What heads can be described by."""
 CONCEPTS = ("bank", "discover")
 """Where the concepts of texts can come from."""
@@ -62,6 +63,10 @@ def open_way(job: ScoreJob, device: str, read: bool = True) -> Way[Any]:
         if job.concepts == "discover":
             raise InputError("concepts: discover clusters texts; leave it out with by images, whose labels count")
         return ByImages.open(job, device, read)
+    if job.by == "weights":
+        if job.concepts == "discover":
+            raise InputError("concepts: discover clusters texts that heads pick over images; leave it out by weights")
+        return ByWeights.open(job, device)
     if job.concepts == "discover":
         return ByDiscovery.open(job, device, read)
     return ByTexts.open(job, device, read)

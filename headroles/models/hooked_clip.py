@@ -20,10 +20,11 @@ from transformers import PreTrainedModel
 
 from headroles.errors import InputError
 from headroles.models.checkpoints.image_processor import shape_of
-from headroles.models.families import PooledTower, Tower, find_family
+from headroles.models.families import Family, MeanTower, PooledTower, Tower, find_family
 from headroles.models.finite import check_rows
+from headroles.models.words import Words
 
-__all__ = ["HookedCLIP", "PooledTower", "Tower", "recording"]
+__all__ = ["HookedCLIP", "MeanTower", "PooledTower", "Tower", "recording"]
 
 
 class HookedCLIP(HookedRootModule):
@@ -35,17 +36,25 @@ class HookedCLIP(HookedRootModule):
 
     processor: Any
     """PIL image -> pixels (3, height, width); None of a model that was built without one."""
+    words: Words | None
+    """The CLIP that a vision tower has its texts from, where it is another model; None where they are its own."""
+    projector: Mapping[str, Tensor] | None
+    """Tensors that took the tokens to a language model, where the tower was taken out of a larger one."""
 
     def __init__(
-        self, clip: PreTrainedModel, name: str, tokenizer: Callable | None = None, processor: Callable | None = None
-    ) -> None:
+        self, clip: PreTrainedModel, name: str, tokenizer: Callable | None = None, processor: Callable | None = None,
+        family: Family | None = None,
+    ) -> None:  # fmt: skip
+        """`family`: the one that is built already; None: that of the config's type."""
         super().__init__()
         self.clip = clip.eval()
         self.model_name = name
         self.tokenizer = tokenizer
         self.processor = processor
+        self.words: Words | None = None
+        self.projector: Mapping[str, Tensor] | None = None
         self._measured: tuple[Any, tuple[int, int]] | None = None
-        self.family = find_family(clip.config.model_type, name)(clip)
+        self.family = family or find_family(clip.config.model_type, name)(clip)
         self.visual = self.family.visual
         self.text = self.family.text
         self.setup()
@@ -107,7 +116,8 @@ class HookedCLIP(HookedRootModule):
         if self.text is None:
             raise InputError(
                 f"model: {self.model_name} has no text tower, so texts cannot describe its heads; describe them by "
-                "images: headroles score --by images"
+                "images: headroles score --by images, or give it the texts of a CLIP: --texts-from (the one that it "
+                "comes from) or --align-to (any)"
             )
 
     def forward(
@@ -129,8 +139,8 @@ class HookedCLIP(HookedRootModule):
     def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
         """The vision tower's residual stream before layer 0: CLS (none in SigLIP), registers (DINOv2), patches.
 
-        `visual.read(visual.run(start_images(x), range(visual.layers))[:, 0])` is `forward(x)`; a tower that pools
-        (`visual.pooling`) reads all tokens, without [:, 0].
+        `visual.read(visual.run(start_images(x), range(visual.layers))[:, 0])` is `forward(x)`; a tower that is not read
+        `at_row` reads all tokens, without [:, 0].
         """
         return self.family.start_images(pixel_values.to(self.device, self.dtype))
 

@@ -75,7 +75,7 @@ def _check_ends(model: HookedCLIP, ids: Tensor, source: str) -> None:
                 "files there"
             )
     above = len(cast(Sized, model.tokenizer)) - 1
-    if model.clip.config.text_config.eos_token_id == LARGEST_ID and above > cast(int, end):
+    if model.family.reads_largest and above > cast(int, end):
         raise InputError(
             f"model: the text tower reads texts at their largest token (eos_token_id {LARGEST_ID}), and the tokenizer "
             f"in {source} has tokens up to {above}, above {end}, its end of text; write {end} as "

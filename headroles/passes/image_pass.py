@@ -110,9 +110,7 @@ def join_pass(sums: Mapping[str, Tensor], seen: Seen) -> Seen:
     return Seen.merge(gather([seen]))
 
 
-def describe_pass(
-    images: Images | StreamedImages, options: PassOptions, settings: Mapping[str, Any]
-) -> dict[str, Any]:
+def describe_pass(images: Images | StreamedImages, options: PassOptions, settings: Mapping[str, Any]) -> dict[str, Any]:
     """All that the sums of a part depend on, as plain values."""
     part = options.part
     return {

@@ -168,10 +168,10 @@ def _examples(
 ) -> dict[str, tuple[Example, ...]]:
     """For every head, the images on which it adds most to its first text, and which patches do.
 
-    None with a model that reads no texts, or whose attention pools the embedding: `attend` says why.
+    None with a model that reads no texts, or whose embedding is pooled over tokens: `attend` says why.
     """
     heads = [head for head in role_map.heads() if head.texts]
-    can_show = model.text is not None and model.tokenizer is not None and not model.visual.pooling
+    can_show = model.text is not None and model.tokenizer is not None and model.visual.at_row
     if not heads or not can_show:
         return {}
     _, directions = directions_of(model, heads)

@@ -229,6 +229,9 @@ def _pair(a: RoleMap, b: RoleMap) -> list[tuple[HeadRole, HeadRole]]:
             f"role maps: {one.name} has {one.layers} layers of {one.heads} heads, {other.name} {other.layers} of "
             f"{other.heads}; only maps of models of one size can be compared"
         )
+    if a.tower != b.tower:
+        towers = [f"of the {'vision' if each.tower == 'visual' else each.tower} tower" for each in (a, b)]
+        raise InputError(f"role maps: A is {towers[0]}, B {towers[1]}; compare maps of the same tower")
     found = {(head.layer, head.head): head for head in b}
     pairs = [(head, found[head.layer, head.head]) for head in a if (head.layer, head.head) in found]
     if not pairs:
@@ -256,4 +259,4 @@ def _change(one: HeadRole, other: HeadRole) -> HeadChange:
 
 
 def _describe(role_map: RoleMap) -> str:
-    return f"{role_map.model.name}, {role_map.images.count:,} images ({role_map.images.source}), {role_map.probes}"
+    return f"{role_map.model.name}, {role_map.evidence}"

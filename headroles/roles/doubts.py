@@ -10,6 +10,8 @@ from headroles.roles.role_map import SILENT, RoleMap
 def tell_doubts(role_map: RoleMap) -> None:
     """Say, as other remarks on images, that there were few of them, or that they tell heads nothing."""
     count = role_map.images.count
+    if not count:
+        return
     if "ablation" not in role_map.settings and all(head.role == SILENT for head in role_map):
         warn("all images give the same output, so all heads are silent and none has a role; give images that differ")
         return

@@ -35,14 +35,15 @@ class PickedTexts:
     """Of heads with the same eigenvalues and random directions, see `headroles.roles.null`."""
     own_null: Picks | None
     """The same of the resamples, each by `RESAMPLED_ROTATIONS`, for the rule that rests on it alone ("null")."""
+    embeddings: Float[Tensor, "text embed"]
+    """Unit embeddings of the bank's texts."""
 
 
 @torch.inference_mode()
 def pick_texts(model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config: ScoreConfig) -> PickedTexts:
     """TextSpan over all images, over each bootstrap resample of the image blocks, and under the null model."""
-    texts = model.embed_texts(bank.texts).float()
-    if config.center_texts:
-        texts = texts - texts.mean(0)
+    embeddings = model.embed_texts(bank.texts).float()
+    texts = embeddings - embeddings.mean(0) if config.center_texts else embeddings
     drawn = torch.from_numpy(draw_blocks(moments.count.cpu().numpy(), config.bootstraps, config.seed))
     draws = torch.cat([torch.ones_like(drawn[:1]), drawn]).to(moments.count.device)
     heads: list[tuple[Picks, ...]] = []
@@ -52,7 +53,8 @@ def pick_texts(model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config:
             raise InputError("moments: these were made with constants apart; score again, with constants heads")
         heads += _pick_of_span(moments.select(layers, width), bases, texts, draws, config)
     found, null, *own = (Picks.join(picks, 1) for picks in zip(*heads, strict=True))
-    return PickedTexts(found.draws(slice(1)), found.draws(slice(1, None)), null, own[0] if own else None)
+    resampled, own_null = found.draws(slice(1, None)), own[0] if own else None
+    return PickedTexts(found.draws(slice(1)), resampled, null, own_null, embeddings)
 
 
 def _pick_of_span(

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from headroles.errors import InputError
 from headroles.files.documents import Document
-from headroles.files.ranges import Hash, Share, Size, Within, Written
+from headroles.files.ranges import Count, Hash, Size, Written
+from headroles.models.words import Words
+from headroles.roles.direction import HeadDirection
 from headroles.roles.map_checks import find_contradiction
+from headroles.roles.picked_text import PickedText
+from headroles.roles.spread import ConceptSpread, HeadSpread
 from headroles.shown import Shown, html_table
 
 if TYPE_CHECKING:
@@ -24,20 +28,9 @@ STANDS_OUT = 0.05
 """A head stands out from its null model up to this false-discovery rate (Benjamini-Hochberg over the scored heads)."""
 SILENT = "silent"
 """Beside the roles: a head that says nothing, whatever is in the image, has none."""
-PROBE_KINDS = ("text", "image")
-"""What a role map rests on: texts that span a head's output, or labelled images whose values explain it."""
-
-
-@dataclass(frozen=True)
-class PickedText:
-    """One of the texts that span a head's output, or of the values that it sets apart (image probes)."""
-
-    text: str
-    """The probe text; "color: red" for the value red of the concept color."""
-    concept: str
-    """Its concept."""
-    share: Share
-    """Share of the head's variance along the direction that this text added, or that this value explains."""
+PROBE_KINDS = ("text", "image", "weights")
+"""What a role map rests on: texts that span a head's output on images, labelled images whose values explain it, or
+weights alone, whose directions are made up of texts."""
 
 
 @dataclass(frozen=True)
@@ -61,23 +54,28 @@ class HeadRole:
     entropy under the null model over the scored heads; by labelled images log2(number of concepts)."""
     null_entropy: float
     """Mean of `entropy` under this head's own null model: lower where few directions make few texts count."""
-    interval: tuple[float, float]
-    """90% bootstrap interval of `entropy`, over blocks of images."""
+    interval: tuple[float, float] | None
+    """90% bootstrap interval of `entropy`, over blocks of images; None by weights, where no images are drawn."""
     p_value: float
-    """Pr[entropy under the null model <= entropy], see `headroles.roles.null`; image probes: that of the head being
-    blind to all concepts."""
+    """Pr[entropy under the null model <= entropy], see `headroles.roles.null` (by weights
+    `headroles.roles.random_writers`); image probes: that of the head being blind to all concepts."""
     q_value: float
     """Benjamini-Hochberg over the scored heads."""
-    stability: float
-    """Share of bootstrap resamples with the same role."""
+    stability: float | None
+    """Share of bootstrap resamples with the same role; None by weights."""
     effective_rank: float
     """Participation ratio of the eigenvalues of the head's outputs: along how many directions it writes."""
     variance: float
-    """Variance of the head's part of the unit embedding."""
+    """Variance of the head's part of the unit embedding; by weights the strength of all its directions, which is
+    comparable between the heads of a map alone."""
     distribution: Mapping[str, float]
     """Concept -> probability."""
     texts: tuple[PickedText, ...]
     """Best first."""
+    directions: tuple[HeadDirection, ...] = ()
+    """By weights: its strongest singular directions and what each writes."""
+    spread: HeadSpread | None = None
+    """What it explains of every concept; None for a silent head, and in maps that do not say it."""
 
     @property
     def stands_out(self) -> bool:
@@ -99,7 +97,7 @@ class ModelInfo:
     weights_hash: Hash
     """sha256 over the loaded weights."""
     layers: Size
-    """Layers of the vision tower. SigLIP's attention pooling counts as one more: heads of layer `layers` are its."""
+    """Layers of the scored tower. SigLIP's attention pooling counts as one more: heads of layer `layers` are its."""
     heads: Size
     """Heads of a layer."""
 
@@ -110,8 +108,8 @@ class ImagesInfo:
 
     source: str
     """"shapes" or the folder's name."""
-    count: Annotated[int, Within(2)]
-    """How many were read."""
+    count: Count
+    """How many were read; 0 by weights."""
     broken: tuple[str, ...]
     """Files that could not be read, relative to the folder."""
     sketch: Annotated[str, Written()] = ""
@@ -142,6 +140,8 @@ class RoleMap(Document, Shown):
         "entropy": "headroles.figures.entropy:entropy_figure",
         "concepts": "headroles.figures.concepts:concepts_figure",
         "texts": "headroles.figures.texts:texts_figure",
+        "shares": "headroles.figures.shares:shares_figure",
+        "spread": "headroles.figures.spread:spread_figure",
     }
 
     model: ModelInfo
@@ -151,7 +151,8 @@ class RoleMap(Document, Shown):
     bank: BankInfo
     """What its heads are described with."""
     settings: Mapping[str, Any]
-    """Every setting of `headroles.roles.config.ScoreConfig`, or of `headroles.roles.config.ImageScoreConfig`."""
+    """Every setting of `headroles.roles.config.ScoreConfig` (by images `ImageScoreConfig`, by weights
+    `WeightScoreConfig`)."""
     layers: tuple[int, ...]
     """The scored layers."""
     head_roles: tuple[HeadRole, ...]
@@ -160,6 +161,10 @@ class RoleMap(Document, Shown):
     """Version of the file's layout."""
     probe_kind: str = "text"
     """One of `PROBE_KINDS`; files without it are of texts."""
+    concept_spread: tuple[ConceptSpread, ...] = ()
+    """How every concept spreads over the heads; none in maps that do not say it."""
+    words: Words | None = None
+    """Another model whose texts the vision tower was read with; None where its own were."""
 
     def __post_init__(self) -> None:
         if self.probe_kind not in PROBE_KINDS:
@@ -180,16 +185,33 @@ class RoleMap(Document, Shown):
         return tuple(sorted(self.bank.counts))
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """See `Shown.kinds`: shares need a head that says anything."""
+        silent = all(head.role == SILENT for head in self)
+        return tuple(kind for kind in self.figures if not (silent and kind in ("shares", "spread")))
+
+    @property
     def probes(self) -> str:
         """What the heads were described with, for titles: "general bank", "labels of photos"."""
-        return f"{self.bank.name} bank" if self.probe_kind == "text" else f"labels of {self.bank.name}"
+        return f"labels of {self.bank.name}" if self.probe_kind == "image" else f"{self.bank.name} bank"
+
+    @property
+    def tower(self) -> str:
+        """Whose heads they are: "visual" or "text"."""
+        return str(self.settings.get("tower", "visual"))
+
+    @property
+    def evidence(self) -> str:
+        """What the roles rest on, for titles: "2,000 images (photos), general bank", "weights alone, general bank"."""
+        whose = "weights of the text tower" if self.tower == "text" else "weights alone"
+        images = f"{self.images.count:,} images ({self.images.source})" if self.images.count else whose
+        return f"{images}, {self.probes}"
 
     def __repr__(self) -> str:
         """One line: a map of hundreds of heads and texts would drown a console."""
         counts = ", ".join(f"{number} {role}" for role, number in self.counts().items())
         layers = ", ".join(map(str, self.layers))
-        data = f"{self.images.count} images, {self.probes}"
-        return f"RoleMap({self.model.name}, layers {layers}: {counts}; {data})"
+        return f"RoleMap({self.model.name}, layers {layers}: {counts}; {self.evidence})"
 
     def __iter__(self) -> Iterator[HeadRole]:
         return iter(self.head_roles)
@@ -236,18 +258,19 @@ class RoleMap(Document, Shown):
             row = {
                 each.name: getattr(head, each.name)
                 for each in dataclasses.fields(head)
-                if each.name not in ("interval", "distribution", "texts")
+                if each.name not in ("interval", "distribution", "texts", "directions", "spread")
             }
-            row["interval_low"], row["interval_high"] = head.interval
+            row["interval_low"], row["interval_high"] = head.interval or (None, None)
             row |= {f"p_{concept}": head.distribution[concept] for concept in self.concepts}
             row["stands_out"] = head.stands_out
+            row |= head.spread.columns() if head.spread else {}
             row["texts"] = " | ".join(picked.text for picked in head.texts)
             rows.append({"name": head.name, **row})
         return pd.DataFrame(rows)
 
     def _repr_html_(self) -> str:
         """A table for notebooks."""
-        last = "first texts" if self.probe_kind == "text" else "values set apart (share of variance)"
+        last = "values set apart (share of variance)" if self.probe_kind == "image" else "first texts"
         rows = [
             (
                 role.name,
@@ -261,10 +284,10 @@ class RoleMap(Document, Shown):
             )
             for role in self.head_roles
         ]
-        caption = f"{self.model.name}: {len(self)} heads, {self.images.count} images, {self.probes}"
+        caption = f"{self.model.name}: {len(self)} heads, {self.evidence}"
         names = ("head", "role", "concept", "entropy", "by chance", "stands out", "rank", last)
         return html_table(caption, names, rows)
 
     def _brief(self, picked: PickedText) -> str:
         """A text as a table shows it; a value says little without the share that it explains."""
-        return picked.text if self.probe_kind == "text" else f"{picked.text} ({picked.share:.0%})"
+        return f"{picked.text} ({picked.share:.0%})" if self.probe_kind == "image" else picked.text

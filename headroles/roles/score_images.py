@@ -35,8 +35,10 @@ from headroles.passes.value_pass import fold_values
 from headroles.roles.blindness import p_values
 from headroles.roles.concepts import concept_entropy
 from headroles.roles.config import ImageScoreConfig
+from headroles.roles.dci import Spreads
 from headroles.roles.explained import Sums, effects, value_parts
 from headroles.roles.head_roles import Description, build_head_roles, draw_blocks, round6
+from headroles.roles.importance import ReadOut
 from headroles.roles.likeness import likeness
 from headroles.roles.role_map import BankInfo, ImagesInfo, ModelInfo, PickedText, RoleMap
 
@@ -100,14 +102,18 @@ def explain_values(moments: ValueMoments, config: ImageScoreConfig, model: Model
     heads = [(layer, head) for layer in moments.layers for head in range(moments.first.shape[2])]
     outputs = Outputs.of_values(moments)
     silent = outputs.silent_or_cut(heads, (model.layers, model.heads), config.precision)
+    roles = build_head_roles(heads, _describe(moments, outputs, alike, config), silent, config.judge)
+    told, names = ReadOut.of(moments, config.sharing), [name for name, _ in moments.concepts]
+    spreads = Spreads.by_images(names, told.importance, told.told, told.chance, silent)
     return RoleMap(
         model=model,
         images=images,
         bank=BankInfo(images.source, _hash(moments), counts),
         settings=record_ablation({**config.acting(), **acting}),
         layers=moments.layers,
-        head_roles=build_head_roles(heads, _describe(moments, outputs, alike, config), silent, config.judge),
+        head_roles=spreads.give(roles, silent),
         probe_kind="image",
+        concept_spread=spreads.concepts,
     )
 
 

@@ -17,8 +17,10 @@ from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.image_pass import PassOptions, Progress
 from headroles.passes.moment_pass import fold_moments
 from headroles.passes.state import Seen, check_enough
+from headroles.roles.concept_span import common_rank, explained_shares, split_texts
 from headroles.roles.concepts import concept_distribution, concept_entropy, p_values, pick_weights
 from headroles.roles.config import ScoreConfig
+from headroles.roles.dci import Spreads
 from headroles.roles.head_roles import Description, build_head_roles, round6
 from headroles.roles.picks import RESAMPLED_ROTATIONS, PickedTexts, pick_texts
 from headroles.roles.probes import ProbeBank
@@ -85,16 +87,23 @@ def explain(
     heads = [(layer, head) for layer in moments.layers for head in range(model.visual.heads)]
     silent = outputs.silent_or_cut(heads, (model.visual.layers, model.visual.heads), config.precision)
     found = _describe(picks, outputs, silent, bank, config, int((moments.count > 0).sum()))
+    groups = split_texts(picks.embeddings, bank.codes)
+    rank = common_rank(groups, config.span_rank)
+    shares = explained_shares(model, moments, groups, rank, config.constants)
+    picked = [[text.concept for text in texts] for texts in found.texts]
+    spreads = Spreads.by_texts(bank.concepts, shares, found.variance, picked, silent)
     # What acts is written: a head has no more texts than its span is wide, a wide head fewer blocks.
-    texts = picks.whole.index.shape[-1]
-    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "texts_per_head": texts}
+    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "span_rank": rank}
+    acting["texts_per_head"] = picks.whole.index.shape[-1]
     return RoleMap(
         model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
         images=images,
         bank=BankInfo(bank.name, bank.hash, bank.counts),
         settings=record_ablation({**config.acting(), **acting}),
         layers=moments.layers,
-        head_roles=build_head_roles(heads, found, silent, config.judge),
+        head_roles=spreads.give(build_head_roles(heads, found, silent, config.judge), silent),
+        concept_spread=spreads.concepts,
+        words=model.words,
     )
 
 
@@ -161,9 +170,7 @@ def chance_entropy(null: Float[ndarray, "draw head"], concepts: int) -> float:
     return found if found > 0 else math.log2(max(2, concepts))
 
 
-def _name_picks(
-    bank: ProbeBank, index: Int[ndarray, "text"], share: Float[ndarray, "text"]
-) -> tuple[PickedText, ...]:
+def _name_picks(bank: ProbeBank, index: Int[ndarray, "text"], share: Float[ndarray, "text"]) -> tuple[PickedText, ...]:
     return tuple(
         PickedText(bank.texts[text], bank.labels[text], round6(part))
         for text, part in zip(index, share, strict=True)

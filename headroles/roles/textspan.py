@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -24,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headroles.errors import InputError
+from headroles.heads.threads import single_threads
 
 SELECTIONS = ("std", "variance")
 _EXHAUSTED = 1e-6
@@ -185,18 +185,8 @@ def share_out(work: Callable[[Item], Found], items: Sequence[Item]) -> list[Foun
         with torch.inference_mode(inference):
             return work(item)
 
-    with _single_threads(), ThreadPoolExecutor(workers) as pool:
+    with single_threads(), ThreadPoolExecutor(workers) as pool:
         return list(pool.map(alone, items))
-
-
-@contextmanager
-def _single_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def span_head(projected: Float[Tensor, "text width"], spread: Spread, picks: int, selection: str) -> Picks:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from headroles.checks import typed
 from headroles.errors import InputError
-from headroles.heads.ablation import current_ablation, record_ablation
-from headroles.heads.names import parse_heads
+from headroles.heads.ablation import cut_parts, record_ablation
+from headroles.heads.parts import find_projectors
 from headroles.images.images import Images, batches, with_preprocess
 from headroles.images.notes import warn
 from headroles.images.pictures import Given, encode_pixels, is_open, open_given
@@ -19,8 +19,8 @@ from headroles.images.reading import announce, describe_images
 from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.own_model import open_model, preprocess_of
-from headroles.roles.role_heads import Heads, attribute_heads, choose_heads
-from headroles.roles.role_map import HeadRole, RoleMap
+from headroles.roles.role_heads import Chosen, Heads, attribute_heads, choose_parts
+from headroles.roles.role_map import RoleMap
 from headroles.uses.attended import Attended, HeadView, ImageView
 from headroles.uses.head_views import HeadViews, texts_of, view_heads
 
@@ -52,7 +52,8 @@ def attend(
     scored = RoleMap.of(role_map)
     chosen = _choose(scored, heads, concept, any_role, every)
     alone = attention and text is None
-    texts = None if alone and any(not head.texts for head in chosen) else texts_of(chosen, text)
+    roles = [each.role for each in chosen]
+    texts = None if alone and any(not head.texts for head in roles) else _texts_of(chosen, text)
     opened = open_given(images)
     clip = open_model(scored, model, device)
     if alone and clip.text is None:
@@ -66,22 +67,41 @@ def attend(
 
 def _choose(
     role_map: RoleMap, heads: Heads | None, concept: str | None, any_role: bool, every: bool
-) -> tuple[HeadRole, ...]:
-    """The heads that are asked for, none of them cut."""
+) -> tuple[Chosen, ...]:
+    """The heads, or directions of heads, that are asked for, none of them cut."""
     if every and (heads is not None or concept is not None):
         raise InputError("--all draws every Attribute head; leave out --heads and --concept")
-    chosen = attribute_heads(role_map) if every else choose_heads(role_map, heads, concept, any_role)
-    cut = current_ablation()
-    gone = parse_heads(cut["heads"], role_map.model.layers, role_map.model.heads) if cut else ()
-    if {(head.layer, head.head) for head in chosen} & set(gone):
+    if every:
+        heads = ",".join(head.name for head in attribute_heads(role_map))
+    chosen = choose_parts(role_map, heads, concept, any_role)
+    gone = cut_parts(role_map.model.layers, role_map.model.heads)
+    if any(each.part.within(gone) for each in chosen):
         raise InputError("a head that --ablate cuts looks nowhere; choose others")
     return chosen
+
+
+def _texts_of(chosen: Sequence[Chosen], text: str | None) -> tuple[str, ...]:
+    """One text each: `text`, or the first of the head, or of the strongest of its directions that are meant."""
+    return tuple(
+        texts_of([each.role], text)[0] if text is not None or not each.part.directions else _direction_text(each)
+        for each in chosen
+    )
+
+
+def _direction_text(chosen: Chosen) -> str:
+    for each in chosen.role.directions:
+        if each.number in chosen.part.directions:
+            side = max((each.plus, each.minus), key=lambda side: side.fidelity)
+            if side.texts:
+                return side.texts[0].text
+    name = chosen.part.name
+    raise InputError(f"text: {name} has no text of its own in this role map; give --text, or score --by weights")
 
 
 def view_images(
     model: HookedCLIP,
     images: Images,
-    heads: Sequence[HeadRole],
+    heads: Sequence[Chosen],
     texts: Sequence[str] | None,
     directions: Float[Tensor, "head embed"] | None,
     batch: int = 16,
@@ -90,12 +110,13 @@ def view_images(
 
     Raises InputError for one that was asked for by name, or where none can be read.
     """
-    places, found, broken = [(head.layer, head.head) for head in heads], [], dict[str, str]()
+    places, found, broken = [each.part.place for each in heads], [], dict[str, str]()
+    projectors = find_projectors(model.visual, [each.part for each in heads])
     for index, pixels, errors in batches(images, batch):
         broken |= _leave_out(images, errors)
         if not len(index):
             continue
-        views = view_heads(model, pixels, places, directions)
+        views = view_heads(model, pixels, places, directions, projectors)
         for outputs in (views.contribution, views.attention, views.cosine):
             check_rows(outputs, images.name, index.tolist())
         for row, number in enumerate(index.tolist()):
@@ -129,13 +150,13 @@ def _describe_broken(broken: dict[str, str]) -> str:
     return "; ".join(few) + (f"; and {len(broken) - 3} more" if len(broken) > 3 else "")
 
 
-def _view(views: HeadViews, row: int, place: int, head: HeadRole, text: str | None) -> HeadView:
+def _view(views: HeadViews, row: int, place: int, chosen: Chosen, text: str | None) -> HeadView:
     """Plain numbers of one image and head; None for all that takes a text, where there is none."""
     split, looks = views.contribution[row, place], views.attention[row, place]
     return HeadView(
-        head=head.name,
-        role=head.role,
-        concept=head.concept,
+        head=chosen.part.name,
+        role=chosen.role.role,
+        concept=chosen.role.concept,
         text=text,
         contribution=None if text is None else split.sum().item(),
         contribution_of_cls=None if text is None else split[0].item(),

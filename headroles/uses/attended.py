@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.files.documents import Document
-from headroles.files.ranges import HeadName, Role, Share
+from headroles.files.ranges import PartName, Role, Share
 from headroles.roles.role_map import ModelInfo
 from headroles.shown import Shown, html_table
 
@@ -31,8 +31,8 @@ Grid = tuple[tuple[float, ...], ...]
 class HeadView:
     """Where one head looks on one image."""
 
-    head: HeadName
-    """Such as L7.H3."""
+    head: PartName
+    """Such as L7.H3, or L7.H3.D0-2 for directions of it alone."""
     role: Role
     """By the role map."""
     concept: str

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from headroles.checks import check_choices, check_fields, check_least
 from headroles.errors import InputError
 from headroles.heads.ablate import EFFECTS, ablating
-from headroles.heads.names import Head
+from headroles.heads.names import Head, Part, join_parts
 from headroles.heads.reference import HeadReference
 from headroles.heads.weights import HeadWeights, LearnConfig, learn_factors
 from headroles.images.grouped import GroupedImages, check_splits
@@ -26,6 +26,7 @@ from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.judged import Judged
 from headroles.roles.role_map import RoleMap
 from headroles.uses.index_build import index_in_memory
+from headroles.uses.part_bases import Projectors, project_parts
 
 CLASSIFIERS = ("images", "prompts")
 """Class vectors: the mean embedding of the training images of a class, or the embedding of its prompt (zero-shot)."""
@@ -85,6 +86,7 @@ class CueBench:
         learned_from = self.splits == "train" if (self.splits == "train").any() else self.splits == "test"
         self.mean_heads = self.index.heads[learned_from].mean(0, dtype=np.float64).astype(np.float32)
         self._reference: HeadReference | None = None
+        self._projectors: dict[Part, Float[ndarray, "width width"]] = {}
         self.texts = self._embed_prompts()
 
     def with_config(self, config: DebiasConfig) -> CueBench:
@@ -104,22 +106,32 @@ class CueBench:
         return nn.functional.normalize(torch.stack(means), dim=-1).float().cpu()
 
     def damped(
-        self, factors: Float[Tensor, "layer head"], rows: Sequence[int] | ndarray | None = None
+        self,
+        factors: Float[Tensor, "layer head"],
+        rows: Sequence[int] | ndarray | None = None,
+        projectors: Projectors | None = None,
     ) -> Float[Tensor, "image embed"]:
-        """Unit embeddings with every head's deviation from its mean times its factor; gradients reach the factors."""
+        """Unit embeddings with every head's deviation from its mean times its factor; gradients reach the factors.
+
+        `projectors`: of heads of which single directions are damped.
+        """
         rows = np.arange(len(self.index)) if rows is None else rows
         total = torch.from_numpy(np.array(self.index.embeddings[rows]))
         for layer, head in np.ndindex(*factors.shape):
             if not factors.requires_grad and factors[layer, head] == 1:
                 continue
-            part = (self.index.heads[rows, layer, head] - self.mean_heads[layer, head]) @ self.index.bases[layer, head]
+            part = self.index.heads[rows, layer, head] - self.mean_heads[layer, head]
+            if projectors and (layer, head) in projectors:
+                part = (part @ projectors[layer, head]).astype(np.float32)
+            part = part @ self.index.bases[layer, head]
             total = total + (factors[layer, head] - 1) * torch.from_numpy(part)
         return nn.functional.normalize(total, dim=-1)
 
-    def dropped(self, heads: Sequence[Head]) -> Float[Tensor, "image embed"]:
-        """Unit embeddings with these heads damped as the settings say."""
+    def dropped(self, heads: Sequence[Head] | Sequence[Part]) -> Float[Tensor, "image embed"]:
+        """Unit embeddings with these heads, or directions of heads, damped as the settings say."""
         if self.config.effect == "direct":
-            return self.damped(self.factors_of(heads))
+            parts = join_parts(Part(*each) for each in heads)
+            return self.damped(self.factors_of([part.place for part in parts]), None, self._project(parts))
         if self._reference is None:
             self._reference = HeadReference.collect(
                 self.model, self._means_from(), self.role_map.layers, pool=0, batch=self.batch, workers=self.workers
@@ -133,6 +145,31 @@ class CueBench:
         found = torch.cat(rows)
         check_rows(found, self.grouped.images.name, self.numbers.tolist())
         return found
+
+    def variances(self, heads: Sequence[Part]) -> dict[Part, float]:
+        """Of the parts of the unit embedding that the directions of `heads` have, in all heads of their layers."""
+        found: dict[Part, float] = {}
+        for layer, own in sorted({(part.layer, part.directions) for part in heads}):
+            everyone = [Part(layer, head, own) for head in range(self.role_map.model.heads)]
+            projectors = self._project(everyone)
+            found |= {part: self._variance(part, projectors) for part in everyone}
+        return found
+
+    def _variance(self, part: Part, projectors: Projectors) -> float:
+        row, head = self.role_map.layers.index(part.layer), part.head
+        basis = self.index.bases[row, head]
+        if (row, head) in projectors:
+            basis = projectors[row, head] @ basis
+        return float(np.square((self.index.heads[:, row, head] - self.mean_heads[row, head]) @ basis).sum(1).mean())
+
+    def _project(self, parts: Sequence[Part]) -> Projectors:
+        """Projectors of parts that are directions, each kept: random draws come back to the same ones."""
+        split = [part for part in parts if part.directions]
+        new = [part for part in split if part not in self._projectors]
+        found = project_parts(self.model, self.role_map.layers, new)
+        places = {part: (self.role_map.layers.index(part.layer), part.head) for part in split}
+        self._projectors |= {part: found[places[part]] for part in new}
+        return {place: self._projectors[part] for part, place in places.items()}
 
     def factors_of(self, heads: Sequence[Head]) -> Float[Tensor, "layer head"]:
         """`scale` for these heads, 1 for the others."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from headroles.errors import InputError
 from headroles.files.places import check_free, check_writable
-from headroles.heads.names import Head
+from headroles.heads.names import Part
 from headroles.heads.weights import HeadWeights, LearnConfig
 from headroles.images.grouped import SPLITS, GroupedImages, check_splits, open_grouped
 from headroles.images.notes import warn
@@ -23,7 +23,7 @@ from headroles.images.reading import Reading, announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.judged import Judged
 from headroles.roles.own_model import open_model, preprocess_of
-from headroles.roles.role_heads import Heads, choose_heads
+from headroles.roles.role_heads import Heads, choose_parts
 from headroles.roles.role_map import RoleMap
 from headroles.uses.cue_bench import CueBench, DebiasConfig, needed_splits
 from headroles.uses.debiased import Debiased
@@ -36,7 +36,7 @@ LEARNED = "learned factors"
 class Damping:
     """What is done to which heads: one of three."""
 
-    heads: tuple[Head, ...] = ()
+    heads: tuple[Part, ...] = ()
     """These are damped;"""
     weights: HeadWeights | None = None
     """or these factors are applied;"""
@@ -63,8 +63,8 @@ class Damping:
         if by_name == given:
             raise InputError("heads: give one of heads or concept, weights, learn")
         if by_name:
-            chosen = choose_heads(role_map, heads, concept, any_role)
-            return cls(heads=tuple((head.layer, head.head) for head in chosen), by_map=concept is not None)
+            chosen = choose_parts(role_map, heads, concept, any_role)
+            return cls(heads=tuple(each.part for each in chosen), by_map=concept is not None)
         if isinstance(weights, HeadWeights):
             if learn is not None:
                 raise InputError("weights: with learn they are learned; give the file to write them to, or none")

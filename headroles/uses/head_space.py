@@ -15,6 +15,7 @@ from numpy import ndarray
 from headroles.errors import InputError
 from headroles.roles.role_map import HeadRole, RoleMap
 from headroles.uses.image_index import ImageIndex
+from headroles.uses.part_bases import Projectors
 
 _CHUNK = 8192
 """Rows of the index held at once."""
@@ -23,15 +24,22 @@ _CHUNK = 8192
 class HeadSpace:
     """The centred, weighted sum of some heads' parts of the unit embedding, for the images of an index."""
 
-    def __init__(self, index: ImageIndex, weights: Float[ndarray, "layer head"]) -> None:
+    def __init__(
+        self, index: ImageIndex, weights: Float[ndarray, "layer head"], projectors: Projectors | None = None
+    ) -> None:
+        """`projectors`: of heads of which single directions count."""
         self.index = index
         self.places = np.argwhere(weights != 0)
         if not len(self.places):
             raise InputError("heads: all weights are zero; choose at least one head")
-        parts = [index.bases[layer, head] * weights[layer, head] for layer, head in self.places]
+        parts = [self._basis(layer, head, projectors or {}) * weights[layer, head] for layer, head in self.places]
         self.matrix = np.concatenate(parts).astype(np.float32)
         total = sum(self._take(start).sum(0, dtype=np.float64) for start in range(0, len(index), _CHUNK))
         self.mean = (total / len(index)).astype(np.float32)
+
+    def _basis(self, layer: int, head: int, projectors: Projectors) -> Float[ndarray, "width embed"]:
+        own = self.index.bases[layer, head]
+        return projectors[layer, head] @ own if (layer, head) in projectors else own
 
     def rows(self, start: int = 0, stop: int | None = None) -> Float[ndarray, "image embed"]:
         """Sums of a stretch of the index."""

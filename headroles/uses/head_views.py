@@ -8,7 +8,7 @@ c[t] = a[t] v[t] @ B @ direction / (sigma |f|), and sum_t c[t] is the head's con
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,16 +60,18 @@ def view_heads(
     pixel_values: Float[Tensor, "image 3 height width"],
     heads: Sequence[Head],
     directions: Float[Tensor, "head embed"] | None,
+    projectors: Mapping[Head, Float[Tensor, "width width"]] | None = None,
 ) -> HeadViews:
     """What every token adds to each head's part of the unit embedding along the head's own direction.
 
     `directions` are unit text embeddings, one a head; None for attention alone, all else is zero then. One forward;
-    only the layers of `heads` are hooked.
+    only the layers of `heads` are hooked. `projectors`: head -> P, where only what of its values
+    lies along some of its singular directions counts (`headroles.heads.parts.find_projectors`).
     Raises InputError where there are no heads, or not one direction a head, or attention pools the embedding (SigLIP):
     there no row is read, so what a head reads where is a question with one more sum in its answer.
     """
-    if model.visual.pooling:
-        raise InputError(f"model: attention pools the embedding of {model.model_name}; expected one read at CLS")
+    if not model.visual.at_row:
+        raise InputError(f"model: the embedding of {model.model_name} is pooled over tokens; expected one read at CLS")
     if directions is None:
         directions = torch.zeros(len(heads), model.visual.embed)
     if not heads or len(directions) != len(heads):
@@ -89,7 +91,10 @@ def view_heads(
     for (layer, head), direction in zip(heads, directions, strict=True):
         place = rows[layer].index(head)
         looks = seen[f"visual.blocks.{layer}.attn.hook_pattern"][:, place]
-        values = seen[f"visual.blocks.{layer}.attn.hook_v"][:, :, place] @ (bases[layer, head] @ direction)
+        reading = bases[layer, head] @ direction
+        if projectors and (layer, head) in projectors:
+            reading = projectors[layer, head].to(reading) @ reading
+        values = seen[f"visual.blocks.{layer}.attn.hook_v"][:, :, place] @ reading
         written.append(looks * values / (seen[_SCALE] * length))
         attention.append(looks)
     cosine = embedding / length @ directions.T

@@ -17,16 +17,17 @@ from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.heads.ablation import current_ablation, record_ablation
-from headroles.heads.names import head_list
+from headroles.heads.names import Part, head_list
 from headroles.images.images import FolderImages, Images, find_images, printable
 from headroles.images.pictures import encode_pixels
 from headroles.images.reading import Reading, announce, describe_images, stop_if_looking
 from headroles.roles.own_model import open_model, preprocess_of
-from headroles.roles.role_heads import Heads, choose_heads, concept_shares
+from headroles.roles.role_heads import Heads, check_tower, choose_parts, concept_shares
 from headroles.roles.role_map import RoleMap
 from headroles.uses.head_space import head_weights
 from headroles.uses.image_index import ImageIndex
 from headroles.uses.index_build import index_in_memory
+from headroles.uses.part_bases import project_parts
 from headroles.uses.query import QueryImage, check_query, find_query, find_row
 from headroles.uses.retrieved import Retrieved
 from headroles.uses.search import Found, search_index
@@ -77,6 +78,8 @@ class RetrieveRun:
     """The model, its name, or None for the role map's."""
     device: str
     """Where it runs."""
+    split: tuple[Part, ...] = ()
+    """Heads of which single directions count."""
 
     @classmethod
     def open(
@@ -97,7 +100,7 @@ class RetrieveRun:
     ) -> RetrieveRun:
         """Everything by name or as an object; all that can be refused is refused before a model is loaded."""
         scored = RoleMap.of(role_map)
-        weights, by = _weigh(scored, heads, concept, any_role, all_heads)
+        weights, by, split = _weigh(scored, heads, concept, any_role, all_heads)
         folder = Path(images) if isinstance(images, (str, os.PathLike)) else None
         check_query(query, folder)
         if current_ablation() and index is not None:
@@ -109,7 +112,7 @@ class RetrieveRun:
         elif folder is not None:
             find_images(folder)
         given = None if folder is not None else cast("ImageIndex | Images", images)
-        return cls(scored, weights, by, query, given, folder, stored, model, device)
+        return cls(scored, weights, by, query, given, folder, stored, model, device, split)
 
     def fold(self, batch: int = 64, workers: int = 0, say: Callable[[str], None] = lambda line: None) -> Folded:
         """The index of all images; `say` is told what takes time, and why."""
@@ -130,17 +133,20 @@ class RetrieveRun:
 
     def _ready(self, index: ImageIndex) -> Folded:
         """An index that needs no image read. The model reads a query from outside, and must be the index's if named."""
+        check_tower(self.role_map)
         wrong = index.mismatch(self.role_map.model.weights_hash, self.role_map.layers)
         if wrong:
             raise InputError(f"images: the index does not fit the role map: {wrong}; build it anew")
-        if self.model is None and find_row(index, self.query, self.folder) is not None:
+        known = self.model is None and not self.split  # Directions are the weights'.
+        if known and find_row(index, self.query, self.folder) is not None:
             return Folded(index)
         return Folded(index, open_model(self.role_map, self.model, self.device))
 
     def explain(self, folded: Folded, top: int = 8) -> Retrieved:
         """The nearest images."""
         query = find_query(folded.index, self.query, self.folder, folded.model)
-        found = search_index(folded.index, query, self.weights, top)
+        projectors = project_parts(folded.model, folded.index.layers, self.split) if self.split and folded.model else {}
+        found = search_index(folded.index, query, self.weights, top, projectors)
         return Retrieved(
             model=self.role_map.model,
             settings=record_ablation({}),
@@ -158,15 +164,16 @@ class RetrieveRun:
 
 def _weigh(
     role_map: RoleMap, heads: Heads | None, concept: str | None, any_role: bool, all_heads: bool
-) -> tuple[Float[ndarray, "layer head"], str]:
-    """A weight a scored head, and what to call them."""
+) -> tuple[Float[ndarray, "layer head"], str, tuple[Part, ...]]:
+    """A weight a scored head, what to call them, and of which of them single directions count."""
     if all_heads:
         if concept is None or heads is not None:
             raise InputError("--all-heads weighs every head by P(concept): give --concept, and no --heads")
-        return concept_shares(role_map, concept), f"all heads by P({concept})"
-    chosen = choose_heads(role_map, heads, concept, any_role)
-    names = head_list((head.layer, head.head) for head in chosen)
-    return head_weights(role_map, chosen), f"{concept} ({names})" if concept else names
+        return concept_shares(role_map, concept), f"all heads by P({concept})", ()
+    chosen = choose_parts(role_map, heads, concept, any_role)
+    names, split = head_list(each.part for each in chosen), tuple(each.part for each in chosen if each.part.directions)
+    weights = head_weights(role_map, [each.role for each in chosen])
+    return weights, f"{concept} ({names})" if concept else names, split
 
 
 def _find_place(

@@ -11,6 +11,7 @@ from numpy import ndarray
 from headroles.errors import InputError
 from headroles.uses.head_space import HeadSpace, embedding_rows, top_rows
 from headroles.uses.image_index import ImageIndex
+from headroles.uses.part_bases import Projectors
 from headroles.uses.query import Query
 
 
@@ -34,11 +35,20 @@ class Found:
     """By the whole embedding."""
 
 
-def search_index(index: ImageIndex, query: Query, weights: Float[ndarray, "layer head"], top: int = 8) -> Found:
-    """The `top` nearest images by the weighted heads and by the whole embedding; chunk by chunk of the index."""
+def search_index(
+    index: ImageIndex,
+    query: Query,
+    weights: Float[ndarray, "layer head"],
+    top: int = 8,
+    projectors: Projectors | None = None,
+) -> Found:
+    """The `top` nearest images by the weighted heads and by the whole embedding; chunk by chunk of the index.
+
+    `projectors`: of heads of which single directions count.
+    """
     if len(index) < 2:
         raise InputError(f"images: a search needs at least two readable images, got {len(index)}")
-    space = HeadSpace(index, weights)
+    space = HeadSpace(index, weights, projectors)
     vector, own = space.of(query.heads[None]), None if query.row is None else np.array([query.row])
     near, cosine = top_rows(space.rows, len(index), vector, top, own)
     whole, whole_cosine = top_rows(embedding_rows(index), len(index), query.embedding[None], top, own)

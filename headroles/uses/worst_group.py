@@ -8,8 +8,9 @@ al., arXiv 1911.08731). The cue's heads are damped in the embedding, around thei
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ from scipy.stats import norm
 
 from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
-from headroles.heads.matched import draw_matched
-from headroles.heads.names import Head, head_list
+from headroles.heads.matched import Place, draw_matched
+from headroles.heads.names import Head, Part, head_list
 from headroles.heads.weights import HeadWeights
 from headroles.roles.head_roles import draw_blocks
 from headroles.roles.role_map import SILENT, RoleMap
@@ -29,26 +30,41 @@ from headroles.uses.debiased import Accuracies, Debiased, RandomHeads
 from headroles.uses.image_blocks import ImageBlocks, tally
 
 
-def measure_debias(bench: CueBench, heads: Sequence[Head]) -> Debiased:
-    """Worst-group and mean accuracy before and after damping these heads, and with matched random heads instead."""
-    draws, ranked = draw_other_heads(bench.role_map, heads, bench.config.draws, bench.config.seed)
-    correct = {each: bench.correct(bench.dropped(each)) for each in dict.fromkeys((*draws, *ranked))}
-    others, among = [correct[each] for each in draws], [correct[each] for each in ranked]
+def measure_debias(bench: CueBench, heads: Sequence[Head] | Sequence[Part]) -> Debiased:
+    """Worst-group and mean accuracy before and after damping these heads, and with matched random heads instead.
+
+    Directions of heads are held against the same directions of other heads, matched by their own variance.
+    """
+    parts = [Part(*each) for each in heads]
+    if any(part.directions for part in parts):
+        return _measure(bench, parts, bench.variances(parts))
+    places = {(head.layer, head.head): head.variance for head in bench.role_map}
+    return _measure(bench, [part.place for part in parts], places)
+
+
+def _measure(bench: CueBench, heads: Sequence[Any], variance: Mapping[Any, float]) -> Debiased:
+    sets = draw_other_heads(bench.role_map, heads, bench.config.draws, bench.config.seed, variance)
+    correct = {each: bench.correct(bench.dropped(each)) for each in dict.fromkeys((*sets[0], *sets[1]))}
+    others, among = ([correct[each] for each in some] for some in sets)
     after = bench.correct(bench.dropped(heads))
-    return _compare(bench, after, others, len(set(draws)), among, head_list(heads), bench.config.scale)
+    return _compare(bench, after, others, len(set(sets[0])), among, head_list(heads), bench.config.scale)
 
 
 def draw_other_heads(
-    role_map: RoleMap, heads: Sequence[Head], draws: int, seed: int
-) -> tuple[list[tuple[Head, ...]], list[tuple[Head, ...]]]:
+    role_map: RoleMap, heads: Sequence[Place], draws: int, seed: int, variance: Mapping[Place, float] | None = None
+) -> tuple[list[tuple[Place, ...]], list[tuple[Place, ...]]]:
     """Draws of matched random heads (`headroles.heads.matched`) of other concepts, and sets to rank `heads` among.
 
     A head that shares its dominant concept with one of `heads`, or says nothing, is no random head; the sets to be
-    ranked among may share heads with `heads`. Raises InputError where a layer has too few others.
+    ranked among may share heads with `heads`. `variance`: of all that may be drawn; None: of whole heads, the
+    map's. Raises InputError where a layer has too few others.
     """
-    concepts = {head.concept for head in role_map if (head.layer, head.head) in set(heads)}
-    variance = {(head.layer, head.head): head.variance for head in role_map}
-    other = {(head.layer, head.head) for head in role_map if head.concept not in concepts and head.role != SILENT}
+    roles = {(head.layer, head.head): head for head in role_map}
+    concepts = {roles[each[0], each[1]].concept for each in heads}
+    free = {place for place, head in roles.items() if head.concept not in concepts and head.role != SILENT}
+    if variance is None:
+        variance = cast("Mapping[Place, float]", {place: head.variance for place, head in roles.items()})
+    other = {each for each in variance if (each[0], each[1]) in free}
     rng = np.random.default_rng([seed, 7])
     found = draw_matched(heads, variance, draws, rng, other)
     if not found:
@@ -121,9 +137,7 @@ def worst_group(correct: ndarray, groups: Int[ndarray, "image"]) -> float:
     return float(min(correct[groups == group].mean() for group in np.unique(groups)))
 
 
-def worst_interval(
-    correct: ndarray, groups: Int[ndarray, "image"], alike: float = 1.0
-) -> tuple[float, float]:
+def worst_interval(correct: ndarray, groups: Int[ndarray, "image"], alike: float = 1.0) -> tuple[float, float]:
     """95% interval of the worst group's true accuracy: the lowest of either end over the groups.
 
     A bootstrap of a minimum is off by the very noise that it is to measure (coverage .57 where four groups are alike).

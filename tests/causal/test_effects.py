@@ -7,7 +7,7 @@ import torch
 from headroles.causal.effects import direct_effects, total_effects
 from headroles.causal.head_record import HeadRecord
 from headroles.causal.margins import ValueTexts, margin
-from headroles.heads.ablate import ablating
+from headroles.heads.ablate import ablating, scaling_heads
 from headroles.heads.reference import HeadReference
 from headroles.images.labelled import Concept, LabelledImages
 from headroles.models.hooked_clip import HookedCLIP, recording
@@ -41,8 +41,8 @@ def images():
     return LabelledImages("noise", Noise(), CONCEPTS, codes)
 
 
-def naive(model, images, effect, mode, reference, sets=SETS):
-    """Mean margins (set, concept): one ablated forward a set, with the intact image's deviation and length."""
+def naive(model, images, changing, sets=SETS):
+    """Mean margins (set, concept): one forward a set, `changing()` it, with the intact image's deviation and length."""
     texts = ValueTexts.embed(model, images.concepts)
     numbers = [number for number in range(12) if number != 2]
     pixels = torch.stack([images.images[number][1] for number in numbers])
@@ -52,7 +52,7 @@ def naive(model, images, effect, mode, reference, sets=SETS):
     found = np.zeros((len(sets), 2))
     for row, members in enumerate(sets):
         keep = {"visual.ln_final.hook_scale": torch.clone}
-        with torch.no_grad(), ablating(model, members, mode, effect, reference), recording(model, keep) as seen:
+        with torch.no_grad(), changing(members), recording(model, keep) as seen:
             embedding = model(pixels)
             constant = model.visual.constant()
             embedding = (embedding - constant) * seen["visual.ln_final.hook_scale"] / sigma + constant
@@ -75,7 +75,12 @@ def test_the_direct_effect_of_all_sets_follows_from_one_pass(model, images, mode
     texts = ValueTexts.embed(model, images.concepts)
     sums = direct_effects(model, images, record, texts, (0, 1, 2), SETS, mode, blocks=4)
     reference = HeadReference.collect(model, images.images)
-    np.testing.assert_allclose(means(sums), naive(model, images, "direct", mode, reference), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        means(sums),
+        naive(model, images, lambda heads: ablating(model, heads, mode, "direct", reference)),
+        rtol=1e-4,
+        atol=1e-3,
+    )
     assert sums.count.sum(0).tolist() == [10, 11]
     again = HeadRecord.collect(model, images, (0, 1, 2))
     resampled = [direct_effects(model, images, again, texts, (0, 1, 2), SETS, "resample", seed) for seed in (0, 0, 1)]
@@ -89,7 +94,33 @@ def test_the_total_effect_is_that_of_whole_ablated_forwards(model, images, mode)
     reference = HeadReference.collect(model, images.images, pool=0)
     texts = ValueTexts.embed(model, images.concepts)
     sums = total_effects(model, images, texts, SETS, reference, mode, batch=5)
-    np.testing.assert_allclose(means(sums), naive(model, images, "total", mode, reference), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        means(sums),
+        naive(model, images, lambda heads: ablating(model, heads, mode, "total", reference)),
+        rtol=1e-4,
+        atol=1e-3,
+    )
+
+
+@pytest.mark.parametrize("effect", ["direct", "total"])
+def test_scaled_heads_cost_what_scaled_forwards_do_and_none_at_one_and_a_cut_at_zero(model, images, effect):
+    texts, reference = ValueTexts.embed(model, images.concepts), HeadReference.collect(model, images.images, pool=0)
+    record = HeadRecord.collect(model, images, (0, 1, 2))
+
+    def measure(sets, mode, factors=None):
+        if effect == "direct":
+            return means(direct_effects(model, images, record, texts, (0, 1, 2), sets, mode, factors=factors))
+        return means(total_effects(model, images, texts, sets, reference, mode, factors=factors))
+
+    members = SETS[2]
+    zero, one = measure([members] * 2, "mean", [0.0, 1.0])
+    cut, intact = measure([members, ()], "mean")
+    np.testing.assert_array_equal(zero, cut)
+    np.testing.assert_allclose(one, intact, rtol=1e-5)
+    factors = torch.ones(3, 4)
+    factors[1, [0, 2]] = -2.5
+    scaled = naive(model, images, lambda heads: scaling_heads(model, factors, effect), [members])
+    np.testing.assert_allclose(measure([members], "zero", [-2.5]), scaled, rtol=1e-3, atol=2e-3)
 
 
 def test_pooled_towers_are_measured_too(make_siglip, tokenizer, images):

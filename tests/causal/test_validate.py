@@ -10,6 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from headroles import InputError
@@ -111,6 +112,33 @@ def test_a_planted_concept_dies_with_its_heads_and_they_with_it_alone(found):
     strongest = {head.name: head.strongest for head in found.heads}
     assert (strongest["L1.H0"], strongest["L2.H1"]) == ("color", "shape")
     assert found.correlations["entropy"].heads == 8
+
+
+def test_a_concept_follows_the_factor_on_its_heads(planted, found, tmp_path):
+    model, images = planted
+    doses = [2, 0, 0.5, 1, -1, 0]
+    dosed = validate(role_map(model), model, images, draws=30, bootstraps=50, batch=200, doses=doses)
+    assert dataclasses.replace(dosed, doses=(), settings=found.settings) == found  # All else is what it was.
+    assert dosed.settings["doses"] == [-1.0, 0.0, 0.5, 1.0, 2.0]
+    for curve in dosed.doses:
+        gained = [point.gained.value for point in curve.points]
+        assert gained == sorted(gained) and gained[3] == pytest.approx(0, abs=1e-4)
+        cut = curve.points[1]
+        assert cut.gained.value == pytest.approx(-found[curve.concept].costs[curve.concept].margin.value, rel=1e-4)
+        assert cut.random_range[0] <= cut.random.value <= cut.random_range[1] and cut.gained.high < cut.random.low
+        assert curve.heads == found[curve.concept].heads and curve.matched <= 20
+    schema = json.loads((resources.files("headroles.causal") / "validation.schema.json").read_text())
+    jsonschema.validate(json.loads(dosed.to_json()), schema)
+    assert Validation.from_dict(json.loads(dosed.to_json())) == dosed and "x 0.5" in to_table(dosed)
+    (path,) = save_plots(dosed, "doses", tmp_path / "v.svg")
+    assert path.is_file() and len(dosed.plot("doses", concept="shape").axes) == 1
+    with pytest.raises(InputError, match="no doses; validate with --doses"):
+        found.plot("doses")
+    with pytest.raises(InputError, match="an ax takes one panel, got color, shape, texture"):
+        dosed.plot("doses", ax=Figure().subplots())
+    stray = {**json.loads(dosed.to_json()), "tests": json.loads(dosed.to_json())["tests"][1:]}
+    with pytest.raises(InputError, match="doses: there is no test of 'color'"):
+        Validation.from_dict(stray)
 
 
 def test_the_total_effect_finds_the_same(planted, found):
@@ -234,7 +262,16 @@ def test_what_does_not_fit_is_refused(planted, make_clip, tokenizer):
         validate(role_map(model, {"count": [(1, 0)]}), model, images)
     with pytest.raises(InputError, match="not labelled with 'size'"):
         validate(role_map(model), model, images, concepts=("size",))
-    for wrong in ({"effect": "half"}, {"mode": "cut"}, {"draws": 5}, {"bootstraps": 1}, {"seed": -1}):
+    for wrong in (
+        {"effect": "half"},
+        {"mode": "cut"},
+        {"draws": 5},
+        {"bootstraps": 1},
+        {"seed": -1},
+        {"doses": ["x"]},
+        {"doses": [np.inf]},
+        {"doses": 2},
+    ):
         with pytest.raises(InputError, match=next(iter(wrong))):
             ValidateConfig(**wrong)
 

@@ -23,7 +23,7 @@ def results(random_role_map, random_validation, tmp_path):
 @pytest.mark.parametrize(
     ("name", "file", "kinds"),
     [
-        ("roles", "role_map.json", ("entropy", "concepts", "texts")),
+        ("roles", "role_map.json", ("entropy", "concepts", "texts", "shares", "spread")),
         ("validation", "validation.json", ("matrix", "selectivity")),
         ("diff", "diff.json", ("map",)),
     ],
@@ -52,7 +52,7 @@ def test_mistakes_are_one_line(results, run):
         (results / "empty",): "is no adapter folder",
         (results / "diff", "--heads", "L1.H0"): "--heads chooses heads of a role map's texts",
         (results / "roles", "--kind", "entropy", "--heads", "L1.H0"): "heads can be chosen for texts only",
-        (results / "roles", "--kind", "matrix"): "kind must be one of entropy, concepts, texts, all",
+        (results / "roles", "--kind", "matrix"): "kind must be one of entropy, concepts, texts, shares, spread, all",
     }
     for arguments, message in mistakes.items():
         code, _, errors = run("plot", *arguments)

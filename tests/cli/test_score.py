@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from headroles import RoleMap, score
-from headroles.cli.score import report
+from headroles.cli.options.score_report import report_score
 from headroles.images.deep import ImageNote
 from headroles.jobs.score_job import Scored
 
@@ -39,8 +39,8 @@ def test_score_then_plot_on_own_folders(run, clip_folder, photos, tmp_path):
     assert role_map.images.count == 12 and role_map.images.broken == ("broken.jpg",)
     assert role_map.layers == (2,) and role_map.bank.name == "general"
     code, text, _ = run("plot", out / "role_map.json", "--kind", "all", "--output", tmp_path / "fig.svg")
-    assert code == 0 and text.count("wrote") == 3
-    assert {path.name for path in tmp_path.glob("fig*")} == {"fig-entropy.svg", "fig-concepts.svg", "fig-texts.svg"}
+    assert code == 0 and text.count("wrote") == 5
+    assert {path.name for path in tmp_path.glob("fig*")} == {f"fig-{kind}.svg" for kind in RoleMap.figures}
 
 
 def test_copies_of_one_picture_leave_no_head_with_a_role(run, photos, tmp_path):
@@ -82,7 +82,7 @@ def test_what_low_entropy_is_no_more_than_chance_is_counted(random_role_map, cap
     some = replace(role_map["L1.H2"], role="attribute", q_value=0.5)
     role_map = replace(role_map, head_roles=(near, role_map["L1.H1"], some, *role_map.head_roles[3:]))
     clear = sum(head.stands_out for head in role_map.heads(role="attribute"))
-    report(Scored((Path("role_map.json"),), role_map, 10, (), None), Path("out"))
+    report_score(Scored((Path("role_map.json"),), role_map, 10, (), None), Path("out"))
     said = f"{clear} of {clear + 1} Attribute heads stand out from chance; 1 more head has low entropy but does not"
     assert said in capsys.readouterr().out
 
@@ -216,7 +216,7 @@ def test_help_of_score_names_every_option_with_its_default(run):
     """The defaults that the help writes out are those of ScoreConfig, and by images those of ImageScoreConfig."""
     from dataclasses import fields
 
-    from headroles import ImageScoreConfig, ScoreConfig
+    from headroles import ImageScoreConfig, ScoreConfig, WeightScoreConfig
     from headroles.cli.score import SECTIONS, command
 
     words = {option.name: option.help for option in command.params}
@@ -228,7 +228,9 @@ def test_help_of_score_names_every_option_with_its_default(run):
         assert words[name].endswith(f"[default: {texts}; by images {images}; quantile: {third}]")
     for field in fields(ScoreConfig):
         if field.name in set(words) - {"low", "high"} and "[default:" in words[field.name]:
-            default = words[field.name].rpartition("[default: ")[2].rstrip("]")
+            default, _, weights = words[field.name].rpartition("[default: ")[2].rstrip("]").partition("; by weights ")
+            by_weights = getattr(WeightScoreConfig(), field.name, field.default)
+            assert by_weights == (said[weights] if weights else field.default), field.name
             assert getattr(ImageScoreConfig(), field.name, field.default) == field.default, field.name
             value = said.get(default, default) if isinstance(field.default, bool) else default
             assert str(value) == str(field.default), field.name

@@ -42,7 +42,7 @@ def test_a_table_of_labels_becomes_a_role_map_that_can_be_drawn(run, clip_folder
     for name in ("role_map.json", "role_map.csv", "value_moments.safetensors"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     code, text, _ = run("plot", tmp_path / "a", "--output", tmp_path / "f.svg")
-    assert code == 0 and text.count("wrote") == 3
+    assert code == 0 and text.count("wrote") == 5
     code, _, errors = run(*own, "--images", labelled / "labels.csv", "--output", tmp_path / "a")
     assert code == 2 and "already holds" in errors
 
@@ -133,3 +133,22 @@ def test_unreadable_encoders_and_too_few_texts_are_one_line(run, clip_folder, la
     code, _, errors = run(*finds, "--probes", tmp_path / "few.csv", "--output", tmp_path / "o")
     assert code == 2 and "discovery needs at least 10" in errors.splitlines()[-1]
     assert not (tmp_path / "o").exists()
+
+
+def test_weights_need_no_images_and_refuse_what_only_images_have(run, clip_folder, tmp_path):
+    own = ("score", "--by", "weights", "--model", clip_folder, "--layers", "1", "--null-draws", "19")
+    code, text, errors = run(*own, "--output", tmp_path / "a")
+    assert code == 0 and "described by their weights" in errors and "role_map.json, role_map.csv\n" in text
+    assert not (tmp_path / "a" / "moments.safetensors").exists()
+    assert RoleMap.load(tmp_path / "a").images.count == 0
+    assert run(*own, "--dry-run", "--output", tmp_path / "b")[0] == 0 and not (tmp_path / "b").exists()
+    for options, expected in (
+        (("--by", "weights", "--count", "4"), "--count has no effect here; it belongs to images (--images)"),
+        (("--by", "weights", "--bootstraps", "4"), "--bootstraps has no effect here"),
+        (("--by", "weights", "--shares", "unique"), "--shares has no effect here; it belongs to --by images"),
+        (("--by", "weights", "--concepts", "discover"), "it needs --by texts"),
+        (("--by", "weights", "--as", "dear"), "--as has no effect here"),
+        (("--tower", "text"), "--tower has no effect here; it belongs to --by weights"),
+    ):
+        code, _, errors = run("score", *options, "--output", tmp_path / "c")
+        assert code == 2 and expected in errors and not (tmp_path / "c").exists()

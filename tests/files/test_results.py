@@ -16,10 +16,16 @@ from headroles.diagnosis.diagnosis import Diagnosis
 from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFacts
 from headroles.errors import InputError
 from headroles.files.documents import Document
+from headroles.heads.model_diff import DirectionShift, HeadShift, ModelDiff
+from headroles.models.alignment import Alignment
 from headroles.models.load import Origin
+from headroles.models.verified import VerifiedModel, VerifiedModels
+from headroles.models.words import Fit, Words
+from headroles.roles.consensus import Consensus, consensus
 from headroles.roles.diff import RoleMapDiff
 from headroles.uses.attended import Attended, HeadView, ImageView
 from headroles.uses.debiased import Accuracies, Debiased, RandomHeads
+from headroles.uses.edited import Edited, EditedPart
 from headroles.uses.precision import Precision, PrecisionAtK, PrecisionRow
 from headroles.uses.retrieved import Retrieved
 from headroles.uses.search import Neighbour
@@ -53,6 +59,25 @@ def attended(model) -> Attended:
     return Attended(model, {}, (ImageView("0.png", "", (head,)),))
 
 
+def edited(model) -> Edited:
+    parts = (EditedPart("L1.H0.D0-2", 0.5, "color", 0.4, 2.0, 1.0),)
+    return Edited(model, 64 * "a", "transformers", "visual", parts, "float32", 1e-8)
+
+
+def model_diff() -> ModelDiff:
+    head = HeadShift("L1.H0", 1, 0, 0.5, 0.25, 0.0, 3.5, None, (DirectionShift(0, 2.0, 0.0, None),))
+    return ModelDiff(("a", "b"), (64 * "a", 64 * "b"), "visual", (head,), {"x.weight": 0.5}, 7)
+
+
+def alignment() -> Alignment:
+    words = Words("clip", 64 * "b", fit=Fit("photos", 9, 4, 4, 0.1, 0.5, 0.9, 0.8))
+    return Alignment("tower", 64 * "a", words, 64 * "c")
+
+
+def verified() -> VerifiedModels:
+    return VerifiedModels((VerifiedModel("tiny", 64 * "a", "clip", {"torch": "2"}, {"image": 1e-7}, "2026-01-31"),))
+
+
 def precision(model) -> PrecisionAtK:
     some = Precision(0.5, (0.4, 0.6), 7)
     return PrecisionAtK(model, {}, "photos", 7, 3, (PrecisionRow("color", "L1.H0", 0.2, some, None, some, some, None),))
@@ -66,13 +91,16 @@ def results(random_role_map, random_validation) -> dict[type[Document], Document
     made = (
         role_map, random_validation(role_map), diff(role_map, random_role_map(seed=1), bootstraps=20), diagnosis(),
         evaluation(), Predictions((Prediction("0.png", ("a", "b"), (0.75, 0.25)),)), debiased(model), attended(model),
-        precision(model), Retrieved(model, {}, "L1.H0", "0.png", found, found, 7, None, None, {}),
+        precision(model), consensus([role_map, random_role_map(seed=1), random_role_map(seed=2)], bootstraps=20),
+        Retrieved(model, {}, "L1.H0", "0.png", found, found, 7, None, None, {}), edited(model), model_diff(),
+        alignment(), verified(),
     )  # fmt: skip
     return {type(each): each for each in made}
 
 
 KINDS = (
     RoleMap, Validation, RoleMapDiff, Diagnosis, Evaluation, Predictions, Debiased, Attended, PrecisionAtK, Retrieved,
+    Consensus, Edited, ModelDiff, Alignment, VerifiedModels,
 )  # fmt: skip
 BEYOND: dict[type[Document], tuple[tuple, object]] = {
     RoleMap: (("head_roles", 0, "p_value"), 1.5),
@@ -85,6 +113,11 @@ BEYOND: dict[type[Document], tuple[tuple, object]] = {
     Attended: (("images", 0, "heads", 0, "head"), "head 3"),
     PrecisionAtK: (("k",), 0),
     Retrieved: (("indexed",), -1),
+    Edited: (("parts", 0, "share"), 1.5),
+    ModelDiff: (("heads", 0, "name"), "head 3"),
+    Consensus: (("pairs", 0, "same_role"), 1.5),
+    Alignment: (("vision_hash",), "abc"),
+    VerifiedModels: (("models", 0, "date"), "yesterday"),
 }
 """Kind -> a place, and a value beyond its range."""
 FREE = ("summary", "settings")

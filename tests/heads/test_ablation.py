@@ -7,7 +7,15 @@ import torch
 
 from headroles import InputError
 from headroles.heads.ablate import ablating
-from headroles.heads.ablation import Ablation, ablating_loaded, current_ablation, intact, record_ablation
+from headroles.heads.ablation import (
+    Ablation,
+    ablating_loaded,
+    check_whole_cuts,
+    current_ablation,
+    cut_heads,
+    intact,
+    record_ablation,
+)
 from headroles.models.load import load
 from headroles.roles.role_map import RoleMap
 
@@ -29,6 +37,20 @@ def test_models_loaded_inside_lack_the_heads_and_get_them_back(clip_folder):
             assert current_ablation() is None
     assert torch.equal(cut(pixels), whole(pixels)) and not torch.equal(expected, whole(pixels))
     assert current_ablation() is None and record_ablation({"a": 1}) == {"a": 1}
+
+
+@torch.no_grad()
+def test_directions_are_cut_of_loaded_models_and_leave_their_head_a_voice(clip_folder):
+    pixels, parts = torch.randn(2, 3, 32, 32), "L2.H1.D0-2,L1.H1"
+    whole = load(str(clip_folder), "cpu")
+    with ablating(whole, parts, "zero"):
+        expected = whole(pixels)
+    with ablating_loaded(Ablation(parts, "zero")):
+        assert torch.equal(load(str(clip_folder), "cpu")(pixels), expected)
+        assert cut_heads(3, 4) == ((1, 1),) and current_ablation()["heads"] == parts
+        with pytest.raises(InputError, match="cut whole heads"):
+            check_whole_cuts("weights are read")
+    assert not torch.equal(expected, whole(pixels))
 
 
 @torch.no_grad()

@@ -3,12 +3,16 @@
 import io
 import shutil
 from base64 import b64encode
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
+from headroles.causal.costs import Estimate
+from headroles.causal.dose_curve import DoseCurve, DosePoint
 from headroles.reports.evidence import Example, Illustrations, Match, Search, SharedValues
 from headroles.reports.report import Report
+from headroles.roles.spread import ConceptSpread, HeadSpread
 
 webdriver = pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
@@ -268,6 +272,35 @@ def test_pictures_show_and_their_names_stay_texts(page, illustrations):
         ".filter((value, index) => index % 4 === 3)"
     )
     assert alpha == [0, 235, 235, 118], "dark where a patch adds nothing"
+
+
+def test_spreads_and_doses_are_shown_where_a_map_and_a_validation_have_them(
+    browser, role_map, random_validation, tmp_path
+):
+    concepts = role_map.concepts
+    shares = {head.name: dict(zip(concepts, head.distribution.values(), strict=True)) for head in role_map}
+    heads = [replace(head, spread=HeadSpread(shares[head.name], {}, 0.25, 0.6)) for head in role_map]
+    spread_map = replace(
+        role_map, head_roles=tuple(heads), concept_spread=tuple(ConceptSpread(name, 0.375) for name in concepts)
+    )
+    gained = Estimate(-1.5, -2.0, -1.0)
+    points = (
+        DosePoint(-1.0, gained, 0.5, None, None, 0.25),
+        DosePoint(2.0, Estimate(3.0, 2.5, 3.5), 0.75, None, None, 0.5),
+    )
+    dosed = replace(random_validation(spread_map), doses=(DoseCurve("color", ("L1.H0",), 0, points),))
+    Report(spread_map, dosed).save(tmp_path / "report.html")
+    browser.get((tmp_path / "report.html").as_uri())
+    assert numbers(browser, "#shares tr:nth-child(2)") == [0.25, 0.6, *shares["L1.H1"].values()]
+    focus_grid(browser, "L1.H1")
+    assert numbers(browser, "#panel .spread") == [0.25, 0.6]
+    assert numbers(browser, "#panel .held") == sorted(shares["L1.H1"].values(), reverse=True)[:5]
+    held = {head.name: head.variance * shares[head.name]["color"] for head in role_map}
+    (row,) = [row for row in browser.find_elements(By.CSS_SELECTOR, "#spread tbody tr") if "color" in row.text]
+    assert max(held, key=held.get) in row.text and "0.38" in row.text
+    assert numbers(browser, "#doses tr:first-child") == [-1.5, -2.0, -1.0, 0.5, 0.25]
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".doses figure circle")) == 3
+    assert browser.get_log("browser") == []
 
 
 @pytest.mark.parametrize("width", [360, 1200])

@@ -44,6 +44,7 @@ def rename_concept(raw):
         (change("layers", [1, 1]), "layers: [1, 1] are not different layers"),
         (change("model", "heads", 0), "model.heads: expected at least 1"),
         (change("model", "layers", 2**70), "model.layers: expected a whole number"),
+        (change("words", {"model": "clip", "weights_hash": "0" * 64}), "words: expected either the difference"),
         (change("bank", "counts", {}), "bank.counts: expected at least one concept"),
     ],
 )

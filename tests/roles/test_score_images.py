@@ -146,6 +146,13 @@ def test_labels_that_compare_nothing_are_refused(model, preprocess):
 
 
 def test_wrong_settings_are_refused():
-    for settings in ({"shares": "x"}, {"roles_by": "null"}, {"low": 0.9, "high": 0.1}, {"level": 0}, {"blocks": 1}):
+    for settings in (
+        {"shares": "x"},
+        {"roles_by": "null"},
+        {"low": 0.9, "high": 0.1},
+        {"level": 0},
+        {"blocks": 1},
+        {"sharing": -1},
+    ):
         with pytest.raises(InputError, match="must"):
             ImageScoreConfig(**settings)

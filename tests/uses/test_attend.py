@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,14 @@ import torch
 from PIL import Image
 
 from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions, load
+from headroles.heads.ablation import Ablation, ablating_loaded
+from headroles.heads.names import Part
+from headroles.heads.parts import find_projectors
 from headroles.images.pictures import restore
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.roles.direction import HeadDirection, Side
+from headroles.roles.picked_text import PickedText
+from headroles.roles.role_heads import Chosen
 from headroles.roles.score_texts import score_texts
 from headroles.uses.attend import attend, view_images
 from headroles.uses.attended import Attended
@@ -60,9 +67,22 @@ def test_tokens_sum_to_the_heads_contribution_in_other_families_and_registers_ar
     torch.testing.assert_close(total, torch.ones(3, 3, dtype=torch.float64))
 
 
+def test_directions_split_what_a_head_adds(model):
+    pixels, towards = draw(model), unit(model, 1)
+    whole = view_heads(model, pixels, [(2, 1)], towards)
+    parts = [
+        view_heads(model, pixels, [(2, 1)], towards, find_projectors(model.visual, [Part(2, 1, own)]))
+        for own in ((0,), (1, 2), (3, 4, 5, 6, 7))
+    ]
+    assert not torch.allclose(parts[0].contribution, whole.contribution)
+    total = sum(part.contribution for part in parts)
+    torch.testing.assert_close(total, whole.contribution, rtol=1e-4, atol=1e-6)
+    assert all(torch.equal(part.cosine, whole.cosine) for part in parts)
+
+
 def test_a_model_that_pools_is_refused(make_siglip, tokenizer):
     model = HookedCLIP(make_siglip(), "tiny siglip", tokenizer)
-    with pytest.raises(InputError, match="attention pools the embedding of tiny siglip"):
+    with pytest.raises(InputError, match="the embedding of tiny siglip is pooled over tokens"):
         view_heads(model, draw(model), HEADS, unit(model, 3))
 
 
@@ -125,9 +145,26 @@ def test_the_command_prints_the_numbers_of_every_image_and_head(run, role_map, c
         grid = np.array(row["contribution_of_patches"])
         assert grid.shape == (4, 4) and np.array(row["attention_to_patches"]).sum() < 1
         assert abs(grid.sum() + row["contribution_of_cls"] - row["contribution"]) < 1e-6
+    code, out, _ = run("attend", role_map, "--image", image, "--heads", "L1.H2.D0-7", "--text", "a red item", "--json")
+    assert code == 0 and json.loads(out)[0]["head"] == "L1.H2.D0-7"
+    by_directions = json.loads(out)[0]["contribution"]
     code, out, _ = run("attend", role_map, "--image", image, "--heads", "L1.H2", "--text", "a red item", "--json")
+    assert by_directions == pytest.approx(json.loads(out)[0]["contribution"], abs=1e-6)
     assert code == 0 and json.loads(out)[0]["text"] == "a red item"
     assert not (role_map.parent / "attend.png").exists()
+
+
+def test_a_direction_is_looked_for_along_its_own_text(role_map, clip_folder, color_folder):
+    scored, image = RoleMap.load(role_map), color_folder / "val" / "red" / "0.png"
+    sides = Side(0.1, (PickedText("a green thing", "color", 0.1),)), Side(0.4, (PickedText("night", "time", 0.4),))
+    head = replace(scored["L1.H2"], directions=(HeadDirection(1, 2.0, 0.5, *sides),))
+    scored = replace(scored, head_roles=tuple(head if each.name == head.name else each for each in scored))
+    (view,) = attend(scored, image, heads="L1.H2.D1-3").images[0].heads
+    assert (view.head, view.text) == ("L1.H2.D1-3", "night")
+    with pytest.raises(InputError, match=r"L1\.H2\.D3 has no text of its own"):
+        attend(scored, image, heads="L1.H2.D3")
+    with ablating_loaded(Ablation("L1.H2.D0-3", "zero")), pytest.raises(InputError, match="looks nowhere"):
+        attend(scored, image, heads="L1.H2.D1")
 
 
 @pytest.mark.slow
@@ -236,7 +273,7 @@ def test_registers_have_numbers_of_their_own(make_vision, tokenizer, role_map, c
     model = HookedCLIP(make_vision("dinov2_with_registers"), "registers", None, tiny.processor)
     head, directions = RoleMap.load(role_map)["L1.H0"], unit(model, 1)
     images = FolderImages(color_folder / "val", tiny.processor)
-    (view, *_), _ = view_images(model, images, [head], ["a text"], directions)
+    (view, *_), _ = view_images(model, images, [Chosen(head, Part(head.layer, head.head))], ["a text"], directions)
     seen = view.heads[0]
     assert seen.contribution_of_registers != 0 and seen.attention_to_registers > 0
     total = seen.grid("contribution").sum() + seen.rest("contribution")

@@ -12,6 +12,7 @@ from PIL import Image
 from headroles import FolderImages, HookedCLIP, InputError, ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
 from headroles.heads.ablate import ablating
 from headroles.heads.moments import observe_with_embedding
+from headroles.heads.names import Part
 from headroles.heads.reference import HeadReference
 from headroles.heads.weights import HeadWeights, LearnConfig, learn_factors
 from headroles.images.deep import ImageNote
@@ -124,6 +125,18 @@ def test_the_total_effect_is_that_of_mean_ablation(bundled, bench):
     with ablating(bundled[0], [(6, 3)], "mean", "total", reference):
         expected = bundled[0].embed_images(torch.stack(images[:4]))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_directions_are_dropped_alone_and_all_of_them_are_the_head(bench):
+    whole, split = bench.dropped([(6, 3)]), bench.dropped([Part(6, 3, tuple(range(16)))])
+    torch.testing.assert_close(split, whole, rtol=1e-4, atol=1e-5)
+    strong, weak = Part(6, 3, (0, 1)), Part(6, 3, tuple(range(2, 16)))
+    moved = [(bench.dropped([part]) - bench.damped(torch.ones(3, 8))).norm() for part in (strong, weak)]
+    assert 0 < moved[1] < moved[0]
+    variance = bench.variances([strong])
+    assert set(variance) == {Part(6, head, (0, 1)) for head in range(8)}
+    found = measure_debias(bench, [strong])
+    assert found.heads == "L6.H3.D0-1" and found.random.distinct > 1
 
 
 class Listed(list):

@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 
 from headroles import HookedCLIP, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions
+from headroles.heads.directions import Directions
+from headroles.heads.names import Part
 from headroles.images.images import FolderImages, ImageFiles
 from headroles.images.labelled import open_labelled
 from headroles.models.load import load
@@ -21,6 +23,7 @@ from headroles.uses.head_space import HeadSpace, top_rows
 from headroles.uses.hits import count_hits, find_hits
 from headroles.uses.image_index import ImageIndex, stamp_files
 from headroles.uses.index_build import build_index, index_in_memory
+from headroles.uses.part_bases import project_parts
 from headroles.uses.precision import PrecisionAtK
 from headroles.uses.precision_at_k import chance, precision_at_k
 from headroles.uses.query import find_query
@@ -348,6 +351,27 @@ def test_images_without_a_folder_and_an_index_are_searched_by_number_or_name(rol
         retrieve(scored, 40, index, heads="L2.*")
     with pytest.raises(InputError, match="it has layers 1"):
         retrieve(scored, 3, index_in_memory(tiny, images, (1,))[0], heads="L2.*")
+
+
+def test_directions_search_by_what_they_write(role_map, folder, tiny, make_siglip, tokenizer):
+    scored = RoleMap.load(role_map)
+    index, _ = index_in_memory(tiny, FolderImages(folder, tiny.processor), scored.layers)
+    whole = retrieve(scored, 3, index, heads="L2.H0", model=tiny)
+    split = retrieve(scored, 3, index, heads="L2.H0.D0-7", model=tiny)
+    assert [each.name for each in split.by_heads] == [each.name for each in whole.by_heads]
+    assert [each.score for each in split.by_heads] == pytest.approx([each.score for each in whole.by_heads], abs=1e-4)
+    weights, part = np.zeros((2, 4), np.float32), Part(2, 0, (1,))
+    weights[1, 0] = 1
+    rows = HeadSpace(index, weights, project_parts(tiny, scored.layers, [part])).rows()
+    found, u = Directions.of(tiny.visual, [2]), torch.from_numpy(np.array(index.heads[:, 1])).double()
+    along = found.coefficients(u[:, None])[:, 0, 0, 1] * found.sigma[0, 0, 1]
+    expected = (along - along.mean())[:, None] * found.writes[0, 0, 1]
+    np.testing.assert_allclose(rows, expected, atol=1e-3 * expected.abs().max())
+    assert retrieve(scored, 3, index, heads=part, model=tiny).by == "L2.H0.D1"
+    siglip = HookedCLIP(make_siglip(), "tiny siglip", tokenizer)
+    assert project_parts(siglip, (2, 3), [Part(3, 1, (0,))])[1, 1].shape == (32, 32)
+    with pytest.raises(InputError, match=r"attention pools what L2\.H1\.D0 writes"):
+        project_parts(siglip, (2, 3), [Part(2, 1, (0,))])
 
 
 def test_precision_is_saved_and_framed(role_map, tiny, tmp_path):

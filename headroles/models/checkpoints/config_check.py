@@ -17,6 +17,8 @@ _LARGEST = {
     "max_position_embeddings": 2**20,
 }  # fmt: skip
 """Whole numbers from 1 on, and far beyond any model that there is."""
+_SQUARE = ("clip", "siglip", "metaclip", "idefics", "smolvlm")
+"""Beginnings of the types whose sides are one number."""
 _PAIRS = ("image_size", "patch_size")
 """Of ViT and DINOv2 also a height and a width."""
 
@@ -42,7 +44,7 @@ def check_config(config: PretrainedConfig, source: str) -> None:
 def _check_tower(config: Any, place: str) -> None:
     for name, largest in _LARGEST.items():
         if hasattr(config, name):
-            pair = name in _PAIRS and not config.model_type.startswith(("clip", "siglip"))
+            pair = name in _PAIRS and not config.model_type.startswith(_SQUARE)
             _check_size(getattr(config, name), pair, largest, f"{place}{name}")
     width, heads = config.hidden_size, config.num_attention_heads
     if width % heads:
@@ -54,9 +56,9 @@ def _check_tower(config: Any, place: str) -> None:
         _refuse(f"{place}layer_norm_eps", "a small positive number", eps)
     if getattr(config, "num_channels", 3) != 3:
         _refuse(f"{place}num_channels", "3, since images are read in colours", config.num_channels)
-    if config.model_type == "clip_text_model" and not _is_token(config.eos_token_id):
+    if config.model_type in ("clip_text_model", "metaclip_2_text_model") and not _is_token(config.eos_token_id):
         _refuse(f"{place}eos_token_id", "a token's number", config.eos_token_id)
-    if hasattr(config, "patch_size"):
+    if hasattr(config, "patch_size") and hasattr(config, "image_size"):
         _check_patches(config, place)
 
 

@@ -10,11 +10,12 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, HFValidationE
 
 from headroles.errors import InputError, said
 from headroles.files.json_files import read_object
+from headroles.models.checkpoints.larger import INDEX, is_larger, needed_files
 from headroles.models.checkpoints.open_clip import CONFIG as OPEN_CLIP_CONFIG
 from headroles.models.checkpoints.open_clip import WEIGHTS as OPEN_CLIP_WEIGHTS
+from headroles.models.checkpoints.settings import CONFIG
 from headroles.models.known_models import near_names
 
-CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """transformers' names of weights, the first that is there is read."""
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("spiece.model",), ("tokenizer.model",))
@@ -111,7 +112,11 @@ def _download(hub_id: str) -> Path:
     files = [each.rfilename for each in HfApi().model_info(hub_id, timeout=_TIMEOUT).siblings or ()]
     small = [name for name in files if "/" not in name and name.endswith(_SMALL) and name not in WEIGHTS]
     folder = _download_files(hub_id, small)
-    return _download_files(hub_id, _choose_weights(folder, files))
+    weights = _choose_weights(folder, files)
+    index = next((name for name in weights if name.endswith(INDEX)), None)
+    if index and is_larger(folder):
+        weights = [index, *sorted(needed_files(_download_files(hub_id, [index]) / index))]
+    return _download_files(hub_id, weights)
 
 
 def _download_files(hub_id: str, names: Collection[str]) -> Path:

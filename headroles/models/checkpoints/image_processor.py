@@ -19,6 +19,9 @@ from headroles.models.preprocess import Preprocess
 
 FILES = ("preprocessor_config.json", "processor_config.json")
 """The second, newer one, where it has the key image_processor."""
+_TILING = ("LlavaNext", "LlavaOnevision", "Gemma3", "Idefics", "SmolVLM", "GotOcr2", "Siglip2", "DINOv3")
+"""Beginnings of the processors that cut an image into tiles or patches, or that work with torchvision alone."""
+_COLOURS = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std", "resample")
 _LARGEST = 8192
 """Pixels of a side; more would not fit in memory, image by image."""
 _FILTERS = tuple(map(int, Image.Resampling))
@@ -50,6 +53,29 @@ def read_processor(folder: Path) -> tuple[Preprocess, str] | None:
     preprocess = Preprocess(processor, str(path))
     shape_of(preprocess, str(path))
     return preprocess, str(path)
+
+
+def makes_pictures(folder: Path) -> bool:
+    """Whether the folder's preprocessing, if any, makes one picture of each image, and not tiles or patches."""
+    path = _find(folder)
+    return path is None or not str(_own(read_settings(path)).get("image_processor_type")).startswith(_TILING)
+
+
+def read_numbers(folder: Path) -> tuple[dict[str, Any], Path | None]:
+    """What the folder's preprocessing says of colours and filter, and its file; nothing where there is none."""
+    path = _find(folder)
+    if path is None:
+        return {}, None
+    settings = read_settings(path)
+    _check_numbers(settings, path)
+    _check_steps(settings, path)
+    return {name: value for name, value in _own(settings).items() if name in _COLOURS and value is not None}, path
+
+
+def _own(settings: dict[str, Any]) -> dict[str, Any]:
+    """The image processor's settings, in either file."""
+    inside = settings.get("image_processor", settings)
+    return inside if isinstance(inside, dict) else {}
 
 
 def shape_of(preprocess: Callable[[Image.Image], Tensor], source: str) -> tuple[int, int]:

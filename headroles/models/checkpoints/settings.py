@@ -8,6 +8,8 @@ from typing import Any
 from headroles.errors import InputError
 from headroles.files.json_files import read_object
 
+CONFIG = "config.json"
+"""transformers' settings of a model."""
 _POINTER = b"version https://git-lfs"
 _SMALL = 1024
 """Bytes that a pointer of Git LFS does not reach."""

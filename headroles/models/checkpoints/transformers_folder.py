@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,34 +28,44 @@ _CALLED = {
 
 def load_folder(folder: Path, name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, str]:
     """The model, and its config's type of numbers; InputError names the setting, the tensor or the file."""
-    config = _read_config(folder, name)
+    config = read_config(folder, name)
     family = find_family(config.model_type, name)
     check_config(config, str(folder / CONFIG))
     kind, options = family.loader(config, name)
     stored = str(config.dtype or torch.float32).removeprefix("torch.")
-    clip, report = _load(folder, name, kind, dtype, options)
+    clip, report = read_model(folder, name, kind, dtype, options)
     if report.get("missing_keys") and (prefix := _prefix(report.get("unexpected_keys", ()))):
-        clip, report = _load(folder, name, kind, dtype, {**options, "key_mapping": {f"^{re.escape(prefix)}": ""}})
+        mapping = {"key_mapping": {f"^{re.escape(prefix)}": ""}}
+        clip, report = read_model(folder, name, kind, dtype, {**options, **mapping})
     # A ViT may come from a classifier, whose head is left out; what a CLIP has beyond its own tensors would be lost.
-    extra = ("unexpected_keys",) if config.model_type == "clip" else ()
-    for trouble in ("missing_keys", "mismatched_keys", *extra):
-        if report.get(trouble):
-            found = f"{_CALLED[trouble]}, such as {sorted(map(_describe, report[trouble]))[0]}"
-            raise InputError(f"model: {name} has {found}; it is no whole {family.title}")
+    whole = config.model_type in ("clip", "metaclip_2") or not getattr(config, "vision_use_head", True)
+    extra = ("unexpected_keys",) if whole else ()
+    check_report(report, ("missing_keys", "mismatched_keys", *extra), name, f"whole {family.title}")
     return clip, stored
 
 
-def _read_config(folder: Path, name: str) -> PretrainedConfig:
+def check_report(report: Mapping[str, Collection], troubles: Collection[str], name: str, what: str) -> None:
+    """InputError that names the first tensor which `read_model` found to be missing, of other sizes, or unknown."""
+    for trouble in troubles:
+        if report.get(trouble):
+            found = f"{_CALLED[trouble]}, such as {sorted(map(_describe, report[trouble]))[0]}"
+            raise InputError(f"model: {name} has {found}; it is no {what}")
+
+
+def read_config(folder: Path, name: str, larger: bool = False) -> PretrainedConfig:
+    """The checked config.json of a folder; `larger`: of a model that holds a vision tower among others."""
     settings = read_settings(folder / CONFIG)
     if not isinstance(settings.get("model_type"), str):
         raise InputError(f"model: {folder / CONFIG} has the model_type {settings.get('model_type')!r}; expected a name")
-    find_family(settings["model_type"], name)
+    if not larger:
+        find_family(settings["model_type"], name)
     if "quantization_config" in settings:
         raise InputError(
             f"model: {folder / CONFIG} has a quantization_config; quantised weights are not read: take the model as it "
             "was before, in fp32, fp16 or bf16"
         )
-    check_settings(settings, str(folder / CONFIG))
+    looked = ("vision_config",) if larger else settings.keys()
+    check_settings({part: settings[part] for part in looked if part in settings}, str(folder / CONFIG))
     try:
         with quiet():
             return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -65,9 +75,10 @@ def _read_config(folder: Path, name: str) -> PretrainedConfig:
         raise InputError(f"model: {folder / CONFIG} cannot be read ({reason}); get the model's own file") from error
 
 
-def _load(
-    folder: Path, name: str, kind: Any, dtype: torch.dtype, options: Any
+def read_model(
+    folder: Path | None, name: str, kind: Any, dtype: torch.dtype, options: Mapping[str, Any]
 ) -> tuple[PreTrainedModel, dict[str, Collection]]:
+    """The model, and what transformers says of its tensors; without a folder, `options` give config and tensors."""
     # Mismatched sizes are refused by name; from_pretrained itself would not say which.
     checks = {"weights_only": True, "ignore_mismatched_sizes": True, "output_loading_info": True}
     try:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import CLIPModel, CLIPVisionModel, CLIPVisionModelWithProjection, PretrainedConfig
+from transformers import CLIPModel, CLIPVisionModel, CLIPVisionModelWithProjection, PretrainedConfig, PreTrainedModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from headroles.models.families.family import Family, sides_of
@@ -25,22 +25,24 @@ class Clip(Family):
 
     title = "CLIP"
     reads_at_end = True
+    kinds: ClassVar[tuple[type[PreTrainedModel], ...]] = (CLIPModel, CLIPVisionModelWithProjection, CLIPVisionModel)
+    """Both towers; vision with its projection; vision alone."""
 
-    def __init__(self, model: CLIPModel | CLIPVisionModelWithProjection | CLIPVisionModel) -> None:
+    def __init__(self, model: PreTrainedModel, readout: Any = None) -> None:
         super().__init__(model)
         vision = self._vision = getattr(self.model, "vision_model", self.model)
-        projection = getattr(self.model, "visual_projection", None)
+        projection = getattr(self.model, "visual_projection", readout)
         self.visual = Tower(encoder_parts(vision.encoder.layers), vision.post_layernorm, projection)
-        if isinstance(model, CLIPModel):
+        if isinstance(model, self.kinds[0]):
             text = self.model.text_model
             self.text = Tower(encoder_parts(text.encoder.layers), text.final_layer_norm, self.model.text_projection)
 
     @classmethod
     def loader(cls, config: PretrainedConfig, name: str) -> tuple[type, Mapping[str, Any]]:
-        if config.model_type == "clip":
-            return CLIPModel, {}
-        bare = "CLIPVisionModel" in (config.architectures or ())
-        return (CLIPVisionModel if bare else CLIPVisionModelWithProjection), {}
+        both, projected, bare = cls.kinds
+        if not config.model_type.endswith("_vision_model"):
+            return both, {}
+        return (bare if bare.__name__ in (config.architectures or ()) else projected), {}
 
     @classmethod
     def processor(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
@@ -54,10 +56,13 @@ class Clip(Family):
 
     def encode_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
         if self._vision is self.model:
-            return self.visual.hook_embed(self.model(pixel_values=pixel_values).pooler_output)
+            return self.visual.finish(self.final_tokens(pixel_values))
         if self.text is None:
             return self.model(pixel_values=pixel_values).image_embeds
         return self.model.get_image_features(pixel_values=pixel_values).pooler_output
+
+    def final_tokens(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image width"]:
+        return self._vision(pixel_values=pixel_values).pooler_output
 
     def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
         vision = self._vision
@@ -73,9 +78,12 @@ class Clip(Family):
 
     def text_rows(self, input_ids: Int[Tensor, "text token"]) -> Int[Tensor, "text"]:
         """The first EOS (the largest id where EOS is `LARGEST_ID`)."""
-        end = self.model.config.text_config.eos_token_id
-        marks = input_ids if end == LARGEST_ID else (input_ids == end)
+        marks = input_ids if self.reads_largest else (input_ids == self.model.config.text_config.eos_token_id)
         return marks.int().argmax(-1)
+
+    @property
+    def reads_largest(self) -> bool:
+        return self.model.config.text_config.eos_token_id == LARGEST_ID
 
     def tokenize(self, tokenizer: Callable, texts: Sequence[str]) -> dict[str, Tensor]:
         """Padded on the right, so that texts end where they alone would; what follows the end, no token sees."""

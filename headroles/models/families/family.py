@@ -25,6 +25,8 @@ class Family:
     """Whether position embeddings are interpolated to the images that come."""
     reads_at_end: ClassVar[bool] = False
     """Whether a text's embedding is read at the token that ends it."""
+    own_pictures: ClassVar[bool] = True
+    """Whether a checkpoint's own preprocessing makes pictures of one size; False: its numbers alone are taken."""
     visual: Tower
     """The vision tower."""
     text: Tower | None = None
@@ -33,7 +35,9 @@ class Family:
     model: Any
     """The wrapped PreTrainedModel; what its modules are called, the family knows and no type says."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, readout: Any = None) -> None:
+        """`readout`: what takes the place of what the model has none of, a projection or a pooling head, behind the
+        final LayerNorm (`headroles.models.families.joined`)."""
         self.model = model
 
     @classmethod
@@ -48,6 +52,16 @@ class Family:
     def processor(cls, config: PretrainedConfig) -> tuple[type, Mapping[str, Any]]:
         """The image processor's class, and its settings where a checkpoint has no preprocessing of its own."""
         raise NotImplementedError
+
+    @property
+    def reads_largest(self) -> bool:
+        """Whether texts are read at their largest token, whatever ends them."""
+        return False
+
+    @property
+    def vision(self) -> Any:
+        """The vision tower's module, without projection."""
+        return getattr(self.model, "vision_model", self.model)
 
     @property
     def vision_config(self) -> PretrainedConfig:
@@ -92,6 +106,12 @@ class Family:
 
     def encode_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
         """Embeddings, not normalised."""
+        raise NotImplementedError
+
+    def final_tokens(
+        self, pixel_values: Float[Tensor, "image 3 height width"]
+    ) -> Float[Tensor, "image width"] | Float[Tensor, "image token width"]:
+        """What the final LayerNorm makes of the row, or the tokens, that `visual` is read at."""
         raise NotImplementedError
 
     def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:

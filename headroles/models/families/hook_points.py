@@ -16,6 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
+from headroles.models.families.rotary import Rotary
+
 
 class Attention(nn.Module):
     """Hook points inside an attention."""
@@ -67,18 +69,49 @@ class LayerParts:
     """Factor on query times key."""
     gains: tuple[nn.Module, nn.Module] | None = None
     """What multiplies the attention's and the MLP's output (layer scale); None: nothing does."""
+    rotary: Rotary | None = None
+    """How queries and keys are turned by their positions; None: they are not."""
 
     @property
     def head_width(self) -> int:
         """Width k of a head."""
         return self.output.in_features // self.heads
 
+    def arguments(self, tokens: int) -> dict[str, Any]:
+        """What the layer takes beside the residual stream and the mask, for so many tokens."""
+        return {} if self.rotary is None else self.rotary.arguments(tokens)
+
     def weight(self) -> Float[Tensor, "residual head_and_width"]:
         """The output projection, layer scale included."""
         return self.output.weight if self.gains is None else self.gains[0](self.output.weight.T).T
 
+    def reading(self) -> Float[Tensor, "residual head_and_width"]:
+        """(I - 11'/D) diag(gamma) W_V, float64: from a residual over the first LayerNorm's deviation to values.
+
+        Without the values' constant part, W_V beta + b_V.
+        """
+        weight = self.norms[0].weight.double()[:, None] * self.attention.v_proj.weight.double().T
+        return weight - weight.mean(0, keepdim=True)
+
+    def looking(
+        self,
+    ) -> tuple[Float[Tensor, "residual_and_1 head_and_width"], Float[Tensor, "residual head_and_width"]]:
+        """What queries and keys are made of, float64: (I - 11'/D) diag(gamma) W_Q, over beta W_Q + b_Q, and W_K so.
+
+        Of a score, what does not depend on the key moves no pattern: so keys have no constant part.
+        """
+        query, key = (getattr(self.attention, name) for name in ("q_proj", "k_proj"))
+        norm = self.norms[0]
+        parts = [norm.weight.double()[:, None] * each.weight.double().T for each in (query, key)]
+        constant = query.weight.double() @ norm.bias.double()
+        constant = constant if query.bias is None else constant + query.bias.double()
+        centred = [part - part.mean(0, keepdim=True) for part in parts]
+        return torch.cat([centred[0], constant[None]]), centred[1]
+
     def bias(self) -> Float[Tensor, "residual"]:
-        """The output projection's bias b_O, layer scale included."""
+        """The output projection's bias b_O, layer scale included; zeros where it has none."""
+        if self.output.bias is None:
+            return self.output.weight.new_zeros(self.output.out_features)
         return self.output.bias if self.gains is None else self.gains[0](self.output.bias)
 
 
@@ -117,7 +150,10 @@ class _Flow:
 
     def pattern(self) -> Float[Tensor, "image head query key"]:
         """Softmax of the scaled scores under the mask that the fused attention got."""
-        scores = self.seen["q_proj"] @ self.seen["k_proj"].transpose(-1, -2) * self.parts.scale
+        query, key = self.seen["q_proj"], self.seen["k_proj"]
+        if self.parts.rotary:
+            query, key = (self.parts.rotary.turn(flow, flow.shape[-2]) for flow in (query, key))
+        scores = query @ key.transpose(-1, -2) * self.parts.scale
         mask = self.mask
         if mask is None and self.causal:
             mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()

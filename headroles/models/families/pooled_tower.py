@@ -29,7 +29,7 @@ class PooledTower(Tower):
     (image, 1, D) sum to `hook_resid_post` (image, D), the embedding.
     """
 
-    pooling = True
+    at_row, pooling = False, True
     _head: Any
 
     def __init__(self, parts: Sequence[LayerParts], final_norm: nn.LayerNorm, head: Any) -> None:
@@ -110,13 +110,61 @@ class PooledTower(Tower):
         """One group a layer; None where the basis is the identity."""
         return [((layer,), self.pooling_bases()[None] if layer == self.layers else None) for layer in layers]
 
+    def circuit(self, layer: int) -> tuple[Float[Tensor, "head residual width"], Float[Tensor, "head width residual"]]:
+        """As in `Tower`; layer `layers` is the pooling heads', whose outputs make up the embedding."""
+        if layer < self.layers:
+            return super().circuit(layer)
+        values, heads = self._pooling_values(), self._attention.num_heads
+        return values.unflatten(-1, (heads, -1)).transpose(0, 1), self.pooling_bases().double()
+
+    def written(self, layer: int) -> Float[Tensor, "residual embed"]:
+        """As in `Tower`: through the values and outputs of all pooling heads, as though all looked at the same tokens.
+
+        Where they look depends on the image, and with it what an encoder head really writes. Pooling heads write into
+        the embedding itself: the identity.
+        """
+        output = self._attention.out_proj.weight.double().T
+        return torch.eye(len(output)).to(output) if layer == self.layers else self._pooling_values() @ output
+
+    def _pooling_values(self) -> Float[Tensor, "residual pooling_and_width"]:
+        """`readout` in float64."""
+        value = self._attention.in_proj_weight.chunk(3)[2].double()
+        weight = self._norm.weight.double()[:, None] * value.T
+        return weight - weight.mean(0, keepdim=True)
+
+    def looks(
+        self, layer: int
+    ) -> tuple[Float[Tensor, "head residual_and_1 width"], Float[Tensor, "head residual width"]]:
+        """As in `Tower`; of pooling heads there is one query, the learned probe's."""
+        if layer < self.layers:
+            return super().looks(layer)
+        attention, heads = self._attention, self._attention.num_heads
+        query, key, _ = attention.in_proj_weight.double().chunk(3)
+        probe = self._head.probe[0].double() @ query.T + attention.in_proj_bias.double().chunk(3)[0]
+        scaled = self._norm.weight.double()[:, None] * key.T
+        scaled = scaled - scaled.mean(0, keepdim=True)
+        return probe.unflatten(-1, (heads, -1)).transpose(0, 1), scaled.unflatten(-1, (heads, -1)).transpose(0, 1)
+
+    def output(self, layer: int) -> nn.Linear:
+        return self._attention.out_proj if layer == self.layers else super().output(layer)
+
     def biases(self) -> Float[Tensor, "layer embed"]:
         """Not constant here: see `pool_biases`."""
         raise NotImplementedError("a pooled tower's biases depend on the image: pool_biases")
 
     def read(self, rows: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         """Final LayerNorm and pooling head: the embedding of all rows of the last residual stream."""
-        return self._head(self._norm(rows))
+        return self.finish(self._norm(rows))
+
+    def finish(self, normed: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
+        """What `read` makes of the final LayerNorm's outputs."""
+        return self._head(normed)
+
+    def weigh(
+        self, sigma: Float[Tensor, "image token 1"], pattern: Float[Tensor, "image pooling 1 token"]
+    ) -> Float[Tensor, "image pooling token"]:
+        """Pooling pattern over sigma: what each token's residual counts."""
+        return pattern[:, :, 0] / sigma.transpose(1, 2)
 
     def copy_readout(self) -> nn.Sequential:
         """A copy of `read`'s LayerNorm and pooling head with parameters of its own, and without hook points."""

@@ -26,8 +26,10 @@ class Tower(nn.Module):
     At each of them a hook may return another tensor or change its own in place, and `retain_grad` gives the gradient.
     """
 
+    at_row: bool = True
+    """Whether the embedding is read at one row, not over all tokens (`MeanTower`, `PooledTower`)."""
     pooling: bool = False
-    """Whether the embedding is pooled over tokens by attention instead of read at one row (`PooledTower`)."""
+    """Whether attention pools the embedding over tokens (`PooledTower`): its heads are those of one layer more."""
     _parts: list[LayerParts]
     _norm: nn.LayerNorm
     _projection: nn.Linear | None
@@ -115,6 +117,21 @@ class Tower(nn.Module):
         """
         return [(tuple(layers), self.bases()[list(layers)])]
 
+    def circuit(self, layer: int) -> tuple[Float[Tensor, "head residual width"], Float[Tensor, "head width residual"]]:
+        """What the heads of a layer read and write by their weights alone, as two factors in float64.
+
+        The residual, divided by the first LayerNorm's deviation, times the first is a head's values without their
+        constant part; z times the second is what it adds to the residual stream.
+        """
+        part = self._parts[layer]
+        reading = part.reading().unflatten(-1, (self.heads, self.head_width)).transpose(0, 1)
+        return reading, part.weight().double().T.unflatten(0, (self.heads, self.head_width))
+
+    def written(self, layer: int) -> Float[Tensor, "residual embed"]:
+        """`readout` in float64: takes what heads of this layer add to the residual stream to the embedding."""
+        weight = self._weight().double()
+        return weight - weight.mean(0, keepdim=True)
+
     def biases(self) -> Float[Tensor, "layer embed"]:
         """Every layer's attention output bias b_O, read out (still to be divided by sigma)."""
         return torch.stack([part.bias() for part in self._parts]) @ self.readout()
@@ -128,6 +145,22 @@ class Tower(nn.Module):
         """W_O[l, h]."""
         output = torch.stack([part.weight() for part in self._parts])
         return output.unflatten(-1, (self.heads, self.head_width)).permute(0, 2, 3, 1)
+
+    def looks(
+        self, layer: int
+    ) -> tuple[Float[Tensor, "head residual_and_1 width"], Float[Tensor, "head residual width"]]:
+        """Query and key factors of a layer's heads, float64: where they look, by their weights alone.
+
+        A residual with a 1 behind it, divided by the first LayerNorm's deviation but for the 1, times the first is a
+        query; a residual so divided, times the second, a key without its constant part.
+        """
+        query, key = self._parts[layer].looking()
+        shape = (self.heads, self.head_width)
+        return query.unflatten(-1, shape).transpose(0, 1), key.unflatten(-1, shape).transpose(0, 1)
+
+    def output(self, layer: int) -> nn.Linear:
+        """The module that holds W_O and b_O of a layer's heads, without layer scale; of pooling heads too."""
+        return self._parts[layer].output
 
     def compile_mlps(self, **options: Any) -> None:
         """Compile every layer's MLP with torch.compile (and its `options`), in place.
@@ -152,7 +185,8 @@ class Tower(nn.Module):
             mask = mask.to(residual.dtype)
             mask = mask[(None,) * (4 - mask.ndim)]
         for layer in layers:
-            residual = self._parts[layer].layer(residual, attention_mask=mask)
+            part = self._parts[layer]
+            residual = part.layer(residual, attention_mask=mask, **part.arguments(residual.shape[1]))
         return residual
 
     def run_rows(
@@ -174,6 +208,9 @@ class Tower(nn.Module):
         attention, normed = part.attention, part.norms[0](residual)
         flows = (attention.q_proj(_take(normed, rows)), attention.k_proj(normed), attention.v_proj(normed))
         query, key, value = (flow.unflatten(-1, (part.heads, part.head_width)).transpose(1, 2) for flow in flows)
+        if part.rotary:
+            tokens = residual.shape[1]
+            query, key = part.rotary.turn(query, tokens, rows), part.rotary.turn(key, tokens)
         if mask is not None:
             mask = mask.to(query.dtype)
             mask = mask[rows][:, None] if rows.ndim == 2 else mask[..., rows, :]
@@ -184,7 +221,10 @@ class Tower(nn.Module):
 
     def read(self, rows: Float[Tensor, "... width"]) -> Float[Tensor, "... embed"]:
         """Final LayerNorm and projection: the embedding, not normalised, of rows of the last residual stream."""
-        normed = self._norm(rows)
+        return self.finish(self._norm(rows))
+
+    def finish(self, normed: Float[Tensor, "... width"]) -> Float[Tensor, "... embed"]:
+        """What `read` makes of the final LayerNorm's output."""
         return self.hook_embed(normed) if self._projection is None else self._projection(normed)
 
     def copy_readout(self) -> nn.Sequential:

@@ -10,6 +10,7 @@ const layers = [...map.layers].sort((one, other) => other - one);
 const concepts = Object.keys(map.bank.counts).sort();
 const ROLES = ["attribute", "mixed", "generalization"];
 const kinds = heads.some((head) => head.silent) ? [...ROLES, "silent"] : ROLES;
+const byWeights = map.probe_kind === "weights";
 const chance = map.probe_kind === "image" ? "all alike" : "chance";
 
 const cells = new Map();
@@ -138,7 +139,8 @@ function detail(head) {
     entropyBar(head), sureness(head),
     ...SEEN.flatMap((part) => part(head)),
     make("h4", {}, "Concepts"), conceptBars(head),
-    make("h4", {}, "Texts that span its output, with their share of its variance"), textList(head),
+    make("h4", {}, byWeights ? "Texts that make up what it writes, with the share that they explain" : "Texts that span its output, with their share of its variance"), textList(head),
+    ...directionList(head),
     ...LOST.flatMap((part) => part(head)),
   ];
 }
@@ -147,15 +149,15 @@ function detail(head) {
 const SEEN = [], LOST = [];
 
 function entropyBar(head) {
-  const [low, high] = head.interval;
+  const [low, high] = head.interval || [null, null];
   const at = (value) => `${100 * Math.min(1, Math.max(0, value))}%`;
   const limits = map.settings.roles_by === "threshold" ? [map.settings.low, map.settings.high] : [];
   return make("div", { class: "entropy" },
-    make("p", {}, "Concept Entropy ", make("b", { class: "big" }, number(head.entropy, 3)), make("span", { class: "quiet" }, " 90% interval "), number(low, 3), " to ", number(high, 3),
+    make("p", {}, "Concept Entropy ", make("b", { class: "big" }, number(head.entropy, 3)), head.interval ? [make("span", { class: "quiet" }, " 90% interval "), number(low, 3), " to ", number(high, 3)] : null,
       make("span", { class: "quiet" }, ", "), number(head.entropy_bits), make("span", { class: "quiet" }, " bits")),
     make("div", { class: "axis", "aria-hidden": "true" },
       limits.map((limit) => make("i", { class: "limit", style: { left: at(limit) } })),
-      make("i", { class: "range", style: { left: at(low), width: `${100 * Math.max(0.004, Math.min(1, high) - Math.max(0, low))}%` } }),
+      head.interval === null ? null : make("i", { class: "range", style: { left: at(low), width: `${100 * Math.max(0.004, Math.min(1, high) - Math.max(0, low))}%` } }),
       make("i", { class: "by-chance", style: { left: at(head.null_entropy) } }),
       make("i", { class: "dot", style: { left: at(head.entropy) } })),
     make("p", { class: "ends quiet", "aria-hidden": "true" }, make("span", {}, "0: one concept"), make("span", {}, `1: ${chance}`)));
@@ -165,11 +167,11 @@ function sureness(head) {
   const fact = (title, value, note) => make("div", { title: note }, make("dt", {}, title), make("dd", {}, value));
   return make("dl", { class: "facts" },
     fact("by chance", number(head.null_entropy, 3), "Mean entropy of heads that write as much along as many directions, which mean nothing; the light mark on the axis"),
-    fact("p", tiny(head.p_value), "How often chance gives an entropy this low or lower"),
+    fact("p", tiny(head.p_value), byWeights ? "How often one concept's texts explain as much of what random writers write" : "How often chance gives an entropy this low or lower"),
     fact("q", tiny(head.q_value), "p corrected for looking at all scored heads (Benjamini-Hochberg)"),
     fact("stability", percent(head.stability, 0), "Share of bootstrap resamples of the images in which the head has the same role"),
     fact("effective rank", number(head.effective_rank, 1), "Along how many directions it writes: participation ratio of the eigenvalues of its outputs"),
-    fact("variance", number(head.variance, 5), "Variance of the head's part of the unit image embedding"));
+    fact("variance", number(head.variance, 5), byWeights ? "Strength of all its directions, comparable between these heads alone" : "Variance of the head's part of the unit image embedding"));
 }
 
 function conceptBars(head) {
@@ -194,6 +196,14 @@ function textList(head) {
   return make("ol", { class: "texts bars" }, head.texts.map((text) =>
     make("li", {}, chip(text.concept), make("span", { class: "word" }, highlighted(text.text), make("span", { class: "unseen" }, ` (${text.concept})`)),
       bar(text.share / most, text.concept), percent(text.share))));
+}
+
+/** By weights: its strongest directions and the first texts of either way along them. */
+function directionList(head) {
+  if (!head.directions || !head.directions.length) return [];
+  const side = (sign, own) => make("span", { class: "word" }, `${sign} `, own.texts.slice(0, 2).map((text, index) => [index ? "; " : "", highlighted(text.text)]), " ", percent(own.fidelity, 0));
+  return [make("h4", {}, "Its strongest directions, with their share of its strength"), make("ol", { class: "texts", start: "0" }, head.directions.map((each) =>
+    make("li", {}, percent(each.share), " ", side("+", each.plus), " ", side("\u2212", each.minus))))];
 }
 
 /** The text with what was searched for in it marked. */
@@ -246,7 +256,7 @@ function allHeads() {
   const row = (head) => make("tr", { "data-row": head.name },
     make("th", { scope: "row" }, make("span", { class: "screen" }, headButton(head.name)), make("span", { class: "paper" }, head.name)),
     make("td", { class: "close" }, markOf(head), " ", head.role), make("td", { class: "close" }, head.silent ? "–" : [chip(head.concept), " ", head.concept, " ", percent(head.concept_share, 0)]),
-    make("td", {}, head.clear ? "yes" : "no"), make("td", { class: "figure" }, number(head.entropy)), make("td", { class: "figure" }, number(head.null_entropy)), make("td", { class: "figure" }, number(head.interval[0]), "–", number(head.interval[1])),
+    make("td", {}, head.clear ? "yes" : "no"), make("td", { class: "figure" }, number(head.entropy)), make("td", { class: "figure" }, number(head.null_entropy)), make("td", { class: "figure" }, head.interval ? [number(head.interval[0]), "–", number(head.interval[1])] : "–"),
     make("td", { class: "figure" }, tiny(head.p_value)), make("td", { class: "figure" }, tiny(head.q_value)),
     make("td", { class: "figure" }, percent(head.stability, 0)), make("td", { class: "figure" }, number(head.effective_rank, 1)), make("td", { class: "figure" }, number(head.variance, 5)),
     make("td", { class: "wide" }, head.texts.flatMap((text, index) =>

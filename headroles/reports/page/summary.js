@@ -13,7 +13,7 @@ function summarySection() {
   document.getElementById("main").append(make("div", { class: "hero" },
     make("p", { class: "eyebrow" }, "headroles report"),
     make("h1", {}, "What does each attention head of ", make("em", {}, map.model.name), " do?"),
-    make("p", { class: "lead" }, `${plural(heads.length, "head")} in ${scored} of ${map.model.layers} layers, read over ${plural(map.images.count, "image")} (${map.images.source}) `
+    make("p", { class: "lead" }, `${plural(heads.length, "head")} in ${scored} of ${map.model.layers} layers, read ${map.images.count ? `over ${plural(map.images.count, "image")} (${map.images.source})` : "from weights alone"} `
       + `and named with ${plural(texts, "text")} of ${plural(concepts.length, "concept")} (bank ${map.bank.name}).`
       + (broken ? ` ${plural(broken, "image file")} could not be read.` : "")),
     make("ul", { class: "tiles" }, tile("attribute", "speak of one concept"), tile("mixed", "between the two"), tile("generalization", "speak of everything"),

@@ -11,7 +11,7 @@ function validationSection() {
     make("p", { class: "lead" }, `Each row cuts the Attribute heads of one concept (${mode} ablation, ${effect} effect) on ${plural(found.images.count, "labelled image")} (${found.images.source}). `
       + `A cell says how much margin of the right answer its column's concept loses a head, as a multiple of what one of the matched random heads costs it (${draws} draws of the same layers and similar variance): `
       + "1× is no more than chance. If heads do what their texts say, the framed cells stand out."),
-    found.tests.length ? matrix(found) : make("p", {}, "No concept has Attribute heads to cut."), verdicts(found), (found.p_value ?? null) === null ? null : make("p", {}, "All concepts together, each ranked among its matched sets: p ", make("b", {}, tiny(found.p_value)), "."), correlationPart(found),
+    found.tests.length ? matrix(found) : make("p", {}, "No concept has Attribute heads to cut."), verdicts(found), (found.p_value ?? null) === null ? null : make("p", {}, "All concepts together, each ranked among its matched sets: p ", make("b", {}, tiny(found.p_value)), "."), correlationPart(found), dosesPart(found),
     make("details", {}, make("summary", {}, "Before anything is cut"), intact(found)));
 }
 
