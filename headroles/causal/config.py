@@ -55,5 +55,6 @@ def check_doses(doses: Any) -> tuple[float, ...]:
     except (TypeError, ValueError):
         found = (math.nan,)
     if not all(map(math.isfinite, found)):
-        raise InputError(f"doses must be finite numbers such as -1, 0, 0.5, 2, 5, got {str(doses)[:60]!r}")
+        given = ",".join(map(str, doses)) if isinstance(doses, (list, tuple)) else str(doses)
+        raise InputError(f"doses must be finite numbers such as -1, 0, 0.5, 2, 5, got {given[:60]!r}")
     return found

@@ -32,7 +32,7 @@ def consensus_figure(found: Consensus, ax: Axes | None = None) -> Figure:
             ax.set_title(_heading(found), loc="left", weight="bold")
             return figure_of(ax)
         layers, heads = len({head.layer for head in found}), 1 + max(head.head for head in found)
-        lines, keys = len(found.names) + len(found.pairs) + 2, role_keys(found.heads)
+        lines, keys = len(found.names) + len(found.pairs) + 3, role_keys(found.heads)
         top = _MARGIN + lines * _LINE
         width = max(_LEAST, heads * _CELL + 4 * _MARGIN)
         height = top + layers * _CELL + 0.5 + len(keys) * _LINE + _MARGIN
@@ -55,7 +55,7 @@ def _heading(found: Consensus) -> str:
 def _facts(found: Consensus) -> str:
     names = [f"{letter_of(number)}: {name}" for number, name in enumerate(found.names)]
     pairs = [f"{letter_of(a)}-{letter_of(b)}: kappa {pair.kappa}" for pair in found.pairs for a, b in (pair.maps,)]
-    return "\n".join([*names, *pairs])
+    return "\n".join([*names, *pairs, "darker: more maps give that role; no marker: none has over half"])
 
 
 def _cells(axes: Axes, found: Consensus) -> None:
