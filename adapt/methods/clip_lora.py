@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float
@@ -150,7 +150,7 @@ def build_sums(frozen: Mapping[str, nn.Linear], config: ClipLoraConfig, seed: in
     house = nn.ModuleDict({place.replace("/", "_"): share_weights(module) for place, module in frozen.items()})
     lora = LoraConfig(
         r=config.rank,
-        lora_alpha=config.strength,
+        lora_alpha=cast(int, config.strength),  # Any number will do.
         lora_dropout=config.dropout,
         use_rslora=True,
         target_modules=list(house),
