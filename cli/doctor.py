@@ -31,9 +31,11 @@ def command(
     embeddings do not sum to the embeddings.
     """
     from headroles.diagnosis.doctor import doctor
-    from headroles.diagnosis.record import record
+    from headroles.diagnosis.record import place_of, record
     from headroles.models.words import join_names
 
+    if file is not None:
+        place_of(file or None)  # A mistake is said before minutes of work.
     found = doctor(join_names(model, texts_from), images, device=device, activation=activation, batch=batch)
     click.echo(found.to_json() if as_json else found.to_text(), nl=not as_json)
     for check in found.failures:

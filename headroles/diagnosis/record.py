@@ -27,11 +27,18 @@ def record(found: Diagnosis, file: str | os.PathLike[str] | None = None) -> Path
             f"record: {found.model} is not read exactly ({failed.tower}, {failed.inputs}, {failed.dtype}: error "
             f"{failed.error:.1e}), so it is not recorded"
         )
+    path = place_of(file)
+    with locked(path.parent, f"{path.stem} list"):
+        read_list(path).add(_entry(found)).save(path)
+    return path
+
+
+def place_of(file: str | os.PathLike[str] | None) -> Path:
+    """The list's file, the user's own by default; InputError where it can be none."""
     path = own_list() if file is None else Path(file)
     if path.is_dir() or path.suffix != ".json":
         raise InputError(f"record: expected a file that ends in .json, got {path}")
-    with locked(path.parent, f"{path.stem} list"):
-        read_list(path).add(_entry(found)).save(path)
+    read_list(path)
     return path
 
 

@@ -224,14 +224,14 @@ def _estimate(values: ndarray, draws: Int[ndarray, "draw head"], measure: Callab
 def _pair(a: RoleMap, b: RoleMap) -> list[tuple[HeadRole, HeadRole]]:
     """The heads that both maps have, by layer and head."""
     one, other = a.model, b.model
+    if a.tower != b.tower:
+        towers = [f"of the {'vision' if each.tower == 'visual' else each.tower} tower" for each in (a, b)]
+        raise InputError(f"role maps: A is {towers[0]}, B {towers[1]}; compare maps of the same tower")
     if (one.layers, one.heads) != (other.layers, other.heads):
         raise InputError(
             f"role maps: {one.name} has {one.layers} layers of {one.heads} heads, {other.name} {other.layers} of "
             f"{other.heads}; only maps of models of one size can be compared"
         )
-    if a.tower != b.tower:
-        towers = [f"of the {'vision' if each.tower == 'visual' else each.tower} tower" for each in (a, b)]
-        raise InputError(f"role maps: A is {towers[0]}, B {towers[1]}; compare maps of the same tower")
     found = {(head.layer, head.head): head for head in b}
     pairs = [(head, found[head.layer, head.head]) for head in a if (head.layer, head.head) in found]
     if not pairs:

@@ -171,6 +171,10 @@ def _weigh(
             raise InputError("--all-heads weighs every head by P(concept): give --concept, and no --heads")
         return concept_shares(role_map, concept), f"all heads by P({concept})", ()
     chosen = choose_parts(role_map, heads, concept, any_role)
+    if len(chosen) == 1 and len(chosen[0].part.directions) == 1:
+        raise InputError(
+            f"heads: along {chosen[0].part.name} alone all cosines are 1 or -1; choose two directions, or the head"
+        )
     names, split = head_list(each.part for each in chosen), tuple(each.part for each in chosen if each.part.directions)
     weights = head_weights(role_map, [each.role for each in chosen])
     return weights, f"{concept} ({names})" if concept else names, split

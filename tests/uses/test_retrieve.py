@@ -367,7 +367,9 @@ def test_directions_search_by_what_they_write(role_map, folder, tiny, make_sigli
     along = found.coefficients(u[:, None])[:, 0, 0, 1] * found.sigma[0, 0, 1]
     expected = (along - along.mean())[:, None] * found.writes[0, 0, 1]
     np.testing.assert_allclose(rows, expected, atol=1e-3 * expected.abs().max())
-    assert retrieve(scored, 3, index, heads=part, model=tiny).by == "L2.H0.D1"
+    assert retrieve(scored, 3, index, heads="L2.H0.D1+3", model=tiny).by == "L2.H0.D1+3"
+    with pytest.raises(InputError, match=r"along L2\.H0\.D1 alone all cosines are 1 or -1"):
+        retrieve(scored, 3, index, heads=part, model=tiny)
     siglip = HookedCLIP(make_siglip(), "tiny siglip", tokenizer)
     assert project_parts(siglip, (2, 3), [Part(3, 1, (0,))])[1, 1].shape == (32, 32)
     with pytest.raises(InputError, match=r"attention pools what L2\.H1\.D0 writes"):
