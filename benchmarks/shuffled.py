@@ -38,7 +38,7 @@ def main(banks: str, heads: int, draws: int) -> None:
     """Print the share of random heads with p <= 0.05."""
     model = load("shapes", "cpu")
     moments, _ = collect_moments(model, ShapesImages(model.processor, 500), _CONFIG)
-    ((_, bases),) = bases_of(model, moments.layers, _CONFIG.constants)
+    ((_, bases),) = bases_of(model.visual, moments.layers, _CONFIG.constants)
     whole = moments.covariance(torch.ones_like(moments.count)[None].double())[0].flatten(0, 1).double()
     click.echo("bank       eigenvalues  selection  random heads  p <= .05 by shuffling  by rotation")
     for name, spectrum, selection in itertools.product(banks.split(","), ("own", "flat"), SELECTIONS):

@@ -38,7 +38,12 @@ def score_line(role_map: RoleMap) -> str:
     count = role_map.images.count + len(role_map.images.broken)
     by = {"text": "texts", "image": "images"}.get(role_map.probe_kind, role_map.probe_kind)
     given = {"model": role_map.model.name, "by": by, **role_map.settings}
-    given |= {"images": role_map.images.source, "count": count} if count else {}
+    given |= {"tower": "text" if role_map.tower == "text" else None}
+    if role_map.tower == "text":
+        own = role_map.images.source == role_map.bank.name
+        given |= {"texts": role_map.images.source} if count and not own else {}
+    else:
+        given |= {"images": role_map.images.source, "count": count} if count else {}
     given |= {} if by == "images" else {"probes": role_map.bank.name}
     return _line("score", command, given)
 

@@ -23,7 +23,7 @@ IMAGES are one of
   saved/                      a folder that datasets' save_to_disk wrote (--split)
   hf:NAME  hf:NAME:CONFIG     a data set of the Hugging Face hub, streamed (--split)
 With --by images they need labels: shapes, a folder CONCEPT/VALUE/, or a table path,CONCEPT,CONCEPT...
-With --by weights none is read, unless some are given for the mean of their embeddings.
+With --by weights none is read, unless some are given for the mean of their embeddings. With --tower text texts go in.
 """
 
 
@@ -48,13 +48,13 @@ SECTIONS = {
         "model", "activation", "texts_from", "align_to", "images", "count", "column", "split", "key",
         "groups", "max_pixels", "strict",
     ),
-    "What is computed": ("by", "preset", "layers", "bootstraps", "seed"),
+    "What is computed": ("by", "tower", "texts", "preset", "layers", "bootstraps", "seed"),
     "By texts": (
         "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "constants", "rank",
         "span_rank", "null_draws", "concepts", "encoder", "noise", "min_cluster_size",
     ),
     "By images": ("shares", "sharing"),
-    "By weights": ("tower", "texts_per_direction", "coherence", "reading", "directions_per_head"),
+    "By weights": ("texts_per_direction", "coherence", "reading", "directions_per_head"),
     "Roles": ("roles_by", "low", "high"),
     "How it runs": ("device", "precision", "compile", "batch", "workers", "shard", "resume", "save_every", "dry_run"),
     "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
@@ -72,7 +72,7 @@ SECTIONS = {
     "--align-to", metavar="CLIP",
     help="Give a vision tower without texts, such as a DINOv2, those of a CLIP, by a linear map learned on the images.",
 )
-@click.option("--images", help="What the heads see; see IMAGES below.  [default: shapes; by weights none]")
+@click.option("--images", help="What the heads see; see IMAGES below.  [default: shapes; by weights, of texts none]")
 @click.option(
     "--count",
     type=click.IntRange(min=2),
@@ -126,7 +126,17 @@ SECTIONS = {
 @click.option(
     "--sharing", type=float, help="How much importances prefer heads that many concepts use, such as 0.3.  [default: 0]"
 )
-@click.option("--tower", type=click.Choice(["visual", "text"]), help="Whose heads.  [default: visual]")
+@click.option(
+    "--tower",
+    type=click.Choice(["visual", "text"]),
+    help="Whose heads; those of the text tower by texts or by weights.  [default: visual]",
+)
+@click.option(
+    "--texts",
+    metavar="FILE",
+    help="By texts, what goes into the text tower: a file of one text a line, a CSV file with the column text, or a "
+    "bank.  [default: those of --probes]",
+)
 @click.option("--texts-per-direction", type=int, help="Texts that make up each way of a direction.  [default: 5]")
 @click.option(
     "--coherence",

@@ -9,7 +9,8 @@ class ReadingBar:
     """Shows the main process's part of the pass: the others' are as large."""
 
     def __init__(self, images: str | None) -> None:
-        self.label = "rendering scenes" if images == "shapes" else f"reading {images}"
+        what = {"shapes": "rendering scenes", None: "reading texts"}
+        self.label, self.unit = what.get(images, f"reading {images}"), "image" if images else "text"
         self.bar: Any = None
 
     def __enter__(self) -> ReadingBar:
@@ -27,5 +28,5 @@ class ReadingBar:
 
             label = self.label if place()[1] == 1 else f"{self.label} (process 1 of {place()[1]})"
             off = None if is_main() else True  # None: off where there is no terminal
-            self.bar = tqdm(desc=label, total=total, unit="image", disable=off)
+            self.bar = tqdm(desc=label, total=total, unit=self.unit, disable=off)
         self.bar.update(done - self.bar.n)

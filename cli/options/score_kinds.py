@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _DISCOVER = ("encoder", "noise", "min_cluster_size")
 _TEXTS = ("weights", "selection", "prior_correction", "constants", "rank", "span_rank")
 _WORDS = ("probes", "texts_per_head", "center_texts", "null_draws", "align_to")
-_WEIGHTS = ("texts_per_direction", "coherence", "reading", "directions_per_head", "tower")
+_WEIGHTS = ("texts_per_direction", "coherence", "reading", "directions_per_head")
 _DRAWN = ("bootstraps", "precision", "shard")
 _IMAGES = ("count", "column", "split", "key", "groups", "batch", "workers", "strict", "resume")
 """What is of no use where no image is read."""
@@ -31,7 +31,7 @@ def fill_preset(given: Mapping[str, Any]) -> dict[str, Any]:
     from headroles.roles.presets import apply_preset
 
     filled = {name: value for name, value in given.items() if name != "preset"}
-    if given["images"] is None and given["by"] != "weights":
+    if given["images"] is None and given["by"] != "weights" and given["tower"] != "text":
         filled["images"] = "shapes"
     if given["preset"]:
         if given["by"] != "texts":
@@ -55,6 +55,7 @@ def check_placed(given: Mapping[str, object]) -> None:
         (("shares", "sharing"), by != "images", "--by images"),
         (_WEIGHTS, by != "weights", "--by weights"),
         (_DRAWN, by == "weights", "--by texts and --by images"),
+        (("texts",), by != "texts" or given["tower"] != "text", "--by texts --tower text"),
         (_IMAGES, given["images"] is None, "images (--images)"),
         (_DISCOVER, concepts != "discover", "--concepts discover"),
     ):

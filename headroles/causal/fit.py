@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from headroles.errors import InputError
 from headroles.images.labelled import LabelledImages
+from headroles.roles.role_heads import check_tower
 from headroles.roles.role_map import SILENT, RoleMap
 
 
@@ -23,7 +24,8 @@ def choose_concepts(images: LabelledImages, names: Sequence[str] | None) -> Labe
 
 
 def check_labels(role_map: RoleMap, images: LabelledImages) -> None:
-    """InputError where no labelled concept has Attribute heads."""
+    """InputError where no labelled concept has Attribute heads, or the heads are of a text tower."""
+    check_tower(role_map)
     tested = {head.concept for head in role_map.heads(role="attribute")}
     if all(head.role == SILENT for head in role_map):
         raise InputError("role map: all its heads are silent, so there is nothing to test; score on other images")

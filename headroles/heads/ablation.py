@@ -91,6 +91,12 @@ def check_whole_cuts(why: str) -> None:
         raise InputError(f"ablate: {why}; cut whole heads, or score a copy that `headroles edit` writes")
 
 
+def refuse_ablation(why: str) -> None:
+    """InputError where an ablation is open, for what it does not reach."""
+    if _CURRENT.get() is not None:
+        raise InputError(f"ablate: {why}; leave it out")
+
+
 def record_ablation(settings: Mapping[str, Any]) -> dict[str, Any]:
     """`settings`, with `ablation` beside them where one is open."""
     ablation = current_ablation()

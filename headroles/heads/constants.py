@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from headroles.heads.moments import HeadMoments, observe_with_embedding
-from headroles.models.hooked_clip import HookedCLIP, recording
+from headroles.models.hooked_clip import HookedCLIP, Tower, recording
 
 CONSTANTS = ("apart", "heads")
 """Biases and LayerNorm have terms of their own, or are spread over the heads."""
@@ -56,12 +56,12 @@ def observe_spread(
 
 
 def bases_of(
-    model: HookedCLIP, layers: Sequence[int], constants: str
+    tower: Tower, layers: Sequence[int], constants: str
 ) -> list[tuple[tuple[int, ...], Float[Tensor, "layer head width embed"] | None]]:
     """`Tower.spans`, or, with constants spread over the heads, the one group of all `layers`."""
     if constants == "heads":
-        return [(tuple(layers), model.visual.spread_bases()[list(layers)])]
-    return model.visual.spans(layers)
+        return [(tuple(layers), tower.spread_bases()[list(layers)])]
+    return tower.spans(layers)
 
 
 def _cls_row(rows: Float[Tensor, "image *token number"]) -> Float[Tensor, "image number"]:

@@ -63,7 +63,7 @@ def text_contributions(model: HookedCLIP, texts: list[str]) -> Contributions:
 
 def _contributions(model: HookedCLIP, side: str, rows: Tensor, **inputs: Tensor) -> Contributions:
     tower: Tower = getattr(model, side)
-    pick = _row_picker(rows)
+    pick = row_picker(rows)
     blocks = [f"{side}.blocks.{layer}" for layer in range(tower.layers)]
     scale_name = f"{side}.ln_final.hook_scale"
     names = {f"{blocks[0]}.hook_resid_pre": pick, scale_name: pick}
@@ -103,7 +103,7 @@ def _pooling_heads(tower: PooledTower, z: Float[Tensor, "image head width"]) -> 
     return torch.einsum("ihk,hkd->ihd", z, tower.pooling_bases())
 
 
-def _row_picker(rows: Tensor) -> Callable[[Tensor], Tensor]:
+def row_picker(rows: Tensor) -> Callable[[Tensor], Tensor]:
     """Takes (image, token, ...) to (image, ...) at each image's row; what is already one row passes."""
 
     def pick(tensor: Tensor) -> Tensor:

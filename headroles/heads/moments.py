@@ -22,7 +22,7 @@ from torch import Tensor
 from headroles.errors import InputError
 from headroles.files.tensors import read_tensors, write_hashed, write_tensors
 from headroles.heads.pooling import pooled_parts
-from headroles.models.hooked_clip import HookedCLIP, recording
+from headroles.models.hooked_clip import HookedCLIP, Tower, recording
 from headroles.models.precision import half_precision
 
 FORMAT = "headroles.moments.1"
@@ -39,7 +39,7 @@ _FEWEST = 4
 
 @dataclass
 class HeadMoments:
-    """Sums of u and u u' over images, for `layers` of a vision tower, in disjoint blocks of images."""
+    """Sums of u and u u' over images (of a text tower: texts), for `layers` of it, in disjoint blocks of them."""
 
     layers: tuple[int, ...]
     """Layers, 0-based, in the order of the sums."""
@@ -53,21 +53,29 @@ class HeadMoments:
     """Sum of u u', float64."""
     blocks_by: str = "contiguous"
     """How images were put into blocks: see `headroles.images.blocks.Blocks`."""
+    tower: str = "visual"
+    """Whose heads: "visual", which images go into, or "text"."""
 
     @classmethod
     def empty(
-        cls, model: HookedCLIP, layers: Sequence[int], blocks: int = 32, blocks_by: str = "contiguous"
-    ) -> HeadMoments:
+        cls, model: HookedCLIP, layers: Sequence[int], blocks: int = 32, blocks_by: str = "contiguous",
+        tower: str = "visual",
+    ) -> HeadMoments:  # fmt: skip
         """No image yet. Wide heads (of a tower that pools) may get fewer blocks, see `blocks_within`."""
-        heads = (len(layers), model.visual.heads, model.visual.moment_width)
-        if model.visual.pooling:
+        own: Tower = getattr(model, tower)
+        heads = (len(layers), own.heads, own.moment_width)
+        if own.pooling:
             blocks = blocks_within(*heads, blocks)
         shape = (blocks, *heads)
         count, first, second = (
             torch.zeros(size, dtype=torch.float64, device=model.device)
             for size in (shape[:1], shape, (*shape, shape[-1]))
         )
-        return cls(tuple(layers), model.weights_hash(), count, first, second, blocks_by)
+        return cls(tuple(layers), model.weights_hash(), count, first, second, blocks_by, tower)
+
+    def tower_of(self, model: HookedCLIP) -> Tower:
+        """The tower of this model whose heads these are."""
+        return getattr(model, self.tower)
 
     def to(self, device: torch.device) -> HeadMoments:
         """The same moments on another device."""
@@ -109,11 +117,11 @@ class HeadMoments:
     def of_head(self, row: int, head: int) -> HeadMoments:
         """The moments of one head of the layer in this row: a view."""
         first, second = (sums[:, row : row + 1, head : head + 1] for sums in (self.first, self.second))
-        return HeadMoments(self.layers[row : row + 1], self.weights_hash, self.count, first, second)
+        return replace(self, layers=self.layers[row : row + 1], first=first, second=second)
 
     def merge(self, other: HeadMoments) -> HeadMoments:
         """The moments of both sets of images together; their images must be disjoint."""
-        for name in ("layers", "weights_hash", "blocks_by"):
+        for name in ("layers", "weights_hash", "blocks_by", "tower"):
             if getattr(self, name) != getattr(other, name):
                 raise InputError(f"moments differ in {name}: {getattr(self, name)} and {getattr(other, name)}")
         if self.second.shape != other.second.shape:
@@ -174,7 +182,7 @@ class HeadMoments:
         }
         layers = ",".join(map(str, self.layers))
         metadata = {"format": FORMAT, "layers": layers, "weights_hash": self.weights_hash, "blocks_by": self.blocks_by}
-        metadata |= more or {}
+        metadata |= {"tower": self.tower, **(more or {})}
         (write_hashed if more else write_tensors)(path, tensors, metadata)
 
     @classmethod
@@ -192,7 +200,8 @@ class HeadMoments:
         second = first.new_zeros(*first.shape, width)
         second[..., rows, columns] = half
         second[..., columns, rows] = half
-        return cls(layers, metadata.get("weights_hash", ""), count, first, second, metadata.get("blocks_by", UNKNOWN))
+        told = (metadata.get("blocks_by", UNKNOWN), metadata.get("tower", "visual"))
+        return cls(layers, metadata.get("weights_hash", ""), count, first, second, *told)
 
 
 def read_layers(path: str | os.PathLike, metadata: Mapping[str, str]) -> tuple[int, ...]:

@@ -41,8 +41,9 @@ class Outputs:
     def of(cls, model: HookedCLIP, moments: HeadMoments) -> Outputs:
         """From moments of u, through each head's basis."""
         parts: list[Outputs] = []
-        for layers, bases in model.visual.spans(moments.layers):
-            own = moments.select(layers, model.visual.moment_width if bases is None else bases.shape[-2])
+        tower = moments.tower_of(model)
+        for layers, bases in tower.spans(moments.layers):
+            own = moments.select(layers, tower.moment_width if bases is None else bases.shape[-2])
             mean, covariance = own.mean().flatten(0, 1), own.covariance()[0].flatten(0, 1)
             if bases is not None:
                 factor = torch.linalg.qr(bases.detach().double().flatten(0, 1).mT).R

@@ -12,6 +12,7 @@ from headroles.heads.moments import HeadMoments
 from headroles.jobs.output import write_results
 from headroles.jobs.score_job import Described, ScoreJob
 from headroles.jobs.subject import Subject, open_subject
+from headroles.jobs.text_subject import open_texts
 from headroles.passes.image_pass import PassOptions
 from headroles.passes.state import Seen
 from headroles.roles.config import ScoreConfig
@@ -39,7 +40,11 @@ class ByDiscovery:
         discovery = make_config(DiscoveryConfig, None, job.discovery)
         name, texts = (job.bank.name, job.bank.texts) if isinstance(job.bank, ProbeBank) else load_texts(job.bank)
         encoder = job.encoder if job.encoder is not None else load_encoder(discovery.encoder)
-        return cls(open_subject(job, config, device, read), config, name, texts, encoder, discovery)
+        if config.tower == "text":
+            subject: Subject = open_texts(job, config, device, name, texts)
+        else:
+            subject = open_subject(job, config, device, read)
+        return cls(subject, config, name, texts, encoder, discovery)
 
     @property
     def identity(self) -> dict[str, str]:

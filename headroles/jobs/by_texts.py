@@ -11,6 +11,7 @@ from headroles.heads.moments import HeadMoments
 from headroles.jobs.output import write_results
 from headroles.jobs.score_job import Described, ScoreJob
 from headroles.jobs.subject import Subject, open_subject
+from headroles.jobs.text_subject import open_texts
 from headroles.passes.image_pass import PassOptions
 from headroles.passes.state import Seen
 from headroles.roles.config import ScoreConfig
@@ -31,6 +32,8 @@ class ByTexts:
         """Read the bank, find the images, load the model; unless `read`, the images are left alone."""
         config = make_config(ScoreConfig, None, job.settings)
         bank = job.bank if isinstance(job.bank, ProbeBank) else ProbeBank.load(job.bank)
+        if config.tower == "text":
+            return cls(open_texts(job, config, device, bank.name, bank.texts), config, bank)
         return cls(open_subject(job, config, device, read), config, bank)
 
     @property

@@ -24,7 +24,7 @@ from headroles.roles.probes import ProbeBank
 from headroles.roles.role_map import RoleMap
 
 _NAMES = (
-    "images", "probes", "texts_from", "align_to",
+    "images", "probes", "texts", "texts_from", "align_to",
     "concepts", "preset", "discovery", "encoder", "source", "count", "column", "split", "groups",
     "device",
     "batch", "workers", "strict", "progress",
@@ -39,6 +39,7 @@ def score(
     probes: str | os.PathLike | ProbeBank | None = None,
     *,
     by: str = "texts",
+    texts: str | os.PathLike | Sequence[str] | None = None,
     texts_from: str | None = None,
     align_to: str | HookedCLIP | None = None,
     concepts: str | None = None,
@@ -69,6 +70,9 @@ def score(
     definitions of a paper at once, "textspan" or "dear" (`headroles.roles.presets`); a setting that contradicts it is
     refused.
 
+    `tower="text"` scores the heads of the text tower instead, by texts or by weights; by texts, `texts` go in: a file
+    of one a line, a CSV file with the column text, a list, or None for those of `probes`.
+
     `texts_from`: the CLIP that a vision tower without texts comes from; `align_to`: any CLIP, to whose embedding a map
     is learned on the images first (`headroles.align`).
 
@@ -86,9 +90,9 @@ def score(
         asked = settings if concepts is None else {**settings, "concepts": concepts}
         settings |= apply_preset(preset, asked)
         concepts = settings.pop("concepts", concepts)
-    if images is None and by != "weights":
-        images = "shapes"
     chosen = make_config(CONFIGS.get(by, ScoreConfig), config, settings, also=_NAMES)
+    if images is None and by != "weights" and chosen.tower == "visual":
+        images = "shapes"
     job = ScoreJob(
         model=_with_words(model, texts_from, align_to),
         align_to=align_to,
@@ -101,6 +105,7 @@ def score(
         groups=groups,
         by=by,
         probes=probes,
+        texts=texts,
         concepts=concepts or "bank",
         encoder=encoder,
         settings=vars(chosen),

@@ -41,7 +41,7 @@ class ScoreJob:
     """A CLIP whose texts the model is given by a learned map (`headroles.jobs.align`); None: it has its own."""
     images: str | os.PathLike | Images | LabelledImages | None = "shapes"
     """As `headroles.images.sources.find_source` takes it (by images: `open_labelled`), or opened; None, by weights
-    alone: none."""
+    or with tower "text": none."""
     source: str | None = None
     """What to call the images in the result; None: what they are called."""
     reading: Mapping[str, Any] | None = None
@@ -53,6 +53,9 @@ class ScoreJob:
     key: str | None = None
     groups: str | Sequence[Any] | None = None
     """Images that belong together: a column, "folder", or one label an image (`headroles.images.groups`)."""
+    texts: str | os.PathLike | Sequence[str] | None = None
+    """With tower "text", by texts: what goes in, in the place of images, as `headroles.roles.text_list` reads it, or
+    the texts; None: those of the bank."""
     by: str = "texts"
     """Describe heads by "texts", by the labels of "images", or by their "weights"."""
     probes: str | os.PathLike | ProbeBank | None = None
@@ -83,6 +86,8 @@ class ScoreJob:
             given = getattr(self, name)
             if given is not None and (not isinstance(given, int) or given < least):
                 raise InputError(f"{name} must be a whole number from {least} on, got {given!r}")
+        if self.align_to is not None and self.settings.get("tower") == "text":
+            raise InputError("align_to: it gives words to a vision tower; leave it out with tower text")
 
     @property
     def model_name(self) -> str:

@@ -112,7 +112,7 @@ def open_model(job: ScoreJob, config: RoleConfig, device: str) -> HookedCLIP:
     model = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)
     config.resolve_layers(model)
     if job.compile:
-        model.visual.compile_mlps()
+        config.tower_of(model).compile_mlps()
     return model
 
 

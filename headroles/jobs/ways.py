@@ -59,6 +59,8 @@ def open_way(job: ScoreJob, device: str, read: bool = True) -> Way[Any]:
     for name, given, known in (("by", job.by, KINDS), ("concepts", job.concepts, CONCEPTS)):
         if given not in known:
             raise InputError(f"{name} must be one of {', '.join(known)}, got {given!r}")
+    if job.texts is not None and (job.by != "texts" or job.settings.get("tower") != "text"):
+        raise InputError("texts: they go into the text tower: give them with tower text, by texts, or leave them out")
     if job.by == "images":
         if job.concepts == "discover":
             raise InputError("concepts: discover clusters texts; leave it out with by images, whose labels count")

@@ -176,7 +176,7 @@ def _choose_images(
 ) -> LabelledImages | str | None:
     """The images that are meant; None for none."""
     if images is None:
-        return "shapes" if role_map.model.name == "shapes" else None
+        return "shapes" if role_map.model.name == "shapes" and role_map.tower == "visual" else None
     if not isinstance(images, (str, os.PathLike)):
         return images
     return None if str(images) == NO_IMAGES else str(images)

@@ -41,9 +41,9 @@ def explained_shares(
     `groups`: every concept's texts, as `split_texts` gives them; `rank` as `common_rank` does. Heads by layer, then
     number.
     """
-    parts = []
-    for layers, bases in bases_of(model, moments.layers, constants):
-        own = moments.select(layers, model.visual.moment_width if bases is None else bases.shape[-2])
+    parts, tower = [], moments.tower_of(model)
+    for layers, bases in bases_of(tower, moments.layers, constants):
+        own = moments.select(layers, tower.moment_width if bases is None else bases.shape[-2])
         covariance = own.covariance()[0].flatten(0, 1)
         if bases is None:
             spans = [(group.double(), covariance) for group in groups]

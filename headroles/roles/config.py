@@ -45,9 +45,12 @@ class RoleConfig:
     """Upper bound of the same."""
     seed: int = 0
     """Seed of all that is drawn: null model, resamples and rendered scenes."""
+    tower: str = "visual"
+    """Whose heads: "visual" or "text"."""
 
     def __post_init__(self) -> None:
         check_fields(self)
+        check_choices(self, tower=TOWERS)
         check_least(self, seed=0)
         check_bounds(*self.bounds)
 
@@ -65,9 +68,16 @@ class RoleConfig:
         """The role of every head by `roles_by`, see `headroles.roles.rules.assign_roles`."""
         return assign_roles(entropy, p, self.roles_by, *self.bounds)
 
+    def tower_of(self, model: HookedCLIP) -> Tower:
+        """The tower whose heads are scored. InputError where the model has none."""
+        if self.tower == "text":
+            model.check_text()
+        return getattr(model, self.tower)
+
     def resolve_layers(self, model: HookedCLIP) -> tuple[int, ...]:
-        """The numbers of the scored layers of this model; InputError where it has not all of them."""
-        return resolve_layers(self.layers, model.visual.layers, model.visual.pooling)
+        """The numbers of the scored layers of this model's tower; InputError where it has not all of them."""
+        tower = self.tower_of(model)
+        return resolve_layers(self.layers, tower.layers, tower.pooling)
 
 
 @dataclass(frozen=True)
@@ -120,8 +130,10 @@ class ScoreConfig(SampledConfig):
         super().__post_init__()
 
     def resolve_layers(self, model: HookedCLIP) -> tuple[int, ...]:
-        """As RoleConfig; InputError too where the model pools its patches, for which TextSpan's code is not made."""
-        if not model.visual.at_row and (self.constants == "heads" or self.rank is not None):
+        """As RoleConfig; InputError too where TextSpan's code is not made for this tower: it reads a CLS token."""
+        if self.tower == "text" and self.constants == "heads":
+            raise InputError("constants: heads is defined for images' CLS token; leave it out with tower text")
+        if self.tower == "visual" and not model.visual.at_row and (self.constants == "heads" or self.rank is not None):
             name, value = ("rank", self.rank) if self.rank is not None else ("constants", self.constants)
             raise InputError(
                 f"{name}: {value} is defined for CLIP's CLS token, and {model.model_name} pools its patches; leave it "
@@ -149,6 +161,11 @@ class ImageScoreConfig(SampledConfig):
         check_choices(self, " with image probes", shares=SHARES, roles_by=IMAGE_RULES)
         check_least(self, values_per_head=0, sharing=0)
         super().__post_init__()
+        if self.tower == "text":
+            raise InputError(
+                "tower: labels are of images, which heads of the text tower do not see; describe these by texts or by "
+                "weights"
+            )
         if not 0 < self.level < 1:
             raise InputError(f"level must be between 0 and 1, got {self.level}")
 
@@ -157,8 +174,6 @@ class ImageScoreConfig(SampledConfig):
 class WeightScoreConfig(RoleConfig):
     """All settings of a role map by weights; written into it. The evidence for the defaults is in docs/results.md."""
 
-    tower: str = "visual"
-    """Whose heads: "visual" or "text"."""
     texts_per_direction: int = 5
     """Texts that make up either side of a direction, at most: steps of the matching pursuit."""
     coherence: float = 0.5
@@ -177,21 +192,15 @@ class WeightScoreConfig(RoleConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self, tower=TOWERS, reading=READINGS, roles_by=RULES)
+        check_choices(self, reading=READINGS, roles_by=RULES)
         check_least(self, texts_per_direction=1, texts_per_head=1, directions_per_head=0, null_draws=19)
         if not 0 <= self.coherence < math.inf:
             raise InputError(f"coherence must be a number of at least 0, got {self.coherence}")
 
-    def tower_of(self, model: HookedCLIP) -> Tower:
-        """The tower whose heads are scored. InputError where the model has none."""
-        if self.tower == "text" or model.text is None:
-            model.check_text()
-        return getattr(model, self.tower)
-
     def resolve_layers(self, model: HookedCLIP) -> tuple[int, ...]:
-        """As RoleConfig, of the scored tower."""
-        tower = self.tower_of(model)
-        return resolve_layers(self.layers, tower.layers, tower.pooling)
+        """As RoleConfig; InputError too where the model reads no texts, whichever tower is scored."""
+        model.check_text()
+        return super().resolve_layers(model)
 
 
 CONFIGS: Mapping[str, type[RoleConfig]] = {

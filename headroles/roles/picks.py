@@ -47,8 +47,9 @@ def pick_texts(model: HookedCLIP, moments: HeadMoments, bank: ProbeBank, config:
     drawn = torch.from_numpy(draw_blocks(moments.count.cpu().numpy(), config.bootstraps, config.seed))
     draws = torch.cat([torch.ones_like(drawn[:1]), drawn]).to(moments.count.device)
     heads: list[tuple[Picks, ...]] = []
-    for layers, bases in bases_of(model, moments.layers, config.constants):
-        width = model.visual.moment_width if bases is None else bases.shape[-2]
+    tower = moments.tower_of(model)
+    for layers, bases in bases_of(tower, moments.layers, config.constants):
+        width = tower.moment_width if bases is None else bases.shape[-2]
         if width > moments.first.shape[-1]:
             raise InputError("moments: these were made with constants apart; score again, with constants heads")
         heads += _pick_of_span(moments.select(layers, width), bases, texts, draws, config)

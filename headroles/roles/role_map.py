@@ -104,10 +104,10 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class ImagesInfo:
-    """The images that went in."""
+    """The images that went in; into a text tower, texts."""
 
     source: str
-    """"shapes" or the folder's name."""
+    """"shapes" or the folder's name; of a text tower, the name of the texts."""
     count: Count
     """How many were read; 0 by weights."""
     broken: tuple[str, ...]
@@ -203,9 +203,11 @@ class RoleMap(Document, Shown):
     @property
     def evidence(self) -> str:
         """What the roles rest on, for titles: "2,000 images (photos), general bank", "weights alone, general bank"."""
-        whose = "weights of the text tower" if self.tower == "text" else "weights alone"
-        images = f"{self.images.count:,} images ({self.images.source})" if self.images.count else whose
-        return f"{images}, {self.probes}"
+        text = self.tower == "text"
+        if not self.images.count:
+            return f"weights {'of the text tower' if text else 'alone'}, {self.probes}"
+        where = " into the text tower" if text else ""
+        return f"{self.images.count:,} {'texts' if text else 'images'} ({self.images.source}){where}, {self.probes}"
 
     def __repr__(self) -> str:
         """One line: a map of hundreds of heads and texts would drown a console."""

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from headroles.checks import typed
+from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
 from headroles.heads.moments import HeadMoments
 from headroles.heads.silence import Outputs
@@ -68,6 +69,8 @@ def collect_moments(
     progress: Progress | None = None,
 ) -> tuple[HeadMoments, Seen]:
     """One pass over the images: head moments and what went into them."""
+    if config.tower == "text":
+        raise InputError("tower: images say nothing of the text tower's heads; headroles.score reads them on texts")
     options = PassOptions(unit=batch, workers=workers, strict=strict)
     layers = config.resolve_layers(model)
     moments, seen = fold_moments(
@@ -84,8 +87,9 @@ def explain(
     """Describe the heads of `moments` in the bank's texts: picks, concepts, entropy, null model, bootstrap, roles."""
     picks = pick_texts(model, moments, bank, config)
     outputs = Outputs.of(model, moments)
-    heads = [(layer, head) for layer in moments.layers for head in range(model.visual.heads)]
-    silent = outputs.silent_or_cut(heads, (model.visual.layers, model.visual.heads), config.precision)
+    tower = moments.tower_of(model)
+    heads = [(layer, head) for layer in moments.layers for head in range(tower.heads)]
+    silent = outputs.silent_or_cut(heads, (tower.layers, tower.heads), config.precision)
     found = _describe(picks, outputs, silent, bank, config, int((moments.count > 0).sum()))
     groups = split_texts(picks.embeddings, bank.codes)
     rank = common_rank(groups, config.span_rank)
@@ -93,10 +97,10 @@ def explain(
     picked = [[text.concept for text in texts] for texts in found.texts]
     spreads = Spreads.by_texts(bank.concepts, shares, found.variance, picked, silent)
     # What acts is written: a head has no more texts than its span is wide, a wide head fewer blocks.
-    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "span_rank": rank}
+    acting = {"blocks": len(moments.count), "blocks_by": moments.blocks_by, "span_rank": rank, "tower": moments.tower}
     acting["texts_per_head"] = picks.whole.index.shape[-1]
     return RoleMap(
-        model=ModelInfo(model.model_name, moments.weights_hash, model.visual.layers, model.visual.heads),
+        model=ModelInfo(model.model_name, moments.weights_hash, tower.layers, tower.heads),
         images=images,
         bank=BankInfo(bank.name, bank.hash, bank.counts),
         settings=record_ablation({**config.acting(), **acting}),

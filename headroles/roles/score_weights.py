@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headroles.checks import typed
-from headroles.heads.ablation import check_whole_cuts, cut_heads, record_ablation
+from headroles.heads.ablation import check_whole_cuts, cut_heads, record_ablation, refuse_ablation
 from headroles.heads.directions import Directions
 from headroles.heads.upstream import strengths
 from headroles.models.hooked_clip import HookedCLIP, Tower
@@ -56,7 +56,9 @@ def explain_weights(
     """
     model.check_text()
     config = config or WeightScoreConfig()
-    if config.tower == "visual":
+    if config.tower == "text":
+        refuse_ablation("heads of the text tower are scored, and heads of the vision tower cut")
+    else:
         check_whole_cuts("a map by weights reads weights, which --ablate leaves as they are")
     tower, layers = config.tower_of(model), config.resolve_layers(model)
     heads = [(layer, head) for layer in layers for head in range(tower.heads)]

@@ -148,7 +148,7 @@ def test_weights_need_no_images_and_refuse_what_only_images_have(run, clip_folde
         (("--by", "weights", "--shares", "unique"), "--shares has no effect here; it belongs to --by images"),
         (("--by", "weights", "--concepts", "discover"), "it needs --by texts"),
         (("--by", "weights", "--as", "dear"), "--as has no effect here"),
-        (("--tower", "text"), "--tower has no effect here; it belongs to --by weights"),
+        (("--texts", "x"), "--texts has no effect here; it belongs to --by texts --tower text"),
     ):
         code, _, errors = run("score", *options, "--output", tmp_path / "c")
         assert code == 2 and expected in errors and not (tmp_path / "c").exists()
