@@ -112,6 +112,7 @@ CASES = (
     Case("model folder", ("model",), "model/*", (
         ("doctor", "{in}/model", "--json"),
         (*SCORE, "--model", "{in}/model", "--count", "16", "--output", "{out}"),
+        ("edit", "{in}/model", "--heads", "L7.H3,L6.H5.D0-2", "--output", "{out}"),
     ), refused=("not_finite",)),
 )  # fmt: skip
 

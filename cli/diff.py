@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,6 @@ def command(
     much of each head changed (M, what it writes into the embedding; W_V W_O; where it looks), and its directions.
     """
     from headroles.cli.options.models import are_models
-    from headroles.roles.diff import diff
 
     if output:
         from headroles.figures.files import check_suffix, save_plots
@@ -53,20 +53,27 @@ def command(
             raise click.UsageError(f"models are compared two by two: a base and a tuned one; leave out {more[0]}")
         _diff_models(a, b, output, as_json, **models)
         return
-    if more:
-        from headroles.cli.options.consensus import show_consensus
-
-        show_consensus([a, b, *more], output, as_json, bootstraps, seed)
-        return
-    found = diff(a, b, bootstraps=bootstraps, seed=seed)
+    found, tell = _compare([a, b, *more], bootstraps, seed)
     if output:
         save_plots(found, "map", output)
     if as_json:
         click.echo(found.to_json(), nl=False)
         return
-    _report(found)
+    tell(found)
     if output:
         click.echo(f"wrote {output}")
+
+
+def _compare(maps: list[Path], bootstraps: int, seed: int) -> tuple[Any, Callable[[Any], None]]:
+    """What was found of two role maps or more, and what says it."""
+    if len(maps) == 2:
+        from headroles.roles.diff import diff
+
+        return diff(*maps, bootstraps=bootstraps, seed=seed), _report
+    from headroles.cli.options.consensus import report_consensus
+    from headroles.roles.consensus import consensus
+
+    return consensus(maps, bootstraps=bootstraps, seed=seed), report_consensus
 
 
 def _diff_models(base: Path, tuned: Path, output: Path | None, as_json: bool, top: int, **given: Any) -> None:

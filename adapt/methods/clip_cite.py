@@ -17,9 +17,9 @@ from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.features import Batch, unit
-from headroles.adapt.methods.fine_tuning import TokenTrunk, embed_tokens, pick_tokens, read_tokens
-from headroles.adapt.methods.method import Look, Method
-from headroles.adapt.methods.own_weights import OwnWeights, swapped
+from headroles.adapt.methods.fine_tuning import WholeMethod, pick_tokens
+from headroles.adapt.methods.method import Look
+from headroles.adapt.methods.own_weights import OwnWeights
 from headroles.adapt.methods.role_numbers import ROLE_VARIANTS, number_heads, spread_over_weights
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
@@ -61,7 +61,7 @@ class ClipCiteConfig(Settings):
                 raise InputError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
 
 
-class ClipCite(Method):
+class ClipCite(WholeMethod):
     """All weights of both towers, and a vector a class, which begins as the class's text and serves training alone.
 
     Training runs the tuned weights. Whenever the method is in evaluation mode, the average of tuned and frozen ones
@@ -78,11 +78,8 @@ class ClipCite(Method):
     needs_classes = True
 
     config: ClipCiteConfig
-    weights: OwnWeights
-    """The tuned weights."""
     vectors: Float[Tensor, "class embed"]
     """A trained vector of every class."""
-    layer = 0
     needs_frozen_images = True
 
     def __init__(
@@ -135,24 +132,6 @@ class ClipCite(Method):
         if self._averaged is None or self._averaged[0] != state:
             self._averaged = (state, self.weights.averaged(self.shares()))
         return self._averaged[1]
-
-    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image 3 height width"]:
-        return pixels.to(self.device, self.model.dtype)
-
-    def frozen_images(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
-        with torch.no_grad():
-            return unit(self.model(trunk))
-
-    def class_trunk(self, names: Sequence[str], template: str) -> TokenTrunk:
-        return read_tokens(self.model, names, template)
-
-    def encode_images(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
-        with swapped(self.model, self.tensors()):
-            return unit(self.model(trunk))
-
-    def encode_texts(self, texts: TokenTrunk) -> Float[Tensor, "class embed"]:
-        with swapped(self.model, self.tensors()):
-            return embed_tokens(self.model, texts)
 
     def forward(self, batch: Batch) -> tuple[Float[Tensor, "image class"], dict[str, Float[Tensor, ""]]]:
         images, config = self.encode_images(batch.trunk), self.config

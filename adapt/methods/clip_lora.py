@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.features import TextTrunk
-from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.own_weights import standing_in
-from headroles.adapt.methods.upper_layers import UpperLayers
+from headroles.adapt.methods.upper_layers import UpperLayers, UpperMethod
 from headroles.checks import check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
@@ -53,7 +52,7 @@ class ClipLoraConfig(Settings):
             raise InputError("vision and text are both off: nothing is left to train; switch one on")
 
 
-class ClipLora(Method):
+class ClipLora(UpperMethod):
     """A + B of every chosen matrix of every layer, around frozen ones; in place of these only while it runs.
 
     Published are 500 steps a shot: with batch 32, 16,000 / classes epochs. The preset's number of epochs is ours.
@@ -73,7 +72,6 @@ class ClipLora(Method):
     """Tower, layer, matrix and "A" or "B", with "/" between -> tensor."""
     _layers: dict[str, Any]
     _pairs: list[tuple[nn.Module, nn.Module]]
-    _upper: UpperLayers
 
     def __init__(
         self,
@@ -114,15 +112,6 @@ class ClipLora(Method):
         for layer in self.__dict__.get("_layers", {}).values():
             layer.train(mode)
         return super().train(mode)
-
-    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
-        return self._upper.image_trunk(pixels)
-
-    def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
-        return self._upper.frozen_images(trunk)
-
-    def class_trunk(self, names: Sequence[str], template: str) -> TextTrunk:
-        return self._upper.text_trunk(names, template)
 
     def encode_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         with standing_in(self._pairs):

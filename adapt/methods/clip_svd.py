@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.features import TextTrunk
-from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.own_weights import swapped
 from headroles.adapt.methods.role_numbers import RANDOM, ROLE, number_heads
-from headroles.adapt.methods.upper_layers import UpperLayers
+from headroles.adapt.methods.upper_layers import UpperLayers, UpperMethod
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP, Tower
@@ -94,7 +93,7 @@ class HeadValues(nn.Module):
         return found
 
 
-class ClipSvd(Method):
+class ClipSvd(UpperMethod):
     """Everything else stays as it is. The published schedule is for whole matrices' values; its warm-up is ours."""
 
     name = "clip-svd"
@@ -110,7 +109,6 @@ class ClipSvd(Method):
     """Of the vision tower."""
     text: HeadValues | None
     """Of the text tower."""
-    _upper: UpperLayers
 
     def __init__(
         self,
@@ -153,15 +151,6 @@ class ClipSvd(Method):
     @classmethod
     def describe(cls, layer: int | None) -> str:
         return f"An adapter after [CLIP-SVD]({cls.source}): singular values of single heads' W_V W_O."
-
-    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
-        return self._upper.image_trunk(pixels)
-
-    def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
-        return self._upper.frozen_images(trunk)
-
-    def class_trunk(self, names: Sequence[str], template: str) -> TextTrunk:
-        return self._upper.text_trunk(names, template)
 
     def encode_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         with swapped(self.model, {} if self.vision is None else self.vision.tensors()):

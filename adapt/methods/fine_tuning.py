@@ -49,7 +49,37 @@ class TokenTrunk(ClassTrunk):
     """The class of each text; None where each text is a class."""
 
 
-class FineTuning(Method):
+class WholeMethod(Method):
+    """A method that tunes both towers whole, so that images are their pixels to it and texts their tokens."""
+
+    weights: OwnWeights
+    """The tuned weights."""
+    layer = 0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What stands in for the CLIP's weights."""
+        return self.weights.tensors()
+
+    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image 3 height width"]:
+        return pixels.to(self.device, self.model.dtype)
+
+    def frozen_images(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+        with torch.no_grad():
+            return unit(self.model(trunk))
+
+    def class_trunk(self, names: Sequence[str], template: str) -> TokenTrunk:
+        return read_tokens(self.model, names, template)
+
+    def encode_images(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+        with swapped(self.model, self.tensors()):
+            return unit(self.model(trunk))
+
+    def encode_texts(self, texts: TokenTrunk) -> Float[Tensor, "class embed"]:
+        with swapped(self.model, self.tensors()):
+            return embed_tokens(self.model, texts)
+
+
+class FineTuning(WholeMethod):
     """All weights of both towers, by cross-entropy over the classes' texts. The schedule is ours."""
 
     name = "fine-tuning"
@@ -60,9 +90,6 @@ class FineTuning(Method):
     preset: ClassVar[Mapping[str, Any]] = {"lr": 1e-5, "weight_decay": 0.1, "batch": 32, "epochs": 10}
 
     config: FineTuningConfig
-    weights: OwnWeights
-    """The tuned weights."""
-    layer = 0
 
     def __init__(
         self,
@@ -80,24 +107,6 @@ class FineTuning(Method):
     @classmethod
     def describe(cls, layer: int | None) -> str:
         return f"Weights of a [full fine-tuning]({cls.source}) of CLIP's towers, in place of its own."
-
-    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image 3 height width"]:
-        return pixels.to(self.device, self.model.dtype)
-
-    def frozen_images(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
-        with torch.no_grad():
-            return unit(self.model(trunk))
-
-    def class_trunk(self, names: Sequence[str], template: str) -> TokenTrunk:
-        return read_tokens(self.model, names, template)
-
-    def encode_images(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
-        with swapped(self.model, self.weights.tensors()):
-            return unit(self.model(trunk))
-
-    def encode_texts(self, texts: TokenTrunk) -> Float[Tensor, "class embed"]:
-        with swapped(self.model, self.weights.tensors()):
-            return embed_tokens(self.model, texts)
 
     def finish(self) -> None:
         if self.config.tuned < 1:

@@ -17,9 +17,9 @@ from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.features import Batch, TextTrunk, unit
-from headroles.adapt.methods.method import Look, Method, TrainedGroup
+from headroles.adapt.methods.method import Look, TrainedGroup
 from headroles.adapt.methods.own_weights import OwnWeights, names_within, swapped
-from headroles.adapt.methods.upper_layers import UpperLayers, pick_classes
+from headroles.adapt.methods.upper_layers import UpperLayers, UpperMethod, pick_classes
 from headroles.checks import check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
@@ -56,7 +56,7 @@ class SkipTuningConfig(Settings):
             raise InputError(f"kept_share must be above 0 and at most 1, got {self.kept_share}")
 
 
-class SkipTuning(Method):
+class SkipTuning(UpperMethod):
     """Copies of the later layers' weights, last norms and projections included; cross-entropy over a step's classes.
 
     The trunk is of one view of an image, without augmentation; this, momentum and warm-up are ours.
@@ -82,7 +82,6 @@ class SkipTuning(Method):
     prototypes: Float[Tensor, "class embed"]
     """Unit means of the frozen embeddings of every class's training images."""
     layer: int
-    _upper: UpperLayers
 
     def __init__(
         self,
@@ -119,15 +118,6 @@ class SkipTuning(Method):
             frozen = self.frozen_images(batch.trunk) if batch.frozen is None else batch.frozen
             sums.index_add_(0, batch.labels, frozen.to(sums.dtype))
         self.prototypes.copy_(unit(sums))
-
-    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
-        return self._upper.image_trunk(pixels)
-
-    def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
-        return self._upper.frozen_images(trunk)
-
-    def class_trunk(self, names: Sequence[str], template: str) -> TextTrunk:
-        return self._upper.text_trunk(names, template)
 
     def encode_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         with swapped(self.model, self.vision.tensors()):

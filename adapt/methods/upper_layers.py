@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from headroles.adapt.methods.features import TextTrunk, embed_classes, list_texts, pick_texts, unit
+from headroles.adapt.methods.features import ClassTrunk, TextTrunk, embed_classes, list_texts, pick_texts, unit
+from headroles.adapt.methods.method import Method
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP
 
@@ -75,6 +76,21 @@ class UpperLayers:
             residual = tower.run(texts.residual, range(self.text, last), mask)
             ends = tower.run_rows(residual, last, texts.rows[:, None], mask)[:, 0]
         return texts.average(unit(tower.read(ends)))
+
+
+class UpperMethod(Method):
+    """A method that changes both towers from some layers on, and whose trunks end there."""
+
+    _upper: UpperLayers
+
+    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
+        return self._upper.image_trunk(pixels)
+
+    def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
+        return self._upper.frozen_images(trunk)
+
+    def class_trunk(self, names: Sequence[str], template: str) -> ClassTrunk:
+        return self._upper.text_trunk(names, template)
 
 
 def pick_classes(texts: TextTrunk, numbers: Int[Tensor, "picked"]) -> TextTrunk:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,24 +10,7 @@ if TYPE_CHECKING:
     from headroles.roles.consensus import Consensus
 
 
-def show_consensus(maps: Sequence[Path], output: Path | None, as_json: bool, bootstraps: int, seed: int) -> None:
-    """Compare, draw where asked to, and print."""
-    from headroles.roles.consensus import consensus
-
-    found = consensus(maps, bootstraps=bootstraps, seed=seed)
-    if output:
-        from headroles.figures.files import save_plots
-
-        save_plots(found, "map", output)
-    if as_json:
-        click.echo(found.to_json(), nl=False)
-        return
-    _report(found)
-    if output:
-        click.echo(f"wrote {output}")
-
-
-def _report(found: Consensus) -> None:
+def report_consensus(found: Consensus) -> None:
     """How far each two agree, then every head with what most maps say of it."""
     from headroles.roles.consensus import letter_of
 
