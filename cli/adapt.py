@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -243,4 +244,4 @@ def _list_methods() -> None:
         click.echo(f"{name:<16} {method.title} ({method.source}): names {known}{role_map}")
         own = {**method.settings().to_dict(), **(method.preset if method.steps else {})}
         if own:
-            click.echo(" " * 17 + " ".join(f"{key}={write_setting(value)}" for key, value in own.items()))
+            click.echo(" " * 17 + " ".join(f"{key}={quote(write_setting(value))}" for key, value in own.items()))

@@ -24,10 +24,7 @@ class Cocoop(Coop):
     title = "CoCoOp"
     source = "https://arxiv.org/abs/2203.05557"
     novel = "by the learned context before their names, moved by each image"
-    preset: ClassVar[Mapping[str, Any]] = {
-        **{"optimizer": "sgd", "momentum": 0.9, "lr": 2e-3, "weight_decay": 5e-4, "batch": 1, "epochs": 10},
-        **{"warmup_epochs": 1, "warmup_lr": 1e-5},
-    }
+    preset: ClassVar[Mapping[str, Any]] = {**Coop.preset, "batch": 1, "epochs": 10}
 
     meta: nn.Sequential
     """From an image's embedding, over a sixteenth of its width, to the text tower's width."""

@@ -18,6 +18,12 @@ from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
+SCHEDULE: Mapping[str, Any] = {
+    **{"optimizer": "sgd", "momentum": 0.9, "weight_decay": 5e-4},
+    **{"warmup_epochs": 1, "warmup_lr": 1e-5},
+}
+"""What those who followed have kept of CoOp's training: all but learning rate, batch and epochs."""
+
 
 @dataclass(frozen=True)
 class CoopConfig(Settings):
@@ -71,10 +77,7 @@ class Coop(Method):
     source = "https://arxiv.org/abs/2109.01134"
     settings = CoopConfig
     novel = "by the learned context before their names"
-    preset: ClassVar[Mapping[str, Any]] = {
-        **{"optimizer": "sgd", "momentum": 0.9, "lr": 2e-3, "weight_decay": 5e-4, "batch": 32, "epochs": 200},
-        **{"warmup_epochs": 1, "warmup_lr": 1e-5},
-    }
+    preset: ClassVar[Mapping[str, Any]] = {**SCHEDULE, "lr": 2e-3, "batch": 32, "epochs": 200}
 
     config: CoopConfig
     context: Float[Tensor, "token width"]

@@ -19,10 +19,10 @@ from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.features import Batch
-from headroles.adapt.methods.method import Look, Method
+from headroles.adapt.methods.method import Look
 from headroles.adapt.methods.own_weights import swapped
 from headroles.adapt.methods.role_numbers import ROLE, ROLE_VARIANTS, number_heads
-from headroles.adapt.methods.upper_layers import UpperLayers
+from headroles.adapt.methods.upper_layers import UpperLayers, UpperVision
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.images.notes import LOG
@@ -68,7 +68,7 @@ class HeadPurificationConfig(Settings):
                 raise InputError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
 
 
-class HeadPurification(Method):
+class HeadPurification(UpperVision):
     """Of a layer's heads, each has its own A and B for every matrix, and one gate on its output, held in [0, 1].
 
     Texts are frozen CLIP's. Where no image has a domain, or the weight is 0, cross-entropy alone is trained. The
@@ -88,7 +88,6 @@ class HeadPurification(Method):
     gates: Float[Tensor, "layer head"]
     """What is learned of the gates; `gate` holds it in [0, 1]."""
     layer = 0
-    _upper: UpperLayers
 
     def __init__(
         self,
@@ -150,12 +149,6 @@ class HeadPurification(Method):
     def start(self, look: Look) -> None:
         if self.config.mmd and next(look(None)).domains is None:
             LOG.info(f"{self.name}: the training images have no domains, so that cross-entropy alone is trained")
-
-    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
-        return self._upper.image_trunk(pixels)
-
-    def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
-        return self._upper.frozen_images(trunk)
 
     def encode_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         with swapped(self.model, self.tensors()):
