@@ -11,6 +11,7 @@ from headroles.adapt.data.tasks import Task, open_task
 from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.jobs.job import Job
 from headroles.adapt.methods.registry import find_method
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.adapt.results.protocols import WITH_TARGETS
 from headroles.adapt.training.validation import check_validation
 from headroles.errors import InputError
@@ -33,6 +34,8 @@ class JobTasks:
     """The job's, or the task's default."""
     select_epoch: str = LAST
     """Which epoch is taken."""
+    shots: int | None = None
+    """Training images a class that were asked for; None: all of them."""
 
     @classmethod
     def open(cls, job: Job, strict: bool = False) -> JobTasks:
@@ -52,7 +55,7 @@ class JobTasks:
             tuple(look_at_test(each if isinstance(each, Task) else open_task(each, job.root), strict) for each in some)
             for some in (job.tested(protocol), job.kept)
         )
-        return cls(task, trained, targets, kept, protocol, job.train.select_epoch)
+        return cls(task, trained, targets, kept, protocol, job.train.select_epoch, job.shots)
 
     @property
     def reading(self) -> tuple[str, ...]:
@@ -68,6 +71,12 @@ class JobTasks:
     def all(self) -> tuple[Task, ...]:
         """The job's own, and the others that it tests on, each once."""
         return tuple({each.name: each for each in (self.task, *self.targets, *self.retention)}.values())
+
+    @property
+    def data(self) -> TrainingData:
+        """What the first seed trains on."""
+        trained = next(iter(self.trained.values()))
+        return TrainingData(self.task.name, len(trained.classes), len(trained.train), self.shots, self.protocol)
 
     def check_classes(self, clip: HookedCLIP) -> tuple[str, ...]:
         """How the model reads texts and images, and notes on names that it does not know, a line each.

@@ -16,9 +16,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from headroles.adapt.config import Settings
+from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.features import Batch, ClassTrunk, unit
 from headroles.adapt.methods.masks import check_role_map
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.errors import InputError
 from headroles.images.images import Preprocess
 from headroles.models.hooked_clip import HookedCLIP, Tower
@@ -58,6 +59,8 @@ class Method(nn.Module):
     """Class of its settings; no name of TrainConfig's is among them."""
     preset: ClassVar[Mapping[str, Any]] = {}
     """Fields of TrainConfig that its training begins with, as published; the others have TrainConfig's defaults."""
+    preset_by_data: ClassVar[str] = ""
+    """In words, what of the preset depends on the data (`preset_for`); "" where nothing does."""
     steps: ClassVar[bool] = True
     """Whether gradient steps are taken; False: what `start` takes from the training images is all."""
     role_maps: ClassVar[Literal["needed", "taken", "none"]] = "none"
@@ -135,6 +138,14 @@ class Method(nn.Module):
     def describe(cls, layer: int | None) -> str:
         """A sentence for the model card: what is trained; `layer`: the instance's."""
         return f"A [{cls.title}]({cls.source}) adapter."
+
+    @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        """Fields of TrainConfig that differ from `preset` for these data, as published; what a user sets stays.
+
+        `train`: the training as it is set so far.
+        """
+        return {}
 
     # What is computed once
 
