@@ -220,6 +220,9 @@ def _report(adapted: Adapted) -> None:
     seeds = len(adapted.folders)
     click.echo("percent of right answers" + (f", mean of {seeds} seeds with 95% interval" if seeds > 1 else ""))
     click.echo(adapted.to_table())
+    for adapter in adapted:
+        for line in adapter.findings.lines if adapter.findings else ():
+            click.echo(f"seed {adapter.info.seed}: {line}")
     for folder in adapted.folders:
         click.echo(f"wrote {folder}")
     if adapted[0].history:

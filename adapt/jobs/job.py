@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from headroles.adapt.config import DearConfig, Settings, TrainConfig, split_settings
+from headroles.adapt.config import LAST, DearConfig, Settings, TrainConfig, split_settings
 from headroles.adapt.data.task import Task
 from headroles.adapt.methods.registry import find_method
 from headroles.adapt.methods.training_data import TrainingData
@@ -123,6 +123,12 @@ class Job:
     def task_name(self) -> str:
         """As `open_task` takes it."""
         return self.task.name if isinstance(self.task, Task) else self.task
+
+    @property
+    def validates(self) -> str:
+        """What validation images choose, in words; "" where they are not used."""
+        epoch = "" if self.train.select_epoch == LAST else "the epoch"
+        return epoch or find_method(self.method).validates(self.settings)
 
     def check_targets(self, protocol: str) -> None:
         """InputError for targets that the protocol does not test on."""

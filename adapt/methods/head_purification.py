@@ -19,12 +19,14 @@ from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.features import Batch
+from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.methods.method import Look
 from headroles.adapt.methods.own_weights import swapped
 from headroles.adapt.methods.role_numbers import ROLE, ROLE_VARIANTS, number_heads
 from headroles.adapt.methods.upper_layers import UpperLayers, UpperVision
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
+from headroles.heads.names import head_name
 from headroles.images.notes import LOG
 from headroles.models.hooked_clip import HookedCLIP, recording
 from headroles.roles.role_map import RoleMap
@@ -170,6 +172,15 @@ class HeadPurification(UpperVision):
     def _keep(self, z: Float[Tensor, "image token head width"]) -> Float[Tensor, "image head width"]:
         """What heads give CLS, or all tokens where there is none, without gradients: these would reach the sums."""
         return (z.mean(1) if self.model.visual.pooling else z[:, 0]).detach().float()
+
+    def findings(self) -> Findings:
+        gate, first = self.gate.detach().cpu(), self.first_gates()
+        places = [(layer, head) for layer in range(gate.shape[0]) for head in range(gate.shape[1])]
+        closed = sorted(places, key=lambda place: gate[place].item())
+        most = ", ".join(f"{head_name(place)} {gate[place].item():.3g}" for place in closed[:5])
+        numbers = {place: {"gate": gate[place].item(), "first": first[place].item()} for place in places}
+        parts = (Found(place[0], f"H{place[1]}", place[1], each) for place, each in numbers.items())
+        return Findings(self.name, (f"gates closed the most: {most}",), tuple(parts), "gate")
 
     def correlate(self, role_map: RoleMap) -> tuple[float, float]:
         """Spearman's correlation, and its p-value, of how far heads' gates have moved with their entropy in a role map.

@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.features import ClassTrunk, unit
+from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.methods.head_trunk import HeadTrunk, head_parts
 from headroles.adapt.methods.method import Look, Method
 from headroles.checks import check_choices
 from headroles.errors import InputError
+from headroles.heads.names import head_name
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
@@ -146,6 +148,13 @@ class Ltv(Method):
             )
         found = spearmanr(own, shares)
         return float(found.statistic), float(found.pvalue)
+
+    def findings(self) -> Findings:
+        weights = self.weights.detach().tolist()
+        found = sorted(zip(self.heads, weights, strict=True), key=lambda each: -abs(each[1]))
+        most = ", ".join(f"{head_name(head)} {weight:+.3g}" for head, weight in found[:5])
+        parts = (Found(layer, f"H{head}", head, {"weight": w}) for (layer, head), w in sorted(found))
+        return Findings(self.name, (f"largest weights: {most}",), tuple(parts), "weight")
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {"adapter.vector": self.vector} if self.config.side == "images" else {}

@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.features import Batch, ClassTrunk, unit
+from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.masks import check_role_map
 from headroles.adapt.methods.training_data import TrainingData
 from headroles.errors import InputError
@@ -147,6 +148,11 @@ class Method(nn.Module):
         """
         return {}
 
+    @classmethod
+    def validates(cls, config: Any) -> str:
+        """What `settle` chooses by validation images, in words; "" where it looks at none."""
+        return ""
+
     # What is computed once
 
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image ..."]:
@@ -217,6 +223,13 @@ class Method(nn.Module):
     def finish(self) -> None:
         """Change the tensors once more when the last step is done and the epoch is chosen."""
 
+    def settle(self, look: Look, validation: Look | None) -> None:
+        """After `finish`, on every process alike, without gradients: choose, or note, what all that is learned gives.
+
+        `look`: as `start` has it. `validation`: the same of the validation images, where `validates` says that they are
+        used and the task has any.
+        """
+
     # What it says of itself
 
     @property
@@ -248,6 +261,10 @@ class Method(nn.Module):
     def notes(self) -> tuple[str, ...]:
         """What is odd about how role map, model and settings fit, a line each."""
         return ()
+
+    def findings(self) -> Findings | None:
+        """What it has found out about the task, from its tensors; None where there is nothing to tell."""
+        return None
 
     def served_tensors(self) -> dict[str, Tensor]:
         """Every tensor of its own behind an image's logits among fixed classes, by the name that an export gives it."""
