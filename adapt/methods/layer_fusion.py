@@ -138,7 +138,7 @@ class LayerFusion(Fusing):
     title = "attentive layer fusion"
     settings = LayerFusionConfig
     preset: ClassVar[Mapping[str, Any]] = {
-        **{"lr": 1e-3, "weight_decay": 1e-2, "batch": 32, "epochs": 40, "warmup_epochs": 0, "clip_norm": 5.0},
+        **{"lr": 1e-2, "weight_decay": 1e-2, "batch": 32, "epochs": 40, "warmup_epochs": 0, "clip_norm": 5.0},
         **{"augment": False, "cache_views": 1},
     }
     novel = ""

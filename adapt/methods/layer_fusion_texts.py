@@ -53,7 +53,7 @@ class LayerFusionTexts(Fusing):
     name = "layer-fusion-texts"
     title = "attentive fusion by texts"
     settings = LayerFusionTextsConfig
-    preset: ClassVar[Mapping[str, Any]] = LayerFusion.preset
+    preset: ClassVar[Mapping[str, Any]] = {**LayerFusion.preset, "lr": 3e-4}
     role_maps = "taken"
 
     config: LayerFusionTextsConfig

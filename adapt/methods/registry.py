@@ -25,6 +25,7 @@ _HOMES = {
     "skip-tuning": "skip_tuning:SkipTuning",
     "head-purification": "head_purification:HeadPurification",
     "linear-probe": "linear_probe:LinearProbe",
+    "hcvp": "hcvp:Hcvp",
     "layer-fusion": "layer_fusion:LayerFusion",
     "layer-fusion-texts": "layer_fusion_texts:LayerFusionTexts",
     "tip-adapter": "tip_adapter:TipAdapter",
