@@ -71,11 +71,14 @@ class JobTasks:
         """The job's own, and the others that it tests on, each once."""
         return tuple({each.name: each for each in (self.task, *self.targets, *self.retention)}.values())
 
-    @property
-    def data(self) -> TrainingData:
-        """What the first seed trains on."""
-        trained = next(iter(self.trained.values()))
+    def data_of(self, seed: int) -> TrainingData:
+        """What a seed trains on."""
+        trained = self.trained[seed]
         return TrainingData(self.task.name, len(trained.classes), len(trained.train), self.shots, self.protocol)
+
+    def follow(self, job: Job) -> tuple[str, ...]:
+        """Lines that say how the method's preset follows what each seed trains on, each once."""
+        return tuple(dict.fromkeys(line for seed in self.trained for line in job.follow(self.data_of(seed))[1]))
 
     def check_classes(self, clip: HookedCLIP) -> tuple[str, ...]:
         """How the model reads texts and images, and notes on names that it does not know, a line each.

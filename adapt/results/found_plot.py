@@ -61,7 +61,8 @@ def _draw(axes: Axes, found: list[Findings]) -> None:
     top = float(np.nanmax(np.abs(values))) or 1.0
     signed = bool((values < 0).any())
     look: dict[str, Any] = {"cmap": "PuOr_r" if signed else "cividis", "vmin": -top if signed else 0, "vmax": top}
-    sns.heatmap(values, ax=axes, xticklabels=parts, yticklabels=layers, linewidths=1.2, **look)
+    look |= {"xticklabels": parts, "yticklabels": layers, "linewidths": 1.2}
+    sns.heatmap(values, ax=axes, **look)
     axes.set(ylabel="layer", xlabel=found[0].drawn)
     axes.tick_params(axis="y", rotation=0)
 
