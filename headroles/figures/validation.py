@@ -91,7 +91,7 @@ def selectivity_figure(validation: Validation, ax: Axes | None = None) -> Figure
         scored = [head for head in validation.heads if head.selectivity is not None]
         for role, (marker, color) in MARKERS.items():
             heads = [head for head in scored if head.role == role]
-            place = [head.entropy for head in heads], [head.selectivity for head in heads]
+            place = [head.entropy for head in heads], [head.selectivity or 0.0 for head in heads]
             axes.scatter(*place, marker=marker, color=color, edgecolor=INK, linewidth=0.6, s=28)
         if not scored:
             axes.text(0.5, 0.5, "no head has a selectivity", transform=axes.transAxes, ha="center", color=GREY)
