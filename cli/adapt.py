@@ -11,6 +11,7 @@ import click
 
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.config import config_option
 from headroles.cli.options.names import split_names
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.settings import setting, write_setting
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
 @setting(TrainConfig, "cache_views", "Augmented views an image whose trunk outputs are kept on disk; 0: fresh views.")
 @setting(TrainConfig, "select_epoch", "Which epoch is taken: last, or validation, the best on validation images.")
 @setting(TrainConfig, "precision", "Mixed precision: no, bf16 or fp16.")
+@click.option("--log", help="Log the training's numbers into the output's logs/: csv, tensorboard, wandb, or several.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
 @click.option(
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
 @ablation_options
 @pixels_option
+@config_option
 def command(list_tasks: bool, list_methods: bool, dry_run: bool, **options: Any) -> None:
     """Adapt a CLIP to a task from a few images a class, by DeAR, with masks from its role map, or another method.
 
@@ -138,7 +141,8 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
 
     # One name says it all, so that the adapter's base model can be found again.
     model = join_activation(options["model"], options.pop("activation", None))
-    lists = {name: split_names(text) for name, text in options.items() if name in ("core", "targets", "retention")}
+    listed = options.keys() & {"core", "targets", "retention", "log"}
+    lists: dict[str, Any] = {name: split_names(options[name]) for name in listed}
     numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": _parse_seeds(options["seeds"])}
     if options.keys() & {"task", "test_share", "val_share", "label", "class_names"}:
         options["task"] = join_reading(options.get("task", TASK), options)
