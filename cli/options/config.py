@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 COMMAND = "command"
 """The key that says which command a file is for; it may lack."""
-_HOW = ("config", "resume", "overwrite", "dry_run", "as_json", "list_tasks", "list_methods")
-"""Options that say nothing of the result, and are not written."""
+_HOW = ("config", "output", "resume", "overwrite", "dry_run", "as_json", "list_tasks", "list_methods")
+"""Options that say nothing of the result, and are not written: where it lies, a file in it says by being there."""
 _FIT = "expected lines such as epochs: 20"
 
 
@@ -52,13 +52,14 @@ def read_config(path: Path, context: click.Context) -> dict[str, Any]:
     """Parameter -> what the file says, in the words of the command line, for click's `default_map`.
 
     Every scalar is taken as it is written, and checked as if it were typed. A list stands for values with commas (or
-    for an option that is repeated), a mapping for NAME=VALUE, nothing for not given. InputError names the key.
+    for an option that is repeated), a mapping for NAME=VALUE, nothing for not given. InputError names the key. The
+    output of a file that a run has left in its output is that folder.
     """
     from headroles.errors import InputError
 
-    path = _find(path)
+    place, path = path, _find(path)
     known = {_key(option): option for option in context.command.params if option.name != "config"}
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = _own_place(place, path) if "output" in known else {}
     for key, node in _read_lines(path):
         option = known.get(key.replace("_", "-"))
         if key == COMMAND:
@@ -84,6 +85,20 @@ def _find(path: Path) -> Path:
         return path
     places = (path / RUN, path / "unfinished" / RUN, *sorted(path.glob(f"seed-*/unfinished/{RUN}")))
     return next(filter(Path.is_file, places), places[0])
+
+
+def _own_place(given: Path, path: Path) -> dict[str, Any]:
+    """The output of a file that a run has left in it."""
+    from headroles.errors import InputError
+    from headroles.files.run_file import is_ours
+
+    if not is_ours(path):
+        return {}
+    begun = path.parent.name == "unfinished"
+    folder = given if given.is_dir() else path.parent.parent if begun else path.parent
+    if begun and folder != given and folder.name.startswith("seed-"):
+        raise InputError(f"config: {path} is of one of a job's seeds; give the job's folder, {folder.parent}")
+    return {"output": str(folder)}
 
 
 def _read_lines(path: Path) -> Iterator[tuple[str, Node]]:

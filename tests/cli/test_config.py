@@ -29,11 +29,11 @@ def test_a_run_leaves_a_file_that_makes_it_again_to_the_byte(run, words, config,
     first, again = tmp_path / "first", tmp_path / "again"
     assert run(*words, "--config", given, "--lr", "5e-3", "--set", "context=1", "--output", first)[0] == 0
     text = (first / "run.yaml").read_text()
-    for line in ("command: adapt", "lr: 0.005", "  init: a", "  context: '1'", "seeds: 1,2", f"output: {first}"):
+    for line in ("command: adapt", "lr: 0.005", "  init: a", "  context: '1'", "seeds: 1,2"):
         assert f"\n{line}\n" in text, text
     assert run("adapt", "--config", first, "--output", again)[0] == 0
-    there, here = contents(first), contents(again)
-    assert there.keys() == here.keys() and [str(name) for name in there if there[name] != here[name]] == ["run.yaml"]
+    here = contents(again)
+    assert here == contents(first)
     code, out, _ = run("adapt", "--config", again / "run.yaml", "--resume")
     assert code == 0 and "epoch" not in out and contents(again) == here
 
