@@ -13,6 +13,7 @@ from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.config import config_option
 from headroles.cli.options.names import split_names
+from headroles.cli.options.numbers import parse_numbers
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.settings import setting, write_setting
 from headroles.cli.options.task import join_reading, task_options
@@ -143,7 +144,8 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     model = join_activation(options["model"], options.pop("activation", None))
     listed = options.keys() & {"core", "targets", "retention", "log"}
     lists: dict[str, Any] = {name: split_names(options[name]) for name in listed}
-    numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": _parse_seeds(options["seeds"])}
+    seeds = parse_numbers("seeds", options["seeds"])
+    numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": seeds}
     if options.keys() & {"task", "test_share", "val_share", "label", "class_names"}:
         options["task"] = join_reading(options.get("task", TASK), options)
     assigned = _read_assigned(options["method"], options.pop("assigned", ()))
@@ -174,16 +176,6 @@ def _parse_shots(text: str) -> int | None:
     if not text.isdecimal():
         raise click.UsageError(f"--shots must be a number or all, got {text!r}")
     return int(text)
-
-
-def _parse_seeds(text: str) -> tuple[int, ...]:
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, dash, last = (piece.strip() for piece in part.partition("-"))
-        if not first.isdecimal() or (dash and not (last.isdecimal() and int(first) <= int(last))):
-            raise click.UsageError(f"--seeds must be numbers and ranges such as 1-3 or 1,5, got {text!r}")
-        seeds += range(int(first), int(last or first) + 1)
-    return tuple(seeds)
 
 
 class _Bar:

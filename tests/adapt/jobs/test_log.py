@@ -1,4 +1,4 @@
-"""The log of a training: what it says, and that a training that was stopped says nothing twice and leaves nothing out."""
+"""The log of a training: what it says, and that one that was stopped says nothing twice and leaves nothing out."""
 
 import csv
 import shutil
