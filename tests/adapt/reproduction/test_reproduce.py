@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+import zlib
 
 import numpy as np
 import pytest
@@ -20,18 +22,24 @@ SMALL = ("--methods", "coop,linear-probe", "--seeds", 1, "--shots", 1, "--epochs
 TWO = ("--tables", "zero-shot,base-to-novel,few-shot,cross-dataset")
 
 
+def save_noise(path) -> None:
+    """A picture of its own for every class and number."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(zlib.crc32(f"{path.parent.name}/{path.name}".encode()))
+    Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(path)
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """EuroSAT and DTD, four classes each: 16 images to train on, two to test on."""
-    folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("data")
     for name in ("eurosat", "dtd"):
         data_set, split = DATA_SETS[name], {"train": [], "val": [], "test": []}
         (folder / name / data_set.images).mkdir(parents=True)
         for label, class_name in enumerate(("banded", "blotchy", "dotted", "woven")):
             for number in range(18):
                 path = f"{class_name}{number}.png"
-                pixels = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / name / data_set.images / path)
+                save_noise(folder / name / data_set.images / path)
                 split["train" if number < 16 else "test"].append([path, label, class_name])
         (folder / name / data_set.listing).write_text(json.dumps(split))
     return folder
@@ -110,6 +118,41 @@ def test_the_benchmark_runs_from_end_to_end(run, root, clip_folder, tmp_path, mo
     assert code == 0 and again == out and "training on" not in errors
     assert (tmp_path / "out" / "reproduction.json").read_bytes() == before
     assert Reproduction.load(tmp_path / "out").to_table() in out
+
+
+@pytest.fixture
+def with_imagenet(root, tmp_path):
+    """EuroSAT, ImageNet of four classes, and one of its shifts."""
+    folder = tmp_path / "data"
+    shutil.copytree(root / "eurosat", folder / "eurosat")
+    names = "".join(f"n{label} thing {label}\n" for label in range(4))
+    for name in ("imagenet", "imagenetv2"):
+        (folder / name).mkdir()
+        (folder / name / "classnames.txt").write_text(names)
+    for label in range(4):
+        for number in range(17):
+            part = "train" if number < 16 else "val"
+            save_noise(folder / "imagenet" / "images" / part / f"n{label}" / f"{number}.png")
+        save_noise(folder / "imagenetv2" / DATA_SETS["imagenetv2"].images / f"{label}" / "0.png")
+    return folder
+
+
+def test_what_trains_on_imagenet_is_tested_on_what_is_there(run, with_imagenet, clip_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(NAMED, lambda name: True)
+    out = tmp_path / "out"
+    job = ("reproduce", "--root", with_imagenet, "--model", clip_folder, "--output", out, "--methods", "mmrl")
+    code, table, errors = run(*job, "--seeds", "1", "--epochs", "1", "--tables", "cross-dataset,domain-shift")
+    assert code == 0, errors
+    rows = {(row.table, row.method, row.data_set): row for row in Reproduction.load(out).rows}
+    mean = rows["cross-dataset", "mmrl", "mean"]
+    assert (mean.data_sets, mean.of, mean.published, mean.difference) == (1, 10, 67.25, None)
+    assert mean.ours == rows["cross-dataset", "mmrl", "eurosat"].ours
+    for name, published in (("imagenet", 72.03), ("imagenetv2", 64.47)):
+        row = rows["domain-shift", "mmrl", name]
+        assert row.published == published and row.difference == pytest.approx(row.ours - published)
+    assert rows["domain-shift", "vamp", "imagenet-rendition"].published == 78.01 and "VaMP" in table
+    info = json.loads(next(out.glob("runs/domain-shift/mmrl/imagenet/16-shot/seed-1/adapter_config.json")).read_text())
+    assert info["mmrl"]["inference"] == "decoupled" and info["targets"] == ["imagenetv2"]
 
 
 def test_another_model_has_no_published_column(run, root, clip_folder, tmp_path):
