@@ -56,7 +56,7 @@ class Training:
 
     def __str__(self) -> str:
         """In words, for a line of progress."""
-        return f"{self.table}: {self.method} on {self.data_set}, {self.shots} shots"
+        return f"{self.table}: {self.method} on {self.data_set}, {self.shots} shot{'s' * (self.shots > 1)}"
 
 
 def find_present(root: Path) -> tuple[str, ...]:

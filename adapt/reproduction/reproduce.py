@@ -10,6 +10,7 @@ from typing import Any
 
 from headroles.adapt.data.coop import DATA_SETS
 from headroles.adapt.jobs.adapt import adapt
+from headroles.adapt.jobs.job import MODEL
 from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.reproduction.benchmark import (
     SHOTS,
@@ -68,29 +69,22 @@ def reproduce(
     sides are over the same data sets, and published figures stand only beside OpenAI's ViT-B/16. `say` is called with
     a line a training. Raises InputError where nothing can be trained.
     """
+    place, out = Path(root).expanduser(), Path(output)
     chosen = tuple(TABLES) if tables is None else tuple(tables)
     check_names("tables", chosen, tuple(TABLES))
-    named = _published_methods(chosen) if methods is None else tuple(methods)
-    check_names("methods", named, tuple(METHODS))
-    few, numbers = _check_counts("shots", shots), _check_counts("seeds", seeds)
-    place = Path(root).expanduser()
-    present = find_present(place)
+    named, unmapped = _choose_methods(chosen, methods, needs_map=role_map is None and model != MODEL)
+    few, numbers, present = _check_counts("shots", shots), _check_counts("seeds", seeds), find_present(place)
     trainings = tuple(list_trainings(chosen, named, few, present))
-    notes = (*_tell_missing(chosen, place, present), *_tell_closed(chosen, named))
+    notes = (*_tell_missing(chosen, place, present), *_tell_closed(chosen, named), *unmapped)
     if not trainings:
         raise InputError(f"tables: nothing can be trained for {', '.join(chosen)}: {'; '.join(notes)}")
-    on_main(lambda: _check_output(Path(output), resume, overwrite))
+    on_main(lambda: _check_output(out, resume, overwrite))
     where = join(device)
     clip = model if isinstance(model, HookedCLIP) else load(model, where)
-    runner = _Runner(clip, place, Path(output), epochs, inference, role_map, workers, resume, overwrite)
-    on_main(lambda: write_run(Path(output), keep=resume))
-    results = []
-    for line in notes:
-        _tell(say, line)
-    for number, (training, seed) in enumerate(pairs := _with_seeds(trainings, numbers), 1):
-        _tell(say, f"{number} of {len(pairs)}: {training}, seed {seed}")
-        results.append(runner.run(training, seed))
-    return _finish(clip, numbers, results, notes, Path(output))
+    runner = _Runner(clip, place, out, epochs, inference, role_map, workers, resume, overwrite)
+    on_main(lambda: write_run(out, keep=resume))
+    results = runner.run_all(_with_seeds(trainings, numbers), notes, say)
+    return _finish(clip, numbers, results, notes, out)
 
 
 @dataclass(frozen=True)
@@ -106,6 +100,16 @@ class _Runner:
     workers: int
     resume: bool
     overwrite: bool
+
+    def run_all(self, pairs: Sequence[tuple[Training, int]], notes: Sequence[str], say: Say | None) -> list[Result]:
+        """One by one; what lacks is said before."""
+        results = []
+        for line in notes:
+            _tell(say, line)
+        for number, (training, seed) in enumerate(pairs, 1):
+            _tell(say, f"{number} of {len(pairs)}: {training}, seed {seed}")
+            results.append(self.run(training, seed))
+        return results
 
     def run(self, training: Training, seed: int) -> Result:
         """One adapter, or what an earlier run has left of it."""
@@ -134,10 +138,23 @@ class _Runner:
         return Result(training, seed, adapter.measures, adapter.info.left_out)
 
 
-def _published_methods(tables: Sequence[str]) -> tuple[str, ...]:
-    """The methods here that the tables have figures of."""
-    names = {row.method for row in read_published() if row.table in tables}
-    return tuple(name for name in METHODS if name in names)
+def _choose_methods(
+    tables: Sequence[str], methods: Iterable[str] | None, needs_map: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The methods that are asked for; else those here that the tables have figures of, and what to say of the others.
+
+    `needs_map`: no role map is given, and none will be made.
+    """
+    published = {row.method for row in read_published() if row.table in tables}
+    named = tuple(name for name in METHODS if name in published) if methods is None else tuple(methods)
+    check_names("methods", named, tuple(METHODS))
+    unmapped = [name for name in named if needs_map and METHODS[name].role_maps == "needed"]
+    if not unmapped:
+        return named, ()
+    if methods is not None:
+        raise InputError(f"role map: {unmapped[0]} needs one of the model; give --role-map FILE, or leave it out")
+    kept = tuple(name for name in named if name not in unmapped)
+    return kept, (f"left out, as no role map is given: {', '.join(unmapped)}",)
 
 
 def _check_counts(what: str, counts: Iterable[int]) -> tuple[int, ...]:

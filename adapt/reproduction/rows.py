@@ -147,7 +147,7 @@ def _beside(row: ReproducedRow, names: tuple[str, ...], published: bool) -> list
     same = _average_published(row, names)
     if same is not None:
         own = replace(row, published=same, difference=(row.ours or 0.0) - same)
-        return [replace(own, source="the mean of the published figures of these data sets")]
+        return [replace(own, source="from the published figures of these data sets")]
     return [_join(row, each, None) for each in found] or [row]
 
 

@@ -186,6 +186,7 @@ def test_a_folder_of_its_shape_is_taken_for_it_by_its_zero_shot_accuracies(tmp_p
         (["--methods", "coop,coop"], "methods: coop is named twice"),
         (["--seeds", "few"], "--seeds must be numbers and ranges such as 1-3"),
         (["--shots", "0"], "shots must be different numbers from 1 on, got (0,)"),
+        (["--methods", "coop,dear"], "role map: dear needs one of the model; give --role-map FILE"),
         (["--tables", "domain-shift"], "nothing can be trained for domain-shift: left out, as"),
         (["--methods", "linear-probe", "--tables", "base-to-novel"], "they know trained classes alone: linear-probe"),
     ],
