@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -120,6 +121,9 @@ class ClipLora(UpperMethod):
     def encode_texts(self, texts: TextTrunk) -> Float[Tensor, "class embed"]:
         if not self.config.text:
             return texts.frozen
+        if self.training and texts.alike is not None:
+            # What is dropped of a token is drawn for every text.
+            texts = dataclasses.replace(texts, alike=texts.alike.apart())
         with standing_in(self._pairs):
             return self._upper.embed_texts(texts)
 

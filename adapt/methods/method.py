@@ -147,6 +147,10 @@ class Method(nn.Module):
         """Frozen CLIP's own unit embeddings, from where the trunk ends."""
         return trunk
 
+    def frozen_targets(self, trunk: Float[Tensor, "image ..."]) -> Float[Tensor, "image embed"]:
+        """`frozen_images` as the losses need them, equal to rounding; a method overrides it where that costs less."""
+        return self.frozen_images(trunk)
+
     @property
     def needs_frozen_images(self) -> bool:
         """Whether the losses use frozen CLIP's image embeddings."""

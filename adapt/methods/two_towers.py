@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from headroles.adapt.methods.branches import ImageBranch, run_texts
+from headroles.adapt.methods.branches import ImageBranch, run_texts, run_to_cls
 from headroles.adapt.methods.coop import NamedClasses, begin_context
 from headroles.adapt.methods.features import TextTrunk, unit
 from headroles.adapt.methods.method import Method
@@ -63,6 +63,12 @@ class TwoTowers(Method):
         tower = self.model.visual
         return unit(tower.read(tower.run(trunk.to(self.model.dtype), range(self.layer, tower.layers))[:, 0]))
 
+    @torch.no_grad()
+    def frozen_targets(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
+        """`frozen_images` to rounding: of the last layer CLS alone."""
+        tower = self.model.visual
+        return unit(tower.read(run_to_cls(tower, trunk.to(self.model.dtype), self.layer)))
+
     def run_images(
         self, trunk: Float[Tensor, "image token width"]
     ) -> tuple[Float[Tensor, "image width"], Float[Tensor, "image token width"]]:
@@ -87,7 +93,7 @@ class TwoTowers(Method):
         self, frozen: Float[Tensor, "image embed"] | None, trunk: Float[Tensor, "image token width"]
     ) -> Float[Tensor, "image embed"]:
         """A batch's frozen embeddings, computed where they are not given."""
-        return self.frozen_images(trunk) if frozen is None else frozen
+        return self.frozen_targets(trunk) if frozen is None else frozen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +117,12 @@ class PromptedClasses(TextTrunk):
             )
         residual = torch.cat([begin, rest], 1)
         return cls(
-            frozen=named.frozen, names=named.names, residual=residual, rows=named.rows, positions=blank[0].clone()
+            frozen=named.frozen,
+            names=named.names,
+            residual=residual,
+            rows=named.rows,
+            alike=named.alike,
+            positions=blank[0].clone(),
         )
 
 
