@@ -19,11 +19,13 @@ def swapped(model: HookedCLIP, tensors: Mapping[str, Tensor]) -> Iterator[None]:
     They are cast to the model's type. What makes them may be trained: copies, low-rank sums, edits of a head.
     """
     before: list[tuple[nn.Module, str, nn.Parameter | None]] = []
+    owners, kind = dict(model.clip.named_modules()), model.dtype
     try:
         for name, tensor in tensors.items():
-            owner, leaf = model.clip.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
+            place, _, leaf = name.rpartition(".")
+            owner = owners[place]
             before.append((owner, leaf, owner._parameters[leaf]))
-            owner._parameters[leaf] = tensor.to(model.dtype)
+            owner._parameters[leaf] = tensor.to(kind)
         yield
     finally:
         for owner, leaf, parameter in before:
@@ -68,7 +70,8 @@ class OwnWeights(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """The copies by the CLIP's names."""
-        return {name: self.get_parameter(name.replace(".", "/")) for name in self.names}
+        own = dict(self.named_parameters())
+        return {name: own[name.replace(".", "/")] for name in self.names}
 
     def averaged(self, shares: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
         """New tensors of these shares of the trained weights, the rest of the frozen ones, in the model's type."""

@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
 from headroles.models.families.alike_texts import AlikeTexts
-from headroles.models.families.hook_points import Block, FinalNorm, LayerParts, connect_layer, output_hook, scale_hook
+from headroles.models.families.hook_points import (
+    Block,
+    FinalNorm,
+    LayerParts,
+    connect_layer,
+    is_hooked,
+    output_hook,
+    scale_hook,
+)
 from headroles.models.families.layer_rows import attend, run_rows, take
 
 
@@ -33,6 +41,7 @@ class Tower(nn.Module):
     pooling: bool = False
     """Whether attention pools the embedding over tokens (`PooledTower`): its heads are those of one layer more."""
     _parts: list[LayerParts]
+    _points: list[list[HookPoint]]
     _norm: nn.LayerNorm
     _projection: nn.Linear | None
 
@@ -47,6 +56,8 @@ class Tower(nn.Module):
         self.__dict__["_parts"] = list(parts)
         self.__dict__["_norm"] = final_norm
         self.__dict__["_projection"] = projection
+        found = ((each for each in block.modules() if isinstance(each, HookPoint)) for block in blocks)
+        self.__dict__["_points"] = [list(points) for points in found]
         for part, block in zip(parts, blocks, strict=True):
             connect_layer(part, block)
         final_norm.register_forward_hook(partial(scale_hook, self.ln_final.hook_scale))
@@ -263,8 +274,7 @@ class Tower(nn.Module):
 
     def is_hooked(self, *layers: int) -> bool:
         """Whether anybody looks at, or edits, what flows through one of the layers."""
-        points = (point for layer in layers for point in self.blocks[layer].modules() if isinstance(point, HookPoint))
-        return any(point.has_hooks() for point in points)
+        return any(is_hooked(point) for layer in layers for point in self._points[layer])
 
     def read(self, rows: Float[Tensor, "... width"]) -> Float[Tensor, "... embed"]:
         """Final LayerNorm and projection: the embedding, not normalised, of rows of the last residual stream."""
