@@ -124,16 +124,18 @@ def run_alike(
     first: int = 0,
 ) -> Float[Tensor, "text width"]:
     """`run_texts` of texts' residual stream before `first`, each token once, equal to rounding."""
-    stream, count, tokens = alike.gather(residual), learned.count if learned else 0, None
-    rows = stream.shape[1] - 1
-    begin, rest = stream.split([1, rows], 1)
-    alike, last = alike.longer(count), tower.layers - 1
+    stream, count = alike.gather(residual), learned.count if learned else 0
+    rows, last = stream.shape[1] - 1, tower.layers - 1
+    alike = alike.longer(count)
     mask = model.causal_mask(alike.start + alike.length)
-    for layer in range(first, last):
-        pieces = _enter(layer, begin, learned, tokens, rest)
-        begin, tokens, rest = tower.run_alike(pieces, layer, alike, mask).split([1, count, rows], 1)
-    # Of the last layer nobody reads any other row than the texts' ends.
-    return tower.run_alike(_enter(last, begin, learned, tokens, rest), last, alike, mask, ends=True).flatten(0, 1)
+    for layer in range(first, tower.layers):
+        pieces = [stream]
+        if learned:
+            begin, *tokens, rest = stream.split([1, rows] if layer == first else [1, count, rows], 1)
+            pieces = _enter(layer, begin, learned, tokens[0] if tokens else None, rest)
+        # Of the last layer nobody reads any other row than the texts' ends.
+        stream = tower.run_alike(pieces, layer, alike, mask, ends=layer == last)
+    return stream.flatten(0, 1)
 
 
 def _run_whole(

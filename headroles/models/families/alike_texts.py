@@ -75,14 +75,14 @@ class AlikeTexts:
         scale: float,
     ) -> Float[Tensor, "group row head width"]:
         """What the attention of every row reads; `mask`: the causal one."""
-        start = self.start
-        (own,), (keys, values) = (self._spread(query),), (self._whole(each) for each in (key, value))
-        z = attend(own, keys, values, mask[None, None, start:], scale)
+        (first, own), *others = (self._part(flow) for flow in (query, key, value))
+        keys, values = (self._whole(*parts) for parts in others)
+        z = attend(self._spread(own), keys, values, mask[None, None, self.start :], scale)
         z = z.unflatten(0, (-1, self.texts)).flatten(1, 2).index_select(1, self.places)
-        if not start:
+        if not self.start:
             return z
-        first = (flow[:, :start] for flow in (query, key, value))
-        return torch.cat([attend(*first, mask[None, None, :start, :start], scale), z], 1)
+        seen = mask[None, None, : self.start, : self.start]
+        return torch.cat([attend(first, others[0][0], others[1][0], seen, scale), z], 1)
 
     def read_ends(
         self,
@@ -93,17 +93,22 @@ class AlikeTexts:
         scale: float,
     ) -> Float[Tensor, "group text head width"]:
         """What the attention of the texts' ends alone reads."""
-        keys, values = (self._whole(each) for each in (key, value))
+        keys, values = (self._whole(*self._part(flow)) for flow in (key, value))
         seen = mask[self.reach][:, None, None].repeat(query.shape[0], 1, 1, 1)
         return attend(query.flatten(0, 1)[:, None], keys, values, seen, scale).unflatten(0, (-1, self.texts))[:, :, 0]
 
-    def _spread(self, flow: Float[Tensor, "group row head width"]) -> Float[Tensor, "group_and_text own head width"]:
-        """The rows behind the start, text by text; zeros behind the ends."""
-        blank = flow.new_zeros(flow.shape[0], self.texts * self.length, *flow.shape[2:])
-        spread = blank.index_copy(1, self.places, flow[:, self.start :])
-        return spread.unflatten(1, (self.texts, self.length)).flatten(0, 1)
+    def _part(self, flow: Tensor) -> tuple[Tensor, Tensor]:
+        """The start, and the rows behind it."""
+        start, own = flow.split([self.start, flow.shape[1] - self.start], 1)
+        return start, own
 
-    def _whole(self, flow: Float[Tensor, "group row head width"]) -> Float[Tensor, "group_and_text token head width"]:
+    def _spread(self, own: Float[Tensor, "group _ head width"]) -> Float[Tensor, "group_and_text own head width"]:
+        """The rows behind the start, text by text; zeros behind the ends."""
+        blank = own.new_zeros(own.shape[0], self.texts * self.length, *own.shape[2:])
+        return blank.index_copy(1, self.places, own).unflatten(1, (self.texts, self.length)).flatten(0, 1)
+
+    def _whole(
+        self, start: Float[Tensor, "group start head width"], own: Float[Tensor, "group _ head width"]
+    ) -> Float[Tensor, "group_and_text token head width"]:
         """Text by text, each with the start."""
-        start = flow[:, None, : self.start].expand(-1, self.texts, -1, -1, -1).flatten(0, 1)
-        return torch.cat([start, self._spread(flow)], 1)
+        return torch.cat([start[:, None].expand(-1, self.texts, -1, -1, -1).flatten(0, 1), self._spread(own)], 1)
