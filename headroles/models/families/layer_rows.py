@@ -45,9 +45,9 @@ def attend(
     scale: float,
 ) -> Float[Tensor, "image query head width"]:
     """What every query's row reads; `mask` is added to the scores."""
-    flows = (flow.transpose(1, 2) for flow in (query, key, value))
+    query, key, value = (flow.transpose(1, 2) for flow in (query, key, value))
     mask = None if mask is None else mask.to(query.dtype)
-    return nn.functional.scaled_dot_product_attention(*flows, attn_mask=mask, scale=scale).transpose(1, 2)
+    return nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale).transpose(1, 2)
 
 
 def take(tokens: Float[Tensor, "image token width"], rows: Int[Tensor, "... row"]) -> Float[Tensor, "image row width"]:
