@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from headroles.adapt.config import Settings
+from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.methods.own_weights import standing_in
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.adapt.methods.upper_layers import UpperLayers, UpperMethod
 from headroles.checks import check_least
 from headroles.errors import InputError
@@ -56,7 +57,7 @@ class ClipLoraConfig(Settings):
 class ClipLora(UpperMethod):
     """A + B of every chosen matrix of every layer, around frozen ones; in place of these only while it runs.
 
-    Published are 500 steps a shot: with batch 32, 16,000 / classes epochs. The preset's number of epochs is ours.
+    Published are 500 steps a shot. Where all images are trained on, the number of epochs is ours.
     """
 
     name = "clip-lora"
@@ -66,6 +67,7 @@ class ClipLora(UpperMethod):
     preset: ClassVar[Mapping[str, Any]] = {
         **{"lr": 2e-4, "weight_decay": 1e-2, "batch": 32, "epochs": 50, "warmup_epochs": 0}
     }
+    preset_by_data = "as many epochs as make 500 steps a shot"
     novel = "by their texts, through the text tower with its sums"
 
     config: ClipLoraConfig
@@ -103,6 +105,10 @@ class ClipLora(UpperMethod):
         for place, layer in layers.items():
             self.sums[f"{place}/A"], self.sums[f"{place}/B"] = layer.lora_A[_ONLY].weight, layer.lora_B[_ONLY].weight
         self.place()
+
+    @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        return {} if data.shots is None else {"epochs": data.epochs(500 * data.shots, train.batch)}
 
     @classmethod
     def describe(cls, layer: int | None) -> str:
