@@ -83,7 +83,8 @@ def _find(path: Path, command: str) -> Path:
 
     if not path.is_dir():
         return path
-    places = (path / f"{command}.yaml", path / RUN, path / "unfinished" / RUN, *sorted(path.glob(f"seed-*/unfinished/{RUN}")))
+    begun = (path / "unfinished" / RUN, *sorted(path.glob(f"seed-*/unfinished/{RUN}")))
+    places = (path / f"{command}.yaml", path / RUN, *begun)
     return next(filter(Path.is_file, places), places[1])
 
 
