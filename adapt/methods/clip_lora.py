@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import TEXT, VISION, Acting
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.methods.own_weights import standing_in
 from headroles.adapt.methods.upper_layers import UpperLayers, UpperMethod
@@ -122,6 +123,11 @@ class ClipLora(UpperMethod):
             return texts.frozen
         with standing_in(self._pairs):
             return self._upper.embed_texts(texts)
+
+    def acting(self) -> dict[str, Acting]:
+        parts = {f"sums.{place}": place.split("/") for place in self.sums}
+        towers = {"vision": VISION, "text": TEXT}
+        return {name: Acting(towers[tower], (int(layer),)) for name, (tower, layer, *_) in parts.items()}
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {f"adapter.{name}": each for name, each in self.state_dict().items() if ".text/" not in name}

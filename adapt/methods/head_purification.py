@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.features import Batch
 from headroles.adapt.methods.method import Look, Method
 from headroles.adapt.methods.own_weights import swapped
@@ -156,6 +157,10 @@ class HeadPurification(Method):
 
     def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         return self._upper.frozen_images(trunk)
+
+    def acting(self) -> dict[str, Acting]:
+        sums = {f"sums.{place}": Acting.vision(int(place.partition("/")[0])) for place in self.sums}
+        return {**sums, "gates": Acting.vision(range(self.model.visual.layers), "layers")}
 
     def encode_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         with swapped(self.model, self.tensors()):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import TEXT, VISION, Acting, numbered
 from headroles.adapt.methods.tokens import LayerTokens, draw_linear
 from headroles.adapt.methods.two_towers import PromptedClasses, TwoTowers, begin_words, prompt_depth
 from headroles.checks import check_least
@@ -93,6 +94,9 @@ class Maple(TwoTowers):
     def image_tokens(self) -> LayerTokens:
         first, *deeper = (mapped(prompts) for mapped, prompts in zip(self.maps, self.prompts, strict=True))
         return LayerTokens(dict(enumerate([self.model.start_vectors(first), *deeper])))
+
+    def acting(self) -> dict[str, Acting]:
+        return numbered(self.state_dict(), "prompts", TEXT) | numbered(self.state_dict(), "maps", VISION)
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {f"adapter.image_prompts.{layer}": values for layer, values in self.image_tokens().values.items()}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from headroles.adapt.methods.acting import TEXT, VISION, Acting
 from headroles.adapt.methods.averaging import mix
 from headroles.models.hooked_clip import HookedCLIP
+
+_LAYER, _BEFORE = re.compile(r"\blayers?\.(\d+)\."), re.compile(r"embed|pre_layrnorm")
+"""Names of weights of an encoder layer, and of those before the first one."""
 
 
 @contextmanager
@@ -69,6 +74,18 @@ class OwnWeights(nn.Module):
     def tensors(self) -> dict[str, Tensor]:
         """The copies by the CLIP's names."""
         return {name: self.get_parameter(name.replace(".", "/")) for name in self.names}
+
+    def acting(self, prefix: str) -> dict[str, Acting]:
+        """Where each acts, by PREFIX.NAME: in its layer; before the first one, there; behind the last one, there."""
+        within = set(self.model.tower_weights(text=True))
+        return {f"{prefix}.{name.replace('.', '/')}": self._acting(name, name in within) for name in self.names}
+
+    def _acting(self, name: str, text: bool) -> Acting:
+        tower = self.model.text if text else self.model.visual
+        assert tower is not None  # A weight is in it.
+        found = _LAYER.search(name)
+        outside = 0 if _BEFORE.search(name) else tower.layers - 1
+        return Acting(TEXT if text else VISION, (int(found[1]) if found else outside,))
 
     def averaged(self, shares: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
         """New tensors of these shares of the trained weights, the rest of the frozen ones, in the model's type."""
