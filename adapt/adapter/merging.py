@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Merging:
 
     parts: tuple[MergedPart, ...]
     """What was merged, the newest last."""
-    settings: Mapping[str, float | int | str | None]
-    """All settings: the fields of `headroles.adapt.MergeConfig`."""
+    settings: Mapping[str, Any]
+    """The fields of `headroles.adapt.MergeConfig` that its rule uses."""
     weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Place -> weight of each part, where they have weights: "all", or towers' layers and attributes (RECALL)."""
     samples: str | None = None

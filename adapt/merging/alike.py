@@ -50,5 +50,5 @@ def _essence(adapter: Adapter, classes: bool) -> dict[str, Any]:
 
 def _tell(name: str, first: Any, last: Any) -> str:
     if is_hash(first) or is_hash(last) or isinstance(first, dict) or isinstance(last, dict):
-        return f"are of different {name}s"
-    return f"have different {name}: {show(first)} and {show(last)}"
+        return f"differ in {name}"
+    return f"differ in {name}: {show(first)} and {show(last)}"
