@@ -68,6 +68,6 @@ def adapt_tasks(
         raise InputError("resume: needs the job's folder; give output as well")
     place = join(device)
     with working_folder(None if output is None else Path(output), ()) as folder:
-        opened = {"drift_images": drift_images, "resume": resume, "overwrite": overwrite, "strict": strict}
-        more = {"workers": workers, "progress": progress, "say": say}
-        return ContinualRun.open(jobs, ways, merging, folder, place, **opened, **more).run()
+        options: dict[str, Any] = {"drift_images": drift_images, "workers": workers, "strict": strict}
+        options |= {"resume": resume, "overwrite": overwrite, "progress": progress, "say": say}
+        return ContinualRun.open(jobs, ways, merging, folder, place, **options).run()

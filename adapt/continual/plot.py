@@ -26,7 +26,7 @@ def matrix_figure(found: Continual) -> Figure:
         figure, panels = _page(found, "Accuracy on every task after every training, %", len(found.strategies), size)
         style: dict[str, Any] = {"annot": True, "fmt": ".0f", "vmin": 0, "vmax": 100, "cmap": "mako_r", "cbar": False}
         for axes, strategy in zip(panels, found.strategies, strict=True):
-            ticks = {"xticklabels": ["zero-shot", *range(1, count + 1)], "yticklabels": found.tasks}
+            ticks: dict[str, Any] = {"xticklabels": ["zero-shot", *range(1, count + 1)], "yticklabels": found.tasks}
             sns.heatmap(100 * found.matrix(strategy), ax=axes, linewidths=0.8, **style, **ticks)
             axes.set_title(strategy, loc="left", weight="bold")
             axes.set(xlabel="tasks trained")
@@ -49,7 +49,7 @@ def drift_figure(found: Continual) -> Figure:
         style: dict[str, Any] = {"annot": True, "fmt": ".2f", "vmin": 0, "cmap": "rocket_r", "cbar": False}
         style["vmax"] = max(each.max() for each in maps.values()) or 1
         for axes, name in zip(panels, strategies, strict=True):
-            ticks = {"xticklabels": range(heads), "yticklabels": range(layers - 1, -1, -1)}
+            ticks: dict[str, Any] = {"xticklabels": range(heads), "yticklabels": range(layers - 1, -1, -1)}
             sns.heatmap(maps[name][::-1], ax=axes, linewidths=0.8, **style, **ticks)
             axes.set_title(name, loc="left", weight="bold")
             axes.set(xlabel="head", ylabel="layer")

@@ -186,8 +186,8 @@ class ContinualRun:
                     own = strategy == OWN
                     row = _find_row(adapters[number] if own else adapter, tasks.task.name)
                     adapted = row.zero_shot if own and number >= count else row.adapted
-                    place = {"protocol": PROTOCOL + strategy, "part": f"after {count}", "seed": seed}
-                    yield dataclasses.replace(row, **place, adapted=adapted, per_class={})
+                    place = (seed, PROTOCOL + strategy, tasks.task.name, f"after {count}")
+                    yield Measure(*place, row.images, row.zero_shot, adapted)
 
     def _drifts(self, seed: int, columns: Columns) -> Iterator[HeadDrift]:
         """Of the adapters after the last task."""

@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-VISION, TEXT = "visual", "text"
-"""The towers, as hook points name them."""
+Side = Literal["visual", "text"]
+"""A tower, as hook points name it."""
+VISION: Literal["visual"] = "visual"
+TEXT: Literal["text"] = "text"
 
 
 @dataclass(frozen=True)
 class Acting:
     """Where one trained tensor acts."""
 
-    tower: Literal["visual", "text"]
+    tower: Side
     """The tower."""
     layers: tuple[int, ...]
     """Its layers, from 0."""
@@ -37,7 +39,7 @@ def _several(layers: int | Iterable[int]) -> tuple[int, ...]:
 
 
 def numbered(
-    names: Iterable[str], prefix: str, tower: Literal["visual", "text"], first: int = 0
+    names: Iterable[str], prefix: str, tower: Side, first: int = 0
 ) -> dict[str, Acting]:
     """Of tensors named PREFIX.N or PREFIX.N.more: N counts layers of the tower, from `first` on."""
     within = (name for name in names if name.startswith(f"{prefix}."))

@@ -126,8 +126,8 @@ class ClipLora(UpperMethod):
 
     def acting(self) -> dict[str, Acting]:
         parts = {f"sums.{place}": place.split("/") for place in self.sums}
-        towers = {"vision": VISION, "text": TEXT}
-        return {name: Acting(towers[tower], (int(layer),)) for name, (tower, layer, *_) in parts.items()}
+        places = ((name, TEXT if tower == "text" else VISION, int(layer)) for name, (tower, layer, *_) in parts.items())
+        return {name: Acting(tower, (layer,)) for name, tower, layer in places}
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {f"adapter.{name}": each for name, each in self.state_dict().items() if ".text/" not in name}
