@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -12,9 +11,6 @@ from torch import Tensor, nn
 from headroles.adapt.methods.acting import TEXT, VISION, Acting
 from headroles.adapt.methods.averaging import mix
 from headroles.models.hooked_clip import HookedCLIP
-
-_LAYER, _BEFORE = re.compile(r"\blayers?\.(\d+)\."), re.compile(r"embed|pre_layrnorm")
-"""Names of weights of an encoder layer, and of those before the first one."""
 
 
 @contextmanager
@@ -77,15 +73,14 @@ class OwnWeights(nn.Module):
 
     def acting(self, prefix: str) -> dict[str, Acting]:
         """Where each acts, by PREFIX.NAME: in its layer; before the first one, there; behind the last one, there."""
-        within = set(self.model.tower_weights(text=True))
-        return {f"{prefix}.{name.replace('.', '/')}": self._acting(name, name in within) for name in self.names}
-
-    def _acting(self, name: str, text: bool) -> Acting:
-        tower = self.model.text if text else self.model.visual
-        assert tower is not None  # A weight is in it.
-        found = _LAYER.search(name)
-        outside = 0 if _BEFORE.search(name) else tower.layers - 1
-        return Acting(TEXT if text else VISION, (int(found[1]) if found else outside,))
+        text, found = self.model.text, dict[str, Acting]()
+        for side, tower in ((VISION, self.model.visual), (TEXT, text)):
+            if tower is None:
+                continue
+            found |= dict.fromkeys(self.model.tower_weights(side == TEXT), Acting(side, (0,)))
+            for layer in range(tower.layers):  # Each takes from the one before what lies in it, or behind it.
+                found |= dict.fromkeys(names_within(self.model, tower.upper_modules(layer)), Acting(side, (layer,)))
+        return {f"{prefix}.{name.replace('.', '/')}": found[name] for name in self.names if name in found}
 
     def averaged(self, shares: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
         """New tensors of these shares of the trained weights, the rest of the frozen ones, in the model's type."""
