@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.methods.method import Method as Method
     from headroles.adapt.methods.registry import METHODS as METHODS
     from headroles.adapt.metrics import Measure as Measure
+    from headroles.adapt.reproduction.reproduce import reproduce as reproduce
+    from headroles.adapt.reproduction.reproduction import Reproduction as Reproduction
     from headroles.adapt.results.adapted import Adapted as Adapted
     from headroles.adapt.results.continual import ContinualMeasures as ContinualMeasures
     from headroles.adapt.results.continual import measure_continual as measure_continual
@@ -65,6 +67,8 @@ _HOMES = {
     "methods.method": ("Method",),
     "methods.registry": ("METHODS",),
     "metrics": ("Measure",),
+    "reproduction.reproduce": ("reproduce",),
+    "reproduction.reproduction": ("Reproduction",),
     "results.adapted": ("Adapted",),
     "results.continual": ("ContinualMeasures", "measure_continual"),
     "results.evaluate": ("evaluate",),

@@ -32,6 +32,7 @@ FLOORS = (
     ("headroles.adapt.results",),
     ("headroles.adapt.jobs",),
     ("headroles.adapt.continual",),
+    ("headroles.adapt.reproduction",),
     ("headroles.reports",),
     ("headroles.cli.options",),
     ("headroles.cli",),

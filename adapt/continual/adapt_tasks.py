@@ -41,6 +41,7 @@ def adapt_tasks(
     resume: bool = False,
     overwrite: bool = False,
     strict: bool = False,
+    log: str | Iterable[str] = (),
     progress: Announce | None = None,
     say: Callable[[str], None] | None = None,
     **settings: Any,
@@ -63,9 +64,11 @@ def adapt_tasks(
         raise InputError(f"drift_images must be at least 0, got {drift_images}")
     plain = {"root": root, "role_map": role_map, "shots": shots, "protocol": "few-shot", "retention": ()}
     numbers = (seeds,) if isinstance(seeds, int) else tuple(seeds)
-    jobs = [Job.of(settings, model, each, method=method, seeds=numbers, **plain) for each in given]
+    jobs = [Job.of(settings, model, each, method=method, seeds=numbers, log=log, **plain) for each in given]
     if resume and output is None:
         raise InputError("resume: needs the job's folder; give output as well")
+    if jobs[0].log and output is None:
+        raise InputError("log: is written into the job's folder; give output as well")
     place = join(device)
     with working_folder(None if output is None else Path(output), ()) as folder:
         options: dict[str, Any] = {"drift_images": drift_images, "workers": workers, "strict": strict}

@@ -13,6 +13,7 @@ from headroles.adapt.jobs.output import check_output, remove_others
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.errors import InputError
 from headroles.files.places import check_writable
+from headroles.files.run_file import RUN, is_ours
 
 _OURS = re.compile(rf"(task|{'|'.join(STRATEGIES)})-\d+")
 """Names of the adapters' folders: task-2 is task 2's own, sequential-2 one that was trained on both."""
@@ -43,6 +44,8 @@ def forget(output: Path) -> None:
     """Take away what an earlier job has left, the mark of its being whole first."""
     for name in (Continual.file_name, MATRIX, DRIFT):
         (output / name).unlink(missing_ok=True)
+    if is_ours(output / RUN):
+        (output / RUN).unlink()
     remove_others(output, ())
     for folder in _folders(output):
         Checkpoint(folder).remove()

@@ -32,6 +32,7 @@ from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.fingerprint import digest, digest_map
 from headroles.adapt.training.processes import check_precision, is_main, on_main
 from headroles.errors import InputError
+from headroles.files.run_file import write_run
 from headroles.images.notes import LOG
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
@@ -113,7 +114,9 @@ class ContinualRun:
             **{"seeds": list(job.seeds), "continual": list(self.ways), "drift_images": self.drift_images},
             "merging": [config.to_dict() for config in self.merging],
         }
-        on_main(lambda: Checkpoint(self.output).begin(settings, self.role_map, resume))
+        checkpoint = Checkpoint(self.output)
+        on_main(lambda: checkpoint.begin(settings, self.role_map, resume))
+        on_main(lambda: write_run(checkpoint.folder, keep=True))
 
     def run(self) -> Continual:
         """Train, merge and test whatever is not done; write what came of it, and the mark of the beginning goes."""
@@ -127,6 +130,7 @@ class ContinualRun:
         job = self.jobs[0]
         found = Continual(self.clip.model_name, job.method, names, tuple(rows), tuple(drifts), roles)
         on_main(lambda: found.write(self.output))
+        on_main(lambda: write_run(self.output, keep=True))
         on_main(Checkpoint(self.output).remove)
         return found
 
@@ -142,6 +146,7 @@ class ContinualRun:
             what = "its own adapter" if begun is None else "the adapter so far goes on"
             LOG.info(f"seed {seed}: task {number + 1} of {len(self.tasks)}, {self.tasks[number].task.name}: {what}")
         on_main(partial(training.begin, True))
+        on_main(training.note_asked)
         return training.finish(self.workers, self.progress)
 
     def _train_seed(self, seed: int) -> Columns:
