@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from headroles.adapt.config import Settings, TrainConfig
+from headroles.adapt.methods.acting import TEXT, VISION, Acting
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.methods.own_weights import standing_in
 from headroles.adapt.methods.training_data import TrainingData
@@ -132,6 +133,11 @@ class ClipLora(UpperMethod):
             texts = dataclasses.replace(texts, alike=texts.alike.apart())
         with standing_in(self._pairs):
             return self._upper.embed_texts(texts)
+
+    def acting(self) -> dict[str, Acting]:
+        parts = {f"sums.{place}": place.split("/") for place in self.sums}
+        places = ((name, TEXT if tower == "text" else VISION, int(layer)) for name, (tower, layer, *_) in parts.items())
+        return {name: Acting(tower, (layer,)) for name, tower, layer in places}
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {f"adapter.{name}": each for name, each in self.state_dict().items() if ".text/" not in name}

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from headroles.adapt.config import Settings, TrainConfig
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.branches import run_alike, unless_hooked
 from headroles.adapt.methods.features import ClassTrunk, unit
 from headroles.adapt.methods.method import Method
@@ -132,6 +133,9 @@ class Coop(Method):
 
     def encode_texts(self, texts: NamedClasses) -> Float[Tensor, "class embed"]:
         return embed_named(self, texts, self.context.expand(len(texts.embedded), -1, -1))
+
+    def acting(self) -> dict[str, Acting]:
+        return {"context": Acting.text(range(self.text_tower.layers))}
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {}

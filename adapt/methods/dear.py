@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import DearConfig
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.branches import ImageBranch, run_texts, run_to_cls, start_texts
 from headroles.adapt.methods.entry import attribute_names, check_adaptable, core_notes, first_layers
 from headroles.adapt.methods.features import Batch, ImageFeatures, TextTrunk, distance, unit
@@ -249,6 +250,13 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
     def fusion_weights(self) -> dict[str, float]:
         """`alpha` by name: "cls", then the attributes; they sum to 1."""
         return dict(zip(("cls", *self.attributes), self.alpha.tolist(), strict=True))
+
+    def acting(self) -> dict[str, Acting]:
+        """A token of its own weight for each attribute; the readout at the end; text tokens at all of their layers."""
+        last, deep = self.model.visual.layers - 1, range(self.layer, self.model.visual.layers)
+        texts = Acting.text(range(self.text_layer, self._texts.layers))
+        found = {"attribute_tokens.values": Acting.vision(deep, "attributes"), "text_tokens.values": texts}
+        return found | {name: Acting.vision(last) for name in self.state_dict() if name.startswith("readout.")}
 
     def notes(self) -> tuple[str, ...]:
         """Core concepts that get no token, or no head to read them, a line each."""

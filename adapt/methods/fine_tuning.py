@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.branches import run_alike, unless_hooked
 from headroles.adapt.methods.features import ClassTrunk, average_classes, list_texts, pick_texts, unit
 from headroles.adapt.methods.method import Method
@@ -64,6 +65,9 @@ class WholeMethod(Method):
     def tensors(self) -> dict[str, Tensor]:
         """What stands in for the CLIP's weights."""
         return self.weights.tensors()
+
+    def acting(self) -> dict[str, Acting]:
+        return self.weights.acting("weights")
 
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image 3 height width"]:
         return pixels.to(self.device, self.model.dtype)
