@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from headroles.adapt.config import ISOLATED, MASKS, OPEN, DearConfig, TrainConfig
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.entry import known_core, note_core
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.methods.masks import build_masks, is_isolating
@@ -181,6 +182,17 @@ mapped from one shared space by one map a tower with low-rank residuals."""
 
     def project(self, normed: Float[Tensor, "image width"]) -> Float[Tensor, "image embed"]:
         return normed @ (self._projection + self.up @ self.down)
+
+    def acting(self) -> dict[str, Acting]:
+        deep = range(self.layer, self.model.visual.layers)
+        texts = range(self.text_layer, self.text_tower.layers)
+        found = {"image_map.weight": Acting.vision(deep), "text_map.weight": Acting.text(texts)}
+        for part in ("bias", "up", "down"):
+            found[f"image_map.{part}"] = Acting.vision(deep, "layers")
+            found[f"text_map.{part}"] = Acting.text(texts, "layers")
+        if self.attributes:
+            found["shared"] = Acting.vision(deep, "attributes")
+        return found | dict.fromkeys(("up", "down"), Acting.vision(self.model.visual.layers - 1))
 
     def fusion_weights(self) -> dict[str, float]:
         """The representation's share is spread evenly on the tokens that it is the mean of."""
