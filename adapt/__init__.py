@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.methods.features import ClassTrunk as ClassTrunk
     from headroles.adapt.methods.features import ImageFeatures as ImageFeatures
     from headroles.adapt.methods.features import TextTrunk as TextTrunk
+    from headroles.adapt.methods.findings import Findings as Findings
     from headroles.adapt.methods.masks import build_masks as build_masks
     from headroles.adapt.methods.method import Method as Method
     from headroles.adapt.methods.registry import METHODS as METHODS
@@ -63,6 +64,7 @@ _HOMES = {
     "merging.merge": ("merge_adapters",),
     "methods.dear": ("Dear",),
     "methods.features": ("Batch", "ClassTrunk", "ImageFeatures", "TextTrunk"),
+    "methods.findings": ("Findings",),
     "methods.masks": ("build_masks",),
     "methods.method": ("Method",),
     "methods.registry": ("METHODS",),
