@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import DearConfig
 from headroles.adapt.methods.acting import Acting
-from headroles.adapt.methods.branches import ImageBranch, run_texts, start_texts
+from headroles.adapt.methods.branches import ImageBranch, run_texts, run_to_cls, start_texts
 from headroles.adapt.methods.entry import attribute_names, check_adaptable, core_notes, first_layers
 from headroles.adapt.methods.features import Batch, ImageFeatures, TextTrunk, distance, unit
 from headroles.adapt.methods.masks import build_masks, masked_kinds
@@ -176,6 +176,12 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
         tower = self.model.visual
         return unit(tower.read(tower.run(trunk.to(self.model.dtype), range(self.layer, tower.layers))[:, 0]))
 
+    @torch.no_grad()
+    def frozen_targets(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
+        """`frozen_images` to rounding: of the last layer CLS alone."""
+        tower = self.model.visual
+        return unit(tower.read(run_to_cls(tower, trunk.to(self.model.dtype), self.layer)))
+
     def encode_images(self, trunk: Float[Tensor, "image token width"]) -> ImageFeatures:
         """Adapted unit embeddings of images, with gradients."""
         if self.attribute_tokens is None:
@@ -236,7 +242,7 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
         """Logits and losses of a training step; frozen images are computed from the trunk where not given."""
         frozen = batch.frozen
         if frozen is None and self.needs_frozen_images:
-            frozen = self.frozen_images(batch.trunk)
+            frozen = self.frozen_targets(batch.trunk)
         features, encoded = self.encode_images(batch.trunk), self.encode_texts(batch.texts)
         logits = self.logits(features, encoded)
         return logits, self.losses(logits, batch.labels, features, encoded, frozen, batch.texts.frozen)

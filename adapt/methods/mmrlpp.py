@@ -11,13 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from headroles.adapt.config import ISOLATED, MASKS, OPEN, DearConfig
+from headroles.adapt.config import ISOLATED, MASKS, OPEN, DearConfig, TrainConfig
 from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.entry import known_core, note_core
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.methods.masks import build_masks, is_isolating
 from headroles.adapt.methods.mmrl import Representation, RepresentationConfig
 from headroles.adapt.methods.tokens import LayerTokens, draw_uniform
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
@@ -96,6 +97,7 @@ class MmrlPlus(Representation):
     preset: ClassVar[Mapping[str, Any]] = {
         **{"lr": 1e-3, "weight_decay": 5e-4, "batch": 4, "epochs": 10, "warmup_epochs": 1, "warmup_lr": 1e-5},
     }
+    preset_by_data = "lr 2e-3, batches of 32 and 100 epochs for the protocol few-shot"
 
     config: MmrlPlusConfig
     shared: Float[Tensor, "token space"]
@@ -148,6 +150,10 @@ class MmrlPlus(Representation):
     @classmethod
     def mask_of(cls, config: MmrlPlusConfig) -> tuple[str, int]:
         return config.mask, config.mask_seed
+
+    @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        return {"lr": 2e-3, "batch": 32, "epochs": 100} if data.protocol == "few-shot" else {}
 
     @classmethod
     def describe(cls, layer: int | None) -> str:

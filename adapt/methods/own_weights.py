@@ -20,11 +20,13 @@ def swapped(model: HookedCLIP, tensors: Mapping[str, Tensor]) -> Iterator[None]:
     They are cast to the model's type. What makes them may be trained: copies, low-rank sums, edits of a head.
     """
     before: list[tuple[nn.Module, str, nn.Parameter | None]] = []
+    owners, kind = dict(model.clip.named_modules()), model.dtype
     try:
         for name, tensor in tensors.items():
-            owner, leaf = model.clip.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
+            place, _, leaf = name.rpartition(".")
+            owner = owners[place]
             before.append((owner, leaf, owner._parameters[leaf]))
-            owner._parameters[leaf] = tensor.to(model.dtype)
+            owner._parameters[leaf] = tensor.to(kind)
         yield
     finally:
         for owner, leaf, parameter in before:
@@ -69,7 +71,8 @@ class OwnWeights(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """The copies by the CLIP's names."""
-        return {name: self.get_parameter(name.replace(".", "/")) for name in self.names}
+        own = dict(self.named_parameters())
+        return {name: own[name.replace(".", "/")] for name in self.names}
 
     def acting(self, prefix: str) -> dict[str, Acting]:
         """Where each acts, by PREFIX.NAME: in its layer; before the first one, there; behind the last one, there."""

@@ -30,7 +30,7 @@ def fingerprint(method: Method, task: Task, train: TrainConfig) -> dict[str, Any
     }
     if method.begun_with is not None:
         settings["begun with"] = method.begun_with
-    if train.select_epoch != LAST:
+    if train.select_epoch != LAST or (task.val and method.validates(method.config)):
         settings["validation images"] = digest(task.val)
     return record_ablation(settings)
 
