@@ -44,9 +44,9 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
     """Draw a role map (entropy of layers x heads, concepts of every head, texts of chosen heads, heads x concepts,
     concepts x layers) or an adapter.
 
-    RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights), the
-    validation.json of a role map (what cutting heads costs, concept by concept), or another result that was saved as
-    JSON, such as what `headroles diff --json` prints.
+    RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights, what its
+    method found out), the validation.json of a role map (what cutting heads costs, concept by concept), or another
+    result that was saved as JSON, such as what `headroles diff --json` prints.
     """
     from headroles.figures.files import name_plots, save_plots
 
