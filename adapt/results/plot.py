@@ -13,13 +13,16 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from torch import Tensor
 
 from headroles.adapt.adapter.adapter import FIGURES, Adapter
 from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, AdapterInfo
-from headroles.adapt.methods.masks import build_masks, masked_kinds
+from headroles.adapt.adapter.tensors import read_tensors
+from headroles.adapt.config import LEARNED
+from headroles.adapt.methods.masks import masked_kinds, role_weights
 from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.training.records import EpochRecord
 from headroles.errors import InputError, said
@@ -42,11 +45,18 @@ class Run:
     """Its training, epoch by epoch: the fields of `headroles.adapt.training.records.EpochRecord`."""
     masked_by: RoleMap | None = None
     """The role map of an adapter in memory; None: that of the folder."""
+    held: Mapping[str, Tensor] | None = None
+    """The trained tensors of an adapter in memory; None: those of the folder."""
 
     @property
     def role_map(self) -> RoleMap:
         """The role map behind its masks."""
         return self.masked_by or RoleMap.load(self.folder / ROLE_MAP)
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Its trained tensors."""
+        return read_tensors(self.folder) if self.held is None else self.held
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -91,7 +101,7 @@ def _in_memory(adapter: Adapter) -> Run:
         raise InputError(f"adapter: {adapter.info.task} has no history of a training; give the one that fit returned")
     # In the order of the file, so that the same adapter has the same picture.
     history = json.loads(dump_json([dataclasses.asdict(record) for record in adapter.history], sort_keys=True))
-    return Run(Path(), adapter.info, tuple(history), adapter.role_map)
+    return Run(Path(), adapter.info, tuple(history), adapter.role_map, adapter.method.state_dict())
 
 
 def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
@@ -131,9 +141,9 @@ def curves_figure(runs: Given) -> Figure:
 
 
 def mask_figure(runs: Given) -> Figure:
-    """Which heads let which attribute tokens exchange with CLS and patches, layer by layer, as trained.
+    """How far heads let attribute tokens exchange with CLS and patches, layer by layer, as trained; 0 parts them.
 
-    The label of a head is what it is to the mask, and whether it is silent.
+    The label of a head is what it is to a mask of roles, and whether it is silent.
     """
     runs = list_runs(runs)
     run = runs[0]
@@ -142,19 +152,21 @@ def mask_figure(runs: Given) -> Figure:
         raise InputError(f"kind: {run.info.method} has no masks; take kind curves")
     role_map = run.role_map
     layers = range(first, role_map.model.layers)
-    masks = build_masks(role_map, layers, run.info.attributes, 1, *variant)
-    kinds = masked_kinds(role_map, layers, run.info.attributes, *variant)
+    kinds = masked_kinds(role_map, layers, run.info.attributes, *variant[:2])
+    weights = role_weights(role_map, layers, run.info.attributes, *variant)
+    if variant[0] == LEARNED:
+        weights = dict(zip(layers, run.tensors["role_masks.logits"].detach().cpu().sigmoid(), strict=True))
     silent = {(head.layer, head.head) for head in role_map if head.role == SILENT}
     with figure_style():
         size = (1.0 + len(layers) * (1.0 + 0.25 * len(run.info.attributes)), 1.3 + 0.2 * role_map.model.heads)
         heading = f"Attribute tokens that exchange with CLS and patches, mask {variant[0]}"
         figure = _page(runs[:1], heading, size)
         for axes, layer in zip(figure.subplots(1, len(layers), squeeze=False)[0], layers, strict=True):
-            opened = np.ones((role_map.model.heads, len(run.info.attributes)))
-            if layer in masks:
-                opened = (masks[layer][:, 0, 2:] == 0).numpy()
-            cells = ListedColormap(["#EEEEEE", COLORS[0]])
+            opened = weights[layer].float().numpy()
+            cells = LinearSegmentedColormap.from_list("weight", ["#EEEEEE", COLORS[0]])
             colors: dict[str, Any] = {"cmap": cells, "vmin": 0, "vmax": 1, "cbar": False}
+            if not np.isin(opened, (0, 1)).all():
+                colors |= {"annot": True, "fmt": ".2f", "annot_kws": {"size": 5}}
             named = enumerate(kinds[layer])
             labels = [f"H{head} {kind}" + " (silent)" * ((layer, head) in silent) for head, kind in named]
             sns.heatmap(opened, ax=axes, xticklabels=run.info.attributes, yticklabels=labels, linewidths=0.8, **colors)
