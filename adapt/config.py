@@ -85,9 +85,9 @@ class MaskConfig(Settings):
     """Core concepts: one attribute token each, as far as the role map's bank knows them. DeAR's fifth and last is
     `location`, which here is two: where in the image, and where in the world."""
     mask: str = "role"
-    """"role" (DeAR), "open" (no mask), "layer" (a layer's heads all alike), "random" (roles shuffled), "inverted"; ours:
-    "soft" (a head lets a token through in proportion to its share of the token's concept), "learned" (such weights,
-    trained)."""
+    """"role" (DeAR), "open" (no mask), "layer" (a layer's heads all alike), "random" (roles shuffled), "inverted". Ours
+    are "soft" (a head lets a token through in proportion to its share of the token's concept) and "learned" (such
+    weights, trained)."""
     mask_seed: int = 0
     """Seed of the "random" mask."""
     mask_floor: float = 0.0
