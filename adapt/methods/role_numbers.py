@@ -44,6 +44,24 @@ def number_heads(
     return found
 
 
+def balance_shares(role_map: RoleMap, tower: Tower, mean: float, variant: str = ROLE) -> dict[str, float]:
+    """Shares for Attribute and Generalization heads, as far apart as may be where their mean over both is `mean`.
+
+    Attribute heads have the more; all others are meant to have `mean`, so that it is the mean over all heads. Variants
+    as in `number_heads`, which is to be given the same one. At 0 and 1 all shares are alike. InputError where the role
+    map lacks one of the two roles.
+    """
+    roles = [head.role for head in role_map if head.layer < tower.layers]
+    more, less = (roles.count(role) for role in ("attribute", "generalization"))
+    if not more or not less:
+        lacking = "generalization" if more else "attribute"
+        raise InputError(f"role map: it knows no {lacking} head of an encoder layer, so shares cannot go by role")
+    if variant == INVERTED:
+        more, less = less, more
+    moved = min(more * (1 - mean), less * mean)
+    return {"attribute": min(1.0, mean + moved / more), "generalization": max(0.0, mean - moved / less)}
+
+
 def free_heads(
     role_map: RoleMap | None, tower: Tower, heads: str, seed: int, method: str
 ) -> Bool[Tensor, "layer head"]:
