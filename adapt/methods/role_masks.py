@@ -65,7 +65,7 @@ class RoleMasks(nn.Module):
         return {layer: join_groups(inside, outside, self.originals) for layer, inside, outside in rows}
 
     def losses(self) -> dict[str, Float[Tensor, ""]]:
-        """"mask": the weighted distance of learned weights from the role map's; none where nothing is held."""
+        """ "mask": the weighted distance of learned weights from the role map's; none where nothing is held."""
         if self.logits is None or not self.config.lambda_mask:
             return {}
         return {"mask": self.config.lambda_mask * (self.logits.sigmoid() - self.given).square().mean()}

@@ -51,9 +51,7 @@ def test_a_point_is_what_a_measurement_under_its_settings_says(tuned, task):
     curve = average_curve(tuned, task, [task], alphas=(0.5, 0, 1), roles_seeds=(0, 4))
     assert tuned.config == ClipCiteConfig(alpha=0.3)
     assert [(point.average, point.alpha) for point in curve.points] == [
-        (average, alpha)
-        for average in ("uniform", "role", "random", "random", "inverted")
-        for alpha in (0.0, 0.5, 1.0)
+        (average, alpha) for average in ("uniform", "role", "random", "random", "inverted") for alpha in (0.0, 0.5, 1.0)
     ]
     for point in curve.points:
         if point.alpha in (0, 1):
