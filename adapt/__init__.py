@@ -29,6 +29,9 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.methods.registry import METHODS as METHODS
     from headroles.adapt.metrics import Measure as Measure
     from headroles.adapt.results.adapted import Adapted as Adapted
+    from headroles.adapt.results.average_curve import AverageCurve as AverageCurve
+    from headroles.adapt.results.average_curve import AveragePoint as AveragePoint
+    from headroles.adapt.results.average_curve import average_curve as average_curve
     from headroles.adapt.results.evaluate import evaluate as evaluate
     from headroles.adapt.results.evaluation import Evaluation as Evaluation
     from headroles.adapt.results.export import export_adapter as export_adapter
@@ -55,6 +58,7 @@ _HOMES = {
     "methods.registry": ("METHODS",),
     "metrics": ("Measure",),
     "results.adapted": ("Adapted",),
+    "results.average_curve": ("AverageCurve", "AveragePoint", "average_curve"),
     "results.evaluate": ("evaluate",),
     "results.evaluation": ("Evaluation",),
     "results.export": ("export_adapter",),
