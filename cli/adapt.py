@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -223,6 +224,9 @@ def _report(adapted: Adapted) -> None:
     seeds = len(adapted.folders)
     click.echo("percent of right answers" + (f", mean of {seeds} seeds with 95% interval" if seeds > 1 else ""))
     click.echo(adapted.to_table())
+    for adapter in adapted:
+        for line in adapter.findings.lines if adapter.findings else ():
+            click.echo(f"seed {adapter.info.seed}: {line}")
     for folder in adapted.folders:
         click.echo(f"wrote {folder}")
     if adapted[0].history:
@@ -247,4 +251,6 @@ def _list_methods() -> None:
         click.echo(f"{name:<16} {method.title} ({method.source}): names {known}{role_map}")
         own = {**method.settings().to_dict(), **(method.preset if method.steps else {})}
         if own:
-            click.echo(" " * 17 + " ".join(f"{key}={write_setting(value)}" for key, value in own.items()))
+            click.echo(" " * 17 + " ".join(f"{key}={quote(write_setting(value))}" for key, value in own.items()))
+        if method.preset_by_data:
+            click.echo(" " * 17 + f"by the data: {method.preset_by_data}")

@@ -33,8 +33,8 @@ _RESULTS = {
     "--kind",
     default="all",
     show_default=True,
-    help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion; validation: matrix, "
-    "selectivity, doses.",
+    help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion, found; validation: "
+    "matrix, selectivity, doses.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from headroles.adapt.adapter.info import CONFIG, METRICS, WEIGHTS, AdapterInfo
+from headroles.adapt.adapter.info import CONFIG, FINDINGS, METRICS, WEIGHTS, AdapterInfo
+from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.metrics import Measure, to_table
 from headroles.files.json_files import dump_json
 
 
-def write_card(info: AdapterInfo, measures: Sequence[Measure], trainable: str) -> str:
+def write_card(
+    info: AdapterInfo, measures: Sequence[Measure], trainable: str, findings: Findings | None = None
+) -> str:
     """The text of README.md; `trainable`: trained and frozen parameters."""
+    found = "" if findings is None else _write_findings(findings)
     prompt = " and ".join(f'"{line}"' for line in info.template.split("\n"))
     shots = "all images" if info.shots is None else f"{info.shots} images"
     classes = ", ".join(info.trained_classes[:12]) + (", ..." if len(info.trained_classes) > 12 else "")
@@ -41,7 +45,7 @@ Percent of right answers (top-1); `difference` is adapted minus zero-shot.{reten
 `{METRICS}`.
 
 {table}
-
+{found}
 ## Use
 
 ```
@@ -54,4 +58,15 @@ from headroles.adapt import load_adapter, predict
 
 predict(load_adapter("FOLDER"), "IMAGE", ["a", "b", "c"])
 ```
+"""
+
+
+def _write_findings(findings: Findings) -> str:
+    lines = "\n".join(f"- {line}" for line in findings.lines)
+    return f"""
+## Found
+
+{lines}
+
+`{FINDINGS}` has all of it.
 """

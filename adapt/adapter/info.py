@@ -26,10 +26,10 @@ from headroles.heads.ablation import current_ablation
 
 FORMAT, SCHEMA_VERSION = "headroles-adapter", 1
 CONFIG, WEIGHTS, ROLE_MAP, CARD = "adapter_config.json", "adapter_model.safetensors", "role_map.json", "README.md"
-METRICS, TABLE = "metrics.json", "metrics.csv"
+METRICS, TABLE, FINDINGS = "metrics.json", "metrics.csv", "findings.json"
 _LATER = {"ablation", "split", "trained_images", "reading", "epoch", "validation"}
 """Fields that older adapters lack: they had all heads, and no memory."""
-FILES = (WEIGHTS, CONFIG, ROLE_MAP, CARD, TABLE, METRICS)
+FILES = (WEIGHTS, CONFIG, ROLE_MAP, CARD, TABLE, FINDINGS, METRICS)
 """In the order in which they are written: metrics.json is there only when all the others are."""
 
 

@@ -46,7 +46,8 @@ class SeedRun:
     """Where its adapter goes."""
 
     def __post_init__(self) -> None:
-        self.settings = dataclasses.replace(self.job.train, seed=self.seed)
+        job, _ = self.job.follow(self.tasks.data_of(self.seed))
+        self.settings = dataclasses.replace(job.train, seed=self.seed)
         self.trained = self.tasks.trained[self.seed]
         kind = find_method(self.job.method)
         self.method = kind(self.clip, self.role_map, self.job.settings, self.seed, self.trained.classes)

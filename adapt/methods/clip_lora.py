@@ -15,10 +15,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from headroles.adapt.config import Settings
+from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.methods.own_weights import standing_in
 from headroles.adapt.methods.role_numbers import ALL, HEADS, free_heads, note_unused
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.adapt.methods.upper_layers import UpperLayers, UpperMethod
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
@@ -67,7 +68,7 @@ class ClipLoraConfig(Settings):
 class ClipLora(UpperMethod):
     """A + B of every chosen matrix of every layer, around frozen ones; in place of these only while it runs.
 
-    Published are 500 steps a shot: with batch 32, 16,000 / classes epochs. The preset's number of epochs is ours.
+    Published are 500 steps a shot. Where all images are trained on, the number of epochs is ours.
     """
 
     name = "clip-lora"
@@ -78,6 +79,7 @@ class ClipLora(UpperMethod):
         **{"lr": 2e-4, "weight_decay": 1e-2, "batch": 32, "epochs": 50, "warmup_epochs": 0}
     }
     role_maps = "taken"
+    preset_by_data = "as many epochs as make 500 steps a shot"
     novel = "by their texts, through the text tower with its sums"
 
     config: ClipLoraConfig
@@ -131,6 +133,10 @@ class ClipLora(UpperMethod):
     @classmethod
     def first_layer(cls, model: HookedCLIP, config: ClipLoraConfig) -> int:
         return model.visual.layers if config.heads == ALL else 0
+
+    @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        return {} if data.shots is None else {"epochs": data.epochs(500 * data.shots, train.batch)}
 
     @classmethod
     def describe(cls, layer: int | None) -> str:

@@ -10,13 +10,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from headroles.adapt.config import Settings
+from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.features import ClassTrunk, unit
 from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.checks import check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
+
+SCHEDULE: Mapping[str, Any] = {
+    **{"optimizer": "sgd", "momentum": 0.9, "weight_decay": 5e-4},
+    **{"warmup_epochs": 1, "warmup_lr": 1e-5},
+}
+"""What those who followed have kept of CoOp's training: all but learning rate, batch and epochs."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +78,8 @@ class Coop(Method):
     source = "https://arxiv.org/abs/2109.01134"
     settings = CoopConfig
     novel = "by the learned context before their names"
-    preset: ClassVar[Mapping[str, Any]] = {
-        **{"optimizer": "sgd", "momentum": 0.9, "lr": 2e-3, "weight_decay": 5e-4, "batch": 32, "epochs": 200},
-        **{"warmup_epochs": 1, "warmup_lr": 1e-5},
-    }
+    preset: ClassVar[Mapping[str, Any]] = {**SCHEDULE, "lr": 2e-3, "batch": 32, "epochs": 200}
+    preset_by_data = "50 epochs for ImageNet and for one shot, 100 for up to four"
 
     config: CoopConfig
     context: Float[Tensor, "token width"]
@@ -105,6 +110,12 @@ class Coop(Method):
                 f"model: {model.model_name} is a {model.family.title}, which reads texts at their last position and "
                 "has no room for context vectors; take a CLIP"
             )
+
+    @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        if data.task == "imagenet" or data.shots == 1:
+            return {"epochs": 50}
+        return {"epochs": 100} if data.shots is not None and data.shots <= 4 else {}
 
     @classmethod
     def describe(cls, layer: int | None) -> str:

@@ -19,6 +19,7 @@ from headroles.adapt.config import DearConfig
 from headroles.adapt.methods.branches import ImageBranch, run_texts, start_texts
 from headroles.adapt.methods.entry import attribute_names, check_adaptable, core_notes, first_layers
 from headroles.adapt.methods.features import Batch, ImageFeatures, TextTrunk, distance, unit
+from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.masks import masked_kinds
 from headroles.adapt.methods.method import Method, TrainedGroup
 from headroles.adapt.methods.role_masks import RoleMasks, split_groups
@@ -253,6 +254,10 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
     def notes(self) -> tuple[str, ...]:
         """Core concepts that get no token, or no head to read them, a line each."""
         return core_notes(self.role_map, self.config, self.layer)
+
+    def findings(self) -> Findings | None:
+        """Of learned masks, where their weights ended."""
+        return None if self.role_masks is None else self.role_masks.findings(self.name)
 
     def served_tensors(self) -> dict[str, Tensor]:
         """Tensors behind an image's logits among fixed classes: tokens, readout, masks and `alpha`."""

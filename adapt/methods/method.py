@@ -16,9 +16,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from headroles.adapt.config import Settings
+from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.features import Batch, ClassTrunk, unit
+from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.masks import check_role_map
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.errors import InputError
 from headroles.images.images import Preprocess
 from headroles.models.hooked_clip import HookedCLIP, Tower
@@ -58,6 +60,8 @@ class Method(nn.Module):
     """Class of its settings; no name of TrainConfig's is among them."""
     preset: ClassVar[Mapping[str, Any]] = {}
     """Fields of TrainConfig that its training begins with, as published; the others have TrainConfig's defaults."""
+    preset_by_data: ClassVar[str] = ""
+    """In words, what of the preset depends on the data (`preset_for`); "" where nothing does."""
     steps: ClassVar[bool] = True
     """Whether gradient steps are taken; False: what `start` takes from the training images is all."""
     role_maps: ClassVar[Literal["needed", "taken", "none"]] = "none"
@@ -136,6 +140,19 @@ class Method(nn.Module):
         """A sentence for the model card: what is trained; `layer`: the instance's."""
         return f"A [{cls.title}]({cls.source}) adapter."
 
+    @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        """Fields of TrainConfig that differ from `preset` for these data, as published; what a user sets stays.
+
+        `train`: the training as it is set so far.
+        """
+        return {}
+
+    @classmethod
+    def validates(cls, config: Any) -> str:
+        """What `settle` chooses by validation images, in words; "" where it looks at none."""
+        return ""
+
     # What is computed once
 
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image ..."]:
@@ -206,6 +223,13 @@ class Method(nn.Module):
     def finish(self) -> None:
         """Change the tensors once more when the last step is done and the epoch is chosen."""
 
+    def settle(self, look: Look, validation: Look | None) -> None:
+        """After `finish`, on every process alike, without gradients: choose, or note, what all that is learned gives.
+
+        `look`: as `start` has it. `validation`: the same of the validation images, where `validates` says that they are
+        used and the task has any.
+        """
+
     # What it says of itself
 
     @property
@@ -237,6 +261,10 @@ class Method(nn.Module):
     def notes(self) -> tuple[str, ...]:
         """What is odd about how role map, model and settings fit, a line each."""
         return ()
+
+    def findings(self) -> Findings | None:
+        """What it has found out about the task, from its tensors; None where there is nothing to tell."""
+        return None
 
     def served_tensors(self) -> dict[str, Tensor]:
         """Every tensor of its own behind an image's logits among fixed classes, by the name that an export gives it."""

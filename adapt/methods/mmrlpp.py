@@ -11,13 +11,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from headroles.adapt.config import MaskConfig
+from headroles.adapt.config import MaskConfig, TrainConfig
 from headroles.adapt.methods.entry import known_core, note_core
 from headroles.adapt.methods.features import Batch, TextTrunk
+from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.method import TrainedGroup
 from headroles.adapt.methods.mmrl import Representation, RepresentationConfig
 from headroles.adapt.methods.role_masks import RoleMasks, split_groups
 from headroles.adapt.methods.tokens import LayerTokens, draw_uniform
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
@@ -89,6 +91,7 @@ class MmrlPlus(Representation):
     preset: ClassVar[Mapping[str, Any]] = {
         **{"lr": 1e-3, "weight_decay": 5e-4, "batch": 4, "epochs": 10, "warmup_epochs": 1, "warmup_lr": 1e-5},
     }
+    preset_by_data = "lr 2e-3, batches of 32 and 100 epochs for the protocol few-shot"
 
     config: MmrlPlusConfig
     role_masks: RoleMasks | None
@@ -142,6 +145,10 @@ class MmrlPlus(Representation):
         return config.mask, config.mask_seed, config.mask_floor
 
     @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        return {"lr": 2e-3, "batch": 32, "epochs": 100} if data.protocol == "few-shot" else {}
+
+    @classmethod
     def describe(cls, layer: int | None) -> str:
         return f"""An [MMRL++]({cls.source}) adapter: representation tokens in both towers, from layer {layer} on,
 mapped from one shared space by one map a tower with low-rank residuals."""
@@ -183,6 +190,10 @@ mapped from one shared space by one map a tower with low-rank residuals."""
 
     def notes(self) -> tuple[str, ...]:
         return () if self.role_map is None else note_core(self.role_map, self.config.core, self.layer)
+
+    def findings(self) -> Findings | None:
+        """Of learned masks, where their weights ended."""
+        return None if self.role_masks is None else self.role_masks.findings(self.name)
 
     def served_tensors(self) -> dict[str, Tensor]:
         tokens = {f"adapter.image_tokens.{layer}": each for layer, each in self.image_tokens().values.items()}

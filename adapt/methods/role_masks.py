@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -10,10 +11,12 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from headroles.adapt.config import LEARNED, SOFT, MaskConfig
+from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.methods.masks import build_masks, is_isolating, join_groups, role_weights
 from headroles.adapt.methods.method import TrainedGroup
 from headroles.adapt.methods.rank_correlation import RankCorrelation, correlate_ranks
 from headroles.roles.role_map import RoleMap
+from headroles.shown import show_p
 
 _EDGE = 0.01
 """Learned weights begin at least so far from 0 and 1, where nothing could move them."""
@@ -38,7 +41,7 @@ class RoleMasks(nn.Module):
         self, role_map: RoleMap, layers: Iterable[int], tokens: Sequence[str], patches: int, config: MaskConfig
     ) -> None:
         super().__init__()
-        self.config, self.originals = config, 1 + patches
+        self.config, self.originals, self.tokens = config, 1 + patches, tuple(tokens)
         layers = tuple(layers)
         settings = (config.mask, config.mask_seed, config.mask_floor)
         self.logits, self.layers, self.apart = None, layers, frozenset()
@@ -80,6 +83,29 @@ class RoleMasks(nn.Module):
             return None
         one, other = (each.detach().flatten(0, 1).double().cpu().numpy() for each in (self.logits, self.given))
         return correlate_ranks(one, other)
+
+    def findings(self, method: str) -> Findings | None:
+        """Where learned weights ended, a part a head and a number a token; None where nothing is learned."""
+        found = self.correlate()
+        if self.logits is None or found is None:
+            return None
+        weights = self.logits.detach().sigmoid().flatten(0, 1).tolist()
+        places = [(layer, head) for layer in self.layers for head in range(self.logits.shape[1])]
+        parts = (
+            Found(layer, f"H{head}", head, dict(zip(self.tokens, row, strict=True)))
+            for (layer, head), row in zip(places, weights, strict=True)
+        )
+        return Findings(method, (self._tell(found),), tuple(parts))
+
+    def _tell(self, found: RankCorrelation) -> str:
+        held, begun = self.config.lambda_mask, "the role map's" if self.config.mask_start == SOFT else "one for all"
+        how = f"they began as {begun} and were {f'held near it by {held:g}' if held else 'held by nothing'}"
+        if math.isnan(found.rho):
+            return f"learned masks: all weights are alike, so they have no order; {how}"
+        return (
+            f"learned masks: rank correlation of their weights with the role map's {found.rho:+.2f}, "
+            f"p {show_p(found.p_value)} by permuting {found.heads} heads; {how}"
+        )
 
 
 def split_groups(groups: Iterable[TrainedGroup], masks: RoleMasks | None) -> tuple[TrainedGroup, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -94,6 +94,21 @@ def note_unused(role_map: RoleMap | None, heads: str) -> tuple[str, ...]:
     if role_map is None or heads != ALL:
         return ()
     return (f"role map: not used with heads all; set heads to {', '.join(HEADS[1:-1])} or {HEADS[-1]}",)
+
+
+def pick_heads(roles: Sequence[str], role_map: RoleMap | None, tower: Tower) -> list[tuple[int, int]]:
+    """(layer, head) of the vision heads of some roles, in order; of all where none is named.
+
+    InputError without a role map, or where no head has one of them.
+    """
+    if not roles:
+        return [(layer, head) for layer in range(tower.layers) for head in range(tower.heads)]
+    if role_map is None:
+        raise InputError("roles: they are a role map's; give one as role map, or leave them out")
+    found = sorted((h.layer, h.head) for h in role_map if h.role in roles and h.layer < tower.layers)
+    if not found:
+        raise InputError(f"roles: no head of the role map is {' or '.join(roles)}")
+    return found
 
 
 def spread_over_weights(model: HookedCLIP, numbers: Float[Tensor, "layer head"]) -> dict[str, Float[Tensor, "..."]]:

@@ -78,8 +78,8 @@ class UpperLayers:
         return texts.average(unit(tower.read(ends)))
 
 
-class UpperMethod(Method):
-    """A method that changes both towers from some layers on, and whose trunks end there."""
+class UpperVision(Method):
+    """A method that changes the vision tower from some layer on, where its trunk ends."""
 
     _upper: UpperLayers
 
@@ -88,6 +88,10 @@ class UpperMethod(Method):
 
     def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         return self._upper.frozen_images(trunk)
+
+
+class UpperMethod(UpperVision):
+    """A method that changes the text tower too, from some layer on, where the classes' trunk ends."""
 
     def class_trunk(self, names: Sequence[str], template: str) -> ClassTrunk:
         return self._upper.text_trunk(names, template)

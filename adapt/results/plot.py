@@ -12,16 +12,16 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import seaborn as sns
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from torch import Tensor
 
 from headroles.adapt.adapter.adapter import FIGURES, Adapter
-from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, AdapterInfo
-from headroles.adapt.adapter.tensors import read_tensors
+from headroles.adapt.adapter.info import CONFIG, FINDINGS, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.config import LEARNED
+from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.masks import masked_kinds, role_weights
 from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.training.records import EpochRecord
@@ -45,18 +45,13 @@ class Run:
     """Its training, epoch by epoch: the fields of `headroles.adapt.training.records.EpochRecord`."""
     masked_by: RoleMap | None = None
     """The role map of an adapter in memory; None: that of the folder."""
-    held: Mapping[str, Tensor] | None = None
-    """The trained tensors of an adapter in memory; None: those of the folder."""
+    findings: Findings | None = None
+    """What the method has found out, if anything."""
 
     @property
     def role_map(self) -> RoleMap:
         """The role map behind its masks."""
         return self.masked_by or RoleMap.load(self.folder / ROLE_MAP)
-
-    @property
-    def tensors(self) -> Mapping[str, Tensor]:
-        """Its trained tensors."""
-        return read_tensors(self.folder) if self.held is None else self.held
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -74,6 +69,14 @@ class Runs(tuple[Run, ...], Shown):
 
     figures: ClassVar[Mapping[str, str]] = FIGURES
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        run = self[0]
+        masks = METHODS[run.info.method].mask_of(run.info.settings) is not None and run.info.role_map_sha256
+        there = {"curves": run.history, "mask": masks, "fusion": run.parts and run.history}
+        there["found"] = run.findings is not None and run.findings.drawn
+        return tuple(kind for kind in self.figures if there[kind])
+
 
 def read_runs(folder: str | os.PathLike[str]) -> Runs:
     """The adapter in a folder, or those of its seed-N folders. InputError where there is none."""
@@ -81,7 +84,10 @@ def read_runs(folder: str | os.PathLike[str]) -> Runs:
     folders = [folder] if (folder / CONFIG).is_file() else [path.parent for path in folder.glob(f"seed-*/{CONFIG}")]
     if not folders:
         raise InputError(f"adapter: {folder} is no adapter folder (no {CONFIG}); make one: headroles adapt")
-    runs = [Run(each, AdapterInfo.load(each), _read_history(each / METRICS)) for each in folders]
+    runs = [
+        Run(each, AdapterInfo.load(each), _read_history(each / METRICS), findings=_read_findings(each))
+        for each in folders
+    ]
     for run in runs:
         if not run.history and METHODS[run.info.method].steps:
             raise InputError(f"adapter: {run.folder / METRICS} has no history of a training; adapt again")
@@ -101,7 +107,11 @@ def _in_memory(adapter: Adapter) -> Run:
         raise InputError(f"adapter: {adapter.info.task} has no history of a training; give the one that fit returned")
     # In the order of the file, so that the same adapter has the same picture.
     history = json.loads(dump_json([dataclasses.asdict(record) for record in adapter.history], sort_keys=True))
-    return Run(Path(), adapter.info, tuple(history), adapter.role_map, adapter.method.state_dict())
+    return Run(Path(), adapter.info, tuple(history), adapter.role_map, adapter.findings)
+
+
+def _read_findings(folder: Path) -> Findings | None:
+    return Findings.load(folder) if (folder / FINDINGS).is_file() else None
 
 
 def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
@@ -119,7 +129,7 @@ def curves_figure(runs: Given) -> Figure:
     if not runs[0].history:
         raise InputError(f"kind: {runs[0].info.method} takes no training steps, so there are no curves of them")
     with figure_style():
-        figure = _page(runs, "Training", (10.5, 3.0))
+        figure = run_page(runs, "Training", (10.5, 3.0))
         losses, accuracy, alpha = figure.subplots(1, 3)
         if not runs[0].parts:
             alpha.remove()
@@ -153,16 +163,14 @@ def mask_figure(runs: Given) -> Figure:
     role_map = run.role_map
     layers = range(first, role_map.model.layers)
     kinds = masked_kinds(role_map, layers, run.info.attributes, *variant[:2])
-    weights = role_weights(role_map, layers, run.info.attributes, *variant)
-    if variant[0] == LEARNED:
-        weights = dict(zip(layers, run.tensors["role_masks.logits"].detach().cpu().sigmoid(), strict=True))
+    weights = _mask_weights(run, layers, variant)
     silent = {(head.layer, head.head) for head in role_map if head.role == SILENT}
     with figure_style():
         size = (1.0 + len(layers) * (1.0 + 0.25 * len(run.info.attributes)), 1.3 + 0.2 * role_map.model.heads)
         heading = f"Attribute tokens that exchange with CLS and patches, mask {variant[0]}"
-        figure = _page(runs[:1], heading, size)
+        figure = run_page(runs[:1], heading, size)
         for axes, layer in zip(figure.subplots(1, len(layers), squeeze=False)[0], layers, strict=True):
-            opened = weights[layer].float().numpy()
+            opened = weights[layer]
             cells = LinearSegmentedColormap.from_list("weight", ["#EEEEEE", COLORS[0]])
             colors: dict[str, Any] = {"cmap": cells, "vmin": 0, "vmax": 1, "cbar": False}
             if not np.isin(opened, (0, 1)).all():
@@ -176,6 +184,20 @@ def mask_figure(runs: Given) -> Figure:
     return figure
 
 
+def _mask_weights(
+    run: Run, layers: range, variant: tuple[str, int, float]
+) -> dict[int, Float[np.ndarray, "head attribute"]]:
+    """Layer -> weights of its mask; learned ones as they ended."""
+    if variant[0] != LEARNED:
+        weights = role_weights(run.role_map, layers, run.info.attributes, *variant)
+        return {layer: each.numpy() for layer, each in weights.items()}
+    if run.findings is None:
+        raise InputError(f"adapter: {run.folder} has no {FINDINGS}, which says what was learned; copy the whole folder")
+    rows = {(each.layer, each.head): [each.values[name] for name in run.info.attributes] for each in run.findings}
+    heads = range(run.role_map.model.heads)
+    return {layer: np.array([rows[layer, head] for head in heads]) for layer in layers}
+
+
 def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
     """The learned fusion weights: bars are means over seeds, dots are seeds. With `ax` drawn into that."""
     runs = list_runs(runs)
@@ -185,7 +207,7 @@ def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
     weights = np.array([[run.history[-1]["alpha"][name] for name in names] for run in runs])
     with figure_style():
         heading = "Weights of CLS and attributes in the logits"
-        axes = _page(runs, heading, (1.5 + 0.7 * len(names), 3.0)).subplots() if ax is None else ax
+        axes = run_page(runs, heading, (1.5 + 0.7 * len(names), 3.0)).subplots() if ax is None else ax
         axes.bar(names, weights.mean(0), color=[GREY, *_colors(names[1:])], width=0.7)
         if len(runs) > 1:
             axes.plot(np.tile(np.arange(len(names)), len(runs)), weights.ravel(), ".", color=INK)
@@ -194,7 +216,7 @@ def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
     return figure_of(axes)
 
 
-def _page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figure:
+def run_page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figure:
     """A figure with a heading and a line about the runs."""
     info = runs[0].info
     seeds = "seed " if len(runs) == 1 else "seeds "

@@ -28,7 +28,7 @@ def fingerprint(method: Method, task: Task, train: TrainConfig) -> dict[str, Any
         method.name: method.config.to_dict(),
         "train": train.to_dict(),
     }
-    if train.select_epoch != LAST:
+    if train.select_epoch != LAST or (task.val and method.validates(method.config)):
         settings["validation images"] = digest(task.val)
     return record_ablation(settings)
 

@@ -230,6 +230,16 @@ class Tower(nn.Module):
         kept = _take(residual, rows) + gains[0](part.output(z.transpose(1, 2).flatten(-2)))
         return kept + gains[1](part.mlp(part.norms[1](kept)))
 
+    def normed(
+        self, residual: Float[Tensor, "... width"], layer: int | None = None
+    ) -> Float[Tensor, "... width"]:
+        """What a layer's MLP reads of the residual stream behind its attention; None: the final LayerNorm's output.
+
+        Hook points are passed by.
+        """
+        norm = self._norm if layer is None else self._parts[layer].norms[1]
+        return nn.functional.layer_norm(residual, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
     def read(self, rows: Float[Tensor, "... width"]) -> Float[Tensor, "... embed"]:
         """Final LayerNorm and projection: the embedding, not normalised, of rows of the last residual stream."""
         return self.finish(self._norm(rows))

@@ -11,7 +11,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from headroles import load
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
-from headroles.adapt.adapter.info import ROLE_MAP, AdapterInfo
+from headroles.adapt.adapter.info import FINDINGS, ROLE_MAP, AdapterInfo
 from headroles.adapt.config import TrainConfig, split_settings
 from headroles.adapt.data.tasks import open_task
 from headroles.adapt.jobs.job import Job
@@ -108,6 +108,8 @@ def test_it_trains_its_own_tensors_and_comes_back_from_its_folder(name, given, b
     assert torch.allclose(expected.sum(1), torch.ones(len(pixels)))
     assert (tmp_path / "whole" / ROLE_MAP).exists() == (bool(given) or METHODS[name].role_maps == "needed")
     assert AdapterInfo.load(tmp_path / "whole").settings == method.config
+    assert (tmp_path / "whole" / FINDINGS).exists() == (method.findings() is not None)
+    assert again.findings == method.findings()
     if method.steps:
         with pytest.raises(Stopped):
             fit(build(name, **given), task, train, tmp_path / "stopped", progress=stop)
