@@ -215,8 +215,8 @@ class _Kept(nn.Module):
 def keep_heads(module: nn.Linear, axis: int, heads: Bool[Tensor, "head"] | None) -> nn.Parameter:
     """The trained tensor behind a sum's matrix, whose rows or columns are the heads': all, or those of some heads."""
     if heads is None or heads.all():
-        return cast(nn.Parameter, module.weight)
+        return module.get_parameter("weight")
     size = module.weight.shape[axis]
     places = heads.repeat_interleave(size // len(heads)).nonzero()[:, 0].tolist()
     register_parametrization(module, "weight", _Kept(axis, places, size), unsafe=True)
-    return cast(nn.Parameter, module.parametrizations.weight.original)
+    return module.get_parameter("parametrizations.weight.original")

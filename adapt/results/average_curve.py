@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -132,8 +132,8 @@ def _configs(
                 numbers = {"attribute": alpha, "generalization": alpha}
                 if average != UNIFORM and method.role_map is not None:
                     numbers = balance_shares(method.role_map, method.model.visual, alpha, average)
-                plain = {"average": average, "alpha": float(alpha), "roles_seed": seed}
-                yield dataclasses.replace(method.config, **plain, **numbers)
+                plain: dict[str, Any] = {"average": average, "alpha": float(alpha), "roles_seed": seed}
+                yield dataclasses.replace(method.config, **(plain | numbers))
 
 
 def _plainest(config: ClipCiteConfig) -> ClipCiteConfig:

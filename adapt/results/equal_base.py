@@ -43,7 +43,7 @@ def mean_difference(one: Float[ndarray, "2 strength"], other: Float[ndarray, "2 
     if high <= low:
         return 0.0, 0.0
     wanted = low + (np.arange(_STEPS) + 0.5) / _STEPS * (high - low)
-    apart = read_at_base(*one, wanted) - read_at_base(*other, wanted)
+    apart = read_at_base(one[0], one[1], wanted) - read_at_base(other[0], other[1], wanted)
     return float(apart.mean()), float(high - low)
 
 
@@ -66,8 +66,9 @@ def pair_up(differences: Sequence[float], level: float = 0.05) -> Paired:
     values = np.asarray(differences, dtype=float)
     error = float(stats.sem(values))
     p = float(stats.ttest_1samp(values, 0).pvalue) if error > 0 else float(values.mean() == 0)
-    shift = stats.t.ppf([1 - level / 2, _POWER], len(values) - 1).sum()  # In standard errors, as is usual.
-    return Paired(float(values.mean()), interval(values.tolist()), p, error * float(shift))
+    # In standard errors, as is usual.
+    shift = sum(float(stats.t.ppf(share, len(values) - 1)) for share in (1 - level / 2, _POWER))
+    return Paired(float(values.mean()), interval(values.tolist()), p, error * shift)
 
 
 def adjust_holm(p_values: Sequence[float]) -> list[float]:
