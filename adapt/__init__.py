@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.methods.method import Method as Method
     from headroles.adapt.methods.registry import METHODS as METHODS
     from headroles.adapt.metrics import Measure as Measure
+    from headroles.adapt.reproduction.reproduce import reproduce as reproduce
+    from headroles.adapt.reproduction.reproduction import Reproduction as Reproduction
     from headroles.adapt.results.adapted import Adapted as Adapted
     from headroles.adapt.results.average_curve import AverageCurve as AverageCurve
     from headroles.adapt.results.average_curve import AveragePoint as AveragePoint
@@ -57,6 +59,8 @@ _HOMES = {
     "methods.method": ("Method",),
     "methods.registry": ("METHODS",),
     "metrics": ("Measure",),
+    "reproduction.reproduce": ("reproduce",),
+    "reproduction.reproduction": ("Reproduction",),
     "results.adapted": ("Adapted",),
     "results.average_curve": ("AverageCurve", "AveragePoint", "average_curve"),
     "results.evaluate": ("evaluate",),

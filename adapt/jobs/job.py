@@ -13,6 +13,7 @@ from headroles.adapt.data.task import Task
 from headroles.adapt.methods.registry import find_method
 from headroles.adapt.methods.training_data import TrainingData
 from headroles.adapt.results.protocols import NOVEL, WITH_TARGETS, check_protocol, default_targets
+from headroles.adapt.training.log import check_log
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
@@ -54,6 +55,8 @@ class Job:
     """The training; its seed is replaced by those of `seeds`."""
     free: frozenset[str] = frozenset()
     """Fields of the training that nobody has set, so that the method's preset for the data decides them (`follow`)."""
+    log: tuple[str, ...] = ()
+    """Where its numbers are logged: `headroles.adapt.training.log.LOGS`."""
 
     def __post_init__(self) -> None:
         method = find_method(self.method)
@@ -63,6 +66,7 @@ class Job:
             )
         if method.role_maps == "none" and self.role_map is not None:
             raise InputError(f"role map: method {self.method} has no use for one; leave it out")
+        check_log(self.log)
         if not method.novel:
             self._check_closed()
         if self.protocol is not None:
@@ -99,6 +103,7 @@ class Job:
         if not kind.steps:
             _check_no_steps(method, settings)
         plain |= {name: _several(plain.get(name)) for name in ("targets", "retention")}
+        plain["log"] = _names(plain.get("log"))
         plain |= {name: _path(plain.get(name)) for name in ("root", "role_map")}
         numbers = (seeds,) if isinstance(seeds, int) else tuple(seeds)
         free = frozenset({each.name for each in fields(TrainConfig)} - settings.keys())
@@ -161,6 +166,10 @@ def _check_no_steps(method: str, settings: Mapping[str, Any]) -> None:
 
 def _several(given: str | Task | Iterable[str | Task] | None) -> tuple[str | Task, ...] | None:
     return None if given is None else (given,) if isinstance(given, (str, Task)) else tuple(given)
+
+
+def _names(given: str | Iterable[str] | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([given] if isinstance(given, str) else given or ()))
 
 
 def _path(given: Any) -> Any:

@@ -98,8 +98,8 @@ class RoleMasks(nn.Module):
         return Findings(method, (self._tell(found),), tuple(parts))
 
     def _tell(self, found: RankCorrelation) -> str:
-        held, begun = self.config.lambda_mask, "the role map's" if self.config.mask_start == SOFT else "one for all"
-        how = f"they began as {begun} and were {f'held near it by {held:g}' if held else 'held by nothing'}"
+        held, begun = self.config.lambda_mask, "as the role map's" if self.config.mask_start == SOFT else "all alike"
+        how = f"they began {begun} and were {f'held near the role map by {held:g}' if held else 'held by nothing'}"
         if math.isnan(found.rho):
             return f"learned masks: all weights are alike, so they have no order; {how}"
         return (

@@ -84,7 +84,7 @@ def test_learned_masks_are_drawn_and_told_as_they_ended(seed, model, make_role_m
     found = dear.findings()
     assert re.fullmatch(
         r"learned masks: rank correlation of their weights with the role map's [+-]0\.\d\d, p 0\.\d+ by permuting 8 "
-        r"heads; they began as the role map's and were held near it by 1",
+        r"heads; they began as the role map's and were held near the role map by 1",
         found.lines[0],
     )
     info = dataclasses.replace(seed.info, settings=config)
