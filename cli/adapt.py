@@ -13,6 +13,7 @@ import click
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.config import config_option
+from headroles.cli.options.continual import continual_options, run_continual, take_continual
 from headroles.cli.options.names import split_names
 from headroles.cli.options.numbers import parse_numbers
 from headroles.cli.options.pixels import pixels_option
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     help="Other tasks, separated by commas, whose zero-shot accuracy is compared, or none.  [default: for the bundled "
     "model, the plain concepts]",
 )
+@continual_options
 @click.option("--method", default="dear", show_default=True, help="How to adapt; see --list-methods.")
 @click.option("--list-methods", is_flag=True, help="List the methods and their settings, and stop.")
 @click.option(
@@ -122,7 +124,12 @@ def command(list_tasks: bool, list_methods: bool, dry_run: bool, **options: Any)
     from headroles.adapt.jobs.adapt import adapt
     from headroles.adapt.training.processes import is_main
 
-    given = _arguments({name: value for name, value in options.items() if value is not None})
+    options = {name: value for name, value in options.items() if value is not None}
+    several = take_continual(options)
+    given = _arguments(options)
+    if several:
+        run_continual(several, given, _Bar(), dry_run)
+        return
     if dry_run:
         _plan(given)
         return

@@ -25,8 +25,8 @@ from headroles.checks import typed
 from headroles.errors import InputError, said
 from headroles.files.json_files import read_object
 from headroles.files.plain import Unfit, from_plain
-from headroles.files.tensors import write_tensors
-from headroles.files.whole import replacing_together, write_text
+from headroles.files.tensors import pack_tensors
+from headroles.files.whole import replacing_together, write_bytes, write_text
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
 from headroles.roles.role_map import RoleMap
@@ -89,6 +89,14 @@ class Adapter(Shown):
         """Trained and frozen parameters, as PEFT prints them."""
         return self.method.trainable_summary()
 
+    @property
+    def weights_sha256(self) -> str:
+        """sha256 of its adapter_model.safetensors."""
+        return hashlib.sha256(self._pack()).hexdigest()
+
+    def _pack(self) -> bytes:
+        return pack_tensors(self.method.state_dict(), {"format": "pt"})
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the folder and then let go of the training's checkpoint.
 
@@ -107,7 +115,7 @@ class Adapter(Shown):
         optional = {ROLE_MAP: self.role_map, FINDINGS: self.findings}
         texts |= {name: each.to_json() for name, each in optional.items() if each is not None}
         with replacing_together(folder, METRICS) as staging:
-            write_tensors(staging / WEIGHTS, self.method.state_dict(), {"format": "pt"})
+            write_bytes(staging / WEIGHTS, self._pack())
             for name, text in texts.items():
                 write_text(staging / name, text)
         for name in optional.keys() - texts.keys():

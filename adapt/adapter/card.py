@@ -31,12 +31,12 @@ tags:
 - {info.method}
 ---
 
-# {info.base_model_name_or_path} adapted to {info.task}
+# {info.base_model_name_or_path} adapted to {_title(info)}
 
 {METHODS[info.method].describe(info.layer)} The CLIP itself is
 unchanged; `{WEIGHTS}` holds the trained tensors alone ({trainable}).
 
-Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}), prompt {prompt}, seed
+{_begin(info)}Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}), prompt {prompt}, seed
 {info.seed}. All settings are in `{CONFIG}`.
 
 ## Results
@@ -70,3 +70,29 @@ def _write_findings(findings: Findings) -> str:
 
 `{FINDINGS}` has all of it.
 """
+
+
+def _title(info: AdapterInfo) -> str:
+    """The task, or those of all parts."""
+    parts = (part.task for part in info.merged.parts) if info.merged else (info.task,)
+    return ", ".join(dict.fromkeys(parts))
+
+
+def _begin(info: AdapterInfo) -> str:
+    """What a merged adapter was merged of, and what a training went on from; "" where there is neither."""
+    if info.begun_with:
+        return f"Its training went on from another adapter's tensors (sha256 of the file {info.begun_with}).\n\n"
+    if info.merged is None:
+        return ""
+    given = {name: dump_json(value) for name, value in info.merged.settings.items()}
+    settings = ", ".join(f"{name} {value}" for name, value in given.items())
+    looked = f"; by images of {info.merged.samples}" if info.merged.samples else ""
+    rows = "\n".join(f"| {part.task} | {part.seed} | {part.sha256} |" for part in info.merged.parts)
+    odd = "".join(f"\n{note[0].upper()}{note[1:]}.\n" for note in info.merged.notes)
+    return f"""Merged ({settings}{looked}) of these adapters, the newest last; the weights are in `{CONFIG}`.
+
+| task | seed | sha256 of {WEIGHTS} |
+| --- | --- | --- |
+{rows}
+{odd}
+Of the newest: """

@@ -47,6 +47,8 @@ class SeedRun:
     seed: int
     folder: Path
     """Where its adapter goes."""
+    begun: Adapter | None = None
+    """The adapter whose tensors the training goes on from; None: it begins anew."""
 
     def __post_init__(self) -> None:
         job, _ = self.job.follow(self.tasks.data_of(self.seed))
@@ -54,6 +56,8 @@ class SeedRun:
         self.trained = self.tasks.trained[self.seed]
         kind = find_method(self.job.method)
         self.method = kind(self.clip, self.role_map, self.job.settings, self.seed, self.trained.classes)
+        if self.begun is not None:
+            self.method.take_up(self.begun.method.state_dict(), self.begun.weights_sha256)
 
     def describe(self, history: tuple[EpochRecord, ...] = ()) -> AdapterInfo:
         """What will be written into the adapter, before or after its training."""

@@ -152,7 +152,7 @@ class ClipCite(WholeMethod):
         if config.contrast:
             terms["contrast"] = config.contrast * contrast(similar, batch.labels)
         if config.distill:
-            frozen = self.frozen_images(batch.trunk) if batch.frozen is None else batch.frozen
+            frozen = self.frozen_targets(batch.trunk) if batch.frozen is None else batch.frozen
             before = self.logits(frozen, batch.texts.frozen[batch.labels])
             terms["distill"] = config.distill * divergence(similar, before)
         return logits, terms

@@ -6,6 +6,7 @@ W_O, which reads heads, of A only the columns.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from headroles.adapt.config import Settings, TrainConfig
+from headroles.adapt.methods.acting import TEXT, VISION, Acting
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.methods.own_weights import standing_in
 from headroles.adapt.methods.role_numbers import ALL, HEADS, free_heads, note_unused
@@ -155,11 +157,19 @@ class ClipLora(UpperMethod):
     def encode_texts(self, texts: TextTrunk) -> Float[Tensor, "class embed"]:
         if not self.config.text:
             return texts.frozen
+        if self.training and texts.alike is not None:
+            # What is dropped of a token is drawn for every text.
+            texts = dataclasses.replace(texts, alike=texts.alike.apart())
         with standing_in(self._pairs):
             return self._upper.embed_texts(texts)
 
     def notes(self) -> tuple[str, ...]:
         return note_unused(self.role_map, self.config.heads)
+
+    def acting(self) -> dict[str, Acting]:
+        parts = {f"sums.{place}": place.split("/") for place in self.sums}
+        places = ((name, TEXT if tower == "text" else VISION, int(layer)) for name, (tower, layer, *_) in parts.items())
+        return {name: Acting(tower, (layer,)) for name, tower, layer in places}
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {f"adapter.{name}": each for name, each in self.state_dict().items() if ".text/" not in name}

@@ -11,11 +11,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from headroles.adapt.config import Settings, TrainConfig
+from headroles.adapt.methods.acting import Acting
+from headroles.adapt.methods.branches import run_alike, unless_hooked
 from headroles.adapt.methods.features import ClassTrunk, unit
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.training_data import TrainingData
 from headroles.checks import check_least
 from headroles.errors import InputError
+from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
@@ -48,6 +51,8 @@ class NamedClasses(ClassTrunk):
     """BOT, the name, a full stop, EOT; positions are not added yet."""
     rows: Int[Tensor, "class"]
     """Where each ends (EOT) in `embedded`."""
+    alike: AlikeTexts | None
+    """How to compute each of their tokens once; None where the tower is not causal."""
 
     @classmethod
     def read(
@@ -67,7 +72,8 @@ class NamedClasses(ClassTrunk):
         frozen = ClassTrunk.of(model, names, template)
         with torch.no_grad():
             embedded = model.embed_tokens(ids)
-        return cls(frozen=frozen.frozen, names=frozen.names, embedded=embedded, rows=model.text_rows(ids))
+        rows, alike = model.text_rows(ids), model.find_alike(ids)
+        return cls(frozen=frozen.frozen, names=frozen.names, embedded=embedded, rows=rows, alike=alike)
 
 
 class Coop(Method):
@@ -128,6 +134,9 @@ class Coop(Method):
     def encode_texts(self, texts: NamedClasses) -> Float[Tensor, "class embed"]:
         return embed_named(self, texts, self.context.expand(len(texts.embedded), -1, -1))
 
+    def acting(self) -> dict[str, Acting]:
+        return {"context": Acting.text(range(self.text_tower.layers))}
+
     def served_tensors(self) -> dict[str, Tensor]:
         return {}
 
@@ -135,10 +144,16 @@ class Coop(Method):
 def embed_named(
     method: Method, texts: NamedClasses, context: Float[Tensor, "class token width"]
 ) -> Float[Tensor, "class embed"]:
-    """Unit embeddings of class names behind context vectors, with gradients, by a method's frozen CLIP."""
+    """Unit embeddings of class names behind context vectors, with gradients, by a method's frozen CLIP.
+
+    Where texts.alike is of fewer names than there are, they come again and again, each time behind another context.
+    """
     model, tower = method.model, method.text_tower
     begin, rest = texts.embedded[:, :1], texts.embedded[:, 1:]
     residual = model.start_embedded(torch.cat([begin, context.to(begin.dtype), rest], 1))
+    alike = unless_hooked(texts.alike, tower, 0)
+    if alike is not None:
+        return unit(tower.read(run_alike(model, tower, residual, alike.longer(context.shape[1]))))
     mask = model.causal_mask(residual.shape[1])
     residual = tower.run(residual, range(tower.layers - 1), mask)
     # Of the last layer nobody reads any other row than the texts' ends.

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.features import Batch
 from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.methods.method import Look
@@ -151,6 +152,10 @@ class HeadPurification(UpperVision):
     def start(self, look: Look) -> None:
         if self.config.mmd and next(look(None)).domains is None:
             LOG.info(f"{self.name}: the training images have no domains, so that cross-entropy alone is trained")
+
+    def acting(self) -> dict[str, Acting]:
+        sums = {f"sums.{place}": Acting.vision(int(place.partition("/")[0])) for place in self.sums}
+        return {**sums, "gates": Acting.vision(range(self.model.visual.layers), "layers")}
 
     def encode_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         with swapped(self.model, self.tensors()):

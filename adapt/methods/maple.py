@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import TEXT, VISION, Acting, numbered
 from headroles.adapt.methods.coop import SCHEDULE
 from headroles.adapt.methods.prompted_towers import PromptedTowers, begin_words, draw_prompts, prompt_depth
 from headroles.adapt.methods.tokens import draw_linear
@@ -83,3 +84,6 @@ class Maple(PromptedTowers):
 
     def image_vectors(self) -> Sequence[Float[Tensor, "token width"]]:
         return [mapped(prompts) for mapped, prompts in zip(self.maps, self.prompts, strict=True)]
+
+    def acting(self) -> dict[str, Acting]:
+        return numbered(self.state_dict(), "prompts", TEXT) | numbered(self.state_dict(), "maps", VISION)

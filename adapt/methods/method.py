@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings, TrainConfig
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.features import Batch, ClassTrunk, unit
 from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.masks import check_role_map
@@ -77,6 +78,8 @@ class Method(nn.Module):
     """The first vision layer that it changes; None: it changes none."""
     attributes: tuple[str, ...] = ()
     """Names of what is fused with CLS in the logits, in order."""
+    begun_with: str | None = None
+    """sha256 of the adapter_model.safetensors whose tensors it begins with; None: its own first ones."""
 
     def __init__(
         self,
@@ -164,6 +167,10 @@ class Method(nn.Module):
         """Frozen CLIP's own unit embeddings, from where the trunk ends."""
         return trunk
 
+    def frozen_targets(self, trunk: Float[Tensor, "image ..."]) -> Float[Tensor, "image embed"]:
+        """`frozen_images` as the losses need them, equal to rounding; a method overrides it where that costs less."""
+        return self.frozen_images(trunk)
+
     @property
     def needs_frozen_images(self) -> bool:
         """Whether the losses use frozen CLIP's image embeddings."""
@@ -205,6 +212,12 @@ class Method(nn.Module):
 
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
         """Before `tensors` of an earlier `state_dict` are loaded: give tensors whose shape only data know theirs."""
+
+    def take_up(self, tensors: Mapping[str, Tensor], sha256: str) -> None:
+        """Begin with the tensors of an earlier training; `sha256` of their file."""
+        self.make_room(tensors)
+        self.load_state_dict(tensors)
+        self.begun_with = sha256
 
     def forward(self, batch: Batch) -> tuple[Float[Tensor, "image class"], dict[str, Float[Tensor, ""]]]:
         """A step's logits, and the weighted terms of its loss, to be summed. Here: "ce", cross-entropy."""
@@ -256,6 +269,11 @@ class Method(nn.Module):
 
     def fusion_weights(self) -> dict[str, float]:
         """Weights in the logits, "cls" first, then `attributes`; they sum to 1. None where nothing is fused."""
+        return {}
+
+    def acting(self) -> Mapping[str, Acting]:
+        """Where the tensors of `state_dict` act, by name; of those that are not here, nothing better is known than
+        that they act on the whole."""
         return {}
 
     def notes(self) -> tuple[str, ...]:

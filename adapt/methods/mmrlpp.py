@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from headroles.adapt.config import MaskConfig, TrainConfig
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.entry import known_core, note_core
 from headroles.adapt.methods.features import Batch, TextTrunk
 from headroles.adapt.methods.findings import Findings
@@ -182,6 +183,17 @@ mapped from one shared space by one map a tower with low-rank residuals."""
 
     def trained_groups(self) -> tuple[TrainedGroup, ...]:
         return split_groups(super().trained_groups(), self.role_masks)
+
+    def acting(self) -> dict[str, Acting]:
+        deep = range(self.layer, self.model.visual.layers)
+        texts = range(self.text_layer, self.text_tower.layers)
+        found = {"image_map.weight": Acting.vision(deep), "text_map.weight": Acting.text(texts)}
+        for part in ("bias", "up", "down"):
+            found[f"image_map.{part}"] = Acting.vision(deep, "layers")
+            found[f"text_map.{part}"] = Acting.text(texts, "layers")
+        if self.attributes:
+            found |= {"shared": Acting.vision(deep, "attributes"), "role_masks.logits": Acting.vision(deep, "layers")}
+        return found | dict.fromkeys(("up", "down"), Acting.vision(self.model.visual.layers - 1))
 
     def fusion_weights(self) -> dict[str, float]:
         """The representation's share is spread evenly on the tokens that it is the mean of."""

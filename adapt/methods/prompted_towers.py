@@ -69,7 +69,12 @@ class PromptedClasses(TextTrunk):
             )
         residual = torch.cat([begin, rest], 1)
         return cls(
-            frozen=named.frozen, names=named.names, residual=residual, rows=named.rows, positions=blank[0].clone()
+            frozen=named.frozen,
+            names=named.names,
+            residual=residual,
+            rows=named.rows,
+            alike=named.alike,
+            positions=blank[0].clone(),
         )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, l1_loss
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import TEXT, VISION, Acting, numbered
 from headroles.adapt.methods.averaging import gaussian_weights
 from headroles.adapt.methods.coop import SCHEDULE
 from headroles.adapt.methods.features import Batch, unit
@@ -152,3 +153,7 @@ class PromptSrc(PromptedTowers):
 
     def epoch_weights(self, epochs: int) -> tuple[float, ...]:
         return gaussian_weights(epochs, self.config.mean_at * epochs, self.config.mean_width * epochs)
+
+    def acting(self) -> dict[str, Acting]:
+        names = self.state_dict()
+        return numbered(names, "text_prompts", TEXT) | numbered(names, "image_prompts", VISION)

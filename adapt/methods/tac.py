@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout, l1_loss
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import TEXT, VISION, Acting, numbered
 from headroles.adapt.methods.averaging import uniform_weights
 from headroles.adapt.methods.coop import SCHEDULE, begin_context
 from headroles.adapt.methods.features import Batch, unit
@@ -147,6 +148,10 @@ texts; the mean over the epochs of its training."""
 
     def epoch_weights(self, epochs: int) -> tuple[float, ...]:
         return uniform_weights(epochs)
+
+    def acting(self) -> dict[str, Acting]:
+        names = self.state_dict()
+        return numbered(names, "text_prompts", TEXT) | numbered(names, "image_prompts", VISION)
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {**super().served_tensors(), "adapter.mask": self.get_buffer("mask")}

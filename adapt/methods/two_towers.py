@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from headroles.adapt.methods.branches import ImageBranch, run_texts
+from headroles.adapt.methods.branches import ImageBranch, run_texts, run_to_cls
 from headroles.adapt.methods.features import TextTrunk, unit
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.tokens import LayerTokens
@@ -60,6 +60,12 @@ class TwoTowers(Method):
         tower = self.model.visual
         return unit(tower.read(tower.run(trunk.to(self.model.dtype), range(self.layer, tower.layers))[:, 0]))
 
+    @torch.no_grad()
+    def frozen_targets(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
+        """`frozen_images` to rounding: of the last layer CLS alone."""
+        tower = self.model.visual
+        return unit(tower.read(run_to_cls(tower, trunk.to(self.model.dtype), self.layer)))
+
     def run_images(
         self, trunk: Float[Tensor, "image token width"]
     ) -> tuple[Float[Tensor, "image width"], Float[Tensor, "image token width"]]:
@@ -84,4 +90,4 @@ class TwoTowers(Method):
         self, frozen: Float[Tensor, "image embed"] | None, trunk: Float[Tensor, "image token width"]
     ) -> Float[Tensor, "image embed"]:
         """A batch's frozen embeddings, computed where they are not given."""
-        return self.frozen_images(trunk) if frozen is None else frozen
+        return self.frozen_targets(trunk) if frozen is None else frozen

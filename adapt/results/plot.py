@@ -89,7 +89,7 @@ def read_runs(folder: str | os.PathLike[str]) -> Runs:
         for each in folders
     ]
     for run in runs:
-        if not run.history and METHODS[run.info.method].steps:
+        if not run.history and METHODS[run.info.method].steps and run.info.merged is None:
             raise InputError(f"adapter: {run.folder / METRICS} has no history of a training; adapt again")
         if any(set(record["alpha"]) != set(run.parts) for record in run.history):
             raise InputError(f"adapter: {run.folder / METRICS} has other fusion weights than {CONFIG}; copy both again")
@@ -103,7 +103,7 @@ def list_runs(given: Given) -> Sequence[Run]:
 
 
 def _in_memory(adapter: Adapter) -> Run:
-    if not adapter.history and adapter.method.steps:
+    if not adapter.history and adapter.method.steps and adapter.info.merged is None:
         raise InputError(f"adapter: {adapter.info.task} has no history of a training; give the one that fit returned")
     # In the order of the file, so that the same adapter has the same picture.
     history = json.loads(dump_json([dataclasses.asdict(record) for record in adapter.history], sort_keys=True))
@@ -127,7 +127,8 @@ def curves_figure(runs: Given) -> Figure:
     """Loss and its parts, training accuracy and fusion weights over epochs; one line a seed."""
     runs = list_runs(runs)
     if not runs[0].history:
-        raise InputError(f"kind: {runs[0].info.method} takes no training steps, so there are no curves of them")
+        what = "a merged adapter" if runs[0].info.merged else runs[0].info.method
+        raise InputError(f"kind: {what} takes no training steps, so there are no curves of them")
     with figure_style():
         figure = run_page(runs, "Training", (10.5, 3.0))
         losses, accuracy, alpha = figure.subplots(1, 3)
@@ -204,6 +205,8 @@ def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
     names = runs[0].parts
     if not names:
         raise InputError(f"kind: {runs[0].info.method} fuses nothing; take kind curves")
+    if not runs[0].history:
+        raise InputError("kind: a merged adapter has no training whose last fusion weights could be drawn")
     weights = np.array([[run.history[-1]["alpha"][name] for name in names] for run in runs])
     with figure_style():
         heading = "Weights of CLS and attributes in the logits"

@@ -42,6 +42,8 @@ BY_ROLES = (
     ("clip-lora", {"heads": "attribute"}),
 )
 """Methods with a role map, and settings that use it."""
+FROZEN_TEXTS = {"head-purification", "linear-probe", "tip-adapter-f", "ltv"}
+"""Methods that leave the text tower out of their steps."""
 QUICK = {"epochs": 2, "warmup_epochs": 0, "lr": 1e-2, "batch": 10, "cache_views": 0}
 
 
@@ -118,6 +120,28 @@ def test_it_trains_its_own_tensors_and_comes_back_from_its_folder(name, given, b
     Adapter.of(resumed, task, train, history=history).save(tmp_path / "stopped")
     for file in (path.name for path in (tmp_path / "whole").iterdir()):
         assert (tmp_path / "stopped" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_losses_hold_images_to_are_frozen_clips_embeddings(name, build, pixels):
+    method = build(name)
+    trunk = method.image_trunk(pixels)
+    torch.testing.assert_close(method.frozen_targets(trunk), method.frozen_images(trunk), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].steps and name not in FROZEN_TEXTS])
+def test_a_hook_in_the_text_tower_sees_all_tokens_of_all_texts_and_changes_no_answer(name, build, task):
+    method = build(name).eval()
+    texts = method.class_trunk(task.classes, task.template)
+    images = torch.nn.functional.normalize(torch.eye(2, method.model.visual.embed), dim=-1)
+    encode = (lambda: method.logits(images, method.encode_texts(texts))) if name == "cocoop" else None
+    seen, found = [], []
+    for hooks in ([], [("text.blocks.2.attn.hook_z", lambda z, hook: seen.append(z.shape))]):
+        with method.model.hooks(fwd_hooks=hooks), torch.no_grad():
+            answer = encode() if encode else method.encode_texts(texts)
+        found.append(getattr(answer, "embeddings", answer))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+    assert seen and seen[0][0] % len(task.classes) == 0 and seen[0][1] > 2
 
 
 @pytest.mark.parametrize("name", METHODS)
