@@ -259,7 +259,7 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
         return dict(zip(("cls", *self.attributes), self.alpha.tolist(), strict=True))
 
     def acting(self) -> dict[str, Acting]:
-        """Attribute tokens by themselves, masks layer by layer, the readout at the end, text tokens at all their layers."""
+        """Attribute tokens by themselves, masks layer by layer, the readout at the end, text tokens anywhere."""
         last, deep = self.model.visual.layers - 1, range(self.layer, self.model.visual.layers)
         texts = Acting.text(range(self.text_layer, self._texts.layers))
         found = {"attribute_tokens.values": Acting.vision(deep, "attributes"), "text_tokens.values": texts}

@@ -42,7 +42,10 @@ BY_ROLES = (
     ("clip-lora", {"heads": "attribute"}),
 )
 """Methods with a role map, and settings that use it."""
-FROZEN_TEXTS = {"head-purification", "linear-probe", "tip-adapter-f", "ltv"}
+FROZEN_TEXTS = {
+    *("head-purification", "linear-probe", "tip-adapter-f", "ltv"),
+    *("hcvp", "layer-fusion", "layer-fusion-texts"),
+}
 """Methods that leave the text tower out of their steps."""
 QUICK = {"epochs": 2, "warmup_epochs": 0, "lr": 1e-2, "batch": 10, "cache_views": 0}
 
