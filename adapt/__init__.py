@@ -37,6 +37,9 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.reproduction.reproduce import reproduce as reproduce
     from headroles.adapt.reproduction.reproduction import Reproduction as Reproduction
     from headroles.adapt.results.adapted import Adapted as Adapted
+    from headroles.adapt.results.average_curve import AverageCurve as AverageCurve
+    from headroles.adapt.results.average_curve import AveragePoint as AveragePoint
+    from headroles.adapt.results.average_curve import average_curve as average_curve
     from headroles.adapt.results.continual import ContinualMeasures as ContinualMeasures
     from headroles.adapt.results.continual import measure_continual as measure_continual
     from headroles.adapt.results.evaluate import evaluate as evaluate
@@ -72,6 +75,7 @@ _HOMES = {
     "reproduction.reproduce": ("reproduce",),
     "reproduction.reproduction": ("Reproduction",),
     "results.adapted": ("Adapted",),
+    "results.average_curve": ("AverageCurve", "AveragePoint", "average_curve"),
     "results.continual": ("ContinualMeasures", "measure_continual"),
     "results.evaluate": ("evaluate",),
     "results.evaluation": ("Evaluation",),

@@ -67,8 +67,12 @@ if TYPE_CHECKING:
     help="A setting of the method or of the training, by name; may be repeated. The options below are of DeAR and of "
     "the training, with DeAR's defaults.",
 )
-@setting(DearConfig, "mask", "What heads may exchange with the tokens: role, open, layer, random or inverted.")
+@setting(DearConfig, "mask", "What heads let through: role, open, layer, random, inverted, soft or learned.")
 @setting(DearConfig, "mask_seed", "Seed of the random mask.")
+@setting(DearConfig, "mask_floor", "Share of a concept up to which the soft mask parts its token.")
+@setting(DearConfig, "mask_start", "Where learned masks begin: soft, or uniform, all alike.")
+@setting(DearConfig, "mask_rate", "Learning rate of learned masks, as a multiple of the training's.")
+@setting(DearConfig, "lambda_mask", "Weight of the loss that holds learned masks near the role map's.")
 @setting(DearConfig, "layer", "First layer with tokens and masks.", "first of the last third")
 @setting(DearConfig, "enter_after", "Let the tokens enter one layer after that one.")
 @setting(DearConfig, "core", "Concepts with an attribute token, separated by commas.")

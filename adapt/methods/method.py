@@ -134,8 +134,8 @@ class Method(nn.Module):
         return model.visual.layers
 
     @classmethod
-    def mask_of(cls, config: Any) -> tuple[str, int] | None:
-        """Variant and seed of its role masks (`headroles.adapt.methods.masks.build_masks`); None: it has none."""
+    def mask_of(cls, config: Any) -> tuple[str, int, float] | None:
+        """Kind, seed and floor of its role masks (`headroles.adapt.methods.masks.build_masks`); None: it has none."""
         return None
 
     @classmethod

@@ -12,15 +12,17 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import seaborn as sns
+from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from headroles.adapt.adapter.adapter import FIGURES, Adapter
 from headroles.adapt.adapter.info import CONFIG, FINDINGS, METRICS, ROLE_MAP, AdapterInfo
+from headroles.adapt.config import LEARNED
 from headroles.adapt.methods.findings import Findings
-from headroles.adapt.methods.masks import build_masks, masked_kinds
+from headroles.adapt.methods.masks import masked_kinds, role_weights
 from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.training.records import EpochRecord
 from headroles.errors import InputError, said
@@ -150,9 +152,9 @@ def curves_figure(runs: Given) -> Figure:
 
 
 def mask_figure(runs: Given) -> Figure:
-    """Which heads let which attribute tokens exchange with CLS and patches, layer by layer, as trained.
+    """How far heads let attribute tokens exchange with CLS and patches, layer by layer, as trained; 0 parts them.
 
-    The label of a head is what it is to the mask, and whether it is silent.
+    The label of a head is what it is to a mask of roles, and whether it is silent.
     """
     runs = list_runs(runs)
     run = runs[0]
@@ -161,19 +163,19 @@ def mask_figure(runs: Given) -> Figure:
         raise InputError(f"kind: {run.info.method} has no masks; take kind curves")
     role_map = run.role_map
     layers = range(first, role_map.model.layers)
-    masks = build_masks(role_map, layers, run.info.attributes, 1, *variant)
-    kinds = masked_kinds(role_map, layers, run.info.attributes, *variant)
+    kinds = masked_kinds(role_map, layers, run.info.attributes, *variant[:2])
+    weights = _mask_weights(run, layers, variant)
     silent = {(head.layer, head.head) for head in role_map if head.role == SILENT}
     with figure_style():
         size = (1.0 + len(layers) * (1.0 + 0.25 * len(run.info.attributes)), 1.3 + 0.2 * role_map.model.heads)
         heading = f"Attribute tokens that exchange with CLS and patches, mask {variant[0]}"
         figure = run_page(runs[:1], heading, size)
         for axes, layer in zip(figure.subplots(1, len(layers), squeeze=False)[0], layers, strict=True):
-            opened = np.ones((role_map.model.heads, len(run.info.attributes)))
-            if layer in masks:
-                opened = (masks[layer][:, 0, 2:] == 0).numpy()
-            cells = ListedColormap(["#EEEEEE", COLORS[0]])
+            opened = weights[layer]
+            cells = LinearSegmentedColormap.from_list("weight", ["#EEEEEE", COLORS[0]])
             colors: dict[str, Any] = {"cmap": cells, "vmin": 0, "vmax": 1, "cbar": False}
+            if not np.isin(opened, (0, 1)).all():
+                colors |= {"annot": True, "fmt": ".2f", "annot_kws": {"size": 5}}
             named = enumerate(kinds[layer])
             labels = [f"H{head} {kind}" + " (silent)" * ((layer, head) in silent) for head, kind in named]
             sns.heatmap(opened, ax=axes, xticklabels=run.info.attributes, yticklabels=labels, linewidths=0.8, **colors)
@@ -181,6 +183,20 @@ def mask_figure(runs: Given) -> Figure:
             axes.tick_params(axis="x", rotation=90)
             axes.tick_params(axis="y", rotation=0)
     return figure
+
+
+def _mask_weights(
+    run: Run, layers: range, variant: tuple[str, int, float]
+) -> dict[int, Float[np.ndarray, "head attribute"]]:
+    """Layer -> weights of its mask; learned ones as they ended."""
+    if variant[0] != LEARNED:
+        weights = role_weights(run.role_map, layers, run.info.attributes, *variant)
+        return {layer: each.numpy() for layer, each in weights.items()}
+    if run.findings is None:
+        raise InputError(f"adapter: {run.folder} has no {FINDINGS}, which says what was learned; copy the whole folder")
+    rows = {(each.layer, each.head): [each.values[name] for name in run.info.attributes] for each in run.findings}
+    heads = range(run.role_map.model.heads)
+    return {layer: np.array([rows[layer, head] for head in heads]) for layer in layers}
 
 
 def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
