@@ -17,7 +17,7 @@ from headroles.adapt.config import TrainConfig
 from headroles.adapt.data.task import Task
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.registry import METHODS
-from headroles.adapt.metrics import HEADING, Measure, read_measures, table_rows, to_csv, to_frame, to_json
+from headroles.adapt.metrics import Measure, read_measures, table_heading, table_rows, to_csv, to_frame, to_json
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.records import EpochRecord
 from headroles.checks import typed
@@ -142,7 +142,7 @@ class Adapter(Shown):
 
     def _repr_html_(self) -> str:
         """Zero-shot beside adapted, in percent."""
-        return html_table(repr(self), HEADING, table_rows(self.measures))
+        return html_table(repr(self), table_heading(self.measures), table_rows(self.measures))
 
 
 @typed

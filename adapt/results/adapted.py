@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, overload
 
 from headroles.adapt.adapter.adapter import FIGURES, Adapter, load_adapter
 from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, TABLE, AdapterInfo
-from headroles.adapt.metrics import HEADING, Measure, table_rows, to_csv, to_frame, to_json, to_table
+from headroles.adapt.metrics import Measure, table_heading, table_rows, to_csv, to_frame, to_json, to_table
 from headroles.errors import InputError
 from headroles.files.whole import write_text
 from headroles.models.hooked_clip import HookedCLIP
@@ -99,7 +99,7 @@ class Adapted(Shown, Sequence[Adapter]):
         return f"Adapted({info.base_model_name_or_path} to {info.task}, seeds {seeds}; {self.trainable})"
 
     def _repr_html_(self) -> str:
-        return html_table(repr(self), HEADING, table_rows(self.measures))
+        return html_table(repr(self), table_heading(self.measures), table_rows(self.measures))
 
 
 def seed_folders(output: Path, seeds: Sequence[int]) -> dict[int, Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headroles.adapt.adapter.info import METRICS, TABLE
-from headroles.adapt.metrics import HEADING, Measure, table_rows, to_frame, to_json, to_table
+from headroles.adapt.metrics import Measure, table_heading, table_rows, to_frame, to_json, to_table
 from headroles.adapt.results.calibration import calibration_frame
 from headroles.adapt.results.tested import TestedImage, classes_frame, confusion_frame, predictions_frame
 from headroles.files.documents import Document
@@ -98,7 +98,7 @@ class Evaluation(Document):
         return "Evaluation({})".format("; ".join(" ".join(row) for row in table_rows(self.rows)[:3]))
 
     def _repr_html_(self) -> str:
-        return html_table("right answers, percent", HEADING, table_rows(self.rows))
+        return html_table("right answers, percent", table_heading(self.rows), table_rows(self.rows))
 
 
 def _without(raw: Any, names: tuple[str, ...]) -> Any:

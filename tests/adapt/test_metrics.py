@@ -91,6 +91,6 @@ def test_files_hold_every_seed():
 
 def test_tables_show_percent_and_intervals_of_several_seeds():
     head, line = to_table(ROWS).splitlines()
-    assert head.split() == ["protocol", "task", "classes", "zero-shot", "adapted", "difference"]
+    assert head.split() == ["protocol", "task", "part", "zero-shot", "adapted", "difference"]
     assert line.split() == ["few-shot", "toy", "all", "50.0", "±0.0", "70.0", "±24.8", "+20.0", "±24.8"]
     assert to_table(ROWS[:1], markdown=True).splitlines()[-1] == "| few-shot | toy | all | 50.0 | 60.0 | +10.0 |"
