@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,11 @@ class Accuracy:
     """Right answers among the images of each class."""
     total: tuple[int, ...]
     """Images of each class."""
+
+    def keep(self, kept: Sequence[bool]) -> Accuracy:
+        """That of the images of some classes."""
+        right, total = (tuple(itertools.compress(counts, kept)) for counts in (self.right, self.total))
+        return Accuracy(tuple(itertools.compress(self.classes, kept)), right, total)
 
     @property
     def mean(self) -> float:
@@ -100,21 +106,24 @@ def with_mean(measures: list[Measure]) -> list[Measure]:
 def average(measures: Sequence[Measure], **place: str) -> Measure:
     """The row of unweighted means over some rows, otherwise as the first of them; `place`: its task, or its part."""
     zero_shot, adapted = (float(np.mean([getattr(row, name) for row in measures])) for name in ("zero_shot", "adapted"))
-    found = {"images": sum(row.images for row in measures), "zero_shot": zero_shot, "adapted": adapted, **place}
-    return dataclasses.replace(measures[0], per_class={}, **found)
+    images, first = sum(row.images for row in measures), {**vars(measures[0]), **place}
+    return Measure(**{**first, "images": images, "zero_shot": zero_shot, "adapted": adapted, "per_class": {}})
 
 
 def average_halves(measures: Sequence[Measure]) -> list[Measure]:
     """Rows over several tasks from their rows base, novel and hm; none for a single task.
 
     Unweighted means of base and novel, and two harmonic means: "mean of hm" averages the tasks' own, "hm of means" is
-    that of mean base and mean novel, which papers print as their average over data sets.
+    that of mean base and mean novel, which papers print as their average over data sets. Of rows all too, where the
+    same protocol has them.
     """
     parts = [[row for row in measures if row.part == part] for part in ("base", "novel", "hm")]
     if len(parts[0]) < 2:
         return []
-    base, novel, hm = (with_mean(part)[-1] for part in parts)
-    return [base, novel, dataclasses.replace(hm, part="mean of hm"), join_halves(base, novel, "hm of means")]
+    base, novel, hm = (average(part, task=MEAN) for part in parts)
+    whole = [row for row in measures if row.part == "all" and row.protocol == base.protocol]
+    more = [average(whole, task=MEAN)] if whole else []
+    return [base, novel, dataclasses.replace(hm, part="mean of hm"), join_halves(base, novel, "hm of means"), *more]
 
 
 def join_halves(base: Measure, novel: Measure, part: str = "hm") -> Measure:

@@ -23,6 +23,7 @@ _RESULTS = {
     "attended": "headroles.uses.attended:Attended",
     "retrieved": "headroles.uses.retrieved:Retrieved",
     "debiased": "headroles.uses.debiased:Debiased",
+    "evaluation": "headroles.adapt.results.evaluation:Evaluation",
 }
 """Stem of the pictures' files -> the result that they show; in a folder with several, the first."""
 
@@ -33,8 +34,8 @@ _RESULTS = {
     "--kind",
     default="all",
     show_default=True,
-    help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion; validation: matrix, "
-    "selectivity, doses.",
+    help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion, shots; evaluation: "
+    "reliability; validation: matrix, selectivity, doses.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")
@@ -43,7 +44,8 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
     """Draw a role map (entropy of layers x heads, concepts of every head, texts of chosen heads, heads x concepts,
     concepts x layers) or an adapter.
 
-    RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights), the
+    RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights) or of a job
+    with several (accuracy against shots), the folder of an evaluation (reliability of its probabilities), the
     validation.json of a role map (what cutting heads costs, concept by concept), or another result that was saved as
     JSON, such as what `headroles diff --json` prints.
     """
@@ -62,10 +64,11 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
 
 def _open(place: Path) -> tuple[Shown, Path]:
     """The result there, and the picture beside it."""
+    from headroles.adapt.adapter.folders import find_adapters
     from headroles.errors import InputError
 
     kinds = {stem: _load(home) for stem, home in _RESULTS.items()}
-    if place.is_dir() and not (place / "adapter_config.json").is_file():
+    if place.is_dir() and not find_adapters(place):
         files = (place / kind.file_name for kind in kinds.values())
         place = next((file for file in files if file.is_file()), place)
     if not place.exists():

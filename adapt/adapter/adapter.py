@@ -38,6 +38,7 @@ FIGURES: Mapping[str, str] = {
     "curves": "headroles.adapt.results.plot:curves_figure",
     "mask": "headroles.adapt.results.plot:mask_figure",
     "fusion": "headroles.adapt.results.plot:fusion_figure",
+    "shots": "headroles.adapt.results.shots_plot:shots_figure",
 }
 """Kind -> where it is drawn, of one adapter or of several seeds'."""
 

@@ -14,6 +14,7 @@ def write_card(info: AdapterInfo, measures: Sequence[Measure], trainable: str) -
     """The text of README.md; `trainable`: trained and frozen parameters."""
     prompt = " and ".join(f'"{line}"' for line in info.template.split("\n"))
     shots = "all images" if info.shots is None else f"{info.shots} images"
+    without = f", without the images of domain {info.held_out}" if info.held_out else ""
     classes = ", ".join(info.trained_classes[:12]) + (", ..." if len(info.trained_classes) > 12 else "")
     kept = any(measure.protocol == "retention" for measure in measures)
     retention = " Retention: zero-shot on tasks that were not trained." if kept else ""
@@ -32,7 +33,7 @@ tags:
 {METHODS[info.method].describe(info.layer)} The CLIP itself is
 unchanged; `{WEIGHTS}` holds the trained tensors alone ({trainable}).
 
-Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}), prompt {prompt}, seed
+Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}){without}, prompt {prompt}, seed
 {info.seed}. All settings are in `{CONFIG}`.
 
 ## Results

@@ -27,8 +27,8 @@ from headroles.heads.ablation import current_ablation
 FORMAT, SCHEMA_VERSION = "headroles-adapter", 1
 CONFIG, WEIGHTS, ROLE_MAP, CARD = "adapter_config.json", "adapter_model.safetensors", "role_map.json", "README.md"
 METRICS, TABLE = "metrics.json", "metrics.csv"
-_LATER = {"ablation", "split", "trained_images", "reading", "epoch", "validation"}
-"""Fields that older adapters lack: they had all heads, and no memory."""
+_LATER = {"ablation", "split", "trained_images", "reading", "epoch", "validation", "held_out"}
+"""Fields that older adapters lack: they had all heads and domains, and no memory."""
 FILES = (WEIGHTS, CONFIG, ROLE_MAP, CARD, TABLE, METRICS)
 """In the order in which they are written: metrics.json is there only when all the others are."""
 
@@ -44,7 +44,7 @@ class AdapterInfo:
     task: str
     """Name of the task."""
     protocol: str
-    """Protocol of the training: base-to-novel trained on the first half of the classes, the others on all."""
+    """Protocol of the training: base-to-novel and joint train on the first half of the classes, the others on all."""
     classes: tuple[str, ...]
     """All classes of the task, also those that training did not see."""
     trained_classes: tuple[str, ...]
@@ -52,7 +52,7 @@ class AdapterInfo:
     template: str
     """Prompt with {} for the class."""
     shots: int | None
-    """Training images a class; None for all of them."""
+    """Training images a class, where a domain is left out of every other domain; None for all of them."""
     training_images: str
     """sha256 over which images with which labels were trained on."""
     targets: tuple[str, ...]
@@ -79,6 +79,8 @@ class AdapterInfo:
     """Of few-shot trainings: the training images, each as 16 hex digits of the sha256 of its file."""
     reading: Mapping[str, Any] = field(default_factory=dict)
     """How texts and pictures were read, and of every task its counts, its split, and the images that were left out."""
+    held_out: str = ""
+    """The domain that was left out of the training, to be tested; "" where none was."""
     epoch: int | None = None
     """The epoch, from 1, whose tensors it has; None of one that was trained by hand without a history."""
     validation: tuple[float, ...] = ()
@@ -102,6 +104,7 @@ class AdapterInfo:
         trained: Task | None = None,
         protocol: str | None = None,
         shots: int | None = None,
+        held_out: str = "",
         targets: Sequence[str] = (),
         retention: Sequence[str] = (),
         read: Sequence[Task] = (),
@@ -123,6 +126,7 @@ class AdapterInfo:
             trained_classes=seen.classes,
             template=task.template,
             shots=shots,
+            held_out=held_out,
             training_images=digest(seen.train),
             targets=tuple(targets),
             retention=tuple(retention),
@@ -201,8 +205,9 @@ def _find_kind(raw: Mapping[str, Any], path: Path) -> type[Method]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        seeds = sorted(child.name for child in path.parent.glob("seed-*") if (child / CONFIG).is_file())
-        hint = f"; it holds one a seed, such as {path.parent / seeds[0]}" if seeds else "; make one: headroles adapt"
+        places = [*path.parent.glob(f"*-*/{CONFIG}"), *path.parent.glob(f"*-*/*-*/{CONFIG}")]
+        several = f"; it holds one a seed, such as {min(places).parent}" if places else ""
+        hint = several or "; make one: headroles adapt"
         raise InputError(f"adapter: {path.parent} is no adapter folder (no {CONFIG}){hint}")
     raw = read_json(path, "adapter", "copy the whole folder")
     if not isinstance(raw, dict):

@@ -11,7 +11,7 @@ from typing import Any
 from headroles.adapt.config import DearConfig, Settings, TrainConfig, split_settings
 from headroles.adapt.data.task import Task
 from headroles.adapt.methods.registry import find_method
-from headroles.adapt.results.protocols import NOVEL, WITH_TARGETS, check_protocol, default_targets
+from headroles.adapt.results.protocols import LEFT_OUT, NOVEL, WITH_TARGETS, check_protocol, default_targets
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
@@ -37,12 +37,13 @@ class Job:
     """Role map of the model; None: what `headroles score` left, or, for the bundled model, a new one."""
     protocol: str | None = None
     """One of `headroles.adapt.results.protocols.PROTOCOLS`; None: base-to-novel, for data of one's own few-shot."""
-    shots: int | None = 16
-    """Training images a class; None for all of them."""
+    shots: int | tuple[int | None, ...] | None = 16
+    """Training images a class, where domains are left out of every other domain; None for all of them. Several: one
+    adapter each."""
     seeds: tuple[int, ...] = (1,)
     """One adapter each."""
     targets: tuple[str | Task, ...] | None = None
-    """Tasks that cross-dataset and domain-shift test on; None: for a task of the shapes world, all its peers."""
+    """Tasks that cross-dataset and domain-shift test on; None: `headroles.adapt.results.protocols.default_targets`."""
     retention: tuple[str | Task, ...] | None = None
     """Tasks of the retention rows; None: for the bundled model, every plain concept but the task itself."""
     method: str = "dear"
@@ -67,8 +68,15 @@ class Job:
             self.check_targets(self.protocol)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(isinstance(n, int) for n in self.seeds):
             raise InputError(f"seeds must be different numbers, at least one, got {self.seeds}")
-        if self.shots is not None and self.shots < 1:
-            raise InputError(f"shots must be at least 1, got {self.shots}")
+        self._check_shots()
+
+    def _check_shots(self) -> None:
+        counts = self.shot_counts
+        wrong = [each for each in counts if each is not None and (type(each) is not int or each < 1)]
+        if wrong:
+            raise InputError(f"shots must be at least 1, or None for all images, got {wrong[0]!r}")
+        if not counts or len(set(counts)) < len(counts):
+            raise InputError(f"shots must be different numbers, at least one, got {counts}")
 
     def _check_closed(self) -> None:
         """InputError where a method that knows the trained classes alone would be tested on others."""
@@ -76,7 +84,7 @@ class Job:
             what = f"protocol {self.protocol}" if self.protocol in NOVEL else "retention"
             raise InputError(
                 f"method: {self.method} knows the classes that it is trained on alone, and {what} tests others; use "
-                "protocol few-shot or domain-shift, without retention"
+                f"protocol few-shot, domain-shift or {LEFT_OUT}, without retention"
             )
 
     @classmethod
@@ -97,6 +105,8 @@ class Job:
             _check_no_steps(method, settings)
         plain |= {name: _several(plain.get(name)) for name in ("targets", "retention")}
         plain |= {name: _path(plain.get(name)) for name in ("root", "role_map")}
+        if isinstance(plain.get("shots"), Iterable) and not isinstance(plain["shots"], str):
+            plain["shots"] = tuple(plain["shots"])
         numbers = (seeds,) if isinstance(seeds, int) else tuple(seeds)
         return cls(model, task, seeds=numbers, method=method, settings=own, train=train, **plain)
 
@@ -109,6 +119,16 @@ class Job:
     def task_name(self) -> str:
         """As `open_task` takes it."""
         return self.task.name if isinstance(self.task, Task) else self.task
+
+    @property
+    def shot_counts(self) -> tuple[int | None, ...]:
+        """The numbers of shots, one adapter each."""
+        return self.shots if isinstance(self.shots, tuple) else (self.shots,)
+
+    @property
+    def several(self) -> bool:
+        """Whether it makes more than one adapter."""
+        return len(self.seeds) > 1 or len(self.shot_counts) > 1 or self.protocol == LEFT_OUT
 
     def check_targets(self, protocol: str) -> None:
         """InputError for targets that the protocol does not test on."""

@@ -24,7 +24,7 @@ def plan(
     *,
     method: str = "dear",
     protocol: str | None = None,
-    shots: int | None = 16,
+    shots: int | Iterable[int | None] | None = 16,
     seeds: int | Iterable[int] = 1,
     targets: Iterable[str | Task] | None = None,
     retention: Iterable[str | Task] | None = None,
@@ -45,7 +45,7 @@ def plan(
     given = {"targets": targets, "retention": retention, "root": root, "template": template}
     job = Job.of(settings, model, task, method=method, protocol=protocol, shots=shots, seeds=seeds, **given)
     if output is not None:
-        check_output(Path(output), resume, overwrite, len(job.seeds) > 1)
+        check_output(Path(output), resume, overwrite, job.several)
         check_apart(job, Path(output))
     tasks = JobTasks.open(job, strict)
     clip = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)

@@ -36,11 +36,12 @@ class Adaptation:
 
 
 def read_adaptation(folder: str | os.PathLike) -> Adaptation:
-    """The adapter in a folder, or those of its seed-N folders as one. InputError where there is none."""
+    """The adapter in a folder, or those of a job below it as one. InputError where there is none."""
     # Loads torch, which a page without adapters does not need.
     from headroles.adapt.adapter.info import METRICS, ROLE_MAP
     from headroles.adapt.metrics import read_measures, summarize
     from headroles.adapt.results.plot import read_runs
+    from headroles.adapt.results.protocols import average_domains
 
     runs = read_runs(folder)
     texts = [(run.folder / METRICS).read_text(encoding="utf-8") for run in runs]
@@ -51,10 +52,11 @@ def read_adaptation(folder: str | os.PathLike) -> Adaptation:
         why = f"adapter: {folder} has a {METRICS} that does not fit: {error}; copy the whole folder"
         raise InputError(why) from error
     rows = [dataclasses.asdict(measure) | {"difference": measure.difference} for measure in measures]
+    measures += average_domains(measures)
     return Adaptation(
         name=_name(Path(folder).resolve()),
         role_map=str(runs[0].folder / ROLE_MAP),
-        seeds=tuple(run.info.seed for run in runs),
+        seeds=tuple(sorted({run.info.seed for run in runs})),
         settings=json.loads(runs[0].info.to_json()),
         trainable=trainable,
         rows=tuple({key: value for key, value in row.items() if key != "per_class"} for row in rows),

@@ -8,7 +8,7 @@ from headroles.adapt.results.tested import TestedImage
 
 
 def image(probability, right):
-    return TestedImage("few-shot", "t", "all", "x.png", "cat", "cat", "cat" if right else "dog", probability)
+    return TestedImage("few-shot", "t", "all", "x.png", "cat", "cat", "cat" if right else "dog", probability, 1.0)
 
 
 def test_the_error_by_hand():

@@ -36,7 +36,7 @@ def test_the_files_hold_them(found, tmp_path):
 
 def test_f1_by_hand():
     def image(label, adapted):
-        return TestedImage("few-shot", "t", "all", "x.png", label, label, adapted, 0.9)
+        return TestedImage("few-shot", "t", "all", "x.png", label, label, adapted, 0.9, 0.8)
 
     tested = [image("a", "a"), image("a", "b"), image("a", "b"), image("b", "b"), image("c", "a")]
     frame = classes_frame(tested).query("model == 'adapted'").set_index("class")
