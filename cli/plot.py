@@ -77,7 +77,8 @@ def _open(place: Path) -> tuple[Shown, Path]:
         from headroles.adapt.results.plot import read_runs
 
         return read_runs(place), place / "adapter.png"
-    stem = next((stem for stem, kind in kinds.items() if kind.is_at(place)), "roles")
+    others = (stem for stem, kind in kinds.items() if stem != "roles" and kind.is_at(place))
+    stem = next(others, "roles")  # Role maps have no mark of their own.
     return kinds[stem].load(place), place.with_name(f"{stem}.png")
 
 

@@ -71,7 +71,7 @@ class Job:
         self._check_shots()
 
     def _check_shots(self) -> None:
-        counts = self.shot_counts
+        counts = self.shots if isinstance(self.shots, tuple) else (self.shots,)
         wrong = [each for each in counts if each is not None and (type(each) is not int or each < 1)]
         if wrong:
             raise InputError(f"shots must be at least 1, or None for all images, got {wrong[0]!r}")
@@ -122,8 +122,9 @@ class Job:
 
     @property
     def shot_counts(self) -> tuple[int | None, ...]:
-        """The numbers of shots, one adapter each."""
-        return self.shots if isinstance(self.shots, tuple) else (self.shots,)
+        """The numbers of shots, one adapter each, rising; None, all images, is the last."""
+        counts = self.shots if isinstance(self.shots, tuple) else (self.shots,)
+        return tuple(sorted(counts, key=lambda shots: (shots is None, shots)))
 
     @property
     def several(self) -> bool:

@@ -49,9 +49,10 @@ class JobTasks:
         domains = check_domains(task) if protocol == LEFT_OUT else ()
         task, few = _draw(task, job, strict, bool(domains))
         trained = {
-            Draw(seed, shots, held_out): _see(each, protocol, held_out)
-            for (seed, shots), each in few.items()
+            Draw(seed, shots, held_out): _see(few[seed, shots], protocol, held_out)
+            for shots in job.shot_counts
             for held_out in domains or ("",)
+            for seed in job.seeds
         }
         for each in trained.values():
             check_validation(each, job.train)
@@ -63,8 +64,7 @@ class JobTasks:
     def reading(self) -> tuple[str, ...]:
         """How all was read, a line each: classes, counts and split, what is trained on, what is odd or was left out."""
         notes = (note for each in (self.task, *self.trained.values()) for note in each.notes)
-        first = {(draw.shots, draw.held_out): draw for draw in reversed(self.trained)}
-        said = (self._say_trained(draw) for draw in reversed(first.values()))
+        said = dict.fromkeys(self._say_trained(draw) for draw in self.trained)
         lines = [self.task.summary, *dict.fromkeys(notes), *said]
         for other in (*self.targets, *self.retention):
             if other.own:

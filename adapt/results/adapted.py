@@ -12,7 +12,7 @@ from headroles.adapt.adapter.adapter import FIGURES, Adapter, load_adapter
 from headroles.adapt.adapter.folders import Draw, find_adapters, place_draws
 from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, TABLE, AdapterInfo
 from headroles.adapt.metrics import Measure, table_heading, table_rows, to_csv, to_frame, to_json, to_table
-from headroles.adapt.results.protocols import average_domains
+from headroles.adapt.results.protocols import LEFT_OUT, average_domains
 from headroles.errors import InputError
 from headroles.files.whole import write_text
 from headroles.models.hooked_clip import HookedCLIP
@@ -50,9 +50,10 @@ class Adapted(Shown, Sequence[Adapter]):
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """All rows, adapter by adapter; then, where domains were left out, their means."""
+        """All rows, adapter by adapter; where domains were left out, these first and then their means."""
         rows = tuple(row for adapter in self.adapters for row in adapter.measures)
-        return (*rows, *average_domains(rows))
+        left_out = tuple(row for row in rows if row.protocol == LEFT_OUT)
+        return (*left_out, *average_domains(left_out), *(row for row in rows if row.protocol != LEFT_OUT))
 
     @property
     def seeds(self) -> tuple[int, ...]:

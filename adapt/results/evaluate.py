@@ -62,8 +62,8 @@ def evaluate(
     given = [] if task is None else [task] if isinstance(task, (str, Task)) else list(task)
     objects = {each.name: each for each in given if isinstance(each, Task)}
 
-    def find(name: str) -> Task:
-        opened = look_at_test(objects.get(name) or _open(name, root, info, chosen == LEFT_OUT), strict)
+    def find(name: str, domains: bool = False) -> Task:
+        opened = look_at_test(objects.get(name) or _open(name, root, info, domains), strict)
         given = template or (info.template if name not in objects and is_own(info, opened) else opened.template)
         if template:
             check_named(template, opened.classes)
@@ -77,7 +77,7 @@ def evaluate(
             f"protocol: {chosen} tests the domain that a training left out; this one left out none: adapt with it, or "
             "test with --protocol few-shot"
         )
-    tasks = [find(name) for name in own]
+    tasks = [find(name, chosen == LEFT_OUT) for name in own]
     targets = [find(name) for name in others]
     kept = [] if names or chosen != info.protocol else [find(name) for name in info.retention]
     if not isinstance(found, Adapter):

@@ -71,9 +71,11 @@ class Evaluation(Document, Shown):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a metrics.json, or that of a folder, there with the tested images that `write` wrote beside it."""
-        found, predictions = super().load(path), Path(path) / PREDICTIONS
-        return replace(found, tested=read_predictions(predictions)) if predictions.is_file() else found
+        """Read a metrics.json, by its name or its folder's, with the tested images that `write` wrote beside it."""
+        found, place = super().load(path), Path(path)
+        predictions = (place if place.is_dir() else place.parent) / PREDICTIONS
+        beside = place.is_dir() or place.name == METRICS
+        return replace(found, tested=read_predictions(predictions)) if beside and predictions.is_file() else found
 
     def __iter__(self) -> Iterator[Measure]:
         return iter(self.rows)
