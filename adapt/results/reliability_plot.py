@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -23,6 +22,8 @@ _COLORS = dict(zip(MODELS, (GREY, COLORS[0]), strict=True))
 
 def reliability_figure(found: Evaluation) -> Figure:
     """Accuracy against mean probability, bin by bin, of every tested part; below it how many images each bin has.
+
+    A dot's area is the share of images in its bin.
 
     On the dashed line a CLIP is right as often as it says; below it, it is too sure. The legend says the expected
     calibration error. InputError where no tested images were kept.
@@ -53,9 +54,10 @@ def _draw_part(upper: Axes, lower: Axes, tested: Sequence[TestedImage]) -> None:
     for number, model in enumerate(MODELS):
         said = judge(tested, model)
         bins = fill_bins(*said)
-        line: dict[str, Any] = {"color": _COLORS[model], "marker": "o", "markersize": 3}
+        at, right = [100 * b.probability for b in bins], [100 * b.accuracy for b in bins]
         label = f"{model.replace('_', '-')}, ECE {100 * calibration_error(*said):.1f}"
-        upper.plot([100 * b.probability for b in bins], [100 * b.accuracy for b in bins], label=label, **line)
+        upper.plot(at, right, color=_COLORS[model], linewidth=0.8, label=label)
+        upper.scatter(at, right, [3 + 60 * b.images / len(tested) for b in bins], color=_COLORS[model], linewidths=0)
         starts = [100 * b.start + (number + 0.25) * width for b in bins]
         lower.bar(starts, [b.images for b in bins], width, align="edge", color=_COLORS[model])
     upper.set(ylabel="right, %", xlim=(0, 100), ylim=(-2, 102))
