@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -54,6 +54,7 @@ def read_folder(folder: Path, template: str | None = None, reading: Reading | No
     if not rows:
         layout = "DOMAIN/CLASS" if by_domain else "CLASS"
         raise InputError(f"task: {folder} holds no class folders with images; expected {folder}/{layout}/IMAGE")
+    found.notes += [] if by_domain else _note_domains(rows)
     if found.skipped:
         found.notes.append(f"beside the images of {folder}, left out: {name_counts(found.skipped)}")
     return make_task(str(folder), rows, template, None, reading, found.notes)
@@ -71,6 +72,22 @@ def _domain_rows(root: Path, found: _Found, reading: Reading) -> Iterator[Row]:
             yield replace(row, domain=compose(domain.name))
         found.notes += inner.notes
         found.skipped += inner.skipped
+
+
+def _note_domains(rows: Iterable[Row]) -> list[str]:
+    """What may be wrong where all classes hold the same folders and no images beside these."""
+    inner: dict[str, set[str]] = {}
+    for row in rows:
+        *_, name = row.name.partition(f"{row.class_name}/")
+        inner.setdefault(row.class_name, set()).add(name.partition("/")[0] if "/" in name else "")
+    first, *others = inner.values()
+    if "" in first or len(first) < 2 or not others or any(each != first for each in others):
+        return []
+    shown = ", ".join(sorted(first)[:3]) + (" ..." if len(first) > 3 else "")
+    return [
+        f"classes {', '.join(sorted(inner)[:3])}{' ...' if len(inner) > 3 else ''} hold the same folders ({shown}); if "
+        f"these are the classes, say --domains {FOLDERS}"
+    ]
 
 
 def _folder_rows(root: Path, folder: Path, found: _Found, reading: Reading) -> Iterator[Row]:
