@@ -63,9 +63,11 @@ def _lock(stack: ExitStack, folder: Path) -> None:
 def remove_others(output: Path, folders: Collection[Path]) -> None:
     """Take away what an earlier job has left beside the adapters in `folders`."""
     summary = {TABLE, METRICS} if len(folders) > 1 else set()
-    for folder in set(list_places(output)) - set(folders):
+    for folder in sorted(set(list_places(output)) - set(folders), reverse=True):
         for name in set(FILES) - (summary if folder == output else set()):
             (folder / name).unlink(missing_ok=True)
+        if folder != output and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 @contextmanager

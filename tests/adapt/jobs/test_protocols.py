@@ -1,6 +1,7 @@
 """Whole jobs by protocol: which folders and rows they leave, on what each adapter was trained, and what is refused."""
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -16,7 +17,9 @@ from headroles.adapt.jobs.tasks import JobTasks
 from headroles.adapt.results.adapted import Adapted
 from headroles.adapt.results.plot import read_runs
 from headroles.adapt.training.trunk_cache import number_domains
+from headroles.cli.reproduce import adapt_line
 from headroles.errors import InputError
+from headroles.reports.adaptation import read_adaptation
 
 COLORS = {"red": (200, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 200)}
 
@@ -83,6 +86,25 @@ def test_an_adapter_knows_what_it_was_not_trained_on(left_out, clip):
         evaluate(job)
 
 
+def test_a_job_that_is_done_is_not_done_again_and_goes_wholly(left_out, clip, domains, tmp_path):
+    job, folder = left_out
+    steps = []
+    given = {"method": "linear-probe", "epochs": 1, "progress": lambda *step: steps.append(step)}
+    more = {"protocol": "leave-one-domain-out", "shots": 2, "seeds": (1, 2)}
+    assert adapt(clip, str(domains), **given, **more, output=folder, resume=True).measures == job.measures
+    assert steps == []
+    shutil.copytree(folder, tmp_path / "out")
+    adapt(clip, str(domains), **given, protocol="few-shot", shots=1, output=tmp_path / "out", overwrite=True)
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".json", ".csv", ".md", ".safetensors"}
+
+
+def test_a_report_says_the_shots_of_a_curve(curve):
+    read = read_adaptation(curve[1])
+    assert (read.seeds, read.shots) == ((1, 2), (1, 4, None))
+    assert [row["part"] for row in read.summary] == ["all, 1 shot", "all, 4 shots", "all, all images"]
+    assert "--shots 1,4,all" in adapt_line(read)
+
+
 def test_training_sees_all_other_domains_by_name(domains):
     job = Job.of({}, task=str(domains), method="zero-shot", protocol="leave-one-domain-out", shots=2, retention=())
     trained = JobTasks.open(job).trained[Draw(1, 2, "sketch")]
@@ -97,16 +119,25 @@ def test_training_sees_all_other_domains_by_name(domains):
     assert tested.test == open_task("shapes:pastel@blur").test
 
 
-def test_several_numbers_of_shots_make_a_curve(clip, color_folder, tmp_path):
-    given = {"method": "linear-probe", "epochs": 1, "seeds": (1, 2), "protocol": "few-shot"}
-    job = adapt(clip, str(color_folder), **given, shots=(4, 1, None), output=tmp_path / "out")
+CURVE = {"method": "linear-probe", "epochs": 1, "seeds": (1, 2), "protocol": "few-shot"}
+
+
+@pytest.fixture(scope="module")
+def curve(clip, color_folder, tmp_path_factory):
+    """A finished job with three numbers of shots, and its folder."""
+    folder = tmp_path_factory.mktemp("curve") / "out"
+    return adapt(clip, str(color_folder), **CURVE, shots=(4, 1, None), output=folder), folder
+
+
+def test_several_numbers_of_shots_make_a_curve(curve, clip, color_folder):
+    job, folder = curve
     assert [(row.shots, row.seed) for row in job.measures] == [(s, n) for s in (1, 4, None) for n in (1, 2)]
-    assert {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()} == {"shots-1", "shots-4", "shots-all"}
-    (one,) = adapt(clip, str(color_folder), **{**given, "seeds": 1}, shots=4)
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {"shots-1", "shots-4", "shots-all"}
+    (one,) = adapt(clip, str(color_folder), **{**CURVE, "seeds": 1}, shots=4)
     assert one.measures == tuple(row for row in job.measures if (row.shots, row.seed) == (4, 1))
-    whole = Evaluation.load(tmp_path / "out")
+    whole = Evaluation.load(folder)
     assert whole.rows == job.measures and whole.kinds == ("shots",)
-    runs = read_runs(tmp_path / "out")
+    runs = read_runs(folder)
     assert runs.kinds == ("curves", "shots")
     for found in (whole, job, runs):
         (axes,) = found.plot("shots").axes
@@ -128,7 +159,7 @@ def test_joint_trains_as_base_to_novel(clip, color_folder, tmp_path):
     several = evaluate(joint, [str(color_folder), replace(open_task(str(color_folder)), name="other")], "joint")
     assert [row.part for row in several if row.task == "mean"] == ["base", "novel", "mean of hm", "hm of means", "all"]
     with pytest.raises(
-        InputError, match="knows the classes that it is trained on alone, and protocol joint tests others"
+        InputError, match="knows the classes that it is trained on alone, and protocol joint"
     ):
         Job.of({}, method="linear-probe", protocol="joint")
 
