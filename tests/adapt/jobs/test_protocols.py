@@ -73,13 +73,16 @@ def test_each_domain_is_left_out_and_tested_by_every_seed(left_out, domains):
     assert tuple(Evaluation.load(folder)) == job.measures
 
 
-def test_an_adapter_knows_what_it_was_not_trained_on(left_out, clip):
+def test_an_adapter_knows_what_it_was_not_trained_on(left_out, clip, domains, tmp_path):
     job, folder = left_out
     place = folder / "without-photo" / "seed-1"
     assert json.loads((place / "adapter_config.json").read_text())["held_out"] == "photo"
     assert "without the images of domain photo" in (place / "README.md").read_text()
-    again = evaluate(place, model=str(clip.model_name), device="cpu", images=True)
+    model = str(clip.model_name)
+    again = evaluate(place, model=model, device="cpu", images=True)
     assert again.rows == job[2].measures and {each.image.split("/")[0] for each in again.tested} == {"photo"}
+    moved = evaluate(place, str(shutil.copytree(domains, tmp_path / "moved")), "leave-one-domain-out", model=model)
+    assert [row.adapted for row in moved] == [row.adapted for row in again] and moved.notes == ()
     whole = Adapted.load(folder, model=clip)
     assert whole.measures == job.measures and whole.seeds == (1, 2)
     with pytest.raises(InputError, match="expected one, got those of 6 trainings"):
