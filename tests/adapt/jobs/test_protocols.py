@@ -161,9 +161,7 @@ def test_joint_trains_as_base_to_novel(clip, color_folder, tmp_path):
     assert evaluate(joint).rows == joint.measures
     several = evaluate(joint, [str(color_folder), replace(open_task(str(color_folder)), name="other")], "joint")
     assert [row.part for row in several if row.task == "mean"] == ["base", "novel", "mean of hm", "hm of means", "all"]
-    with pytest.raises(
-        InputError, match="knows the classes that it is trained on alone, and protocol joint"
-    ):
+    with pytest.raises(InputError, match="knows the classes that it is trained on alone, and protocol joint"):
         Job.of({}, method="linear-probe", protocol="joint")
 
 
