@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.methods.method import Method as Method
     from headroles.adapt.methods.registry import METHODS as METHODS
     from headroles.adapt.metrics import Measure as Measure
+    from headroles.adapt.reproduction.reproduce import reproduce as reproduce
+    from headroles.adapt.reproduction.reproduction import Reproduction as Reproduction
     from headroles.adapt.results.adapted import Adapted as Adapted
     from headroles.adapt.results.evaluate import evaluate as evaluate
     from headroles.adapt.results.evaluation import Evaluation as Evaluation
@@ -54,6 +56,8 @@ _HOMES = {
     "methods.method": ("Method",),
     "methods.registry": ("METHODS",),
     "metrics": ("Measure",),
+    "reproduction.reproduce": ("reproduce",),
+    "reproduction.reproduction": ("Reproduction",),
     "results.adapted": ("Adapted",),
     "results.evaluate": ("evaluate",),
     "results.evaluation": ("Evaluation",),

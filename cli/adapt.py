@@ -11,7 +11,9 @@ import click
 
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.config import config_option
 from headroles.cli.options.names import split_names
+from headroles.cli.options.numbers import parse_numbers
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.settings import setting, write_setting
 from headroles.cli.options.task import join_reading, task_options
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
 @setting(TrainConfig, "cache_views", "Augmented views an image whose trunk outputs are kept on disk; 0: fresh views.")
 @setting(TrainConfig, "select_epoch", "Which epoch is taken: last, or validation, the best on validation images.")
 @setting(TrainConfig, "precision", "Mixed precision: no, bf16 or fp16.")
+@click.option("--log", help="Log the training's numbers into the output's logs/: csv, tensorboard, wandb, or several.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
 @click.option(
@@ -107,6 +110,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
 @ablation_options
 @pixels_option
+@config_option
 def command(list_tasks: bool, list_methods: bool, dry_run: bool, **options: Any) -> None:
     """Adapt a CLIP to a task from a few images a class, by DeAR, with masks from its role map, or another method.
 
@@ -147,8 +151,10 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
 
     # One name says it all, so that the adapter's base model can be found again.
     model = join_activation(options["model"], options.pop("activation", None))
-    lists = {name: split_names(text) for name, text in options.items() if name in ("core", "targets", "retention")}
-    numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": _parse_seeds(options["seeds"])}
+    listed = options.keys() & {"core", "targets", "retention", "log"}
+    lists: dict[str, Any] = {name: split_names(options[name]) for name in listed}
+    seeds = parse_numbers("seeds", options["seeds"])
+    numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": seeds}
     if options.keys() & {"task", "test_share", "val_share", "label", "class_names", "domains"}:
         options["task"] = join_reading(options.get("task", TASK), options)
     assigned = _read_assigned(options["method"], options.pop("assigned", ()))
@@ -176,18 +182,8 @@ def _read_assigned(method: str, assigned: Sequence[str]) -> dict[str, Any]:
 def _parse_shots(text: str) -> tuple[int | None, ...]:
     counts = [each.strip() for each in text.split(",")]
     if not all(each == "all" or each.isdecimal() for each in counts):
-        raise click.UsageError(f"--shots must be a number or all, or several such as 1,2,4, got {text!r}")
+        raise click.UsageError(f"--shots must be a number or all, got {text!r}; several are written 1,2,4")
     return tuple(None if each == "all" else int(each) for each in counts)
-
-
-def _parse_seeds(text: str) -> tuple[int, ...]:
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, dash, last = (piece.strip() for piece in part.partition("-"))
-        if not first.isdecimal() or (dash and not (last.isdecimal() and int(first) <= int(last))):
-            raise click.UsageError(f"--seeds must be numbers and ranges such as 1-3 or 1,5, got {text!r}")
-        seeds += range(int(first), int(last or first) + 1)
-    return tuple(seeds)
 
 
 class _Bar:

@@ -29,6 +29,7 @@ _COMMANDS = {
     "predict": "Say what is in images with an adapter.",
     "probes": "List the bundled probe banks.",
     "report": "Write one HTML page about a role map.",
+    "reproduce": "Run CoOp's benchmark; published tables beside ours.",
     "retrieve": "Find images that one concept's heads find alike.",
     "score": "Turn images into a role map of a CLIP's heads.",
     "validate": "Cut heads: does a concept die with its heads, and it alone?",

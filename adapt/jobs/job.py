@@ -12,6 +12,7 @@ from headroles.adapt.config import DearConfig, Settings, TrainConfig, split_sett
 from headroles.adapt.data.task import Task
 from headroles.adapt.methods.registry import find_method
 from headroles.adapt.results.protocols import LEFT_OUT, NOVEL, WITH_TARGETS, check_protocol, default_targets
+from headroles.adapt.training.log import check_log
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
@@ -52,6 +53,8 @@ class Job:
     """The method's settings, of its own class."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """The training; its seed is replaced by those of `seeds`."""
+    log: tuple[str, ...] = ()
+    """Where its numbers are logged: `headroles.adapt.training.log.LOGS`."""
 
     def __post_init__(self) -> None:
         method = find_method(self.method)
@@ -61,6 +64,7 @@ class Job:
             )
         if method.role_maps == "none" and self.role_map is not None:
             raise InputError(f"role map: method {self.method} has no use for one; leave it out")
+        check_log(self.log)
         if not method.novel:
             self._check_closed()
         if self.protocol is not None:
@@ -104,6 +108,7 @@ class Job:
         if not kind.steps:
             _check_no_steps(method, settings)
         plain |= {name: _several(plain.get(name)) for name in ("targets", "retention")}
+        plain["log"] = _names(plain.get("log"))
         plain |= {name: _path(plain.get(name)) for name in ("root", "role_map")}
         if isinstance(plain.get("shots"), Iterable) and not isinstance(plain["shots"], str):
             plain["shots"] = tuple(plain["shots"])
@@ -162,6 +167,10 @@ def _check_no_steps(method: str, settings: Mapping[str, Any]) -> None:
 
 def _several(given: str | Task | Iterable[str | Task] | None) -> tuple[str | Task, ...] | None:
     return None if given is None else (given,) if isinstance(given, (str, Task)) else tuple(given)
+
+
+def _names(given: str | Iterable[str] | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([given] if isinstance(given, str) else given or ()))
 
 
 def _path(given: Any) -> Any:

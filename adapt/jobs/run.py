@@ -21,6 +21,7 @@ from headroles.adapt.results.adapted import Adapted
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.processes import check_precision, is_main, on_main
 from headroles.errors import InputError
+from headroles.files.run_file import write_run
 from headroles.heads.ablation import current_ablation
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
@@ -52,7 +53,7 @@ class JobRun:
         `strict`: images that cannot be read, or are there twice, are mistakes. `say` is called with the lines that
         tell how all was read.
         """
-        on_main(lambda: check_output(output, resume, overwrite, job.several))
+        on_main(lambda: check_output(output, resume, overwrite, job.several, bool(job.log)))
         check_apart(job, output)
         tasks = JobTasks.open(job, strict)
         folders = place_draws(output, tuple(tasks.trained))
@@ -68,6 +69,7 @@ class JobRun:
         with opened._forgetting():
             for run in seeds:
                 on_main(partial(run.begin, resume))
+                on_main(run.note_asked)
         lines += seeds[0].method.notes()
         if say and is_main():
             for line in lines:
@@ -96,6 +98,7 @@ class JobRun:
         folders = tuple(run.folder for run in self.seeds)
         adapted = Adapted(adapters, folders, self.note)
         on_main(lambda: adapted.save_summary(self.output))
+        on_main(lambda: write_run(self.output, keep=not overwrite))
         if overwrite:
             on_main(lambda: remove_others(self.output, folders))
         return adapted

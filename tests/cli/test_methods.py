@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from headroles.adapt.methods.registry import METHODS
-from headroles.cli.reproduce import adapt_line
+from headroles.cli.made_again import adapt_line
 from headroles.reports.adaptation import Adaptation
 
 

@@ -17,7 +17,7 @@ from headroles.adapt.jobs.tasks import JobTasks
 from headroles.adapt.results.adapted import Adapted
 from headroles.adapt.results.plot import read_runs
 from headroles.adapt.training.trunk_cache import number_domains
-from headroles.cli.reproduce import adapt_line
+from headroles.cli.made_again import adapt_line
 from headroles.errors import InputError
 from headroles.reports.adaptation import read_adaptation
 
@@ -226,7 +226,7 @@ def test_coops_protocols_from_end_to_end(clip, tmp_path):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--shots", "4,four"], "--shots must be a number or all, or several such as 1,2,4, got '4,four'"),
+        (["--shots", "4,four"], "--shots must be a number or all, got '4,four'; several are written 1,2,4"),
         (["--shots", "4,4"], "shots must be different numbers, at least one, got (4, 4)"),
         (["--shots", "0,4"], "shots must be at least 1, or None for all images, got 0"),
         (["--domains", "style"], "has no list of its images with a column 'style'"),
