@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ import click
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.config import config_option
+from headroles.cli.options.continual import continual_options, run_continual, take_continual
 from headroles.cli.options.names import split_names
 from headroles.cli.options.numbers import parse_numbers
 from headroles.cli.options.pixels import pixels_option
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     help="Other tasks, separated by commas, whose zero-shot accuracy is compared, or none.  [default: for the bundled "
     "model, the plain concepts]",
 )
+@continual_options
 @click.option("--method", default="dear", show_default=True, help="How to adapt; see --list-methods.")
 @click.option("--list-methods", is_flag=True, help="List the methods and their settings, and stop.")
 @click.option(
@@ -126,7 +129,12 @@ def command(list_tasks: bool, list_methods: bool, dry_run: bool, **options: Any)
     from headroles.adapt.jobs.adapt import adapt
     from headroles.adapt.training.processes import is_main
 
-    given = _arguments({name: value for name, value in options.items() if value is not None})
+    options = {name: value for name, value in options.items() if value is not None}
+    several = take_continual(options)
+    given = _arguments(options)
+    if several:
+        run_continual(several, given, _Bar(), dry_run)
+        return
     if dry_run:
         _plan(given)
         return
@@ -223,6 +231,9 @@ def _report(adapted: Adapted, output: Path) -> None:
     seeds = len(adapted.seeds)
     click.echo("percent of right answers" + (f", mean of {seeds} seeds with 95% interval" if seeds > 1 else ""))
     click.echo(adapted.to_table())
+    for adapter in adapted:
+        for line in adapter.findings.lines if adapter.findings else ():
+            click.echo(f"seed {adapter.info.seed}: {line}")
     for folder in adapted.folders:
         click.echo(f"wrote {folder}")
     if len({info.shots for info in (adapter.info for adapter in adapted)}) > 1:
@@ -249,4 +260,6 @@ def _list_methods() -> None:
         click.echo(f"{name:<16} {method.title} ({method.source}): names {known}{role_map}")
         own = {**method.settings().to_dict(), **(method.preset if method.steps else {})}
         if own:
-            click.echo(" " * 17 + " ".join(f"{key}={write_setting(value)}" for key, value in own.items()))
+            click.echo(" " * 17 + " ".join(f"{key}={quote(write_setting(value))}" for key, value in own.items()))
+        if method.preset_by_data:
+            click.echo(" " * 17 + f"by the data: {method.preset_by_data}")

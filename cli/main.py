@@ -24,6 +24,7 @@ _COMMANDS = {
     "export": "Write an adapter for serving, for torch alone.",
     "help": "Say more about a refusal, or about a command.",
     "merge": "Put the shards of a scoring run together.",
+    "merge-adapters": "Make one adapter of several.",
     "models": "List the models that `--model` knows by name.",
     "plot": "Draw a role map or an adapter.",
     "predict": "Say what is in images with an adapter.",
@@ -43,7 +44,7 @@ class _LazyGroup(click.Group):
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return import_module(f"headroles.cli.{name}").command if name in _COMMANDS else None
+        return import_module(f"headroles.cli.{name.replace('-', '_')}").command if name in _COMMANDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -20,6 +20,7 @@ _RESULTS = {
     "diff": "headroles.roles.diff:RoleMapDiff",
     "model_diff": "headroles.heads.model_diff:ModelDiff",
     "consensus": "headroles.roles.consensus:Consensus",
+    "continual": "headroles.adapt.continual.result:Continual",
     "attended": "headroles.uses.attended:Attended",
     "retrieved": "headroles.uses.retrieved:Retrieved",
     "debiased": "headroles.uses.debiased:Debiased",
@@ -34,8 +35,8 @@ _RESULTS = {
     "--kind",
     default="all",
     show_default=True,
-    help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion, shots; evaluation: "
-    "reliability; validation: matrix, selectivity, doses.",
+    help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion, found, shots; several "
+    "tasks: matrix, drift; evaluation: reliability; validation: matrix, selectivity, doses.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")

@@ -75,7 +75,7 @@ def adapt(
     if job.log and output is None:
         raise InputError("log: is written into the job's folder; give output as well")
     place = join(device)
-    with working_folder(None if output is None else Path(output), job) as folder:
+    with working_folder(None if output is None else Path(output), job.draws) as folder:
         run = JobRun.open(job, folder, place, resume, overwrite, strict, say)
         adapted = run.write(run.train(workers, progress), overwrite)
     return adapted if output is not None else dataclasses.replace(adapted, folders=())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from headroles.adapt.config import DearConfig, Settings, TrainConfig, split_settings
+from headroles.adapt.adapter.folders import Draw
+from headroles.adapt.config import LAST, DearConfig, Settings, TrainConfig, split_settings
 from headroles.adapt.data.task import Task
 from headroles.adapt.methods.registry import find_method
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.adapt.results.protocols import LEFT_OUT, NOVEL, WITH_TARGETS, check_protocol, default_targets
 from headroles.adapt.training.log import check_log
 from headroles.errors import InputError
@@ -53,6 +55,8 @@ class Job:
     """The method's settings, of its own class."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """The training; its seed is replaced by those of `seeds`."""
+    free: frozenset[str] = frozenset()
+    """Fields of the training that nobody has set, so that the method's preset for the data decides them (`follow`)."""
     log: tuple[str, ...] = ()
     """Where its numbers are logged: `headroles.adapt.training.log.LOGS`."""
 
@@ -112,8 +116,21 @@ class Job:
         plain |= {name: _path(plain.get(name)) for name in ("root", "role_map")}
         if isinstance(plain.get("shots"), Iterable) and not isinstance(plain["shots"], str):
             plain["shots"] = tuple(plain["shots"])
+            if len(plain["shots"]) == 1:
+                (plain["shots"],) = plain["shots"]
         numbers = (seeds,) if isinstance(seeds, int) else tuple(seeds)
-        return cls(model, task, seeds=numbers, method=method, settings=own, train=train, **plain)
+        free = frozenset({each.name for each in fields(TrainConfig)} - settings.keys())
+        return cls(model, task, seeds=numbers, method=method, settings=own, train=train, free=free, **plain)
+
+    def follow(self, data: TrainingData) -> tuple[Job, tuple[str, ...]]:
+        """The job with the method's preset for its data, and a line that says so, where that changes anything."""
+        method = find_method(self.method)
+        found = {name: value for name, value in method.preset_for(data, self.train).items() if name in self.free}
+        if not found:
+            return self, ()
+        changed = ", ".join(f"{name} {value}" for name, value in found.items())
+        line = f"preset: {changed} for these data ({method.preset_by_data})"
+        return replace(self, train=replace(self.train, **found)), (line,)
 
     @property
     def model_name(self) -> str:
@@ -132,9 +149,21 @@ class Job:
         return tuple(sorted(counts, key=lambda shots: (shots is None, shots)))
 
     @property
+    def draws(self) -> tuple[Draw, ...]:
+        """What each adapter is drawn by, as far as the job alone says it: none where domains are left out."""
+        if self.protocol == LEFT_OUT:
+            return ()
+        return tuple(Draw(seed, shots) for shots in self.shot_counts for seed in self.seeds)
+
+    @property
     def several(self) -> bool:
         """Whether it makes more than one adapter."""
         return len(self.seeds) > 1 or len(self.shot_counts) > 1 or self.protocol == LEFT_OUT
+    @property
+    def validates(self) -> str:
+        """What validation images choose, in words; "" where they are not used."""
+        epoch = "" if self.train.select_epoch == LAST else "the epoch"
+        return epoch or find_method(self.method).validates(self.settings)
 
     def check_targets(self, protocol: str) -> None:
         """InputError for targets that the protocol does not test on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from headroles.adapt.adapter.info import CONFIG, FILES, METRICS, TABLE
 from headroles.adapt.data.spec import split_spec
 from headroles.adapt.data.task import Task
 from headroles.adapt.jobs.job import Job
-from headroles.adapt.results.protocols import LEFT_OUT
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.log import FOLDER, are_ours
 from headroles.adapt.training.processes import is_main, on_main
@@ -81,17 +80,15 @@ def remove_others(output: Path, folders: Collection[Path]) -> None:
 
 
 @contextmanager
-def working_folder(output: Path | None, job: Job) -> Iterator[Path]:
+def working_folder(output: Path | None, draws: Sequence[Draw]) -> Iterator[Path]:
     """The output folder, or a temporary one, the same for all processes, where a job keeps its results in memory.
 
-    The output's own folders, as far as the job alone says them, are locked: another job that would write there
-    meanwhile is refused at once.
+    The output and the folders of the draws below it are locked: another job that would write there meanwhile is refused
+    at once.
     """
     if output is not None:
-        known = [Draw(seed, shots) for shots in job.shot_counts for seed in job.seeds]
-        places = () if job.protocol == LEFT_OUT else place_draws(output, known).values()
         with ExitStack() as stack:
-            for folder in dict.fromkeys((output, *places)):
+            for folder in dict.fromkeys((output, *place_draws(output, draws).values())):
                 on_main(partial(_lock, stack, folder))
             yield output
         return

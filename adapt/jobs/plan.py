@@ -51,4 +51,4 @@ def plan(
     tasks = JobTasks.open(job, strict)
     clip = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)
     find_method(job.method).check_model(clip)
-    return (*tasks.reading, *tasks.check_classes(clip))
+    return (*tasks.reading, *tasks.follow(job), *tasks.check_classes(clip))

@@ -61,7 +61,7 @@ class JobRun:
         check_ablation(job.train)
         clip = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)
         find_method(job.method).check_model(clip)
-        lines = (*tasks.reading, *tasks.check_classes(clip))
+        lines = (*tasks.reading, *tasks.follow(job), *tasks.check_classes(clip))
         check_precision(clip.device, job.train.precision)
         role_map, note = on_main(lambda: find_role_map(job, clip, list(folders.values()) if resume else []))
         seeds = tuple(SeedRun(job, clip, role_map, tasks, draw, folder) for draw, folder in folders.items())

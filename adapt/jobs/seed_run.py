@@ -49,12 +49,17 @@ class SeedRun:
     """Its seed and shots, and the domain that it leaves out."""
     folder: Path
     """Where its adapter goes."""
+    begun: Adapter | None = None
+    """The adapter whose tensors the training goes on from; None: it begins anew."""
 
     def __post_init__(self) -> None:
-        self.settings = dataclasses.replace(self.job.train, seed=self.draw.seed)
+        job, _ = self.job.follow(self.tasks.data_of(self.draw))
+        self.settings = dataclasses.replace(job.train, seed=self.draw.seed)
         self.trained = self.tasks.trained[self.draw]
         kind = find_method(self.job.method)
         self.method = kind(self.clip, self.role_map, self.job.settings, self.draw.seed, self.trained.classes)
+        if self.begun is not None:
+            self.method.take_up(self.begun.method.state_dict(), self.begun.weights_sha256)
 
     def describe(self, history: tuple[EpochRecord, ...] = ()) -> AdapterInfo:
         """What will be written into the adapter, before or after its training."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from headroles.adapt.adapter.folders import Draw
-from headroles.adapt.config import LAST
 from headroles.adapt.data.domains import check_domains, keep_domain, leave_domain_out
 from headroles.adapt.data.looking import leave_out, look, look_at_test
 from headroles.adapt.data.reading import describe_model
@@ -13,6 +12,7 @@ from headroles.adapt.data.tasks import Task, open_task
 from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.jobs.job import Job
 from headroles.adapt.methods.registry import find_method
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.adapt.results.protocols import HALVED, LEFT_OUT, WITH_TARGETS
 from headroles.adapt.training.validation import check_validation
 from headroles.errors import InputError
@@ -33,8 +33,8 @@ class JobTasks:
     """What the retention rows are of."""
     protocol: str
     """The job's, or the task's default."""
-    select_epoch: str = LAST
-    """Which epoch is taken."""
+    validates: str = ""
+    """What validation images choose, in words; "": nothing."""
 
     @classmethod
     def open(cls, job: Job, strict: bool = False) -> JobTasks:
@@ -58,7 +58,7 @@ class JobTasks:
             check_validation(each, job.train)
         targets = tuple(look_at_test(each, strict) for each in _open_targets(job, protocol))
         kept = tuple(look_at_test(_open_other(each, job), strict) for each in job.kept)
-        return cls(task, trained, targets, kept, protocol, job.train.select_epoch)
+        return cls(task, trained, targets, kept, protocol, job.validates)
 
     @property
     def reading(self) -> tuple[str, ...]:
@@ -81,6 +81,15 @@ class JobTasks:
         """The job's own, and the others that it tests on, each once."""
         return tuple({each.name: each for each in (self.task, *self.targets, *self.retention)}.values())
 
+    def data_of(self, draw: Draw) -> TrainingData:
+        """What a training is on."""
+        trained = self.trained[draw]
+        return TrainingData(self.task.name, len(trained.classes), len(trained.train), draw.shots, self.protocol)
+
+    def follow(self, job: Job) -> tuple[str, ...]:
+        """Lines that say how the method's preset follows what each training is on, each once."""
+        return tuple(dict.fromkeys(line for draw in self.trained for line in job.follow(self.data_of(draw))[1]))
+
     def check_classes(self, clip: HookedCLIP) -> tuple[str, ...]:
         """How the model reads texts and images, and notes on names that it does not know, a line each.
 
@@ -94,8 +103,8 @@ class JobTasks:
         without = f", without domain {draw.held_out}" if draw.held_out else ""
         seen, every = len(trained.classes), len(self.task.classes)
         names = f": {', '.join(trained.classes)}" if seen < every else ""
-        chosen = f"; {len(trained.val)} validation images choose the epoch"
-        val = "" if not trained.val else "; validation images are not used" if self.select_epoch == LAST else chosen
+        chosen = f"; {len(trained.val)} validation images choose {self.validates}"
+        val = "" if not trained.val else chosen if self.validates else "; validation images are not used"
         images = f"{len(trained.train)} images of {seen} of {every} classes"
         return f"{self.protocol}: trained on {images}{names}{without}{val}"
 
@@ -141,7 +150,7 @@ def _draw(task: Task, job: Job, strict: bool, each_domain: bool) -> tuple[Task, 
     if task.own:
         return task, few
     drawn, checked = ({e.key: e for each in few.values() for e in getattr(each, split)} for split in ("train", "val"))
-    val = () if job.train.select_epoch == LAST else tuple(checked.values())
+    val = tuple(checked.values()) if job.validates else ()
     seen = look(replace(task, train=tuple(drawn.values()), val=val), strict)
     few = {drawn: leave_out(each, seen.left_out) for drawn, each in few.items()}
     whole = leave_out(task, seen.left_out)

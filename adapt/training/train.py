@@ -16,7 +16,7 @@ from headroles.adapt.config import LAST, TrainConfig
 from headroles.adapt.data.tasks import Task
 from headroles.adapt.methods.averaging import add_weighted
 from headroles.adapt.methods.features import Batch
-from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.method import Look, Method
 from headroles.adapt.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from headroles.adapt.training.fingerprint import fingerprint
 from headroles.adapt.training.optimizer import build_optimizer, clip_gradients
@@ -183,7 +183,15 @@ class _Training:
             self.method.load_state_dict(self.kept)
         with torch.no_grad():
             self.method.finish()
-        self.method.eval()
+            self.method.eval()
+            self.method.settle(self.trunks.look, self._look_at_validation())
+
+    def _look_at_validation(self) -> Look | None:
+        """The validation images, where the method chooses something by them and there are any."""
+        if not self.task.val or not self.method.validates(self.method.config):
+            return None
+        task = dataclasses.replace(self.task, train=self.task.val)
+        return Trunks(self.method, task, self.config, self.accelerator, self.trunks.folder, self.workers).look
 
     def run_epoch(self, epoch: int, progress: Progress | None) -> tuple[Step, EpochRecord]:
         """One pass over the training images; its last step is returned, the others are told."""

@@ -59,7 +59,7 @@ def read_config(path: Path, context: click.Context) -> dict[str, Any]:
     """
     from headroles.errors import InputError
 
-    place, path = path, _find(path)
+    place, path = path, _find(path, str(context.info_name))
     known = {_key(option): option for option in context.command.params if option.name != "config"}
     given: dict[str, Any] = _own_place(place, path) if "output" in known else {}
     for key, node in _read_lines(path):
@@ -79,14 +79,15 @@ def read_config(path: Path, context: click.Context) -> dict[str, Any]:
     return given
 
 
-def _find(path: Path) -> Path:
-    """The file itself; of a folder that a run wrote, or has begun, its run.yaml."""
+def _find(path: Path, command: str) -> Path:
+    """The file itself; of a folder that a run wrote, or has begun, its run.yaml, or a file named by the command."""
     from headroles.files.run_file import RUN
 
     if not path.is_dir():
         return path
     begun = (place for depth in range(4) for place in sorted(path.glob("*-*/" * depth + f"unfinished/{RUN}")))
-    return next(filter(Path.is_file, (path / RUN, *begun)), path / RUN)
+    places = (path / f"{command}.yaml", path / RUN, *begun)
+    return next(filter(Path.is_file, places), places[1])
 
 
 def _own_place(given: Path, path: Path) -> dict[str, Any]:
