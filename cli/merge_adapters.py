@@ -44,7 +44,7 @@ def command(adapters: tuple[Path, ...], output: Path, overwrite: bool, **given: 
     if "weights" in options:
         options["weights"] = _parse_weights(options["weights"])
     _check_output(output, adapters, overwrite)
-    with working_folder(output, (0,)):
+    with working_folder(output, ()):
         merged = merge_adapters(adapters, **options)
         merged.save(output)
     _report(merged, output)

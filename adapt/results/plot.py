@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from headroles.adapt.adapter.adapter import FIGURES, Adapter
+from headroles.adapt.adapter.folders import find_adapters
 from headroles.adapt.adapter.info import CONFIG, FINDINGS, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.config import LEARNED
 from headroles.adapt.methods.findings import Findings
@@ -54,6 +55,13 @@ class Run:
         return self.masked_by or RoleMap.load(self.folder / ROLE_MAP)
 
     @property
+    def masked(self) -> bool:
+        """Whether its heads have masks."""
+        info = self.info
+        variant = METHODS[info.method].mask_of(info.settings)
+        return variant is not None and info.layer is not None and bool(info.role_map_sha256)
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """What the logits are fused from: "cls", then the attributes; none where nothing is fused."""
         fused = self.info.attributes or any(record["alpha"] for record in self.history)
@@ -71,17 +79,17 @@ class Runs(tuple[Run, ...], Shown):
 
     @property
     def kinds(self) -> tuple[str, ...]:
+        """Of `figures` those that there is something to draw for; of none, all: plotting says what lacks."""
         run = self[0]
-        masks = METHODS[run.info.method].mask_of(run.info.settings) is not None and run.info.role_map_sha256
-        there = {"curves": run.history, "mask": masks, "fusion": run.parts and run.history}
-        there["found"] = run.findings is not None and run.findings.drawn
-        return tuple(kind for kind in self.figures if there[kind])
+        there = {"curves": bool(run.history), "mask": run.masked, "fusion": bool(run.history and run.parts)}
+        there["found"] = run.findings is not None and bool(run.findings.drawn)
+        there["shots"] = len({each.info.shots for each in self}) > 1
+        return tuple(kind for kind in self.figures if there[kind]) or tuple(self.figures)
 
 
 def read_runs(folder: str | os.PathLike[str]) -> Runs:
-    """The adapter in a folder, or those of its seed-N folders. InputError where there is none."""
-    folder = Path(folder)
-    folders = [folder] if (folder / CONFIG).is_file() else [path.parent for path in folder.glob(f"seed-*/{CONFIG}")]
+    """The adapter in a folder, or those of a job below it. InputError where there is none."""
+    folders = find_adapters(Path(folder))
     if not folders:
         raise InputError(f"adapter: {folder} is no adapter folder (no {CONFIG}); make one: headroles adapt")
     runs = [
@@ -93,7 +101,7 @@ def read_runs(folder: str | os.PathLike[str]) -> Runs:
             raise InputError(f"adapter: {run.folder / METRICS} has no history of a training; adapt again")
         if any(set(record["alpha"]) != set(run.parts) for record in run.history):
             raise InputError(f"adapter: {run.folder / METRICS} has other fusion weights than {CONFIG}; copy both again")
-    return Runs(sorted(runs, key=lambda run: run.info.seed))
+    return Runs(runs)
 
 
 def list_runs(given: Given) -> Sequence[Run]:
@@ -159,7 +167,7 @@ def mask_figure(runs: Given) -> Figure:
     runs = list_runs(runs)
     run = runs[0]
     variant, first = METHODS[run.info.method].mask_of(run.info.settings), run.info.layer
-    if variant is None or first is None or not run.info.role_map_sha256:
+    if variant is None or first is None or not run.masked:
         raise InputError(f"kind: {run.info.method} has no masks; take kind curves")
     role_map = run.role_map
     layers = range(first, role_map.model.layers)
@@ -222,8 +230,8 @@ def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
 def run_page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figure:
     """A figure with a heading and a line about the runs."""
     info = runs[0].info
-    seeds = "seed " if len(runs) == 1 else "seeds "
-    facts = f"{info.base_model_name_or_path}, {info.task}, {seeds}{', '.join(str(run.info.seed) for run in runs)}"
+    seeds = dict.fromkeys(str(run.info.seed) for run in runs)
+    facts = f"{info.base_model_name_or_path}, {info.task}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
     figure = Drawing(figsize=size, layout="constrained")
     figure.suptitle(f"{heading}\n{facts}", size=9)
     return figure

@@ -224,7 +224,7 @@ def test_nothing_is_overwritten_unless_asked(run, job, adapter, tmp_path):
     code, _, errors = run(*job, "--output", tmp_path / "mine")
     assert code == 2 and "holds an unfinished training" in errors
     code, _, errors = run(*job, "--seeds", "1-2", "--output", adapter, "--resume")
-    assert code == 2 and "is the adapter of one seed" in errors
+    assert code == 2 and "is one adapter, not a job of several" in errors
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "README.md").write_text("mine")
     for more in ((), ("--resume",)):

@@ -85,7 +85,7 @@ def test_one_line_says_what_was_made(adapted):
     assert adapted.to_table().splitlines()[0].split() == [
         "protocol",
         "task",
-        "classes",
+        "part",
         "zero-shot",
         "adapted",
         "difference",
