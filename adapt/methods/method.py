@@ -272,8 +272,7 @@ class Method(nn.Module):
         return {}
 
     def acting(self) -> Mapping[str, Acting]:
-        """Where the tensors of `state_dict` act, by name; of those that are not here, nothing better is known than
-        that they act on the whole."""
+        """Where tensors of `state_dict` act, by name; those that are not here act on the whole, as far as is known."""
         return {}
 
     def notes(self) -> tuple[str, ...]:
