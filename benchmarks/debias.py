@@ -71,13 +71,14 @@ def show(values: np.ndarray, sign: str = "") -> str:
 
 
 @click.command()
+@click.option("--model", "name", default="shapes", show_default=True, help="A bundled model.")
 @click.option("--tasks", default=12, show_default=True, help="Tasks a look.")
 @click.option("--looks", default="see-through,turned,tiny", show_default=True, help="How items look.")
 @click.option("--draws", default=100, show_default=True, help="Draws of random heads.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--role-map", type=click.Path(path_type=Path), help="Default: score 2000 scenes anew.")
-def main(tasks: int, looks: str, draws: int, seed: int, role_map: Path | None) -> None:
-    model = load("shapes", "cpu")
+def main(name: str, tasks: int, looks: str, draws: int, seed: int, role_map: Path | None) -> None:
+    model = load(name, "cpu")
     if role_map is None:
         scored, _ = score_texts(
             model, ShapesImages(model.processor, 2000), ProbeBank.load("shapes"), ScoreConfig(), source="shapes"

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import reduce
 from operator import add
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -262,7 +263,7 @@ def train(
 @click.option("--every", default=200, show_default=True, help="Steps between checkpoints.")
 def main(output: Path, model: str, steps: int | None, batch: int | None, seed: int, every: int) -> None:
     """Train a small CLIP of the shapes world; run again to resume."""
-    given = {name: value for name, value in (("steps", steps), ("batch", batch)) if value is not None}
+    given: dict[str, Any] = {name: value for name, value in (("steps", steps), ("batch", batch)) if value is not None}
     config = dataclasses.replace(RECIPES[model], seed=seed, **given)
     train(config, output, every, log=lambda line: click.echo(line))
 
