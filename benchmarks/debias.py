@@ -85,6 +85,8 @@ def main(name: str, tasks: int, looks: str, draws: int, seed: int, role_map: Pat
         )
     else:
         scored = RoleMap.load(role_map)
+    if not any(head.concept == "background" for head in scored):
+        raise click.ClickException(f"{name} has no head of background, so no cut of such heads can be tried")
     for look in looks.split(","):
         rows = [measure(model, scored, task, seed, draws) for task in draw_tasks(look, tasks, seed)]
         click.echo(f"{look}: {tasks} tasks, percent, 95% t intervals over tasks\n")
