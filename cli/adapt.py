@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--role-map",
     type=click.Path(path_type=Path),
-    help="Role map of the model.  [default: headroles-output/role_map.json; for the bundled model made if need be]",
+    help="Role map of the model.  [default: headroles-output/role_map.json; for a bundled model made if need be]",
 )
 @click.option(
     "--protocol",

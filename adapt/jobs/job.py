@@ -17,6 +17,7 @@ from headroles.adapt.results.protocols import LEFT_OUT, NOVEL, WITH_TARGETS, che
 from headroles.adapt.training.log import check_log
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.known_models import BUNDLED
 from headroles.roles.role_map import RoleMap
 from headroles.shapes.tasks import RETENTION
 
@@ -37,7 +38,7 @@ class Job:
     template: str | None = None
     """Prompt with {} for the class, for a task that is named; None: the task's own."""
     role_map: RoleMap | Path | None = None
-    """Role map of the model; None: what `headroles score` left, or, for the bundled model, a new one."""
+    """Role map of the model; None: what `headroles score` left, or, for a bundled model, a new one."""
     protocol: str | None = None
     """One of `headroles.adapt.results.protocols.PROTOCOLS`; None: base-to-novel, for data of one's own few-shot."""
     shots: int | tuple[int | None, ...] | None = 16
@@ -48,7 +49,7 @@ class Job:
     targets: tuple[str | Task, ...] | None = None
     """Tasks that cross-dataset and domain-shift test on; None: `headroles.adapt.results.protocols.default_targets`."""
     retention: tuple[str | Task, ...] | None = None
-    """Tasks of the retention rows; None: for the bundled model, every plain concept but the task itself."""
+    """Tasks of the retention rows; None: for a bundled model, every plain concept but the task itself."""
     method: str = "dear"
     """One of `headroles.adapt.METHODS`."""
     settings: Settings = field(default_factory=DearConfig)
@@ -182,7 +183,7 @@ class Job:
         """The tasks of the retention rows."""
         if self.retention is not None:
             return self.retention
-        open_set = self.model_name == MODEL and find_method(self.method).novel != ""
+        open_set = self.model_name in BUNDLED and find_method(self.method).novel != ""
         names = tuple(f"shapes:{name}" for name in RETENTION) if open_set else ()
         return tuple(name for name in names if name != self.task_name)
 
