@@ -23,6 +23,7 @@ _RESULTS = {
     "attended": "headroles.uses.attended:Attended",
     "retrieved": "headroles.uses.retrieved:Retrieved",
     "debiased": "headroles.uses.debiased:Debiased",
+    "comparison": "headroles.adapt.comparison.comparison:Comparison",
 }
 """Stem of the pictures' files -> the result that they show; in a folder with several, the first."""
 
@@ -34,7 +35,7 @@ _RESULTS = {
     default="all",
     show_default=True,
     help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion; validation: matrix, "
-    "selectivity, doses.",
+    "selectivity, doses; comparison: ranks, pareto, halves.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")

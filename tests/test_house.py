@@ -30,6 +30,7 @@ FLOORS = (
     ("headroles.adapt.adapter",),
     ("headroles.adapt.results",),
     ("headroles.adapt.jobs",),
+    ("headroles.adapt.comparison",),
     ("headroles.reports",),
     ("headroles.cli.options",),
     ("headroles.cli",),

@@ -17,6 +17,7 @@ from headroles.adapt.methods.registry import find_method
 from headroles.adapt.metrics import Measure
 from headroles.adapt.results.measuring import measure, measure_retention
 from headroles.adapt.training.checkpoint import Checkpoint
+from headroles.adapt.training.cost import Cost, metering
 from headroles.adapt.training.fingerprint import fingerprint
 from headroles.adapt.training.processes import is_main, on_main
 from headroles.adapt.training.records import EpochRecord, Step
@@ -44,6 +45,8 @@ class SeedRun:
     seed: int
     folder: Path
     """Where its adapter goes."""
+    cost: Cost | None = None
+    """What its training took, once it was trained here."""
 
     def __post_init__(self) -> None:
         self.settings = dataclasses.replace(self.job.train, seed=self.seed)
@@ -97,13 +100,18 @@ class SeedRun:
 
     def _train(self, workers: int, progress: Announce | None) -> tuple[EpochRecord, ...]:
         def say(step: Step) -> None:
+            cost.done, cost.steps = cost.done + 1, step.steps
             if progress and is_main():
                 progress(self.seed, step)
 
         settings = self.settings
         epochs = f", {settings.epochs} epochs" if self.method.steps else ", no steps"
         _tell(f"seed {self.seed}: training on {len(self.trained.train):,} images{epochs}")
-        return fit(self.method, self.trained, settings, self.folder, resume=True, workers=workers, progress=say)
+        with metering(self.method.device) as cost:
+            cost.steps = int(self.method.steps)
+            history = fit(self.method, self.trained, settings, self.folder, resume=True, workers=workers, progress=say)
+        self.cost = cost
+        return history
 
     def _evaluate(self, workers: int) -> tuple[Measure, ...]:
         tasks = self.tasks
