@@ -108,7 +108,7 @@ def _arguments(given: dict[str, Any], reference: str, form: str) -> dict[str, An
     found |= {name: read(given[name]) for name, read in readers.items() if name in given}
     found["keep_adapters"] = not found.pop("drop_adapters", False)
     entries = read_entries(found["methods"])
-    Store(found["output"]).check_reference(reference, [entry.name for entry in entries])
+    Store(given["output"]).check_reference(reference, [entry.name for entry in entries])
     check_format(form)
     shared, own = read_assigned(found.pop("assigned", ()), entries)
     return {**found, **shared, "own": own}

@@ -75,7 +75,7 @@ class Comparison(Document, Shown):
     """Version of the file's layout."""
 
     @classmethod
-    def of(cls, records: Iterable[CellRecord], trials: Sequence[Trial] = (), **more: Any) -> Comparison:
+    def of_cells(cls, records: Iterable[CellRecord], trials: Sequence[Trial] = (), **more: Any) -> Comparison:
         """From the records of cells that are done; `more` are further fields. InputError where there are none."""
         cells = sorted(
             (each for each in records if each.done and each.trial is None),
@@ -158,11 +158,9 @@ class Comparison(Document, Shown):
         """results.csv: one row a method, task, seed, protocol and part, without what depends on the machine."""
         import pandas as pd
 
-        frame = pd.DataFrame(
-            [dataclasses.astuple(row) for row in self.rows],
-            columns=[field.name for field in dataclasses.fields(ComparedRow)],
-        )
-        frame.insert(frame.columns.get_loc("adapted") + 1, "difference", frame["adapted"] - frame["zero_shot"])
+        columns = [field.name for field in dataclasses.fields(ComparedRow)]
+        frame = pd.DataFrame([dataclasses.astuple(row) for row in self.rows], columns=columns)
+        frame.insert(columns.index("adapted") + 1, "difference", frame["adapted"] - frame["zero_shot"])
         return frame
 
     @property

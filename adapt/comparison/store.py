@@ -109,7 +109,7 @@ class Store:
         records = self.records()
         check_alike(records)
         more = {"failed": tuple(failed), "notes": (*notes, *_say_begun(records))}
-        return Comparison.of(records, read_trials(records), **more)
+        return Comparison.of_cells(records, read_trials(records), **more)
 
     def _write(self, name: str, frame: pd.DataFrame) -> None:
         write_text(self.folder / name, frame.to_csv(index=False, lineterminator="\n"))
