@@ -40,15 +40,16 @@ class Ranks:
             raise InputError(
                 f"kind: ranks need at least 3 methods on 2 tasks, got {count} on {tasks}; compare more of them"
             )
-        ranks = stats.rankdata(-values.round(12), axis=0).mean(1)
+        values = values.round(12)
+        ranks = stats.rankdata(-values, axis=0).mean(1)
         order = sorted(range(count), key=lambda place: (ranks[place], methods[place]))
-        p_value = float(stats.friedmanchisquare(*values.round(12)).pvalue)
+        alike = bool((values == values[0]).all())  # On every task; then nothing can be tested.
         quantile = float(stats.studentized_range.ppf(1 - ALPHA, count, np.inf)) / np.sqrt(2)
         return cls(
             tuple(methods[place] for place in order),
             tuple(float(ranks[place]) for place in order),
             tasks,
-            p_value if np.isfinite(p_value) else 1.0,  # All methods alike on every task.
+            1.0 if alike else float(stats.friedmanchisquare(*values).pvalue),
             float(quantile * np.sqrt(count * (count + 1) / (6 * tasks))),
         )
 
