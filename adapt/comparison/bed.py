@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from headroles.adapt.adapter.memory import remember_split
 from headroles.adapt.comparison.entries import Entry
 from headroles.adapt.comparison.grid import Cell, Grid
@@ -42,6 +44,8 @@ class Bed:
     """For the entries with roles; None where there are none."""
     strict: bool = False
     """Refuse images that cannot be read, or are there twice."""
+    frozen: dict[Any, Tensor] = field(default_factory=dict)
+    """What the frozen CLIP gives for test images (`headroles.adapt.results.frozen_memo`)."""
     _named: dict[str, Task] = field(default_factory=dict)
     _opened: dict[Any, tuple[JobTasks, dict[str, Any]]] = field(default_factory=dict)
 
@@ -50,7 +54,7 @@ class Bed:
         """Load the model; the tasks are opened as their cells come."""
         clip = grid.model if isinstance(grid.model, HookedCLIP) else load(grid.model, device)
         named = {each.name: each for each in grid.tasks if isinstance(each, Task)}
-        return cls(grid, clip, role_map, strict, named)
+        return cls(grid, clip, role_map, strict, _named=named)
 
     @property
     def model_name(self) -> str:

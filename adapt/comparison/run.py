@@ -16,6 +16,7 @@ from headroles.adapt.comparison.grid import Cell
 from headroles.adapt.comparison.record import CellRecord, read_record
 from headroles.adapt.jobs.output import working_folder
 from headroles.adapt.jobs.run import JobRun
+from headroles.adapt.results.frozen_memo import sharing_frozen
 from headroles.errors import InputError, said
 from headroles.images.notes import LOG
 
@@ -46,7 +47,7 @@ def run_cell(bed: Bed, cell: Cell, output: Path, workers: int = 0, keep: bool = 
     """
     folder = output / cell.place
     try:
-        with working_folder(folder, (cell.seed,)), quiet():
+        with working_folder(folder, (cell.seed,)), sharing_frozen(bed.frozen), quiet():
             before = read_record(folder)
             record = before if before and before.over else _finish(bed, cell, folder, workers)
             if not keep:

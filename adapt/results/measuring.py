@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from headroles.adapt.data.tasks import Example, Task, TaskImages
 from headroles.adapt.methods.method import Method
 from headroles.adapt.metrics import Accuracy, Measure, join_halves, with_mean
+from headroles.adapt.results.frozen_memo import run_images
 from headroles.adapt.results.protocols import check_protocol
 from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import add_up, share
@@ -41,10 +42,11 @@ def compare(
     texts = method.encode_texts(text)
     counts = torch.zeros(3, len(task.classes), dtype=torch.long, device=method.device)
     for numbers, pixels, labels in read_ahead(DataLoader(images, batch_size=batch, num_workers=workers)):
-        trunk, labels = method.image_trunk(pixels), labels.to(method.device)
-        guesses = (method.frozen_images(trunk) @ text.frozen.T, method.logits(method.encode_images(trunk), texts))
+        names = [own[number].key for number in numbers.tolist()]
+        (trunk, frozen), labels = run_images(method, task.name, names, pixels), labels.to(method.device)
+        guesses = (frozen @ text.frozen.T, method.logits(method.encode_images(trunk), texts))
         for logits in guesses:
-            check_rows(logits, lambda number: own[number].key, numbers.tolist())
+            check_rows(logits, names.__getitem__)
         if tell:
             found = guesses[1].softmax(-1).max(-1)
             columns = (guesses[0].argmax(-1), found.indices, found.values)
