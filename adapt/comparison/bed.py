@@ -29,6 +29,12 @@ from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
 from headroles.roles.role_map import RoleMap
 
+OPTIONS = tuple(
+    each.name
+    for each in dataclasses.fields(Job)
+    if each.name not in ("model", "task", "role_map", "seeds", "method", "settings", "train", "free")
+)
+"""Fields of a job that all cells share."""
 ROLE_MAP = "role_map.json"
 """Below the output: the map that the entries with roles are given."""
 
@@ -111,7 +117,7 @@ class Bed:
             tasks = JobTasks.open(self.job(cell, seeds), self.strict)
             self._opened[key] = tasks, describe_bed(job, tasks, self.clip)
         tasks, bed = self._opened[key]
-        return job, tasks, CellRecord(
+        return job, _of_seed(tasks, cell.seed), CellRecord(
             cell.entry.name, cell.entry.method, cell.task, cell.seed, cell.trial, bed, _describe(cell, job)
         )
 
@@ -120,8 +126,14 @@ class Bed:
         job, tasks, _ = self.open_cell(cell)
         kind = find_method(job.method)
         kind.check_model(self.clip)
-        trained = tasks.trained[cell.seed]
-        kind(self.clip, self.role_map if cell.entry.roles else None, job.settings, cell.seed, trained.classes)
+        role_map = self.role_map if cell.entry.roles else None
+        for trained in tasks.trained.values():
+            kind(self.clip, role_map, job.settings, cell.seed, trained.classes)
+
+
+def _of_seed(tasks: JobTasks, seed: int) -> JobTasks:
+    """The tasks of one seed's trainings alone."""
+    return dataclasses.replace(tasks, trained={key: each for key, each in tasks.trained.items() if key == seed})
 
 
 def _validating(task: str | Task) -> Task:
@@ -138,13 +150,12 @@ def _validating(task: str | Task) -> Task:
 
 def describe_bed(job: Job, tasks: JobTasks, clip: HookedCLIP) -> dict[str, Any]:
     """What all cells of a task have in common, as plain values."""
-    also = {each.name: getattr(job, each.name) for each in dataclasses.fields(job)}
-    own = {"model", "task", "root", "template", "role_map", "seeds", "method", "settings", "train"}
-    plain = {name: _plain(value) for name, value in also.items() if name not in own}
+    plain = {name: _plain(getattr(job, name)) for name in OPTIONS}
     plain |= {"targets": [each.name for each in tasks.targets], "retention": [each.name for each in tasks.retention]}
     return record_ablation(
         {
             **plain,
+            "root": None,  # The images are the same wherever they lie.
             "model": clip.weights_hash(),
             "template": tasks.task.template,
             "images": remember_split(tasks.task),

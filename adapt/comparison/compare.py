@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from headroles.adapt.comparison.bed import ROLE_MAP, Bed
+from headroles.adapt.comparison.bed import OPTIONS, ROLE_MAP, Bed
 from headroles.adapt.comparison.comparison import Comparison
 from headroles.adapt.comparison.crew import Outcome, Progress, Work, run_all, with_threads
 from headroles.adapt.comparison.entries import Entry, read_entries, with_settings
@@ -79,7 +79,7 @@ def compare(
     `progress` is called with every cell that is over, how many are and how many there are; `say` with lines about what
     is done.
     """
-    options = {name: settings.pop(name) for name in set(settings) & _OPTIONS}
+    options = {name: settings.pop(name) for name in settings.keys() & set(OPTIONS)}
     grid = Grid(
         model,
         with_settings(read_entries(_several(methods)), settings, own or {}),
@@ -93,10 +93,6 @@ def compare(
     )
     work = Work(Path(output), processes, threads, device, workers, strict, keep_adapters)
     return _Comparing(grid, work, shard, skip_refused, overwrite, progress, say or _nothing).run()
-
-
-_OPTIONS = {each.name for each in fields(Job)} - {"model", "task", "seeds", "method", "settings", "train", "role_map"}
-"""Settings that are of the job."""
 
 
 def _several(given: Any) -> list[Any]:

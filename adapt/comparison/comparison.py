@@ -83,14 +83,7 @@ class Comparison(Document, Shown):
         )
         if not cells:
             raise InputError("compare: no cell is done yet; start one with --methods and --tasks")
-        rows = tuple(
-            ComparedRow(
-                each.name, each.task, each.seed, row.protocol, row.task, row.part, row.images, row.zero_shot,
-                row.adapted, each.trained,
-            )
-            for each in cells
-            for row in each.rows
-        )  # fmt: skip
+        rows = tuple(row for each in cells for row in _compared(each))
         costs = tuple(CellCost(each.name, each.task, each.seed, each.seconds, each.memory) for each in cells)
         bed = cells[0].bed
         return cls(bed["model"], bed["shots"], rows, costs, tuple(trials), **more)
@@ -178,6 +171,18 @@ class Comparison(Document, Shown):
     def _repr_html_(self) -> str:
         found = tables_of(self.summary(), self.facts())
         return "".join(html_table(each.caption, each.heading, each.rows) for each in found)
+
+
+def _compared(record: CellRecord) -> list[ComparedRow]:
+    """A cell's rows."""
+    counts = {vars(row).get("shots") for row in record.rows}
+    return [
+        ComparedRow(
+            record.name, record.task, record.seed, row.protocol, row.task, row.part, row.images, row.zero_shot,
+            row.adapted, record.trained, vars(row).get("shots") if len(counts) > 1 else None,
+        )
+        for row in record.rows
+    ]  # fmt: skip
 
 
 _EXPLAINED = (

@@ -43,6 +43,8 @@ class ComparedRow:
     """The adapted one, in [0, 1]."""
     trained: Count
     """How many numbers were trained."""
+    shots: Count | None = None
+    """Training images a class, where a cell has several numbers of them."""
 
 
 class Score(NamedTuple):
@@ -52,11 +54,14 @@ class Score(NamedTuple):
     part: str
     where: str
     """"" on the trained task itself, else `OTHERS`."""
+    shots: int | None = None
+    """Of how many training images a class, where a cell has several numbers of them."""
 
     @property
     def title(self) -> str:
         """As tables head its column, where there is one protocol."""
-        return f"{self.part}, {self.where}" if self.where else self.part
+        shots = "" if self.shots is None else f"{self.shots} shots"
+        return ", ".join(filter(None, (self.part, self.where, shots)))
 
 
 Cells = Mapping[tuple[str, int], float]
@@ -67,7 +72,7 @@ def gather_scores(rows: Iterable[ComparedRow]) -> dict[str, dict[Score, Cells]]:
     """Method -> score -> its cells; of several tested tasks their mean. The frozen CLIP's cells are there too."""
     found: dict[str, dict[Score, dict[tuple[str, int], list[ComparedRow]]]] = {}
     for row in rows:
-        score = Score(row.protocol, row.part, "" if row.tested == row.task else OTHERS)
+        score = Score(row.protocol, row.part, "" if row.tested == row.task else OTHERS, row.shots)
         found.setdefault(row.method, {}).setdefault(score, {}).setdefault((row.task, row.seed), []).append(row)
     scores = {
         name: {score: {at: _mean(some, "adapted") for at, some in cells.items()} for score, cells in of.items()}

@@ -17,6 +17,7 @@ from headroles.adapt.comparison.record import CellRecord, read_record
 from headroles.adapt.jobs.output import working_folder
 from headroles.adapt.jobs.run import JobRun
 from headroles.adapt.results.frozen_memo import sharing_frozen
+from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.errors import InputError, said
 from headroles.images.notes import LOG
 
@@ -71,16 +72,18 @@ def _finish(bed: Bed, cell: Cell, folder: Path, workers: int) -> CellRecord:
         torch.manual_seed(cell.seed)  # Whatever is drawn outside the training, order and process do not matter.
         run = JobRun.open(job, folder, str(bed.clip.device), resume=True, overwrite=False, tasks=tasks)
         try:
-            (adapter,) = run.train(workers, None)
+            adapters = run.train(workers, None)
         except InputError as error:
             if cell.trial is None:
                 raise
+            Checkpoint(folder).remove()
             return _keep(replace(record, why=str(error)), folder)  # Such as a rate that is too high for the method.
-    (seed,) = run.seeds
-    rows = tuple(replace(row, per_class={}) for row in adapter.measures)
-    record = replace(record, rows=rows, trained=adapter.method.trained_count)
-    if seed.cost is not None:
-        record = replace(record, seconds=seed.cost.whole, memory=seed.cost.memory)
+    rows = tuple(replace(row, per_class={}) for adapter in adapters for row in adapter.measures)
+    record = replace(record, rows=rows, trained=adapters[0].method.trained_count)
+    costs = [each.cost for each in run.seeds]  # Several where a protocol leaves out domain by domain.
+    seconds, memory = ([getattr(cost, name) for cost in costs if cost] for name in ("whole", "memory"))
+    if len(seconds) == len(costs) and None not in (*seconds, *memory):
+        record = replace(record, seconds=sum(seconds), memory=max(memory))
     return _keep(record, folder)
 
 
