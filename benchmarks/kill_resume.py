@@ -62,7 +62,7 @@ JOBS = {
         (_MAP,),
     ),
     "compare": Job(
-        ("compare", "--methods", "zero-shot,coop,mmrlpp,tip-adapter", "--tasks", "shapes:tiny,shapes:lamp",
+        ("compare", "--methods", "zero-shot,coop,tip-adapter", "--tasks", "shapes:tiny,shapes:lamp",
          "--seeds", "1-2", "--shots", "1", "--set", "epochs=2", "--set", "batch=8", "--retention", "none",
          "--output", "{out}"),
         held=("results.csv", "results.parquet"),
