@@ -12,7 +12,6 @@ import click
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.names import split_names
-from headroles.cli.options.numbers import parse_seeds, parse_shots
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.settings import setting, write_setting
 from headroles.cli.options.task import join_reading, task_options
@@ -140,7 +139,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     # One name says it all, so that the adapter's base model can be found again.
     model = join_activation(options["model"], options.pop("activation", None))
     lists = {name: split_names(text) for name, text in options.items() if name in ("core", "targets", "retention")}
-    numbers: dict[str, Any] = {"shots": parse_shots(options["shots"]), "seeds": parse_seeds(options["seeds"])}
+    numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": _parse_seeds(options["seeds"])}
     if options.keys() & {"task", "test_share", "val_share", "label", "class_names"}:
         options["task"] = join_reading(options.get("task", TASK), options)
     assigned = _read_assigned(options["method"], options.pop("assigned", ()))
@@ -163,6 +162,24 @@ def _read_assigned(method: str, assigned: Sequence[str]) -> dict[str, Any]:
             raise click.UsageError(f"--set must be NAME=VALUE, each name once, got {text!r}")
         texts[name] = value.strip()
     return read_settings(texts, find_method(method).settings) if texts else {}
+
+
+def _parse_shots(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal():
+        raise click.UsageError(f"--shots must be a number or all, got {text!r}")
+    return int(text)
+
+
+def _parse_seeds(text: str) -> tuple[int, ...]:
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if not first.isdecimal() or (dash and not (last.isdecimal() and int(first) <= int(last))):
+            raise click.UsageError(f"--seeds must be numbers and ranges such as 1-3 or 1,5, got {text!r}")
+        seeds += range(int(first), int(last or first) + 1)
+    return tuple(seeds)
 
 
 class _Bar:

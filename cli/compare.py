@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.names import split_names
-from headroles.cli.options.numbers import parse_seeds, parse_shots
+from headroles.cli.options.numbers import parse_numbers
 
 if TYPE_CHECKING:
     from headroles.adapt.comparison.comparison import Comparison
@@ -104,7 +104,7 @@ def _arguments(given: dict[str, Any], reference: str, form: str) -> dict[str, An
 
     lists = ("methods", "tasks", "targets", "retention", "tune_tasks")
     found = {name: split_names(value) if name in lists else value for name, value in given.items()}
-    readers = {"shots": parse_shots, "seeds": parse_seeds, "shard": parse_shard}
+    readers = {"shots": _parse_shots, "seeds": partial(parse_numbers, "seeds"), "shard": parse_shard}
     found |= {name: read(given[name]) for name, read in readers.items() if name in given}
     found["keep_adapters"] = not found.pop("drop_adapters", False)
     entries = read_entries(found["methods"])
@@ -112,6 +112,12 @@ def _arguments(given: dict[str, Any], reference: str, form: str) -> dict[str, An
     check_format(form)
     shared, own = read_assigned(found.pop("assigned", ()), entries)
     return {**found, **shared, "own": own}
+
+
+def _parse_shots(text: str) -> int | None:
+    if text != "all" and not text.isdecimal():
+        raise click.UsageError(f"--shots must be a number or all, got {text!r}")
+    return None if text == "all" else int(text)
 
 
 def _show(outcome: Outcome, over: int, count: int) -> None:

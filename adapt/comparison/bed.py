@@ -150,12 +150,11 @@ def _validating(task: str | Task) -> Task:
 
 def describe_bed(job: Job, tasks: JobTasks, clip: HookedCLIP) -> dict[str, Any]:
     """What all cells of a task have in common, as plain values."""
-    plain = {name: _plain(getattr(job, name)) for name in OPTIONS}
+    plain = {name: _plain(getattr(job, name)) for name in OPTIONS if name not in ("root", "log")}
     plain |= {"targets": [each.name for each in tasks.targets], "retention": [each.name for each in tasks.retention]}
     return record_ablation(
         {
             **plain,
-            "root": None,  # The images are the same wherever they lie.
             "model": clip.weights_hash(),
             "template": tasks.task.template,
             "images": remember_split(tasks.task),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -160,8 +161,9 @@ def _draw_points(axes: Axes, names: Sequence[str], points: Sequence[tuple[float,
     for place, (name, point) in enumerate(zip(names, points, strict=True)):
         side = -1 if place % 2 else 1
         axes.plot(*point, "o", ms=4, color=GREY if name == FROZEN else COLORS[0])
-        at = {"xytext": (5 * side, 0), "ha": "left" if side > 0 else "right", "va": "center"}
-        axes.annotate(name, point, textcoords="offset points", size=7, color=INK, **at)
+        at = (5 * side, 0)
+        look: dict[str, Any] = {"size": 7, "color": INK, "ha": "left" if side > 0 else "right", "va": "center"}
+        axes.annotate(name, point, at, textcoords="offset points", **look)
 
 
 def _label(found: ScoreSummary) -> str:

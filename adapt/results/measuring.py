@@ -43,8 +43,8 @@ def compare(
     counts = torch.zeros(3, len(task.classes), dtype=torch.long, device=method.device)
     for numbers, pixels, labels in read_ahead(DataLoader(images, batch_size=batch, num_workers=workers)):
         names = [own[number].key for number in numbers.tolist()]
-        (trunk, frozen), labels = run_images(method, task.name, names, pixels), labels.to(method.device)
-        guesses = (frozen @ text.frozen.T, method.logits(method.encode_images(trunk), texts))
+        (trunk, known), labels = run_images(method, task.name, names, pixels), labels.to(method.device)
+        guesses = (known @ text.frozen.T, method.logits(method.encode_images(trunk), texts))
         for logits in guesses:
             check_rows(logits, names.__getitem__)
         if tell:
