@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from headroles.shown import Shown
 
 _RESULTS = {
+    "comparison": "headroles.adapt.comparison.comparison:Comparison",
     "roles": "headroles.roles.role_map:RoleMap",
     "validation": "headroles.causal.validation:Validation",
     "diff": "headroles.roles.diff:RoleMapDiff",
@@ -23,7 +24,6 @@ _RESULTS = {
     "attended": "headroles.uses.attended:Attended",
     "retrieved": "headroles.uses.retrieved:Retrieved",
     "debiased": "headroles.uses.debiased:Debiased",
-    "comparison": "headroles.adapt.comparison.comparison:Comparison",
 }
 """Stem of the pictures' files -> the result that they show; in a folder with several, the first."""
 

@@ -57,8 +57,8 @@ class Comparison(Document, Shown):
 
     model: str
     """sha256 over the weights of the CLIP."""
-    shots: Count | None
-    """Training images a class; None for all."""
+    shots: Count | tuple[Count | None, ...] | None
+    """Training images a class; None for all; several where every cell has several trainings."""
     rows: tuple[ComparedRow, ...]
     """One a method, task, seed, protocol and part, by these in the order of the alphabet."""
     costs: tuple[CellCost, ...] = ()
