@@ -85,8 +85,8 @@ class Comparison(Document, Shown):
             raise InputError("compare: no cell is done yet; start one with --methods and --tasks")
         rows = tuple(row for each in cells for row in _compared(each))
         costs = tuple(CellCost(each.name, each.task, each.seed, each.seconds, each.memory) for each in cells)
-        bed = cells[0].bed
-        return cls(bed["model"], bed["shots"], rows, costs, tuple(trials), **more)
+        model, shots = (cells[0].bed[name] for name in ("model", "shots"))
+        return cls(model, tuple(shots) if isinstance(shots, list) else shots, rows, costs, tuple(trials), **more)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -60,7 +60,7 @@ class Score(NamedTuple):
     @property
     def title(self) -> str:
         """As tables head its column, where there is one protocol."""
-        shots = "" if self.shots is None else f"{self.shots} shots"
+        shots = "" if self.shots is None else f"{self.shots} shot" + "s" * (self.shots != 1)
         return ", ".join(filter(None, (self.part, self.where, shots)))
 
 
