@@ -15,12 +15,17 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.comparison.comparison import Comparison as Comparison
     from headroles.adapt.config import DearConfig as DearConfig
     from headroles.adapt.config import TrainConfig as TrainConfig
+    from headroles.adapt.continual.adapt_tasks import adapt_tasks as adapt_tasks
+    from headroles.adapt.continual.result import Continual as Continual
+    from headroles.adapt.continual.result import HeadDrift as HeadDrift
     from headroles.adapt.data.task import Task as Task
     from headroles.adapt.data.tasks import SHIFTS as SHIFTS
     from headroles.adapt.data.tasks import TASKS as TASKS
     from headroles.adapt.data.tasks import open_task as open_task
     from headroles.adapt.jobs.adapt import adapt as adapt
     from headroles.adapt.jobs.plan import plan as plan
+    from headroles.adapt.merging.config import MergeConfig as MergeConfig
+    from headroles.adapt.merging.merge import merge_adapters as merge_adapters
     from headroles.adapt.methods.dear import Dear as Dear
     from headroles.adapt.methods.features import Batch as Batch
     from headroles.adapt.methods.features import ClassTrunk as ClassTrunk
@@ -30,7 +35,11 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.methods.method import Method as Method
     from headroles.adapt.methods.registry import METHODS as METHODS
     from headroles.adapt.metrics import Measure as Measure
+    from headroles.adapt.reproduction.reproduce import reproduce as reproduce
+    from headroles.adapt.reproduction.reproduction import Reproduction as Reproduction
     from headroles.adapt.results.adapted import Adapted as Adapted
+    from headroles.adapt.results.continual import ContinualMeasures as ContinualMeasures
+    from headroles.adapt.results.continual import measure_continual as measure_continual
     from headroles.adapt.results.evaluate import evaluate as evaluate
     from headroles.adapt.results.evaluation import Evaluation as Evaluation
     from headroles.adapt.results.export import export_adapter as export_adapter
@@ -48,17 +57,24 @@ _HOMES = {
     "comparison.compare": ("compare",),
     "comparison.comparison": ("Comparison",),
     "config": ("DearConfig", "TrainConfig"),
+    "continual.adapt_tasks": ("adapt_tasks",),
+    "continual.result": ("Continual", "HeadDrift"),
     "data.task": ("Task",),
     "data.tasks": ("SHIFTS", "TASKS", "open_task"),
     "jobs.adapt": ("adapt",),
     "jobs.plan": ("plan",),
+    "merging.config": ("MergeConfig",),
+    "merging.merge": ("merge_adapters",),
     "methods.dear": ("Dear",),
     "methods.features": ("Batch", "ClassTrunk", "ImageFeatures", "TextTrunk"),
     "methods.masks": ("build_masks",),
     "methods.method": ("Method",),
     "methods.registry": ("METHODS",),
     "metrics": ("Measure",),
+    "reproduction.reproduce": ("reproduce",),
+    "reproduction.reproduction": ("Reproduction",),
     "results.adapted": ("Adapted",),
+    "results.continual": ("ContinualMeasures", "measure_continual"),
     "results.evaluate": ("evaluate",),
     "results.evaluation": ("Evaluation",),
     "results.export": ("export_adapter",),

@@ -1,22 +1,26 @@
-"""What a training step of DeAR costs beside one of MMRL's cost structure (`mmrl.py`): time and peak memory.
+"""What a training step costs: of every method beside DeAR's and beside its own plain implementation; of DeAR by MMRL's.
 
-`python benchmarks/adapt.py` measures both offline, on a full-size ViT-B/16 CLIP with random weights, and prints every
-figure with its spread. A step is forward, losses, backward and AdamW. Times are medians over interleaved rounds,
-`[least, most]` in brackets; peaks are those of fresh processes that take one variant's steps and nothing else.
+`python benchmarks/adapt.py` measures offline, on a full-size ViT-B/16 CLIP with random weights (`--model shapes`: on
+the bundled model), and prints every figure with its spread. A step is forward, losses, backward and optimizer. Times
+are medians over interleaved rounds, ratios medians over the rounds' own, `[least, most]` in brackets; peaks are those
+of fresh processes that take one variant's steps and nothing else. What plain implementations are, `plain_methods.py`
+says. Class names are random words, so that texts have all the same length and begin alike only as the template does.
 
-CLIP's first tokenizer, and so MMRL, pads every text to the context of 77 tokens; ours pads to the longest text, which
-changes no embedding. Both comparisons are printed: as published, and with MMRL's texts as short as ours. `--length 77`
-compares at the full context instead.
+Of DeAR and MMRL (`mmrl.py`) there is more: CLIP's first tokenizer, and so MMRL, pads every text to the context of 77
+tokens; ours pads to the longest text, which changes no embedding. Both comparisons are printed: as published, and with
+MMRL's texts as short as ours. `--length 77` compares at the full context instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import statistics
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from measure import in_fresh_process, interleave, random_model, report, report_ratios, resident_peak
@@ -24,14 +28,14 @@ from measure import in_fresh_process, interleave, random_model, report, report_r
 # Everything heavy is imported where it is used: this process must stay small until the memory figures are taken.
 if TYPE_CHECKING:
     from mmrl import Mmrl
-    from torch import Tensor, nn
+    from plain_methods import Given
+    from torch import Tensor
 
     from headroles import HookedCLIP
     from headroles.adapt import Dear
     from headroles.adapt.data.task import Task
-    from headroles.roles.role_map import RoleMap
 
-FIGURES = ("memory", "time")
+FIGURES = ("memory", "time", "method-memory", "methods")
 CONTEXT = 77
 """Tokens that CLIP's tokenizer pads a text to."""
 SHORT, PADDED = "MMRL, texts as short as ours", f"MMRL, texts padded to {CONTEXT}"
@@ -39,15 +43,13 @@ SHARED, TWICE, CACHED = "DeAR, trunk shared", "DeAR, trunk not shared", "DeAR, t
 VARIANTS = (PADDED, SHORT, TWICE, SHARED, CACHED)
 GOAL = 0.5
 """A step that shares the trunk over one of MMRL."""
+PLAIN_GOAL = 1.05
+"""A step of any method over one of its plain implementation."""
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+RANDOM, BUNDLED = MODELS = ("random-vit-b-16", "shapes")
 STEPS = 2
 """Steps before a peak is read: from the second on, AdamW's moments are there too."""
 SEED = 0
-HEADS = (
-    *(("attribute", concept) for concept in ("color", "shape", "texture", "object", "position")),
-    ("generalization", "object"),
-    ("mixed", "color"),
-)
-"""Role and concept of the model's heads, in turn: every layer needs a mask, and none is wholly isolated."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,26 @@ class Load:
     """Tokens of the longest text, its marks included."""
     threads: int
     """Threads of torch."""
+    model: str = RANDOM
+    """One of MODELS."""
+    clock: str = "wall"
+    """One of CLOCKS."""
+    template: str = "a photo of a {}."
+    """The classes' prompt."""
 
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        """One text a class, all of the full length; a word of the shapes world is one token."""
-        return (" ".join(["red"] * (self.length - 2)),) * self.classes
+    def names(self, model: HookedCLIP) -> list[str]:
+        """The classes' names, such that all texts have the full length."""
+        from steps import draw_names
+
+        return draw_names(model, self.classes, self.length, self.template)
+
+    def prompts(self, model: HookedCLIP) -> list[str]:
+        """One text a class."""
+        return [self.template.replace("{}", name) for name in self.names(model)]
 
     def __str__(self) -> str:
-        texts = f"{self.classes} classes, texts of {self.length} tokens"
-        return f"ViT-B/16, batch {self.batch}, {texts}, {self.threads} threads"
+        texts = f"{self.classes} classes, texts {self.template!r} of {self.length} tokens"
+        return f"{self.model}, batch {self.batch}, {texts}, {self.threads} threads, {self.clock} time"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -79,11 +92,20 @@ class Load:
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, help="Threads of torch.")
 @click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Images of a step.")
 @click.option("--classes", type=click.IntRange(min=2), default=50, show_default=True, help="Texts of a step.")
-@click.option("--length", type=click.IntRange(3, CONTEXT), default=16, show_default=True, help="Tokens of a text.")
-def main(only: str | None, repeats: int, threads: int, batch: int, classes: int, length: int) -> None:
-    """Measure what a training step costs, and compare it with the goal."""
-    load = Load(batch, classes, length, threads)
-    measures = {"memory": partial(measure_memory, load, min(repeats, 3)), "time": partial(measure_time, load, repeats)}
+@click.option("--length", type=click.IntRange(10, CONTEXT), default=16, show_default=True, help="Tokens of a text.")
+@click.option("--template", default=Load.template, show_default=True, help="Prompt; {} alone: texts share no word.")
+@click.option("--model", type=click.Choice(MODELS), default=RANDOM, show_default=True)
+@click.option("--clock", type=click.Choice(list(CLOCKS)), default="wall", show_default=True, help="cpu: busy machines.")
+@click.option("--method", "methods", multiple=True, help="Of the registry; by default all that take steps.")
+def main(only: str | None, repeats: int, methods: tuple[str, ...], **load_of: Any) -> None:
+    """Measure what a training step costs, and compare it with the goals."""
+    load = Load(**load_of)
+    measures = {
+        "memory": partial(measure_memory, load, min(repeats, 3)),
+        "time": partial(measure_time, load, repeats),
+        "method-memory": partial(measure_method_memory, load, methods),
+        "methods": partial(measure_methods, load, repeats, methods),
+    }
     for figure in (only,) if only else FIGURES:
         measures[figure]()
 
@@ -92,7 +114,9 @@ def measure_time(load: Load, repeats: int) -> None:
     """Seconds of a step of every variant, all on one frozen model, and their ratios to MMRL's."""
     with TemporaryDirectory() as folder:
         model = open_model(load)
-        seconds = interleave({name: build_step(name, model, load, Path(folder)) for name in VARIANTS}, repeats)
+        seconds = interleave(
+            {name: build_step(name, model, load, Path(folder)) for name in VARIANTS}, repeats, CLOCKS[load.clock]
+        )
     click.echo(f"time of a training step: {load}, {repeats} rounds")
     for name in VARIANTS:
         report(f"{name}, seconds", seconds[name])
@@ -115,6 +139,85 @@ def measure_memory(load: Load, repeats: int) -> None:
             report_ratios(f"  {above}", [each[above][1] for each in rounds], [each[below][1] for each in rounds])
 
 
+def measure_methods(load: Load, repeats: int, methods: tuple[str, ...]) -> None:
+    """A Markdown row a method: milliseconds, and ratios of its step to the plain one and of DeAR's to it."""
+    from steps import PLAIN, STEPPING, build_ours, build_plain
+
+    given = draw_steps(load)
+    click.echo(f"training steps: {load}, {repeats} rounds\n")
+    click.echo("| method | trained | ms | plain, ms | over plain | goal <= 1.05 | DeAR over it |\n|---|" + "---:|" * 6)
+    for name in methods or STEPPING:
+        tasks, trained = {}, {}
+        for label, build, method in (
+            ("ours", build_ours, name),
+            ("plain", build_plain, name),
+            ("dear", build_ours, "dear"),
+        ):
+            if label != "plain" or name in PLAIN:
+                tasks[label], trained[label] = build(method, given)
+        if trained["ours"] != trained.get("plain", trained["ours"]):
+            raise click.ClickException(f"{name} trains {trained['ours']} numbers, its plain form {trained['plain']}")
+        seconds = interleave(tasks, repeats, CLOCKS[load.clock])
+        plain, verdict = seconds.get("plain"), ""
+        if plain:
+            verdict = "met" if middle_ratio(seconds["ours"], plain) <= PLAIN_GOAL else "missed"
+        cells = (
+            *(name, f"{trained['ours']:,}", f"{1e3 * statistics.median(seconds['ours']):.0f}"),
+            *(
+                ("", "", "")
+                if not plain
+                else (f"{1e3 * statistics.median(plain):.0f}", ratios(seconds["ours"], plain), verdict)
+            ),
+            ratios(seconds["dear"], seconds["ours"]),
+        )
+        click.echo(f"| {' | '.join(cells)} |")
+
+
+def measure_method_memory(load: Load, methods: tuple[str, ...]) -> None:
+    """A Markdown row a method: how far its steps, and those of its plain implementation, raise a process's peak."""
+    from steps import PLAIN, STEPPING
+
+    click.echo(f"peak memory of training steps beyond the open model: {load}\n")
+    click.echo("| method | MB | plain, MB | over plain |\n|---|---:|---:|---:|")
+    for name in methods or STEPPING:
+        forms = ("ours", "plain") if name in PLAIN else ("ours",)
+        own, *plain = (in_fresh_process(method_peak, name, form, load) for form in forms)
+        rise, *others = ((after - before) / 1e6 for before, after in (own, *plain))
+        beside = (f"{others[0]:.0f}", f"{rise / others[0]:.3f}") if others else ("", "")
+        click.echo(f"| {name} | {rise:.0f} | {' | '.join(beside)} |")
+
+
+def method_peak(name: str, form: str, load: Load) -> list[int]:
+    """Peak resident bytes of this process once the model is there, and after the steps."""
+    from steps import build_ours, build_plain
+
+    given = draw_steps(load)
+    peaks = [resident_peak()]
+    step, _ = (build_ours if form == "ours" else build_plain)(name, given)
+    for _ in range(STEPS):
+        step()
+    return [*peaks, resident_peak()]
+
+
+def draw_steps(load: Load) -> Given:
+    """The model, and what a step works on."""
+    from steps import draw_given
+
+    model = open_model(load)
+    return draw_given(model, load.batch, load.names(model), load.template)
+
+
+def ratios(above: Sequence[float], below: Sequence[float]) -> str:
+    """Median of the quotients, round by round, and their spread."""
+    found = [one / other for one, other in zip(above, below, strict=True)]
+    return f"{statistics.median(found):.3f} [{min(found):.3f}, {max(found):.3f}]"
+
+
+def middle_ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    """Median of the quotients, round by round."""
+    return statistics.median(one / other for one, other in zip(above, below, strict=True))
+
+
 def peak_memory(variant: str, load: Load) -> list[int]:
     """Peak resident bytes of this process once the model is there, and after the steps."""
     with TemporaryDirectory() as folder:
@@ -127,37 +230,44 @@ def peak_memory(variant: str, load: Load) -> list[int]:
 
 
 def open_model(load: Load) -> HookedCLIP:
-    """A frozen ViT-B/16 with random weights."""
+    """A frozen ViT-B/16 with random weights, or the bundled model."""
     import torch
+    from steps import open_bundled
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     torch.set_num_threads(load.threads)
     torch.manual_seed(SEED)
-    return random_model("ViT-B/16", 224)
+    return open_bundled() if load.model == BUNDLED else random_model("ViT-B/16", 224)
 
 
 def build_step(variant: str, model: HookedCLIP, load: Load, folder: Path) -> Callable[[], None]:
     """A function that takes one training step of a variant; what is computed once a run is computed here."""
     import torch
     from mmrl import Mmrl
+    from steps import alternate_roles, stepping
 
     from headroles.adapt import Dear
+    from headroles.adapt.config import TrainConfig
+    from headroles.adapt.methods.method import TrainedGroup
 
     torch.manual_seed(SEED)
     if variant in (PADDED, SHORT):
-        mmrl = Mmrl(model)
-        return stepping(mmrl, mmrl_loss(mmrl, load, CONTEXT if variant == PADDED else load.length))
-    dear = Dear(model, alternate_roles(model))
-    losses = {TWICE: twice_loss, SHARED: shared_loss, CACHED: partial(cached_loss, folder=folder)}
-    return stepping(dear, losses[variant](dear, load))
+        method = Mmrl(model)
+        loss = mmrl_loss(method, load, model.context if variant == PADDED else load.length)
+    else:
+        method = Dear(model, alternate_roles(model))
+        losses = {TWICE: twice_loss, SHARED: shared_loss, CACHED: partial(cached_loss, folder=folder)}
+        loss = losses[variant](method, load)
+    trained = tuple(tensor for tensor in method.parameters() if tensor.requires_grad)
+    return stepping(loss, (TrainedGroup(trained),), TrainConfig())
 
 
 def mmrl_loss(mmrl: Mmrl, load: Load, length: int) -> Callable[[], Tensor]:
     """From pixels and texts padded to `length` to MMRL's loss."""
     pixels, labels = draw_images(load, mmrl.model)
     tokenize = mmrl.model.tokenizer
-    ids = tokenize(load.prompts, padding="max_length", max_length=length, return_tensors="pt")["input_ids"]
+    ids = tokenize(load.prompts(mmrl.model), padding="max_length", max_length=length, return_tensors="pt")["input_ids"]
     return partial(mmrl, pixels, labels, ids, mmrl.frozen_texts(ids))
 
 
@@ -165,10 +275,10 @@ def twice_loss(dear: Dear, load: Load) -> Callable[[], Tensor]:
     """As with `share_trunk` off: both branches start from pixels, and every step runs the texts' trunk."""
     from headroles.adapt.methods.features import Batch
 
-    pixels, labels = draw_images(load, dear.model)
+    (pixels, labels), prompts = draw_images(load, dear.model), load.prompts(dear.model)
 
     def loss() -> Tensor:
-        frozen, texts = dear.frozen_images(dear.image_trunk(pixels)), dear.text_trunk(load.prompts)
+        frozen, texts = dear.frozen_targets(dear.image_trunk(pixels)), dear.text_trunk(prompts)
         return sum(dear(Batch(dear.image_trunk(pixels), labels, texts, frozen))[1].values())
 
     return loss
@@ -178,7 +288,7 @@ def shared_loss(dear: Dear, load: Load) -> Callable[[], Tensor]:
     """One image trunk a step, one text trunk a run."""
     from headroles.adapt.methods.features import Batch
 
-    (pixels, labels), texts = draw_images(load, dear.model), dear.text_trunk(load.prompts)
+    (pixels, labels), texts = draw_images(load, dear.model), dear.text_trunk(load.prompts(dear.model))
     return lambda: sum(dear(Batch(dear.image_trunk(pixels), labels, texts))[1].values())
 
 
@@ -189,7 +299,7 @@ def cached_loss(dear: Dear, load: Load, folder: Path) -> Callable[[], Tensor]:
     from headroles.adapt.training.trunk_cache import Trunks
 
     config, accelerator = TrainConfig(batch=load.batch, cache_views=1), open_accelerator(dear.device)
-    trunks = Trunks(dear, draw_task(load, folder), config, accelerator, folder / "views", workers=0)
+    trunks = Trunks(dear, draw_task(load, dear.model, folder), config, accelerator, folder / "views", workers=0)
 
     def loss() -> Tensor:
         (batch,) = trunks.batches(0, [range(load.batch)])
@@ -206,7 +316,7 @@ def draw_images(load: Load, model: HookedCLIP) -> tuple[Tensor, Tensor]:
     return torch.randn(load.batch, 3, model.image_size, model.image_size), torch.arange(load.batch) % load.classes
 
 
-def draw_task(load: Load, folder: Path) -> Task:
+def draw_task(load: Load, model: HookedCLIP, folder: Path) -> Task:
     """The same on disk: a task of one batch of noise, written to `folder`."""
     import numpy as np
     from PIL import Image
@@ -216,46 +326,9 @@ def draw_task(load: Load, folder: Path) -> Task:
 
     rng, paths = np.random.default_rng(SEED), [folder / f"{number}.png" for number in range(load.batch)]
     for path in paths:
-        Image.fromarray(rng.integers(0, 256, (224, 224, 3), dtype=np.uint8)).save(path)
+        Image.fromarray(rng.integers(0, 256, (*model.image_shape, 3), dtype=np.uint8)).save(path)
     images = tuple(Example(path, number % load.classes) for number, path in enumerate(paths))
-    return Task("noise", load.prompts, "{}", train=images, val=(), test=images)
-
-
-def stepping(method: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
-    """A function that takes one step of AdamW on a method's trained tensors."""
-    from torch.optim import AdamW
-
-    optimizer = AdamW([parameter for parameter in method.parameters() if parameter.requires_grad], 1e-3)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss().backward()
-        optimizer.step()
-
-    return step
-
-
-def alternate_roles(model: HookedCLIP) -> RoleMap:
-    """A role map made by hand: the roles of `HEADS` in turn, in all layers."""
-    from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
-
-    layers, heads = model.visual.layers, model.visual.heads
-    concepts = dict.fromkeys(sorted({concept for _, concept in HEADS}), 1)
-    numbers = {"concept_share": 1.0, "entropy_bits": 0.0, "entropy": 0.0, "interval": (0.0, 0.0), "p_value": 0.0}
-    numbers |= {"q_value": 0.0, "stability": 1.0, "variance": 1.0, "null_entropy": 1.0, "effective_rank": 1.0}
-    roles = []
-    for number in range(layers * heads):
-        role, concept = HEADS[number % len(HEADS)]
-        spread = {name: float(name == concept) for name in concepts}
-        roles.append(HeadRole(*divmod(number, heads), role, concept, **numbers, distribution=spread, texts=()))
-    return RoleMap(
-        model=ModelInfo(model.model_name, model.weights_hash(), layers, heads),
-        images=ImagesInfo("by hand", 0, ()),
-        bank=BankInfo("by hand", "0", concepts),
-        settings={},
-        layers=tuple(range(layers)),
-        head_roles=tuple(roles),
-    )
+    return Task("noise", tuple(load.names(model)), load.template, train=images, val=(), test=images)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.config import config_option
+from headroles.cli.options.continual import continual_options, run_continual, take_continual
 from headroles.cli.options.names import split_names
+from headroles.cli.options.numbers import parse_numbers
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.settings import setting, write_setting
 from headroles.cli.options.task import join_reading, task_options
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     help="Other tasks, separated by commas, whose zero-shot accuracy is compared, or none.  [default: for the bundled "
     "model, the plain concepts]",
 )
+@continual_options
 @click.option("--method", default="dear", show_default=True, help="How to adapt; see --list-methods.")
 @click.option("--list-methods", is_flag=True, help="List the methods and their settings, and stop.")
 @click.option(
@@ -89,6 +94,7 @@ if TYPE_CHECKING:
 @setting(TrainConfig, "cache_views", "Augmented views an image whose trunk outputs are kept on disk; 0: fresh views.")
 @setting(TrainConfig, "select_epoch", "Which epoch is taken: last, or validation, the best on validation images.")
 @setting(TrainConfig, "precision", "Mixed precision: no, bf16 or fp16.")
+@click.option("--log", help="Log the training's numbers into the output's logs/: csv, tensorboard, wandb, or several.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
 @click.option(
@@ -98,6 +104,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
 @ablation_options
 @pixels_option
+@config_option
 def command(list_tasks: bool, list_methods: bool, dry_run: bool, **options: Any) -> None:
     """Adapt a CLIP to a task from a few images a class, by DeAR, with masks from its role map, or another method.
 
@@ -113,7 +120,12 @@ def command(list_tasks: bool, list_methods: bool, dry_run: bool, **options: Any)
     from headroles.adapt.jobs.adapt import adapt
     from headroles.adapt.training.processes import is_main
 
-    given = _arguments({name: value for name, value in options.items() if value is not None})
+    options = {name: value for name, value in options.items() if value is not None}
+    several = take_continual(options)
+    given = _arguments(options)
+    if several:
+        run_continual(several, given, _Bar(), dry_run)
+        return
     if dry_run:
         _plan(given)
         return
@@ -138,8 +150,10 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
 
     # One name says it all, so that the adapter's base model can be found again.
     model = join_activation(options["model"], options.pop("activation", None))
-    lists = {name: split_names(text) for name, text in options.items() if name in ("core", "targets", "retention")}
-    numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": _parse_seeds(options["seeds"])}
+    listed = options.keys() & {"core", "targets", "retention", "log"}
+    lists: dict[str, Any] = {name: split_names(options[name]) for name in listed}
+    seeds = parse_numbers("seeds", options["seeds"])
+    numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": seeds}
     if options.keys() & {"task", "test_share", "val_share", "label", "class_names"}:
         options["task"] = join_reading(options.get("task", TASK), options)
     assigned = _read_assigned(options["method"], options.pop("assigned", ()))
@@ -170,16 +184,6 @@ def _parse_shots(text: str) -> int | None:
     if not text.isdecimal():
         raise click.UsageError(f"--shots must be a number or all, got {text!r}")
     return int(text)
-
-
-def _parse_seeds(text: str) -> tuple[int, ...]:
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, dash, last = (piece.strip() for piece in part.partition("-"))
-        if not first.isdecimal() or (dash and not (last.isdecimal() and int(first) <= int(last))):
-            raise click.UsageError(f"--seeds must be numbers and ranges such as 1-3 or 1,5, got {text!r}")
-        seeds += range(int(first), int(last or first) + 1)
-    return tuple(seeds)
 
 
 class _Bar:
@@ -219,6 +223,9 @@ def _report(adapted: Adapted) -> None:
     seeds = len(adapted.folders)
     click.echo("percent of right answers" + (f", mean of {seeds} seeds with 95% interval" if seeds > 1 else ""))
     click.echo(adapted.to_table())
+    for adapter in adapted:
+        for line in adapter.findings.lines if adapter.findings else ():
+            click.echo(f"seed {adapter.info.seed}: {line}")
     for folder in adapted.folders:
         click.echo(f"wrote {folder}")
     if adapted[0].history:
@@ -243,4 +250,6 @@ def _list_methods() -> None:
         click.echo(f"{name:<16} {method.title} ({method.source}): names {known}{role_map}")
         own = {**method.settings().to_dict(), **(method.preset if method.steps else {})}
         if own:
-            click.echo(" " * 17 + " ".join(f"{key}={write_setting(value)}" for key, value in own.items()))
+            click.echo(" " * 17 + " ".join(f"{key}={quote(write_setting(value))}" for key, value in own.items()))
+        if method.preset_by_data:
+            click.echo(" " * 17 + f"by the data: {method.preset_by_data}")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from headroles.cli.options.ablation import ablation_options, note_ablation
+from headroles.cli.options.config import config_option
 from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.running import running_options
@@ -32,6 +33,7 @@ from headroles.cli.options.template import template_option
 @click.option("--json", "as_json", is_flag=True, help="Print all rows, also per class, as JSON.")
 @ablation_options
 @pixels_option
+@config_option
 def command(
     adapter: Path,
     task: str | None,
@@ -54,11 +56,13 @@ def command(
     from headroles.adapt.results.evaluation import FILES
     from headroles.adapt.training.processes import is_main
     from headroles.cli.options.names import split_names
+    from headroles.files.run_file import check_run, write_run
 
     note_ablation(AdapterInfo.load(adapter).ablation)
     names = split_names(task) if task else None
     if output:
         check_new(*(output / name for name in FILES), overwrite=overwrite)
+        check_run(output)
     where = {"root": root, "template": template, "model": model, "device": device}
     more: dict[str, Any] = {**where, "batch": batch, "workers": workers, "strict": strict}
     more |= {"images": bool(output), "dry_run": dry_run}
@@ -70,6 +74,8 @@ def command(
     if dry_run:
         return
     written = found.write(output) if output else ()
+    if output:
+        write_run(output)
     click.echo(found.to_json() if as_json else found.to_table(), nl=not as_json)
     if written and not as_json:
         click.echo(f"wrote {output}/{', '.join(path.name for path in written)}")

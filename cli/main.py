@@ -25,11 +25,13 @@ _COMMANDS = {
     "export": "Write an adapter for serving, for torch alone.",
     "help": "Say more about a refusal, or about a command.",
     "merge": "Put the shards of a scoring run together.",
+    "merge-adapters": "Make one adapter of several.",
     "models": "List the models that `--model` knows by name.",
     "plot": "Draw a role map or an adapter.",
     "predict": "Say what is in images with an adapter.",
     "probes": "List the bundled probe banks.",
     "report": "Write one HTML page about a role map.",
+    "reproduce": "Run CoOp's benchmark; published tables beside ours.",
     "retrieve": "Find images that one concept's heads find alike.",
     "score": "Turn images into a role map of a CLIP's heads.",
     "validate": "Cut heads: does a concept die with its heads, and it alone?",
@@ -43,7 +45,7 @@ class _LazyGroup(click.Group):
         return sorted(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return import_module(f"headroles.cli.{name}").command if name in _COMMANDS else None
+        return import_module(f"headroles.cli.{name.replace('-', '_')}").command if name in _COMMANDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

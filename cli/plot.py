@@ -21,11 +21,12 @@ _RESULTS = {
     "diff": "headroles.roles.diff:RoleMapDiff",
     "model_diff": "headroles.heads.model_diff:ModelDiff",
     "consensus": "headroles.roles.consensus:Consensus",
+    "continual": "headroles.adapt.continual.result:Continual",
     "attended": "headroles.uses.attended:Attended",
     "retrieved": "headroles.uses.retrieved:Retrieved",
     "debiased": "headroles.uses.debiased:Debiased",
 }
-"""Stem of the pictures' files -> the result that they show; in a folder with several, the first."""
+"""Stem of the pictures' files, where the result's has its usual name -> the result; in a folder, the first."""
 
 
 @click.command()
@@ -34,8 +35,8 @@ _RESULTS = {
     "--kind",
     default="all",
     show_default=True,
-    help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion; validation: matrix, "
-    "selectivity, doses; comparison: ranks, pareto, halves.",
+    help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion, found; several tasks: "
+    "matrix, drift; validation: matrix, selectivity, doses; comparison: ranks, pareto, halves.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")
@@ -53,12 +54,23 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
     shown, default = _open(result)
     if heads and "texts" not in shown.figures:
         raise click.UsageError("--heads chooses heads of a role map's texts; this is none")
+    _check_kind(kind, shown)
     path = output or (default if kind == "all" else default.with_stem(f"{default.stem}-{kind}"))
     if output:
         check_new(*name_plots(shown, kind, path), overwrite=overwrite)
     options = {"texts": {"heads": split_names(heads)}} if heads else {}
     for written in save_plots(shown, kind, path, **options):
         click.echo(f"wrote {written}")
+
+
+def _check_kind(kind: str, shown: Shown) -> None:
+    """InputError for a figure of another result than this."""
+    from headroles.errors import InputError
+
+    others = {stem: _load(home) for stem, home in _RESULTS.items()}
+    home = next((each for each in others.values() if kind in each.figures and kind not in shown.figures), None)
+    if home:
+        raise InputError(f"kind: {kind} is drawn of a {home.called}, which {home.made_by} writes, got another result")
 
 
 def _open(place: Path) -> tuple[Shown, Path]:
@@ -76,7 +88,8 @@ def _open(place: Path) -> tuple[Shown, Path]:
 
         return read_runs(place), place / "adapter.png"
     stem = next((stem for stem, kind in kinds.items() if kind.is_at(place)), "roles")
-    return kinds[stem].load(place), place.with_name(f"{stem}.png")
+    named = stem if place.name == kinds[stem].file_name else place.stem
+    return kinds[stem].load(place), place.with_name(f"{named}.png")
 
 
 def _load(home: str) -> Any:

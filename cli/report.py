@@ -47,7 +47,7 @@ def command(
     The page needs no network and no other file; it opens from a disk, prints, and can be sent by mail. A folder of
     labelled images (CONCEPT/VALUE/, or a CSV file) also shows how often neighbours share a concept's value.
     """
-    from headroles.cli.reproduce import command_lines
+    from headroles.cli.made_again import command_lines
     from headroles.reports.report import check_page, report
 
     path = output or role_map.with_name("report.html")

@@ -1,116 +1,81 @@
-"""The command lines that make a result again, from the settings that it carries."""
+"""`headroles reproduce`."""
 
 from __future__ import annotations
 
-import dataclasses
-import shlex
-import sys
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options.config import config_option
+from headroles.cli.options.names import split_names
+from headroles.cli.options.numbers import parse_numbers
+from headroles.cli.options.pixels import pixels_option
+
 if TYPE_CHECKING:
-    from headroles.causal.validation import Validation
-    from headroles.reports.adaptation import Adaptation
-    from headroles.reports.report import Report
-    from headroles.roles.role_map import RoleMap
+    from headroles.adapt.reproduction.reproduction import Reproduction
 
 
-def command_lines(report: Report, path: Path) -> tuple[str, ...]:
-    """score, validate, adapt for every adapter, and the command that runs now; folders of images by name alone.
+@click.command()
+@click.option("--root", type=click.Path(path_type=Path), required=True, help="Folder of CoOp's data sets.")
+@click.option(
+    "--model", default="ViT-B/16", show_default=True, help="Name, folder, file or hub id: `headroles models`."
+)
+@click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
+@click.option(
+    "--tables",
+    help="Some of zero-shot, base-to-novel, few-shot, cross-dataset and domain-shift, with commas.  [default: all]",
+)
+@click.option("--methods", help="Methods, separated by commas.  [default: all that the tables have figures of]")
+@click.option("--seeds", default="1-3", show_default=True, help="Such as 1, 1-3 or 1,5; one adapter each.")
+@click.option("--shots", default="1,2,4,8,16", show_default=True, help="Of the few-shot table; the others have 16.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Other than the methods' published ones, for a quick look.")
+@click.option(
+    "--inference",
+    default="decoupled",
+    show_default=True,
+    help="Of mmrl and mmrlpp: decoupled, as published, or unified, as `headroles adapt` has it.",
+)
+@click.option("--role-map", type=click.Path(path_type=Path), help="Role map of the model, for methods that need one.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default="headroles-output/reproduction",
+    show_default=True,
+    help="Folder of the tables, and of all adapters below runs/.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the first training that is not done.")
+@click.option("--overwrite", is_flag=True, help="Replace what is in the output folder.")
+@pixels_option
+@config_option
+def command(output: Path, activation: str | None, **given: Any) -> None:
+    """Run CoOp's benchmark, and print the published tables beside ours, row by row with the difference.
 
-    `path` is the file of the report's role map.
+    Needs CLIP ViT-B/16 and the data sets; those that are not there are left out and named. Days on a CPU: begin with
+    few methods, such as --tables zero-shot, or --methods coop --seeds 1.
     """
-    return (
-        score_line(report.role_map),
-        *validate_lines(report.validation, path),
-        *(adapt_line(run) for run in report.adaptations),
-        shlex.join(["headroles", *sys.argv[1:]]),
-    )
+    from headroles.adapt.reproduction.reproduce import reproduce
+    from headroles.adapt.training.processes import is_main
+    from headroles.models.checkpoints.checkpoint import join_activation
+
+    given["model"] = join_activation(given["model"], activation)
+    names = {name: given[name] and split_names(given[name]) for name in ("tables", "methods")}
+    numbers = {name: parse_numbers(name, given[name]) for name in ("seeds", "shots")}
+    found = reproduce(**{**given, **names, **numbers}, output=output, say=partial(click.echo, err=True))
+    if is_main():
+        _report(found, output)
 
 
-def score_line(role_map: RoleMap) -> str:
-    """`headroles score` with every setting of a role map."""
-    from headroles.cli.score import command
+def _report(found: Reproduction, output: Path) -> None:
+    """The tables, what stands against them, and where all of it is."""
+    from headroles.adapt.reproduction.reproduction import FILE, RUNS, TABLE
 
-    count = role_map.images.count + len(role_map.images.broken)
-    by = {"text": "texts", "image": "images"}.get(role_map.probe_kind, role_map.probe_kind)
-    given = {"model": role_map.model.name, "by": by, **role_map.settings}
-    given |= {"tower": "text" if role_map.tower == "text" else None}
-    if role_map.tower == "text":
-        own = role_map.images.source == role_map.bank.name
-        given |= {"texts": role_map.images.source} if count and not own else {}
-    else:
-        given |= {"images": role_map.images.source, "count": count} if count else {}
-    given |= {} if by == "images" else {"probes": role_map.bank.name}
-    return _line("score", command, given)
-
-
-def validate_lines(validation: Validation | None, path: Path) -> list[str]:
-    """`headroles validate` with every setting of a validation, if there is one."""
-    if validation is None:
-        return []
-    from headroles.cli.validate import command
-
-    images = {"images": validation.images.source, "count": validation.images.count + len(validation.images.broken)}
-    given = {"role_map": path, "model": validation.model.name, **images, **validation.settings}
-    return [_line("validate", command, given)]
-
-
-def adapt_line(run: Adaptation) -> str:
-    """`headroles adapt` with every setting of an adapter."""
-    from headroles.cli.adapt import command
-    from headroles.cli.options.settings import write_setting
-
-    settings = run.settings
-    method = settings["peft_type"].lower()
-    own, usual = _find_settings(settings, method)
-    options = {option.name for option in command.params}
-    names = {name: ",".join(settings[name]) or None for name in ("targets", "retention")}
-    given = {
-        "model": settings["base_model_name_or_path"],
-        "method": method,
-        "role_map": run.role_map if settings["role_map_sha256"] else None,
-        "task": settings["task"],
-        "template": settings["template"],
-        "protocol": settings["protocol"],
-        "shots": settings["shots"] or "all",
-        "seeds": ",".join(map(str, run.seeds)),
-        **names,
-        **own,
-    }
-    rest = {name: value for name, value in own.items() if name not in options and value != usual[name]}
-    assigned = [word for name, value in rest.items() for word in ("--set", f"{name}={write_setting(value)}")]
-    return _line("adapt", command, given) + "".join(f" {shlex.quote(word)}" for word in assigned)
-
-
-def _find_settings(settings: Mapping[str, Any], method: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Every setting of an adapter's method and of its steps, if it took any, and what they are where none is given."""
-    from headroles.adapt.config import TrainConfig
-    from headroles.adapt.methods.registry import METHODS
-
-    kind = METHODS[method]
-    train, usual = (dataclasses.asdict(TrainConfig(**each)) for each in (settings["train"], kind.preset))
-    if not kind.steps:
-        return settings[method], kind.settings().to_dict()
-    return {**settings[method], **train}, {**kind.settings().to_dict(), **usual, "seed": train["seed"]}
-
-
-def _line(name: str, command: click.Command, given: Mapping[str, Any]) -> str:
-    """The command with those of the given settings that are options of it and not their defaults."""
-    words = ["headroles", name]
-    for option in command.params:
-        value = given.get(option.name)
-        if isinstance(value, list):
-            value = ",".join(map(str, value))
-        if value is None or str(value) == str(option.default):
-            continue
-        if isinstance(option, click.Argument):
-            words.append(str(value))
-        elif isinstance(value, bool):
-            words.append(option.opts[0] if value else option.secondary_opts[0] if option.secondary_opts else "")
-        else:
-            words += [option.opts[0], str(value)]
-    return shlex.join(word for word in words if word)
+    seeds = len(found.seeds)
+    click.echo("percent of right answers" + (f", mean of {seeds} seeds with 95% interval" if seeds > 1 else ""))
+    click.echo(found.to_table())
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
+    click.echo(f"wrote {output}/{FILE}, {TABLE}, {RUNS}")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.config import config_option
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.sections import SectionedCommand
@@ -58,7 +59,7 @@ SECTIONS = {
     "Roles": ("roles_by", "low", "high"),
     "How it runs": ("device", "precision", "compile", "batch", "workers", "shard", "resume", "save_every", "dry_run"),
     "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
-    "Results": ("output", "overwrite"),
+    "Results": ("output", "overwrite", "config"),
 }  # fmt: skip
 
 
@@ -230,6 +231,7 @@ SECTIONS = {
 @click.option("--dry-run", is_flag=True, help="Open and check everything, say how it would be read, and stop.")
 @click.option("--overwrite", is_flag=True, help="Replace results, or an unfinished pass, in the output folder.")
 @ablation_options
+@config_option
 def command(output: Path, device: str, resume: bool, overwrite: bool, dry_run: bool, **given: Any) -> None:
     """Turn images into a role map: what does each head of a CLIP do?
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.config import config_option
 from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.names import split_names
@@ -19,6 +20,9 @@ from headroles.cli.options.running import running_options
 
 if TYPE_CHECKING:
     from headroles.causal.validation import Validation
+
+_RUN = "validate.yaml"
+"""As a rule it lies beside the run.yaml of the role map's scoring."""
 
 
 @click.command()
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 @output_options("Folder; default: that of the role map.", "a validation that is already in the output folder")
 @dry_run_option
 @ablation_options
+@config_option
 def command(role_map: Path, output: Path | None, overwrite: bool, concepts: str | None, **given: Any) -> None:
     """Cut the heads of every concept: does it die with them, and it alone?
 
@@ -55,6 +60,7 @@ def command(role_map: Path, output: Path | None, overwrite: bool, concepts: str 
     from headroles.causal.validate_run import FILES, write
     from headroles.cli.options.reading_bar import ReadingBar
     from headroles.files.lock import locked
+    from headroles.files.run_file import check_run, write_run
 
     folder = output or role_map.parent
     options = {name: value for name, value in given.items() if value is not None}
@@ -64,9 +70,11 @@ def command(role_map: Path, output: Path | None, overwrite: bool, concepts: str 
         options["concepts"] = split_names(concepts)
     with locked(folder, "validation"):
         check_new(*(folder / name for name in FILES), overwrite=overwrite)
+        check_run(folder, _RUN)
         with ReadingBar(str(options.get("images", "shapes"))) as bar:
             validation = validate(role_map, **options, progress=bar)
         write(validation, folder)
+        write_run(folder, _RUN)
     _report(validation, folder)
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.adapt.adapter.card import write_card
-from headroles.adapt.adapter.info import CARD, CONFIG, METRICS, ROLE_MAP, TABLE, WEIGHTS, AdapterInfo
+from headroles.adapt.adapter.info import CARD, CONFIG, FINDINGS, METRICS, ROLE_MAP, TABLE, WEIGHTS, AdapterInfo
 from headroles.adapt.adapter.tensors import fill, read_tensors
 from headroles.adapt.config import TrainConfig
 from headroles.adapt.data.task import Task
+from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.metrics import HEADING, Measure, read_measures, table_rows, to_csv, to_frame, to_json
@@ -24,8 +25,8 @@ from headroles.checks import typed
 from headroles.errors import InputError, said
 from headroles.files.json_files import read_object
 from headroles.files.plain import Unfit, from_plain
-from headroles.files.tensors import write_tensors
-from headroles.files.whole import replacing_together, write_text
+from headroles.files.tensors import pack_tensors
+from headroles.files.whole import replacing_together, write_bytes, write_text
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
 from headroles.roles.role_map import RoleMap
@@ -38,6 +39,7 @@ FIGURES: Mapping[str, str] = {
     "curves": "headroles.adapt.results.plot:curves_figure",
     "mask": "headroles.adapt.results.plot:mask_figure",
     "fusion": "headroles.adapt.results.plot:fusion_figure",
+    "found": "headroles.adapt.results.found_plot:found_figure",
 }
 """Kind -> where it is drawn, of one adapter or of several seeds'."""
 
@@ -78,9 +80,22 @@ class Adapter(Shown):
         return self.method.role_map
 
     @property
+    def findings(self) -> Findings | None:
+        """What its method has found out about the task beside its answers, if anything."""
+        return self.method.findings()
+
+    @property
     def trainable(self) -> str:
         """Trained and frozen parameters, as PEFT prints them."""
         return self.method.trainable_summary()
+
+    @property
+    def weights_sha256(self) -> str:
+        """sha256 of its adapter_model.safetensors."""
+        return hashlib.sha256(self._pack()).hexdigest()
+
+    def _pack(self) -> bytes:
+        return pack_tensors(self.method.state_dict(), {"format": "pt"})
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the folder and then let go of the training's checkpoint.
@@ -93,18 +108,18 @@ class Adapter(Shown):
         more |= {"reading": dict(self.info.reading), "left_out": list(self.info.left_out)}
         texts = {
             CONFIG: self.info.to_json(),
-            CARD: write_card(self.info, self.measures, self.trainable),
+            CARD: write_card(self.info, self.measures, self.trainable, self.findings),
             TABLE: to_csv(self.measures),
             METRICS: to_json(self.measures, **{name: each for name, each in more.items() if each}),
         }
-        if self.role_map is not None:
-            texts[ROLE_MAP] = self.role_map.to_json()
+        optional = {ROLE_MAP: self.role_map, FINDINGS: self.findings}
+        texts |= {name: each.to_json() for name, each in optional.items() if each is not None}
         with replacing_together(folder, METRICS) as staging:
-            write_tensors(staging / WEIGHTS, self.method.state_dict(), {"format": "pt"})
+            write_bytes(staging / WEIGHTS, self._pack())
             for name, text in texts.items():
                 write_text(staging / name, text)
-        if self.role_map is None:
-            (folder / ROLE_MAP).unlink(missing_ok=True)  # An adapter that was here before may have had one.
+        for name in optional.keys() - texts.keys():
+            (folder / name).unlink(missing_ok=True)  # An adapter that was here before may have had one.
         Checkpoint(folder).remove()
 
     @classmethod

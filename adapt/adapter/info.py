@@ -11,6 +11,7 @@ from typing import Any
 
 import headroles
 from headroles.adapt.adapter.memory import image_ids, remember_split
+from headroles.adapt.adapter.merging import Merging
 from headroles.adapt.config import TrainConfig
 from headroles.adapt.data.reading import record_reading
 from headroles.adapt.data.task import Task
@@ -26,10 +27,12 @@ from headroles.heads.ablation import current_ablation
 
 FORMAT, SCHEMA_VERSION = "headroles-adapter", 1
 CONFIG, WEIGHTS, ROLE_MAP, CARD = "adapter_config.json", "adapter_model.safetensors", "role_map.json", "README.md"
-METRICS, TABLE = "metrics.json", "metrics.csv"
-_LATER = {"ablation", "split", "trained_images", "reading", "epoch", "validation"}
+METRICS, TABLE, FINDINGS = "metrics.json", "metrics.csv", "findings.json"
+_RARE = ("begun_with", "merged")
+"""Fields that the file has only where they say something."""
+_LATER = {"ablation", "split", "trained_images", "reading", "epoch", "validation", *_RARE}
 """Fields that older adapters lack: they had all heads, and no memory."""
-FILES = (WEIGHTS, CONFIG, ROLE_MAP, CARD, TABLE, METRICS)
+FILES = (WEIGHTS, CONFIG, ROLE_MAP, CARD, TABLE, FINDINGS, METRICS)
 """In the order in which they are written: metrics.json is there only when all the others are."""
 
 
@@ -85,6 +88,10 @@ class AdapterInfo:
     """Share of validation images that were right after each epoch; none where the last epoch is taken."""
     ablation: Mapping[str, Any] | None = None
     """Heads that were cut while training and testing, as `headroles.heads.ablation.Ablation`; None for none."""
+    begun_with: str | None = None
+    """sha256 of the adapter_model.safetensors that its training went on from; None of one that began anew."""
+    merged: Merging | None = None
+    """What it was merged of; None of one that was trained. The fields above are those of its newest part."""
     headroles_version: str = headroles.__version__
     """What wrote the adapter."""
     format: str = FORMAT
@@ -139,6 +146,7 @@ class AdapterInfo:
             epoch=choose_epoch(history),
             validation=tuple(record.validation for record in history if record.validation is not None),
             ablation=current_ablation(),
+            begun_with=method.begun_with,
         )
 
     @property
@@ -155,6 +163,7 @@ class AdapterInfo:
         """Sorted keys, indent 2, as PEFT writes it."""
         plain = dataclasses.asdict(self) | {"train": self.train.to_dict(), "peft_type": self.method.upper()}
         plain[plain.pop("method")] = plain.pop("settings")
+        plain = {name: value for name, value in plain.items() if name not in _RARE or value is not None}
         return dump_json(plain, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod

@@ -112,7 +112,7 @@ class Bed:
         """The job, its tasks, and the record of its beginning; InputError where it cannot be done."""
         job = self.job(cell)
         seeds = self.grid.seeds if cell.trial is None else (cell.seed,)
-        key = (cell.task, cell.trial is None, job.train.select_epoch, tuple(map(str, job.kept)))
+        key = (cell.task, cell.trial is None, job.validates, tuple(map(str, job.kept)))
         if key not in self._opened:
             tasks = JobTasks.open(self.job(cell, seeds), self.strict)
             self._opened[key] = tasks, describe_bed(job, tasks, self.clip)

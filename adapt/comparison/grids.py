@@ -1,7 +1,8 @@
 """What tuning searches: a small grid a method, as many trials for every one, its preset first.
 
-Rates are multiples of the method's own, whatever its preset is for a model and a task. Where a method has nothing that
-matters as much, its rate is tried in finer steps. Which settings, and which values, is ours: papers search by hand.
+Rates are multiples of the method's published one; the first trial is its preset as it is, also where that follows the
+data. Where a method has nothing that matters as much, its rate is tried in finer steps. Which settings, and which values,
+is ours: papers search by hand.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ GRIDS: Mapping[str, Mapping[str, Sequence[Any]]] = {
 
 
 def list_trials(entry: Entry) -> tuple[dict[str, Any], ...]:
-    """The settings that each trial of an entry changes; none for a method without anything to tune.
+    """The settings that each trial of an entry changes, the first none; no trials of a method without any to tune.
 
     InputError where the entry's own settings fix what would be searched.
     """
@@ -49,5 +50,9 @@ def list_trials(entry: Entry) -> tuple[dict[str, Any], ...]:
     if fixed:
         raise InputError(f"tune: {entry.name} searches {fixed[0]}, which is set; leave one of them out")
     preset = entry.kind.preset.get(RATE, TrainConfig.lr)
-    trials = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())] if grid else []
-    return tuple({name: value * preset if name == RATE else value for name, value in each.items()} for each in trials)
+    tried = {name: [value * preset if name == RATE else value for value in values] for name, values in grid.items()}
+    combined = itertools.product(*tried.values()) if tried else ()
+    return tuple(
+        {name: value for name, value in zip(tried, values, strict=True) if value != tried[name][0]}
+        for values in combined
+    )

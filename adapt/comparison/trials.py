@@ -82,7 +82,7 @@ def say_tuned(trials: Sequence[Trial]) -> list[str]:
     counts = {name: len({each.trial for each in trials if each.method == name}) for name in chosen}
     tasks = len({trial.task for trial in trials})
     said = "; ".join(
-        f"{name} " + " ".join(f"{key}={_show(value)}" for key, value in settings.items())
+        f"{name} " + (" ".join(f"{key}={_show(value)}" for key, value in settings.items()) or "as published")
         for name, settings in sorted(chosen.items())
     )
     number = " to ".join(map(str, sorted({min(counts.values()), max(counts.values())})))

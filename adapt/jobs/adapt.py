@@ -41,6 +41,7 @@ def adapt(
     resume: bool = False,
     overwrite: bool = False,
     strict: bool = False,
+    log: str | Iterable[str] = (),
     progress: Announce | None = None,
     say: Callable[[str], None] | None = None,
     **settings: Any,
@@ -60,12 +61,15 @@ def adapt(
     alone (`Adapted.save`). `resume` goes on there with a job that was stopped, whatever it was doing; `overwrite`
     replaces one. Every image is opened before any work: broken ones are left out and said, with `strict` refused.
     `progress` is called with the seed and a `Step`, `say` with each line that tells how all was read.
+    `log`: csv, tensorboard, wandb, or several, for the training's numbers in the folder logs of the output.
     All mistakes that can be found without training are an InputError before anything is written over.
     """
     given = {"targets": targets, "retention": retention, "root": root, "role_map": role_map, "template": template}
-    job = Job.of(settings, model, task, method=method, protocol=protocol, shots=shots, seeds=seeds, **given)
+    job = Job.of(settings, model, task, method=method, protocol=protocol, shots=shots, seeds=seeds, log=log, **given)
     if resume and output is None:
         raise InputError("resume: needs the job's folder; give output as well")
+    if job.log and output is None:
+        raise InputError("log: is written into the job's folder; give output as well")
     place = join(device)
     with working_folder(None if output is None else Path(output), job.seeds) as folder:
         run = JobRun.open(job, folder, place, resume, overwrite, strict, say)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from headroles.adapt.config import DearConfig, Settings, TrainConfig, split_settings
+from headroles.adapt.config import LAST, DearConfig, Settings, TrainConfig, split_settings
 from headroles.adapt.data.task import Task
 from headroles.adapt.methods.registry import find_method
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.adapt.results.protocols import NOVEL, WITH_TARGETS, check_protocol, default_targets
+from headroles.adapt.training.log import check_log
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
@@ -51,6 +53,10 @@ class Job:
     """The method's settings, of its own class."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """The training; its seed is replaced by those of `seeds`."""
+    free: frozenset[str] = frozenset()
+    """Fields of the training that nobody has set, so that the method's preset for the data decides them (`follow`)."""
+    log: tuple[str, ...] = ()
+    """Where its numbers are logged: `headroles.adapt.training.log.LOGS`."""
 
     def __post_init__(self) -> None:
         method = find_method(self.method)
@@ -60,6 +66,7 @@ class Job:
             )
         if method.role_maps == "none" and self.role_map is not None:
             raise InputError(f"role map: method {self.method} has no use for one; leave it out")
+        check_log(self.log)
         if not method.novel:
             self._check_closed()
         if self.protocol is not None:
@@ -96,9 +103,21 @@ class Job:
         if not kind.steps:
             _check_no_steps(method, settings)
         plain |= {name: _several(plain.get(name)) for name in ("targets", "retention")}
+        plain["log"] = _names(plain.get("log"))
         plain |= {name: _path(plain.get(name)) for name in ("root", "role_map")}
         numbers = (seeds,) if isinstance(seeds, int) else tuple(seeds)
-        return cls(model, task, seeds=numbers, method=method, settings=own, train=train, **plain)
+        free = frozenset({each.name for each in fields(TrainConfig)} - settings.keys())
+        return cls(model, task, seeds=numbers, method=method, settings=own, train=train, free=free, **plain)
+
+    def follow(self, data: TrainingData) -> tuple[Job, tuple[str, ...]]:
+        """The job with the method's preset for its data, and a line that says so, where that changes anything."""
+        method = find_method(self.method)
+        found = {name: value for name, value in method.preset_for(data, self.train).items() if name in self.free}
+        if not found:
+            return self, ()
+        changed = ", ".join(f"{name} {value}" for name, value in found.items())
+        line = f"preset: {changed} for these data ({method.preset_by_data})"
+        return replace(self, train=replace(self.train, **found)), (line,)
 
     @property
     def model_name(self) -> str:
@@ -109,6 +128,12 @@ class Job:
     def task_name(self) -> str:
         """As `open_task` takes it."""
         return self.task.name if isinstance(self.task, Task) else self.task
+
+    @property
+    def validates(self) -> str:
+        """What validation images choose, in words; "" where they are not used."""
+        epoch = "" if self.train.select_epoch == LAST else "the epoch"
+        return epoch or find_method(self.method).validates(self.settings)
 
     def check_targets(self, protocol: str) -> None:
         """InputError for targets that the protocol does not test on."""
@@ -141,6 +166,10 @@ def _check_no_steps(method: str, settings: Mapping[str, Any]) -> None:
 
 def _several(given: str | Task | Iterable[str | Task] | None) -> tuple[str | Task, ...] | None:
     return None if given is None else (given,) if isinstance(given, (str, Task)) else tuple(given)
+
+
+def _names(given: str | Iterable[str] | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([given] if isinstance(given, str) else given or ()))
 
 
 def _path(given: Any) -> Any:

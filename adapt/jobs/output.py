@@ -15,16 +15,20 @@ from headroles.adapt.data.task import Task
 from headroles.adapt.jobs.job import Job
 from headroles.adapt.results.adapted import seed_folders
 from headroles.adapt.training.checkpoint import Checkpoint
+from headroles.adapt.training.log import FOLDER, are_ours
 from headroles.adapt.training.processes import is_main, on_main
 from headroles.errors import InputError
 from headroles.files.lock import locked
 from headroles.files.places import check_writable
+from headroles.files.run_file import check_run
 
 
-def check_output(output: Path, resume: bool, overwrite: bool, several: bool = False) -> None:
+def check_output(
+    output: Path, resume: bool, overwrite: bool, several: bool = False, logs: bool = False
+) -> None:
     """Refuse a folder that cannot be written, and other work's results unless asked to replace them.
 
-    `several`: the job has a folder a seed below `output`.
+    `several`: the job has a folder a seed below `output`. `logs`: it leaves a folder of logs.
     """
     if resume and overwrite:
         raise InputError("resume and overwrite exclude each other; give one of them")
@@ -43,6 +47,10 @@ def check_output(output: Path, resume: bool, overwrite: bool, several: bool = Fa
             f"output: {done[0].parent} already holds {done[0].name}; give another --output or --overwrite",
             page="output-taken",
         )
+    for place in (folder / FOLDER for folder in folders if logs):
+        if place.exists() and not are_ours(place):
+            raise InputError(f"output: {place} holds other things than logs of a training; give another --output")
+    check_run(output)
     check_writable(output)
 
 
@@ -65,6 +73,8 @@ def remove_others(output: Path, folders: Collection[Path]) -> None:
     for folder in {output, *output.glob("seed-*")} - set(folders):
         for name in set(FILES) - (summary if folder == output else set()):
             (folder / name).unlink(missing_ok=True)
+        if are_ours(folder / FOLDER):
+            shutil.rmtree(folder / FOLDER)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ def plan(
     template: str | None = None,
     device: str = "auto",
     strict: bool = False,
+    log: str | Iterable[str] = (),
     output: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     resume: bool = False,
@@ -43,11 +44,11 @@ def plan(
     InputError where the job cannot work.
     """
     given = {"targets": targets, "retention": retention, "root": root, "template": template}
-    job = Job.of(settings, model, task, method=method, protocol=protocol, shots=shots, seeds=seeds, **given)
+    job = Job.of(settings, model, task, method=method, protocol=protocol, shots=shots, seeds=seeds, log=log, **given)
     if output is not None:
-        check_output(Path(output), resume, overwrite, len(job.seeds) > 1)
+        check_output(Path(output), resume, overwrite, len(job.seeds) > 1, bool(job.log))
         check_apart(job, Path(output))
     tasks = JobTasks.open(job, strict)
     clip = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)
     find_method(job.method).check_model(clip)
-    return (*tasks.reading, *tasks.check_classes(clip))
+    return (*tasks.reading, *tasks.follow(job), *tasks.check_classes(clip))

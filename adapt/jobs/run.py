@@ -20,6 +20,7 @@ from headroles.adapt.results.adapted import Adapted, seed_folders
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.processes import check_precision, is_main, on_main
 from headroles.errors import InputError
+from headroles.files.run_file import write_run
 from headroles.heads.ablation import current_ablation
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
@@ -53,14 +54,14 @@ class JobRun:
         tell how all was read. `tasks`: the job's, where they are open already.
         """
         folders = seed_folders(output, job.seeds)
-        on_main(lambda: check_output(output, resume, overwrite, len(folders) > 1))
+        on_main(lambda: check_output(output, resume, overwrite, len(folders) > 1, bool(job.log)))
         check_apart(job, output)
         tasks = tasks or JobTasks.open(job, strict)
         job = replace(job, protocol=tasks.protocol)
         check_ablation(job.train)
         clip = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)
         find_method(job.method).check_model(clip)
-        lines = (*tasks.reading, *tasks.check_classes(clip))
+        lines = (*tasks.reading, *tasks.follow(job), *tasks.check_classes(clip))
         check_precision(clip.device, job.train.precision)
         role_map, note = on_main(lambda: find_role_map(job, clip, list(folders.values()) if resume else []))
         seeds = tuple(SeedRun(job, clip, role_map, tasks, seed, folder) for seed, folder in folders.items())
@@ -68,6 +69,7 @@ class JobRun:
         with opened._forgetting():
             for run in seeds:
                 on_main(partial(run.begin, resume))
+                on_main(run.note_asked)
         lines += seeds[0].method.notes()
         if say and is_main():
             for line in lines:
@@ -96,6 +98,7 @@ class JobRun:
         folders = tuple(run.folder for run in self.seeds)
         adapted = Adapted(adapters, folders, self.note)
         on_main(lambda: adapted.save_summary(self.output))
+        on_main(lambda: write_run(self.output, keep=not overwrite))
         if overwrite:
             on_main(lambda: remove_others(self.output, folders))
         return adapted

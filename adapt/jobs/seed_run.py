@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,13 @@ from headroles.adapt.results.measuring import measure, measure_retention
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.cost import Cost, metering
 from headroles.adapt.training.fingerprint import fingerprint
+from headroles.adapt.training.log import FOLDER, TrainingLog, place_logs
 from headroles.adapt.training.processes import is_main, on_main
 from headroles.adapt.training.records import EpochRecord, Step
 from headroles.adapt.training.train import fit
 from headroles.errors import InputError
 from headroles.files.differences import difference, tell_difference
+from headroles.files.run_file import write_run
 from headroles.images.notes import LOG
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
@@ -45,14 +48,19 @@ class SeedRun:
     seed: int
     folder: Path
     """Where its adapter goes."""
+    begun: Adapter | None = None
+    """The adapter whose tensors the training goes on from; None: it begins anew."""
     cost: Cost | None = None
     """What its training took, once it was trained here."""
 
     def __post_init__(self) -> None:
-        self.settings = dataclasses.replace(self.job.train, seed=self.seed)
+        job, _ = self.job.follow(self.tasks.data_of(self.seed))
+        self.settings = dataclasses.replace(job.train, seed=self.seed)
         self.trained = self.tasks.trained[self.seed]
         kind = find_method(self.job.method)
         self.method = kind(self.clip, self.role_map, self.job.settings, self.seed, self.trained.classes)
+        if self.begun is not None:
+            self.method.take_up(self.begun.method.state_dict(), self.begun.weights_sha256)
 
     def describe(self, history: tuple[EpochRecord, ...] = ()) -> AdapterInfo:
         """What will be written into the adapter, before or after its training."""
@@ -78,6 +86,12 @@ class SeedRun:
         settings = fingerprint(self.method, self.trained, self.settings)
         checkpoint.begin(settings, self.role_map, resume)
 
+    def note_asked(self) -> None:
+        """Keep what was asked for beside the unfinished training, so that a job that is killed can go on by it."""
+        checkpoint = Checkpoint(self.folder)
+        if checkpoint.unfinished:
+            write_run(checkpoint.folder, keep=True)
+
     def _compare(self, old: AdapterInfo) -> None:
         """InputError where what is done is something else; a task is the same by its content, however it is spelled."""
         new = self.describe()
@@ -92,14 +106,28 @@ class SeedRun:
         """Train, evaluate and write, unless that is done."""
         if not Checkpoint(self.folder).unfinished:
             return load_adapter(self.folder, model=self.clip)
-        history = self._train(workers, progress)
-        measures = self._evaluate(workers)
+        with self._open_log() as log:
+            on_main(log.begin)
+            history = self._train(workers, progress, log)
+            measures = self._evaluate(workers)
+            log.test(len(history) * math.ceil(len(self.trained.train) / self.settings.batch), measures)
         adapter = Adapter(self.method, self.describe(history), measures, history)
+        on_main(lambda: place_logs(Checkpoint(self.folder).folder, self.folder))
         on_main(lambda: adapter.save(self.folder))
         return adapter
 
-    def _train(self, workers: int, progress: Announce | None) -> tuple[EpochRecord, ...]:
+    def _open_log(self) -> TrainingLog:
+        """Where the numbers go; the main process alone has any."""
+        info = self.describe()
+        settings = {"method": info.method, "task": info.task, "seed": self.seed, "protocol": info.protocol}
+        settings |= {"model": info.base_model_name_or_path, "shots": info.shots, **info.train.to_dict()}
+        names = self.job.log if is_main() else ()
+        label = f"{info.method} {info.task} seed {self.seed}"
+        return TrainingLog(Checkpoint(self.folder).folder / FOLDER, names, label, settings | info.settings.to_dict())
+
+    def _train(self, workers: int, progress: Announce | None, log: TrainingLog) -> tuple[EpochRecord, ...]:
         def say(step: Step) -> None:
+            log.step(step)
             cost.done, cost.steps = cost.done + 1, step.steps
             if progress and is_main():
                 progress(self.seed, step)

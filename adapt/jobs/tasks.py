@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from headroles.adapt.config import LAST
 from headroles.adapt.data.looking import leave_out, look, look_at_test
 from headroles.adapt.data.reading import describe_model
 from headroles.adapt.data.tasks import Task, open_task
 from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.jobs.job import Job
 from headroles.adapt.methods.registry import find_method
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.adapt.results.protocols import WITH_TARGETS
 from headroles.adapt.training.validation import check_validation
 from headroles.errors import InputError
@@ -31,8 +31,10 @@ class JobTasks:
     """What the retention rows are of."""
     protocol: str
     """The job's, or the task's default."""
-    select_epoch: str = LAST
-    """Which epoch is taken."""
+    validates: str = ""
+    """What validation images choose, in words; "": nothing."""
+    shots: int | None = None
+    """Training images a class that were asked for; None: all of them."""
 
     @classmethod
     def open(cls, job: Job, strict: bool = False) -> JobTasks:
@@ -52,7 +54,7 @@ class JobTasks:
             tuple(look_at_test(each if isinstance(each, Task) else open_task(each, job.root), strict) for each in some)
             for some in (job.tested(protocol), job.kept)
         )
-        return cls(task, trained, targets, kept, protocol, job.train.select_epoch)
+        return cls(task, trained, targets, kept, protocol, job.validates, job.shots)
 
     @property
     def reading(self) -> tuple[str, ...]:
@@ -69,6 +71,15 @@ class JobTasks:
         """The job's own, and the others that it tests on, each once."""
         return tuple({each.name: each for each in (self.task, *self.targets, *self.retention)}.values())
 
+    def data_of(self, seed: int) -> TrainingData:
+        """What a seed trains on."""
+        trained = self.trained[seed]
+        return TrainingData(self.task.name, len(trained.classes), len(trained.train), self.shots, self.protocol)
+
+    def follow(self, job: Job) -> tuple[str, ...]:
+        """Lines that say how the method's preset follows what each seed trains on, each once."""
+        return tuple(dict.fromkeys(line for seed in self.trained for line in job.follow(self.data_of(seed))[1]))
+
     def check_classes(self, clip: HookedCLIP) -> tuple[str, ...]:
         """How the model reads texts and images, and notes on names that it does not know, a line each.
 
@@ -80,8 +91,8 @@ class JobTasks:
     def _say_trained(self, trained: Task) -> str:
         seen, every = len(trained.classes), len(self.task.classes)
         names = f": {', '.join(trained.classes)}" if seen < every else ""
-        chosen = f"; {len(trained.val)} validation images choose the epoch"
-        val = "" if not trained.val else "; validation images are not used" if self.select_epoch == LAST else chosen
+        chosen = f"; {len(trained.val)} validation images choose {self.validates}"
+        val = "" if not trained.val else chosen if self.validates else "; validation images are not used"
         return f"{self.protocol}: trained on {len(trained.train)} images of {seen} of {every} classes{names}{val}"
 
 
@@ -96,7 +107,7 @@ def _draw(task: Task, job: Job, strict: bool) -> tuple[Task, dict[int, Task]]:
     if task.own:
         return task, few
     drawn, checked = ({e.key: e for each in few.values() for e in getattr(each, split)} for split in ("train", "val"))
-    val = () if job.train.select_epoch == LAST else tuple(checked.values())
+    val = tuple(checked.values()) if job.validates else ()
     seen = look(replace(task, train=tuple(drawn.values()), val=val), strict)
     few = {seed: leave_out(each, seen.left_out) for seed, each in few.items()}
     whole = leave_out(task, seen.left_out)

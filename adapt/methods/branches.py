@@ -12,6 +12,7 @@ from torch import Tensor
 from headroles.adapt.methods.features import TextTrunk, embed_classes, list_texts
 from headroles.adapt.methods.masks import is_isolating
 from headroles.adapt.methods.tokens import Tokens
+from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.hooked_clip import HookedCLIP, Tower
 
 
@@ -59,16 +60,30 @@ class ImageBranch:
         run would leave the embedding of a wholly isolated tower equal to frozen CLIP's only up to rounding. Of the
         last layer's originals nobody reads any but CLS, so no other is computed or returned.
         """
-        tower, count = self.tower, originals.shape[1]
+        tower, count, more = self.tower, originals.shape[1], tokens.shape[1]
         if layer in self.apart:
             return tower.run(originals, [layer]), tower.run(tokens, [layer])
+        if layer < tower.layers - 1 and tokens.requires_grad and not originals.requires_grad:
+            kept, tokens = tower.run_pieces([originals, tokens], layer, mask).split([count, more], 1)
+            return kept, tokens
         joined = torch.cat([originals, tokens], 1)
         if layer == tower.layers - 1:
             rows = torch.tensor([0, *range(count, joined.shape[1])], device=joined.device)
-            kept, tokens = tower.run_rows(joined, layer, rows, mask).split([1, tokens.shape[1]], 1)
+            kept, tokens = tower.run_rows(joined, layer, rows, mask).split([1, more], 1)
         else:
-            kept, tokens = tower.run(joined, [layer], mask).split([count, tokens.shape[1]], 1)
+            kept, tokens = tower.run(joined, [layer], mask).split([count, more], 1)
         return kept, tokens
+
+
+def run_to_cls(
+    tower: Tower, residual: Float[Tensor, "image token width"], first: int
+) -> Float[Tensor, "image width"]:
+    """The last residual stream of CLS, from layer `first` on: of the last layer nobody reads any other row."""
+    last = tower.layers - 1
+    if first > last:
+        return residual[:, 0]
+    rows = torch.zeros(1, dtype=torch.long, device=residual.device)
+    return tower.run_rows(tower.run(residual, range(first, last)), last, rows)[:, 0]
 
 
 def start_texts(model: HookedCLIP, tower: Tower, prompts: Sequence[str | Sequence[str]], first: int) -> TextTrunk:
@@ -81,29 +96,69 @@ def start_texts(model: HookedCLIP, tower: Tower, prompts: Sequence[str | Sequenc
         rows=model.text_rows(ids),
         frozen=embed_classes(model, prompts),
         classes=None if classes is None else classes.to(model.device),
+        alike=model.find_alike(ids),
     )
 
 
 def run_texts(
-    model: HookedCLIP, tower: Tower, texts: TextTrunk, learned: Tokens, first: int
+    model: HookedCLIP, tower: Tower, texts: TextTrunk, learned: Tokens | None, first: int
 ) -> Float[Tensor, "text width"]:
-    """The last residual stream at the texts' ends, with learned tokens after BOT from layer `first` on."""
-    tokens, count = None, learned.count
+    """The last residual stream at the texts' ends, with learned tokens after BOT, if any, from layer `first` on."""
+    alike = unless_hooked(texts.alike, tower, first)
+    if alike is None:
+        return _run_whole(model, tower, texts, learned, first)
+    return run_alike(model, tower, texts.residual, alike, learned, first)
+
+
+def unless_hooked(alike: AlikeTexts | None, tower: Tower, first: int) -> AlikeTexts | None:
+    """How to compute each token of texts once; None where a hook from layer `first` on asks for all of them."""
+    return None if tower.is_hooked(*range(first, tower.layers)) else alike
+
+
+def run_alike(
+    model: HookedCLIP,
+    tower: Tower,
+    residual: Float[Tensor, "text token width"],
+    alike: AlikeTexts,
+    learned: Tokens | None = None,
+    first: int = 0,
+) -> Float[Tensor, "text width"]:
+    """`run_texts` of texts' residual stream before `first`, each token once, equal to rounding."""
+    stream, count = alike.gather(residual), learned.count if learned else 0
+    rows, last = stream.shape[1] - 1, tower.layers - 1
+    alike = alike.longer(count)
+    mask = model.causal_mask(alike.start + alike.length)
+    for layer in range(first, tower.layers):
+        pieces = [stream]
+        if learned:
+            begin, *tokens, rest = stream.split([1, rows] if layer == first else [1, count, rows], 1)
+            pieces = _enter(layer, begin, learned, tokens[0] if tokens else None, rest)
+        # Of the last layer nobody reads any other row than the texts' ends.
+        stream = tower.run_alike(pieces, layer, alike, mask, ends=layer == last)
+    return stream.flatten(0, 1)
+
+
+def _run_whole(
+    model: HookedCLIP, tower: Tower, texts: TextTrunk, learned: Tokens | None, first: int
+) -> Float[Tensor, "text width"]:
+    """`run_texts` where hooks ask for all tokens of all texts, or tokens see later ones."""
+    tokens, count = None, learned.count if learned else 0
     begin, rest = texts.residual[:, :1], texts.residual[:, 1:]
     mask = model.causal_mask(1 + count + rest.shape[1])
     for layer in range(first, tower.layers - 1):
-        joined = _join_texts(layer, begin, learned, tokens, rest)
+        joined = torch.cat(_enter(layer, begin, learned, tokens, rest), 1)
         begin, tokens, rest = tower.run(joined, [layer], mask).split([1, count, rest.shape[1]], 1)
-    # Of the last layer nobody reads any other row than the texts' ends.
-    joined = _join_texts(tower.layers - 1, begin, learned, tokens, rest)
+    joined = torch.cat(_enter(tower.layers - 1, begin, learned, tokens, rest), 1)
     return tower.run_rows(joined, tower.layers - 1, (texts.rows + count)[:, None], mask)[:, 0]
 
 
-def _join_texts(
+def _enter(
     layer: int,
     begin: Float[Tensor, "text 1 width"],
-    learned: Tokens,
+    learned: Tokens | None,
     previous: Float[Tensor, "text token width"] | None,
-    rest: Float[Tensor, "text token width"],
-) -> Float[Tensor, "text token width"]:
-    return torch.cat([begin, learned.entering(layer, begin.shape[0], previous).to(begin.dtype), rest], 1)
+    rest: Float[Tensor, "text row width"],
+) -> list[Float[Tensor, "text _ width"]]:
+    """What enters a layer, in order."""
+    entering = [] if learned is None else [learned.entering(layer, begin.shape[0], previous).to(begin.dtype)]
+    return [begin, *entering, rest]

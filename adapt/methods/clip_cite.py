@@ -15,12 +15,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from headroles.adapt.config import Settings
+from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.features import Batch, unit
 from headroles.adapt.methods.fine_tuning import WholeMethod, pick_tokens
 from headroles.adapt.methods.method import Look
 from headroles.adapt.methods.own_weights import OwnWeights
 from headroles.adapt.methods.role_numbers import ROLE_VARIANTS, number_heads, spread_over_weights
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
@@ -73,6 +74,7 @@ class ClipCite(WholeMethod):
     source = "https://arxiv.org/abs/2407.04003"
     settings = ClipCiteConfig
     preset: ClassVar[Mapping[str, Any]] = {"lr": 5e-6, "batch": 32, "epochs": 20, "warmup_epochs": 0}
+    preset_by_data = "batches of 16 for EuroSAT, of 64 for ImageNet"
     role_maps = "taken"
     novel = "by their texts, through the averaged text tower"
     needs_classes = True
@@ -104,6 +106,11 @@ class ClipCite(WholeMethod):
     @classmethod
     def first_layer(cls, model: HookedCLIP, config: ClipCiteConfig) -> int:
         return model.visual.layers if config.average == UNIFORM else 0
+
+    @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        sizes = {"eurosat": 16, "imagenet": 64}
+        return {"batch": sizes[data.task]} if data.task in sizes else {}
 
     @classmethod
     def describe(cls, layer: int | None) -> str:
@@ -145,7 +152,7 @@ class ClipCite(WholeMethod):
         if config.contrast:
             terms["contrast"] = config.contrast * contrast(similar, batch.labels)
         if config.distill:
-            frozen = self.frozen_images(batch.trunk) if batch.frozen is None else batch.frozen
+            frozen = self.frozen_targets(batch.trunk) if batch.frozen is None else batch.frozen
             before = self.logits(frozen, batch.texts.frozen[batch.labels])
             terms["distill"] = config.distill * divergence(similar, before)
         return logits, terms

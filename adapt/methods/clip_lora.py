@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -10,9 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from headroles.adapt.config import Settings
+from headroles.adapt.config import Settings, TrainConfig
+from headroles.adapt.methods.acting import TEXT, VISION, Acting
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.methods.own_weights import standing_in
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.adapt.methods.upper_layers import UpperLayers, UpperMethod
 from headroles.checks import check_least
 from headroles.errors import InputError
@@ -55,7 +58,7 @@ class ClipLoraConfig(Settings):
 class ClipLora(UpperMethod):
     """A + B of every chosen matrix of every layer, around frozen ones; in place of these only while it runs.
 
-    Published are 500 steps a shot: with batch 32, 16,000 / classes epochs. The preset's number of epochs is ours.
+    Published are 500 steps a shot. Where all images are trained on, the number of epochs is ours.
     """
 
     name = "clip-lora"
@@ -65,6 +68,7 @@ class ClipLora(UpperMethod):
     preset: ClassVar[Mapping[str, Any]] = {
         **{"lr": 2e-4, "weight_decay": 1e-2, "batch": 32, "epochs": 50, "warmup_epochs": 0}
     }
+    preset_by_data = "as many epochs as make 500 steps a shot"
     novel = "by their texts, through the text tower with its sums"
 
     config: ClipLoraConfig
@@ -104,6 +108,10 @@ class ClipLora(UpperMethod):
         self.place()
 
     @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        return {} if data.shots is None else {"epochs": data.epochs(500 * data.shots, train.batch)}
+
+    @classmethod
     def describe(cls, layer: int | None) -> str:
         return f"A [CLIP-LoRA]({cls.source}) adapter: low-rank sums to matrices of CLIP's attention."
 
@@ -120,8 +128,16 @@ class ClipLora(UpperMethod):
     def encode_texts(self, texts: TextTrunk) -> Float[Tensor, "class embed"]:
         if not self.config.text:
             return texts.frozen
+        if self.training and texts.alike is not None:
+            # What is dropped of a token is drawn for every text.
+            texts = dataclasses.replace(texts, alike=texts.alike.apart())
         with standing_in(self._pairs):
             return self._upper.embed_texts(texts)
+
+    def acting(self) -> dict[str, Acting]:
+        parts = {f"sums.{place}": place.split("/") for place in self.sums}
+        places = ((name, TEXT if tower == "text" else VISION, int(layer)) for name, (tower, layer, *_) in parts.items())
+        return {name: Acting(tower, (layer,)) for name, tower, layer in places}
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {f"adapter.{name}": each for name, each in self.state_dict().items() if ".text/" not in name}

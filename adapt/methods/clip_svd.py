@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.methods.own_weights import swapped
 from headroles.adapt.methods.role_numbers import RANDOM, ROLE, number_heads
@@ -68,12 +69,15 @@ class HeadValues(nn.Module):
         names = {id(weight): name for name, weight in model.clip.named_parameters()}
         self.places: list[tuple[str, list[int]]] = []
         """Of every layer with a free head, the name of its output projection and its free heads."""
-        parts = []
+        parts, layers = [], []
         for layer in range(tower.layers):
             heads = free[layer].nonzero()[:, 0].tolist()
             if heads:
                 self.places.append((names[id(tower.projections(layer)["o"].weight)], heads))
+                layers += [layer] * len(heads)
                 parts.append(decompose_heads(tower, layer, heads))
+        self.layers = tuple(layers)
+        """The layer of every row of `values`."""
         sigma, left, right = (torch.cat(part).float() for part in zip(*parts, strict=True))
         self.__dict__["model"], self.__dict__["tower"] = model, tower
         self.values = nn.Parameter(sigma.clone())
@@ -161,6 +165,14 @@ class ClipSvd(UpperMethod):
             return texts.frozen
         with swapped(self.model, self.text.tensors()):
             return self._upper.embed_texts(texts)
+
+    def acting(self) -> dict[str, Acting]:
+        found = {}
+        if self.vision is not None:
+            found["vision.values"] = Acting.vision(self.vision.layers, "layers")
+        if self.text is not None:
+            found["text.values"] = Acting.text(self.text.layers, "layers")
+        return found
 
     def notes(self) -> tuple[str, ...]:
         if self.role_map is not None and self.config.heads == ALL:

@@ -10,8 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from headroles.adapt.config import TrainConfig
 from headroles.adapt.methods.coop import Coop, NamedClasses, embed_named
 from headroles.adapt.methods.tokens import draw_linear
+from headroles.adapt.methods.training_data import TrainingData
 
 _TEXTS = 512
 """Texts of one run: some images' classes."""
@@ -24,10 +26,8 @@ class Cocoop(Coop):
     title = "CoCoOp"
     source = "https://arxiv.org/abs/2203.05557"
     novel = "by the learned context before their names, moved by each image"
-    preset: ClassVar[Mapping[str, Any]] = {
-        **{"optimizer": "sgd", "momentum": 0.9, "lr": 2e-3, "weight_decay": 5e-4, "batch": 1, "epochs": 10},
-        **{"warmup_epochs": 1, "warmup_lr": 1e-5},
-    }
+    preset: ClassVar[Mapping[str, Any]] = {**Coop.preset, "batch": 1, "epochs": 10}
+    preset_by_data = ""
 
     meta: nn.Sequential
     """From an image's embedding, over a sixteenth of its width, to the text tower's width."""
@@ -37,6 +37,10 @@ class Cocoop(Coop):
         narrow = max(1, embed // 16)
         first, last = draw_linear(embed, narrow, generator), draw_linear(narrow, self.text_tower.width, generator)
         self.meta = nn.Sequential(first, nn.ReLU(), last)
+
+    @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        return {}
 
     @classmethod
     def describe(cls, layer: int | None) -> str:

@@ -10,13 +10,23 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from headroles.adapt.config import Settings
+from headroles.adapt.config import Settings, TrainConfig
+from headroles.adapt.methods.acting import Acting
+from headroles.adapt.methods.branches import run_alike, unless_hooked
 from headroles.adapt.methods.features import ClassTrunk, unit
 from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.checks import check_least
 from headroles.errors import InputError
+from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
+
+SCHEDULE: Mapping[str, Any] = {
+    **{"optimizer": "sgd", "momentum": 0.9, "weight_decay": 5e-4},
+    **{"warmup_epochs": 1, "warmup_lr": 1e-5},
+}
+"""What those who followed have kept of CoOp's training: all but learning rate, batch and epochs."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,8 @@ class NamedClasses(ClassTrunk):
     """BOT, the name, a full stop, EOT; positions are not added yet."""
     rows: Int[Tensor, "class"]
     """Where each ends (EOT) in `embedded`."""
+    alike: AlikeTexts | None
+    """How to compute each of their tokens once; None where the tower is not causal."""
 
     @classmethod
     def read(
@@ -60,7 +72,8 @@ class NamedClasses(ClassTrunk):
         frozen = ClassTrunk.of(model, names, template)
         with torch.no_grad():
             embedded = model.embed_tokens(ids)
-        return cls(frozen=frozen.frozen, names=frozen.names, embedded=embedded, rows=model.text_rows(ids))
+        rows, alike = model.text_rows(ids), model.find_alike(ids)
+        return cls(frozen=frozen.frozen, names=frozen.names, embedded=embedded, rows=rows, alike=alike)
 
 
 class Coop(Method):
@@ -71,10 +84,8 @@ class Coop(Method):
     source = "https://arxiv.org/abs/2109.01134"
     settings = CoopConfig
     novel = "by the learned context before their names"
-    preset: ClassVar[Mapping[str, Any]] = {
-        **{"optimizer": "sgd", "momentum": 0.9, "lr": 2e-3, "weight_decay": 5e-4, "batch": 32, "epochs": 200},
-        **{"warmup_epochs": 1, "warmup_lr": 1e-5},
-    }
+    preset: ClassVar[Mapping[str, Any]] = {**SCHEDULE, "lr": 2e-3, "batch": 32, "epochs": 200}
+    preset_by_data = "50 epochs for ImageNet and for one shot, 100 for up to four"
 
     config: CoopConfig
     context: Float[Tensor, "token width"]
@@ -107,6 +118,12 @@ class Coop(Method):
             )
 
     @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        if data.task == "imagenet" or data.shots == 1:
+            return {"epochs": 50}
+        return {"epochs": 100} if data.shots is not None and data.shots <= 4 else {}
+
+    @classmethod
     def describe(cls, layer: int | None) -> str:
         return f"A [CoOp]({cls.source}) adapter: learned context vectors before the class name in the text tower."
 
@@ -117,6 +134,9 @@ class Coop(Method):
     def encode_texts(self, texts: NamedClasses) -> Float[Tensor, "class embed"]:
         return embed_named(self, texts, self.context.expand(len(texts.embedded), -1, -1))
 
+    def acting(self) -> dict[str, Acting]:
+        return {"context": Acting.text(range(self.text_tower.layers))}
+
     def served_tensors(self) -> dict[str, Tensor]:
         return {}
 
@@ -124,10 +144,16 @@ class Coop(Method):
 def embed_named(
     method: Method, texts: NamedClasses, context: Float[Tensor, "class token width"]
 ) -> Float[Tensor, "class embed"]:
-    """Unit embeddings of class names behind context vectors, with gradients, by a method's frozen CLIP."""
+    """Unit embeddings of class names behind context vectors, with gradients, by a method's frozen CLIP.
+
+    Where texts.alike is of fewer names than there are, they come again and again, each time behind another context.
+    """
     model, tower = method.model, method.text_tower
     begin, rest = texts.embedded[:, :1], texts.embedded[:, 1:]
     residual = model.start_embedded(torch.cat([begin, context.to(begin.dtype), rest], 1))
+    alike = unless_hooked(texts.alike, tower, 0)
+    if alike is not None:
+        return unit(tower.read(run_alike(model, tower, residual, alike.longer(context.shape[1]))))
     mask = model.causal_mask(residual.shape[1])
     residual = tower.run(residual, range(tower.layers - 1), mask)
     # Of the last layer nobody reads any other row than the texts' ends.

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import DearConfig
-from headroles.adapt.methods.branches import ImageBranch, run_texts, start_texts
+from headroles.adapt.methods.acting import Acting
+from headroles.adapt.methods.branches import ImageBranch, run_texts, run_to_cls, start_texts
 from headroles.adapt.methods.entry import attribute_names, check_adaptable, core_notes, first_layers
 from headroles.adapt.methods.features import Batch, ImageFeatures, TextTrunk, distance, unit
 from headroles.adapt.methods.masks import build_masks, masked_kinds
@@ -175,6 +176,12 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
         tower = self.model.visual
         return unit(tower.read(tower.run(trunk.to(self.model.dtype), range(self.layer, tower.layers))[:, 0]))
 
+    @torch.no_grad()
+    def frozen_targets(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
+        """`frozen_images` to rounding: of the last layer CLS alone."""
+        tower = self.model.visual
+        return unit(tower.read(run_to_cls(tower, trunk.to(self.model.dtype), self.layer)))
+
     def encode_images(self, trunk: Float[Tensor, "image token width"]) -> ImageFeatures:
         """Adapted unit embeddings of images, with gradients."""
         if self.attribute_tokens is None:
@@ -235,7 +242,7 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
         """Logits and losses of a training step; frozen images are computed from the trunk where not given."""
         frozen = batch.frozen
         if frozen is None and self.needs_frozen_images:
-            frozen = self.frozen_images(batch.trunk)
+            frozen = self.frozen_targets(batch.trunk)
         features, encoded = self.encode_images(batch.trunk), self.encode_texts(batch.texts)
         logits = self.logits(features, encoded)
         return logits, self.losses(logits, batch.labels, features, encoded, frozen, batch.texts.frozen)
@@ -243,6 +250,13 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
     def fusion_weights(self) -> dict[str, float]:
         """`alpha` by name: "cls", then the attributes; they sum to 1."""
         return dict(zip(("cls", *self.attributes), self.alpha.tolist(), strict=True))
+
+    def acting(self) -> dict[str, Acting]:
+        """A token of its own weight for each attribute; the readout at the end; text tokens at all of their layers."""
+        last, deep = self.model.visual.layers - 1, range(self.layer, self.model.visual.layers)
+        texts = Acting.text(range(self.text_layer, self._texts.layers))
+        found = {"attribute_tokens.values": Acting.vision(deep, "attributes"), "text_tokens.values": texts}
+        return found | {name: Acting.vision(last) for name in self.state_dict() if name.startswith("readout.")}
 
     def notes(self) -> tuple[str, ...]:
         """Core concepts that get no token, or no head to read them, a line each."""

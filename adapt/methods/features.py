@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from headroles.images.prompts import write_prompts
+from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.hooked_clip import HookedCLIP
 
 
@@ -40,6 +41,8 @@ class TextTrunk(ClassTrunk):
     """Where each text ends (EOT) in `residual`."""
     classes: Int[Tensor, "text"] | None = None
     """The class of each text; None where each text is a class."""
+    alike: AlikeTexts | None = None
+    """How to compute each of their tokens once; None where the tower is not causal."""
 
     def average(self, rows: Float[Tensor, "text embed"]) -> Float[Tensor, "class embed"]:
         """Unit mean of every class's unit embeddings."""

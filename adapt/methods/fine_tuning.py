@@ -11,11 +11,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import Acting
+from headroles.adapt.methods.branches import run_alike, unless_hooked
 from headroles.adapt.methods.features import ClassTrunk, average_classes, list_texts, pick_texts, unit
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.own_weights import OwnWeights, swapped
+from headroles.adapt.methods.upper_layers import UpperLayers
 from headroles.errors import InputError
 from headroles.images.prompts import write_prompts
+from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
@@ -47,6 +51,8 @@ class TokenTrunk(ClassTrunk):
     """What the model takes."""
     classes: Int[Tensor, "text"] | None
     """The class of each text; None where each text is a class."""
+    alike: AlikeTexts | None = None
+    """How to compute each of their tokens once; None where the tower is not causal."""
 
 
 class WholeMethod(Method):
@@ -60,6 +66,9 @@ class WholeMethod(Method):
         """What stands in for the CLIP's weights."""
         return self.weights.tensors()
 
+    def acting(self) -> dict[str, Acting]:
+        return self.weights.acting("weights")
+
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image 3 height width"]:
         return pixels.to(self.device, self.model.dtype)
 
@@ -67,12 +76,21 @@ class WholeMethod(Method):
         with torch.no_grad():
             return unit(self.model(trunk))
 
+    @torch.no_grad()
+    def frozen_targets(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+        """`frozen_images` to rounding: of the last layer the row that is read alone."""
+        return self._run_images(trunk)
+
+    def _run_images(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+        """Unit embeddings by the weights that the model has now."""
+        return UpperLayers(self.model, 0, 0).embed_images(self.model.start_images(trunk))
+
     def class_trunk(self, names: Sequence[str], template: str) -> TokenTrunk:
         return read_tokens(self.model, names, template)
 
     def encode_images(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
         with swapped(self.model, self.tensors()):
-            return unit(self.model(trunk))
+            return self._run_images(trunk)
 
     def encode_texts(self, texts: TokenTrunk) -> Float[Tensor, "class embed"]:
         with swapped(self.model, self.tensors()):
@@ -118,12 +136,20 @@ def read_tokens(model: HookedCLIP, names: Sequence[str], template: str) -> Token
     frozen = ClassTrunk.of(model, names, template)
     texts, classes = list_texts(write_prompts(template, names))
     where = None if classes is None else classes.to(model.device)
-    return TokenTrunk(frozen=frozen.frozen, names=frozen.names, tokens=model.tokenize(texts), classes=where)
+    tokens = model.tokenize(texts)
+    alike = model.find_alike(tokens["input_ids"])
+    return TokenTrunk(frozen=frozen.frozen, names=frozen.names, tokens=tokens, classes=where, alike=alike)
 
 
 def embed_tokens(model: HookedCLIP, texts: TokenTrunk) -> Float[Tensor, "class embed"]:
     """Unit embeddings of the classes by the weights that the model has now."""
-    return average_classes(unit(model(**texts.tokens)), texts.classes)
+    tower = model.text
+    assert tower is not None  # Methods refuse models without texts.
+    alike = unless_hooked(texts.alike, tower, 0)
+    if alike is None:
+        return average_classes(unit(model(**texts.tokens)), texts.classes)
+    ends = run_alike(model, tower, model.start_texts(texts.tokens["input_ids"]), alike)
+    return average_classes(unit(tower.read(ends)), texts.classes)
 
 
 def pick_tokens(texts: TokenTrunk, numbers: Int[Tensor, "picked"]) -> TokenTrunk:
@@ -131,4 +157,5 @@ def pick_tokens(texts: TokenTrunk, numbers: Int[Tensor, "picked"]) -> TokenTrunk
     rows, classes = pick_texts(texts.classes, numbers)
     tokens = {name: value[rows] for name, value in texts.tokens.items()}
     names = tuple(texts.names[number] for number in numbers.tolist())
-    return TokenTrunk(frozen=texts.frozen[numbers], names=names, tokens=tokens, classes=classes)
+    alike = None if texts.alike is None else texts.alike.pick(rows)
+    return TokenTrunk(frozen=texts.frozen[numbers], names=names, tokens=tokens, classes=classes, alike=alike)

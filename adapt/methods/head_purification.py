@@ -18,13 +18,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.features import Batch
-from headroles.adapt.methods.method import Look, Method
+from headroles.adapt.methods.findings import Findings, Found
+from headroles.adapt.methods.method import Look
 from headroles.adapt.methods.own_weights import swapped
 from headroles.adapt.methods.role_numbers import ROLE, ROLE_VARIANTS, number_heads
-from headroles.adapt.methods.upper_layers import UpperLayers
+from headroles.adapt.methods.upper_layers import UpperLayers, UpperVision
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
+from headroles.heads.names import head_name
 from headroles.images.notes import LOG
 from headroles.models.hooked_clip import HookedCLIP, recording
 from headroles.roles.role_map import RoleMap
@@ -68,7 +71,7 @@ class HeadPurificationConfig(Settings):
                 raise InputError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
 
 
-class HeadPurification(Method):
+class HeadPurification(UpperVision):
     """Of a layer's heads, each has its own A and B for every matrix, and one gate on its output, held in [0, 1].
 
     Texts are frozen CLIP's. Where no image has a domain, or the weight is 0, cross-entropy alone is trained. The
@@ -88,7 +91,6 @@ class HeadPurification(Method):
     gates: Float[Tensor, "layer head"]
     """What is learned of the gates; `gate` holds it in [0, 1]."""
     layer = 0
-    _upper: UpperLayers
 
     def __init__(
         self,
@@ -151,11 +153,9 @@ class HeadPurification(Method):
         if self.config.mmd and next(look(None)).domains is None:
             LOG.info(f"{self.name}: the training images have no domains, so that cross-entropy alone is trained")
 
-    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
-        return self._upper.image_trunk(pixels)
-
-    def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
-        return self._upper.frozen_images(trunk)
+    def acting(self) -> dict[str, Acting]:
+        sums = {f"sums.{place}": Acting.vision(int(place.partition("/")[0])) for place in self.sums}
+        return {**sums, "gates": Acting.vision(range(self.model.visual.layers), "layers")}
 
     def encode_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         with swapped(self.model, self.tensors()):
@@ -177,6 +177,15 @@ class HeadPurification(Method):
     def _keep(self, z: Float[Tensor, "image token head width"]) -> Float[Tensor, "image head width"]:
         """What heads give CLS, or all tokens where there is none, without gradients: these would reach the sums."""
         return (z.mean(1) if self.model.visual.pooling else z[:, 0]).detach().float()
+
+    def findings(self) -> Findings:
+        gate, first = self.gate.detach().cpu(), self.first_gates()
+        places = [(layer, head) for layer in range(gate.shape[0]) for head in range(gate.shape[1])]
+        closed = sorted(places, key=lambda place: gate[place].item())
+        most = ", ".join(f"{head_name(place)} {gate[place].item():.3g}" for place in closed[:5])
+        numbers = {place: {"gate": gate[place].item(), "first": first[place].item()} for place in places}
+        parts = (Found(place[0], f"H{place[1]}", place[1], each) for place, each in numbers.items())
+        return Findings(self.name, (f"gates closed the most: {most}",), tuple(parts), "gate")
 
     def correlate(self, role_map: RoleMap) -> tuple[float, float]:
         """Spearman's correlation, and its p-value, of how far heads' gates have moved with their entropy in a role map.

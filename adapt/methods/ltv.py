@@ -16,10 +16,13 @@ from torch import Tensor, nn
 
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.features import ClassTrunk, unit
+from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.methods.head_trunk import HeadTrunk, head_parts
 from headroles.adapt.methods.method import Look, Method
+from headroles.adapt.methods.role_numbers import pick_heads
 from headroles.checks import check_choices
 from headroles.errors import InputError
+from headroles.heads.names import head_name
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
 
@@ -73,7 +76,7 @@ class Ltv(Method):
         super().__init__(model, role_map, config, seed, classes)
         tower = model.visual
         self._looking = False
-        self.heads = self._weighed()
+        self.heads = pick_heads(self.config.roles, role_map, tower)
         """(layer, head) of those that get a weight."""
         places = torch.tensor([layer * tower.heads + head for layer, head in self.heads])
         self.register_buffer("_places", places, persistent=False)
@@ -86,17 +89,6 @@ class Ltv(Method):
         return (
             f"A [task vector]({cls.source}): a weighted sum of what the heads write on the task's images, on average."
         )
-
-    def _weighed(self) -> list[tuple[int, int]]:
-        roles, tower = self.config.roles, self.model.visual
-        if not roles:
-            return [(layer, head) for layer in range(tower.layers) for head in range(tower.heads)]
-        if self.role_map is None:
-            raise InputError("roles: they are a role map's; give one as role map, or leave them out")
-        found = sorted((h.layer, h.head) for h in self.role_map if h.role in roles and h.layer < tower.layers)
-        if not found:
-            raise InputError(f"roles: no head of the role map is {' or '.join(roles)}")
-        return found
 
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image number"]:
         """Unit embeddings; while the training images are looked at, what heads write beside them."""
@@ -146,6 +138,13 @@ class Ltv(Method):
             )
         found = spearmanr(own, shares)
         return float(found.statistic), float(found.pvalue)
+
+    def findings(self) -> Findings:
+        weights = self.weights.detach().tolist()
+        found = sorted(zip(self.heads, weights, strict=True), key=lambda each: -abs(each[1]))
+        most = ", ".join(f"{head_name(head)} {weight:+.3g}" for head, weight in found[:5])
+        parts = (Found(layer, f"H{head}", head, {"weight": w}) for (layer, head), w in sorted(found))
+        return Findings(self.name, (f"largest weights: {most}",), tuple(parts), "weight")
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {"adapter.vector": self.vector} if self.config.side == "images" else {}

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from headroles.adapt.config import Settings
-from headroles.adapt.methods.tokens import LayerTokens, draw_linear
-from headroles.adapt.methods.two_towers import PromptedClasses, TwoTowers, begin_words, prompt_depth
+from headroles.adapt.methods.acting import TEXT, VISION, Acting, numbered
+from headroles.adapt.methods.coop import SCHEDULE
+from headroles.adapt.methods.prompted_towers import PromptedTowers, begin_words, draw_prompts, prompt_depth
+from headroles.adapt.methods.tokens import draw_linear
 from headroles.checks import check_least
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
@@ -38,19 +41,14 @@ class MapleConfig(Settings):
             check_least(self, depth=1)
 
 
-class Maple(TwoTowers):
+class Maple(PromptedTowers):
     """Text prompts, and a linear map of each to prompts behind the image's patches."""
 
     name = "maple"
     title = "MaPLe"
     source = "https://arxiv.org/abs/2210.03117"
     settings = MapleConfig
-    novel = "by their names behind the learned prompts"
-    preset: ClassVar[Mapping[str, Any]] = {
-        **{"optimizer": "sgd", "momentum": 0.9, "lr": 3.5e-3, "weight_decay": 5e-4, "batch": 4, "epochs": 5},
-        **{"warmup_epochs": 1, "warmup_lr": 1e-5},
-    }
-    layer = text_layer = 0
+    preset: ClassVar[Mapping[str, Any]] = {**SCHEDULE, "lr": 3.5e-3, "batch": 4, "epochs": 5}
 
     config: MapleConfig
     prompts: nn.ParameterList
@@ -72,7 +70,7 @@ class Maple(TwoTowers):
         generator = torch.Generator().manual_seed(seed)
         width, wide = self.text_tower.width, model.visual.width
         first = begin_words(model, self.config.init, count, generator)
-        self.prompts = nn.ParameterList([first, *0.02 * torch.randn(depth - 1, count, width, generator=generator)])
+        self.prompts = nn.ParameterList([first, *draw_prompts(depth - 1, count, width, generator)])
         shallow, deep = draw_linear(width, wide, generator), draw_linear(width, wide, generator)
         self.maps = nn.ModuleList([shallow, *(copy.deepcopy(deep) for _ in range(depth - 1))])
         self.place()
@@ -81,18 +79,11 @@ class Maple(TwoTowers):
     def describe(cls, layer: int | None) -> str:
         return f"A [MaPLe]({cls.source}) adapter: prompts in the text tower, and their images in the vision tower."
 
-    def class_trunk(self, names: Sequence[str], template: str) -> PromptedClasses:
-        """The template makes frozen CLIP's embeddings alone: here `init` stands in its place."""
-        count, words = self.config.context, self.config.init
-        return PromptedClasses.read(self.model, names, template, count, words, count if words else 0)
+    def text_vectors(self) -> Sequence[Float[Tensor, "token width"]]:
+        return list(self.prompts)
 
-    def text_tokens(self, texts: PromptedClasses) -> LayerTokens:
-        first, *deeper = self.prompts
-        return LayerTokens(dict(enumerate([first + texts.positions, *deeper])))
+    def image_vectors(self) -> Sequence[Float[Tensor, "token width"]]:
+        return [mapped(prompts) for mapped, prompts in zip(self.maps, self.prompts, strict=True)]
 
-    def image_tokens(self) -> LayerTokens:
-        first, *deeper = (mapped(prompts) for mapped, prompts in zip(self.maps, self.prompts, strict=True))
-        return LayerTokens(dict(enumerate([self.model.start_vectors(first), *deeper])))
-
-    def served_tensors(self) -> dict[str, Tensor]:
-        return {f"adapter.image_prompts.{layer}": values for layer, values in self.image_tokens().values.items()}
+    def acting(self) -> dict[str, Acting]:
+        return numbered(self.state_dict(), "prompts", TEXT) | numbered(self.state_dict(), "maps", VISION)

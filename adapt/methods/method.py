@@ -16,9 +16,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from headroles.adapt.config import Settings
+from headroles.adapt.config import Settings, TrainConfig
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.features import Batch, ClassTrunk, unit
+from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.masks import check_role_map
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.errors import InputError
 from headroles.images.images import Preprocess
 from headroles.models.hooked_clip import HookedCLIP, Tower
@@ -58,6 +61,8 @@ class Method(nn.Module):
     """Class of its settings; no name of TrainConfig's is among them."""
     preset: ClassVar[Mapping[str, Any]] = {}
     """Fields of TrainConfig that its training begins with, as published; the others have TrainConfig's defaults."""
+    preset_by_data: ClassVar[str] = ""
+    """In words, what of the preset depends on the data (`preset_for`); "" where nothing does."""
     steps: ClassVar[bool] = True
     """Whether gradient steps are taken; False: what `start` takes from the training images is all."""
     role_maps: ClassVar[Literal["needed", "taken", "none"]] = "none"
@@ -73,6 +78,8 @@ class Method(nn.Module):
     """The first vision layer that it changes; None: it changes none."""
     attributes: tuple[str, ...] = ()
     """Names of what is fused with CLS in the logits, in order."""
+    begun_with: str | None = None
+    """sha256 of the adapter_model.safetensors whose tensors it begins with; None: its own first ones."""
 
     def __init__(
         self,
@@ -136,6 +143,19 @@ class Method(nn.Module):
         """A sentence for the model card: what is trained; `layer`: the instance's."""
         return f"A [{cls.title}]({cls.source}) adapter."
 
+    @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        """Fields of TrainConfig that differ from `preset` for these data, as published; what a user sets stays.
+
+        `train`: the training as it is set so far.
+        """
+        return {}
+
+    @classmethod
+    def validates(cls, config: Any) -> str:
+        """What `settle` chooses by validation images, in words; "" where it looks at none."""
+        return ""
+
     # What is computed once
 
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image ..."]:
@@ -146,6 +166,10 @@ class Method(nn.Module):
     def frozen_images(self, trunk: Float[Tensor, "image ..."]) -> Float[Tensor, "image embed"]:
         """Frozen CLIP's own unit embeddings, from where the trunk ends."""
         return trunk
+
+    def frozen_targets(self, trunk: Float[Tensor, "image ..."]) -> Float[Tensor, "image embed"]:
+        """`frozen_images` as the losses need them, equal to rounding; a method overrides it where that costs less."""
+        return self.frozen_images(trunk)
 
     @property
     def needs_frozen_images(self) -> bool:
@@ -189,6 +213,12 @@ class Method(nn.Module):
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
         """Before `tensors` of an earlier `state_dict` are loaded: give tensors whose shape only data know theirs."""
 
+    def take_up(self, tensors: Mapping[str, Tensor], sha256: str) -> None:
+        """Begin with the tensors of an earlier training; `sha256` of their file."""
+        self.make_room(tensors)
+        self.load_state_dict(tensors)
+        self.begun_with = sha256
+
     def forward(self, batch: Batch) -> tuple[Float[Tensor, "image class"], dict[str, Float[Tensor, ""]]]:
         """A step's logits, and the weighted terms of its loss, to be summed. Here: "ce", cross-entropy."""
         logits = self.logits(self.encode_images(batch.trunk), self.encode_texts(batch.texts))
@@ -205,6 +235,13 @@ class Method(nn.Module):
 
     def finish(self) -> None:
         """Change the tensors once more when the last step is done and the epoch is chosen."""
+
+    def settle(self, look: Look, validation: Look | None) -> None:
+        """After `finish`, on every process alike, without gradients: choose, or note, what all that is learned gives.
+
+        `look`: as `start` has it. `validation`: the same of the validation images, where `validates` says that they are
+        used and the task has any.
+        """
 
     # What it says of itself
 
@@ -234,9 +271,18 @@ class Method(nn.Module):
         """Weights in the logits, "cls" first, then `attributes`; they sum to 1. None where nothing is fused."""
         return {}
 
+    def acting(self) -> Mapping[str, Acting]:
+        """Where the tensors of `state_dict` act, by name; of those that are not here, nothing better is known than
+        that they act on the whole."""
+        return {}
+
     def notes(self) -> tuple[str, ...]:
         """What is odd about how role map, model and settings fit, a line each."""
         return ()
+
+    def findings(self) -> Findings | None:
+        """What it has found out about the task, from its tensors; None where there is nothing to tell."""
+        return None
 
     def served_tensors(self) -> dict[str, Tensor]:
         """Every tensor of its own behind an image's logits among fixed classes, by the name that an export gives it."""

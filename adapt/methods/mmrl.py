@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import TEXT, VISION, Acting, numbered
 from headroles.adapt.methods.branches import start_texts
 from headroles.adapt.methods.features import Batch, ImageFeatures, TextTrunk, distance, unit
 from headroles.adapt.methods.tokens import LayerTokens, draw_linear
@@ -237,6 +238,11 @@ mapped from one shared space."""
 
     def project(self, normed: Float[Tensor, "image width"]) -> Float[Tensor, "image embed"]:
         return normed @ self.projection
+
+    def acting(self) -> dict[str, Acting]:
+        names = self.state_dict()
+        maps = numbered(names, "image_maps", VISION, self.layer) | numbered(names, "text_maps", TEXT, self.text_layer)
+        return {**maps, "projection": Acting.vision(self.model.visual.layers - 1)}
 
     def served_tensors(self) -> dict[str, Tensor]:
         values = self.image_tokens().values

@@ -11,12 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from headroles.adapt.config import ISOLATED, MASKS, OPEN, DearConfig
+from headroles.adapt.config import ISOLATED, MASKS, OPEN, DearConfig, TrainConfig
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.entry import known_core, note_core
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.methods.masks import build_masks, is_isolating
 from headroles.adapt.methods.mmrl import Representation, RepresentationConfig
 from headroles.adapt.methods.tokens import LayerTokens, draw_uniform
+from headroles.adapt.methods.training_data import TrainingData
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
@@ -95,6 +97,7 @@ class MmrlPlus(Representation):
     preset: ClassVar[Mapping[str, Any]] = {
         **{"lr": 1e-3, "weight_decay": 5e-4, "batch": 4, "epochs": 10, "warmup_epochs": 1, "warmup_lr": 1e-5},
     }
+    preset_by_data = "lr 2e-3, batches of 32 and 100 epochs for the protocol few-shot"
 
     config: MmrlPlusConfig
     shared: Float[Tensor, "token space"]
@@ -149,6 +152,10 @@ class MmrlPlus(Representation):
         return config.mask, config.mask_seed
 
     @classmethod
+    def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
+        return {"lr": 2e-3, "batch": 32, "epochs": 100} if data.protocol == "few-shot" else {}
+
+    @classmethod
     def describe(cls, layer: int | None) -> str:
         return f"""An [MMRL++]({cls.source}) adapter: representation tokens in both towers, from layer {layer} on,
 mapped from one shared space by one map a tower with low-rank residuals."""
@@ -175,6 +182,17 @@ mapped from one shared space by one map a tower with low-rank residuals."""
 
     def project(self, normed: Float[Tensor, "image width"]) -> Float[Tensor, "image embed"]:
         return normed @ (self._projection + self.up @ self.down)
+
+    def acting(self) -> dict[str, Acting]:
+        deep = range(self.layer, self.model.visual.layers)
+        texts = range(self.text_layer, self.text_tower.layers)
+        found = {"image_map.weight": Acting.vision(deep), "text_map.weight": Acting.text(texts)}
+        for part in ("bias", "up", "down"):
+            found[f"image_map.{part}"] = Acting.vision(deep, "layers")
+            found[f"text_map.{part}"] = Acting.text(texts, "layers")
+        if self.attributes:
+            found["shared"] = Acting.vision(deep, "attributes")
+        return found | dict.fromkeys(("up", "down"), Acting.vision(self.model.visual.layers - 1))
 
     def fusion_weights(self) -> dict[str, float]:
         """The representation's share is spread evenly on the tokens that it is the mean of."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from headroles.adapt.methods.acting import TEXT, VISION, Acting
 from headroles.adapt.methods.averaging import mix
 from headroles.models.hooked_clip import HookedCLIP
 
@@ -19,11 +20,13 @@ def swapped(model: HookedCLIP, tensors: Mapping[str, Tensor]) -> Iterator[None]:
     They are cast to the model's type. What makes them may be trained: copies, low-rank sums, edits of a head.
     """
     before: list[tuple[nn.Module, str, nn.Parameter | None]] = []
+    owners, kind = dict(model.clip.named_modules()), model.dtype
     try:
         for name, tensor in tensors.items():
-            owner, leaf = model.clip.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
+            place, _, leaf = name.rpartition(".")
+            owner = owners[place]
             before.append((owner, leaf, owner._parameters[leaf]))
-            owner._parameters[leaf] = tensor.to(model.dtype)
+            owner._parameters[leaf] = tensor.to(kind)
         yield
     finally:
         for owner, leaf, parameter in before:
@@ -68,7 +71,19 @@ class OwnWeights(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """The copies by the CLIP's names."""
-        return {name: self.get_parameter(name.replace(".", "/")) for name in self.names}
+        own = dict(self.named_parameters())
+        return {name: own[name.replace(".", "/")] for name in self.names}
+
+    def acting(self, prefix: str) -> dict[str, Acting]:
+        """Where each acts, by PREFIX.NAME: in its layer; before the first one, there; behind the last one, there."""
+        text, found = self.model.text, dict[str, Acting]()
+        for side, tower in ((VISION, self.model.visual), (TEXT, text)):
+            if tower is None:
+                continue
+            found |= dict.fromkeys(self.model.tower_weights(side == TEXT), Acting(side, (0,)))
+            for layer in range(tower.layers):  # Each takes from the one before what lies in it, or behind it.
+                found |= dict.fromkeys(names_within(self.model, tower.upper_modules(layer)), Acting(side, (layer,)))
+        return {f"{prefix}.{name.replace('.', '/')}": found[name] for name in self.names if name in found}
 
     def averaged(self, shares: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
         """New tensors of these shares of the trained weights, the rest of the frozen ones, in the model's type."""

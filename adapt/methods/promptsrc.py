@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, l1_loss
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import TEXT, VISION, Acting, numbered
 from headroles.adapt.methods.averaging import gaussian_weights
+from headroles.adapt.methods.coop import SCHEDULE
 from headroles.adapt.methods.features import Batch, unit
-from headroles.adapt.methods.tokens import LayerTokens
-from headroles.adapt.methods.two_towers import PromptedClasses, TwoTowers, begin_words, prompt_depth
+from headroles.adapt.methods.prompted_towers import PromptedTowers, begin_words, draw_prompts, prompt_depth
 from headroles.checks import check_least
 from headroles.errors import InputError
 from headroles.images.prompts import check_template
@@ -71,19 +72,14 @@ class PromptSrcConfig(Settings):
             check_template(template)
 
 
-class PromptSrc(TwoTowers):
+class PromptSrc(PromptedTowers):
     """Prompts of both towers, independent of each other."""
 
     name = "promptsrc"
     title = "PromptSRC"
     source = "https://arxiv.org/abs/2307.06948"
     settings = PromptSrcConfig
-    novel = "by their names behind the learned prompts"
-    preset: ClassVar[dict[str, Any]] = {
-        **{"optimizer": "sgd", "momentum": 0.9, "lr": 2.5e-3, "weight_decay": 5e-4, "batch": 4, "epochs": 20},
-        **{"warmup_epochs": 1, "warmup_lr": 1e-5},
-    }
-    layer = text_layer = 0
+    preset: ClassVar[Mapping[str, Any]] = {**SCHEDULE, "lr": 2.5e-3, "batch": 4, "epochs": 20}
 
     config: PromptSrcConfig
     text_prompts: nn.ParameterList
@@ -103,12 +99,10 @@ class PromptSrc(TwoTowers):
         count, depth = self.config.context, prompt_depth(model, self.config.depth)
         generator = torch.Generator().manual_seed(seed)
         first = begin_words(model, self.config.init, count, generator)
-        deeper = 0.02 * torch.randn(depth - 1, count, self.text_tower.width, generator=generator)
+        deeper = draw_prompts(depth - 1, count, self.text_tower.width, generator)
         self.text_prompts = nn.ParameterList([first, *deeper])
         self._targets: tuple[tuple[str, ...], Tensor] | None = None
-        self.image_prompts = nn.ParameterList(
-            list(0.02 * torch.randn(depth, count, model.visual.width, generator=generator))
-        )
+        self.image_prompts = nn.ParameterList(draw_prompts(depth, count, model.visual.width, generator))
         self.place()
 
     @classmethod
@@ -118,11 +112,6 @@ class PromptSrc(TwoTowers):
     @property
     def needs_frozen_images(self) -> bool:
         return bool(self.config.lambda_image or self.config.lambda_logits)
-
-    def class_trunk(self, names: Sequence[str], template: str) -> PromptedClasses:
-        """The template makes frozen CLIP's embeddings alone: here `init` stands in its place."""
-        count, words = self.config.context, self.config.init
-        return PromptedClasses.read(self.model, names, template, count, words, count if words else 0)
 
     def targets(self, names: tuple[str, ...]) -> Float[Tensor, "class embed"]:
         """Unit mean of the classes' frozen embeddings over `templates`; computed once a list of classes."""
@@ -138,13 +127,11 @@ class PromptSrc(TwoTowers):
         rows = torch.cat([self.model(**self.model.tokenize(part)) for part in parts])
         return unit(rows.unflatten(0, (-1, len(names))).mean(0))
 
-    def text_tokens(self, texts: PromptedClasses) -> LayerTokens:
-        first, *deeper = self.text_prompts
-        return LayerTokens(dict(enumerate([first + texts.positions, *deeper])))
+    def text_vectors(self) -> Sequence[Float[Tensor, "token width"]]:
+        return list(self.text_prompts)
 
-    def image_tokens(self) -> LayerTokens:
-        first, *deeper = self.image_prompts
-        return LayerTokens(dict(enumerate([self.model.start_vectors(first), *deeper])))
+    def image_vectors(self) -> Sequence[Float[Tensor, "token width"]]:
+        return list(self.image_prompts)
 
     def forward(self, batch: Batch) -> tuple[Float[Tensor, "image class"], dict[str, Float[Tensor, ""]]]:
         """Cross-entropy; "text", "image": distances from the frozen embeddings; "logits": from the frozen answers."""
@@ -167,5 +154,6 @@ class PromptSrc(TwoTowers):
     def epoch_weights(self, epochs: int) -> tuple[float, ...]:
         return gaussian_weights(epochs, self.config.mean_at * epochs, self.config.mean_width * epochs)
 
-    def served_tensors(self) -> dict[str, Tensor]:
-        return {f"adapter.image_prompts.{layer}": values for layer, values in self.image_tokens().values.items()}
+    def acting(self) -> dict[str, Acting]:
+        names = self.state_dict()
+        return numbered(names, "text_prompts", TEXT) | numbered(names, "image_prompts", VISION)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -38,6 +38,21 @@ def number_heads(
     found = torch.full((tower.layers, tower.heads), float(rest))
     for head, role in zip(heads, roles, strict=True):
         found[head.layer, head.head] = numbers.get(role, rest)
+    return found
+
+
+def pick_heads(roles: Sequence[str], role_map: RoleMap | None, tower: Tower) -> list[tuple[int, int]]:
+    """(layer, head) of the vision heads of some roles, in order; of all where none is named.
+
+    InputError without a role map, or where no head has one of them.
+    """
+    if not roles:
+        return [(layer, head) for layer in range(tower.layers) for head in range(tower.heads)]
+    if role_map is None:
+        raise InputError("roles: they are a role map's; give one as role map, or leave them out")
+    found = sorted((h.layer, h.head) for h in role_map if h.role in roles and h.layer < tower.layers)
+    if not found:
+        raise InputError(f"roles: no head of the role map is {' or '.join(roles)}")
     return found
 
 

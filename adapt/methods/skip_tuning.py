@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.features import Batch, TextTrunk, unit
 from headroles.adapt.methods.method import Look, TrainedGroup
 from headroles.adapt.methods.own_weights import OwnWeights, names_within, swapped
@@ -103,6 +104,9 @@ class SkipTuning(UpperMethod):
         self.__dict__["_upper"] = UpperLayers(model, self.layer, first)
         self.register_buffer("prototypes", torch.zeros(len(self.classes), vision.embed))
         self.place()
+
+    def acting(self) -> dict[str, Acting]:
+        return self.vision.acting("vision") | self.text.acting("text")
 
     @classmethod
     def describe(cls, layer: int | None) -> str:

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout, l1_loss
 
 from headroles.adapt.config import Settings
+from headroles.adapt.methods.acting import TEXT, VISION, Acting, numbered
 from headroles.adapt.methods.averaging import uniform_weights
-from headroles.adapt.methods.coop import begin_context
+from headroles.adapt.methods.coop import SCHEDULE, begin_context
 from headroles.adapt.methods.features import Batch, unit
 from headroles.adapt.methods.method import Look
-from headroles.adapt.methods.tokens import LayerTokens, draw_linear
-from headroles.adapt.methods.two_towers import PromptedClasses, TwoTowers
+from headroles.adapt.methods.prompted_towers import PromptedClasses, PromptedTowers, draw_prompts
+from headroles.adapt.methods.tokens import draw_linear
 from headroles.checks import check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
@@ -50,7 +51,7 @@ class TacConfig(Settings):
             raise InputError(f"dropout must be at least 0 and below 1, got {self.dropout}")
 
 
-class Tac(TwoTowers):
+class Tac(PromptedTowers):
     """Prompts of all layers of both towers, and a map of the centres to each; patches do not look at the centres.
 
     The authors' frozen class embeddings are means over descriptions that a language model wrote; here they are those of
@@ -61,13 +62,8 @@ class Tac(TwoTowers):
     title = "TAC"
     source = "https://github.com/FushengHao/TAC"
     settings = TacConfig
-    novel = "by their names behind the learned prompts"
-    preset: ClassVar[Mapping[str, Any]] = {
-        **{"optimizer": "sgd", "momentum": 0.9, "lr": 2.5e-3, "weight_decay": 5e-4, "batch": 8, "epochs": 20},
-        **{"warmup_epochs": 1, "warmup_lr": 1e-5},
-    }
+    preset: ClassVar[Mapping[str, Any]] = {**SCHEDULE, "lr": 2.5e-3, "batch": 8, "epochs": 20}
     """As published, but for one view of an image in a step, not four (ours)."""
-    layer = text_layer = 0
 
     config: TacConfig
     text_prompts: nn.ParameterList
@@ -92,10 +88,9 @@ class Tac(TwoTowers):
         super().__init__(model, role_map, config, seed, classes)
         count, tower, texts = self.config.context, model.visual, self.text_tower
         generator = torch.Generator().manual_seed(seed)
-        deeper = 0.02 * torch.randn(texts.layers - 1, count, texts.width, generator=generator)
+        deeper = draw_prompts(texts.layers - 1, count, texts.width, generator)
         self.text_prompts = nn.ParameterList([_begin(model, self.config.init, count, generator), *deeper])
-        drawn = 0.02 * torch.randn(tower.layers, count, tower.width, generator=generator)
-        self.image_prompts = nn.ParameterList(list(drawn))
+        self.image_prompts = nn.ParameterList(draw_prompts(tower.layers, count, tower.width, generator))
         self.text_map = draw_linear(tower.embed, texts.width, generator)
         self.image_map = draw_linear(tower.embed, tower.width, generator)
         self.register_buffer("centres", torch.zeros(self.config.clusters, tower.embed))
@@ -126,15 +121,13 @@ texts; the mean over the epochs of its training."""
     def masks(self) -> dict[int, Float[Tensor, "token token"]]:
         return dict.fromkeys(range(self.model.visual.layers), self.get_buffer("mask"))
 
-    def text_tokens(self, texts: PromptedClasses) -> LayerTokens:
+    def text_vectors(self) -> Sequence[Float[Tensor, "token width"]]:
         centres = self.text_map(self.centres)
-        first, *deeper = (torch.cat([centres, prompts]) for prompts in self.text_prompts)
-        return LayerTokens(dict(enumerate([first + texts.positions, *deeper])))
+        return [torch.cat([centres, prompts]) for prompts in self.text_prompts]
 
-    def image_tokens(self) -> LayerTokens:
+    def image_vectors(self) -> Sequence[Float[Tensor, "token width"]]:
         centres = self.image_map(self.centres)
-        first, *deeper = (torch.cat([centres, prompts]) for prompts in self.image_prompts)
-        return LayerTokens(dict(enumerate([self.model.start_vectors(first), *deeper])))
+        return [torch.cat([centres, prompts]) for prompts in self.image_prompts]
 
     def encode_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         embedded = self.model.visual.read(self.run_images(trunk)[0])
@@ -156,9 +149,12 @@ texts; the mean over the epochs of its training."""
     def epoch_weights(self, epochs: int) -> tuple[float, ...]:
         return uniform_weights(epochs)
 
+    def acting(self) -> dict[str, Acting]:
+        names = self.state_dict()
+        return numbered(names, "text_prompts", TEXT) | numbered(names, "image_prompts", VISION)
+
     def served_tensors(self) -> dict[str, Tensor]:
-        tokens = {f"adapter.image_tokens.{layer}": values for layer, values in self.image_tokens().values.items()}
-        return {**tokens, "adapter.mask": self.get_buffer("mask")}
+        return {**super().served_tensors(), "adapter.mask": self.get_buffer("mask")}
 
 
 def cluster(

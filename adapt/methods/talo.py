@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,14 @@ from torch import Tensor
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.bypass import Unit, bypassing, read_images
 from headroles.adapt.methods.features import unit
+from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.methods.method import Look, Method
 from headroles.adapt.methods.probing import Probes, Trial, direct_gains, judge, score_images
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
+from headroles.shown import show_p
 
 UNITS = ("layers", "heads", "both")
 """What may be bypassed."""
@@ -266,6 +268,29 @@ class Talo(Method):
     def notes(self) -> tuple[str, ...]:
         count = len(self.candidates)
         return (f"units: {count} may be bypassed; by chance each is chosen with {1 / count:.3f}",)
+
+    def findings(self) -> Findings:
+        parts = (
+            Found(
+                trial.unit.layer,
+                "attention" if trial.unit.head is None else f"H{trial.unit.head}",
+                trial.unit.head,
+                {"gain": trial.gain, "p_value": trial.p_value, "q_value": trial.q_value, "chosen": trial.chosen},
+            )
+            for trial in sorted(self.trials, key=lambda trial: (trial.unit.layer, self._column(trial.unit)))
+        )
+        return Findings(self.name, tuple(self._tell()), tuple(parts), "gain")
+
+    def _tell(self) -> Iterator[str]:
+        trials = {trial.unit: trial for trial in self.trials}
+        if not self.units:
+            yield f"nothing is bypassed: no gain of the {len(trials)} units that were tried counts"
+        for each in self.units:
+            trial = trials[each]
+            yield f"bypassed: {each.name}, gain {trial.gain:+.3f} on the probing images, p {show_p(trial.p_value)}"
+            yield f"{each.name} is the choice in {100 * trial.chosen:.0f}% of the bootstrap's resamples"
+        if self.units and not math.isnan(self.held_out_gain):
+            yield f"accuracy on the {int(self.held_out[1])} other training images: {100 * self.held_out_gain:+.1f}"
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {"adapter.bypassed": self.bypassed}

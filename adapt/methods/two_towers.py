@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from headroles.adapt.methods.branches import ImageBranch, run_texts
-from headroles.adapt.methods.coop import NamedClasses, begin_context
+from headroles.adapt.methods.branches import ImageBranch, run_texts, run_to_cls
 from headroles.adapt.methods.features import TextTrunk, unit
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.tokens import LayerTokens
@@ -63,6 +60,12 @@ class TwoTowers(Method):
         tower = self.model.visual
         return unit(tower.read(tower.run(trunk.to(self.model.dtype), range(self.layer, tower.layers))[:, 0]))
 
+    @torch.no_grad()
+    def frozen_targets(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
+        """`frozen_images` to rounding: of the last layer CLS alone."""
+        tower = self.model.visual
+        return unit(tower.read(run_to_cls(tower, trunk.to(self.model.dtype), self.layer)))
+
     def run_images(
         self, trunk: Float[Tensor, "image token width"]
     ) -> tuple[Float[Tensor, "image width"], Float[Tensor, "image token width"]]:
@@ -87,55 +90,4 @@ class TwoTowers(Method):
         self, frozen: Float[Tensor, "image embed"] | None, trunk: Float[Tensor, "image token width"]
     ) -> Float[Tensor, "image embed"]:
         """A batch's frozen embeddings, computed where they are not given."""
-        return self.frozen_images(trunk) if frozen is None else frozen
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromptedClasses(TextTrunk):
-    """Class names with room for vectors behind BOT: the residual stream before layer 0, without that room."""
-
-    positions: Float[Tensor, "token width"]
-    """What vectors there get for their positions."""
-
-    @classmethod
-    def read(
-        cls, model: HookedCLIP, names: Sequence[str], template: str, room: int, words: str = "", replaced: int = 0
-    ) -> PromptedClasses:
-        """`headroles.adapt.methods.coop.NamedClasses.read`, with `room` vectors' positions."""
-        named = NamedClasses.read(model, names, template, room, words, replaced)
-        begin, rest = named.embedded[:, :1], named.embedded[:, 1:]
-        blank = torch.zeros(len(begin), room, begin.shape[2], dtype=begin.dtype, device=begin.device)
-        with torch.no_grad():
-            begin, blank, rest = model.start_embedded(torch.cat([begin, blank, rest], 1)).split(
-                [1, room, rest.shape[1]], 1
-            )
-        residual = torch.cat([begin, rest], 1)
-        return cls(
-            frozen=named.frozen, names=named.names, residual=residual, rows=named.rows, positions=blank[0].clone()
-        )
-
-
-def begin_words(model: HookedCLIP, words: str, count: int, generator: torch.Generator) -> Float[Tensor, "token width"]:
-    """The embeddings of the first `count` tokens of words; without words, drawn from N(0, .02).
-
-    InputError where words have fewer.
-    """
-    begun = begin_context(model, words, count, generator)
-    if len(begun) < count:
-        raise InputError(
-            f"context: {count} vectors are to begin with the words of init, and {words!r} has {len(begun)} tokens; "
-            "take fewer, or an empty init"
-        )
-    return begun[:count]
-
-
-def prompt_depth(model: HookedCLIP, depth: int | None) -> int:
-    """The number of layers with prompts of their own: `depth`; None: three quarters of the shallower tower's.
-
-    InputError where a tower has fewer.
-    """
-    assert model.text is not None  # `TwoTowers.check_model` refuses such a model.
-    layers = min(model.visual.layers, model.text.layers)
-    if depth is not None and depth > layers:
-        raise InputError(f"depth must be at most the {layers} layers of {model.model_name}'s towers, got {depth}")
-    return max(1, 3 * layers // 4) if depth is None else depth
+        return self.frozen_targets(trunk) if frozen is None else frozen

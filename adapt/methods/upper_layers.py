@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from headroles.adapt.methods.branches import run_texts, run_to_cls
 from headroles.adapt.methods.features import ClassTrunk, TextTrunk, embed_classes, list_texts, pick_texts, unit
 from headroles.adapt.methods.method import Method
 from headroles.images.prompts import write_prompts
@@ -40,14 +41,9 @@ class UpperLayers:
     def embed_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         """Unit embeddings, from there, by the weights that the model has now."""
         tower, residual = self.model.visual, trunk.to(self.model.dtype)
-        last = tower.layers - 1
-        if tower.pooling or self.vision > last:
-            residual = tower.run(residual, range(self.vision, tower.layers))
-            return unit(tower.read(residual if tower.pooling else residual[:, 0]))
-        # Of the last layer nobody reads any other row than CLS.
-        rows = torch.zeros(1, dtype=torch.long, device=residual.device)
-        residual = tower.run_rows(tower.run(residual, range(self.vision, last)), last, rows)
-        return unit(tower.read(residual[:, 0]))
+        if not tower.at_row:
+            return unit(tower.read(tower.run(residual, range(self.vision, tower.layers))))
+        return unit(tower.read(run_to_cls(tower, residual, self.vision)))
 
     @torch.no_grad()
     def text_trunk(self, names: Sequence[str], template: str) -> TextTrunk:
@@ -63,23 +59,22 @@ class UpperLayers:
             frozen=embed_classes(model, prompts),
             classes=None if classes is None else classes.to(model.device),
             names=tuple(names),
+            alike=model.find_alike(ids),
         )
 
     def embed_texts(self, texts: TextTrunk) -> Float[Tensor, "class embed"]:
         """Unit embeddings of classes, from there, by the weights that the model has now."""
         model, tower = self.model, self.model.text
         assert tower is not None
-        last, mask = tower.layers - 1, model.causal_mask(texts.residual.shape[1])
-        if self.text > last:
+        if self.text == tower.layers:
             ends = texts.residual[torch.arange(len(texts.rows), device=texts.rows.device), texts.rows]
         else:
-            residual = tower.run(texts.residual, range(self.text, last), mask)
-            ends = tower.run_rows(residual, last, texts.rows[:, None], mask)[:, 0]
+            ends = run_texts(model, tower, texts, None, self.text)
         return texts.average(unit(tower.read(ends)))
 
 
-class UpperMethod(Method):
-    """A method that changes both towers from some layers on, and whose trunks end there."""
+class UpperVision(Method):
+    """A method that changes the vision tower from some layer on, where its trunk ends."""
 
     _upper: UpperLayers
 
@@ -88,6 +83,10 @@ class UpperMethod(Method):
 
     def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         return self._upper.frozen_images(trunk)
+
+
+class UpperMethod(UpperVision):
+    """A method that changes the text tower too, from some layer on, where the classes' trunk ends."""
 
     def class_trunk(self, names: Sequence[str], template: str) -> ClassTrunk:
         return self._upper.text_trunk(names, template)
@@ -99,6 +98,7 @@ def pick_classes(texts: TextTrunk, numbers: Int[Tensor, "picked"]) -> TextTrunk:
     return dataclasses.replace(
         texts,
         residual=texts.residual[rows],
+        alike=None if texts.alike is None else texts.alike.pick(rows),
         rows=texts.rows[rows],
         classes=classes,
         frozen=texts.frozen[numbers],

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from headroles.adapt.adapter.adapter import FIGURES, Adapter
-from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, AdapterInfo
+from headroles.adapt.adapter.info import CONFIG, FINDINGS, METRICS, ROLE_MAP, AdapterInfo
+from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.masks import build_masks, masked_kinds
 from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.training.records import EpochRecord
@@ -42,6 +43,8 @@ class Run:
     """Its training, epoch by epoch: the fields of `headroles.adapt.training.records.EpochRecord`."""
     masked_by: RoleMap | None = None
     """The role map of an adapter in memory; None: that of the folder."""
+    findings: Findings | None = None
+    """What the method has found out, if anything."""
 
     @property
     def role_map(self) -> RoleMap:
@@ -64,6 +67,14 @@ class Runs(tuple[Run, ...], Shown):
 
     figures: ClassVar[Mapping[str, str]] = FIGURES
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        run = self[0]
+        masks = METHODS[run.info.method].mask_of(run.info.settings) is not None and run.info.role_map_sha256
+        there = {"curves": run.history, "mask": masks, "fusion": run.parts and run.history}
+        there["found"] = run.findings is not None and run.findings.drawn
+        return tuple(kind for kind in self.figures if there[kind])
+
 
 def read_runs(folder: str | os.PathLike[str]) -> Runs:
     """The adapter in a folder, or those of its seed-N folders. InputError where there is none."""
@@ -71,9 +82,12 @@ def read_runs(folder: str | os.PathLike[str]) -> Runs:
     folders = [folder] if (folder / CONFIG).is_file() else [path.parent for path in folder.glob(f"seed-*/{CONFIG}")]
     if not folders:
         raise InputError(f"adapter: {folder} is no adapter folder (no {CONFIG}); make one: headroles adapt")
-    runs = [Run(each, AdapterInfo.load(each), _read_history(each / METRICS)) for each in folders]
+    runs = [
+        Run(each, AdapterInfo.load(each), _read_history(each / METRICS), findings=_read_findings(each))
+        for each in folders
+    ]
     for run in runs:
-        if not run.history and METHODS[run.info.method].steps:
+        if not run.history and METHODS[run.info.method].steps and run.info.merged is None:
             raise InputError(f"adapter: {run.folder / METRICS} has no history of a training; adapt again")
         if any(set(record["alpha"]) != set(run.parts) for record in run.history):
             raise InputError(f"adapter: {run.folder / METRICS} has other fusion weights than {CONFIG}; copy both again")
@@ -87,11 +101,15 @@ def list_runs(given: Given) -> Sequence[Run]:
 
 
 def _in_memory(adapter: Adapter) -> Run:
-    if not adapter.history and adapter.method.steps:
+    if not adapter.history and adapter.method.steps and adapter.info.merged is None:
         raise InputError(f"adapter: {adapter.info.task} has no history of a training; give the one that fit returned")
     # In the order of the file, so that the same adapter has the same picture.
     history = json.loads(dump_json([dataclasses.asdict(record) for record in adapter.history], sort_keys=True))
-    return Run(Path(), adapter.info, tuple(history), adapter.role_map)
+    return Run(Path(), adapter.info, tuple(history), adapter.role_map, adapter.findings)
+
+
+def _read_findings(folder: Path) -> Findings | None:
+    return Findings.load(folder) if (folder / FINDINGS).is_file() else None
 
 
 def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
@@ -107,9 +125,10 @@ def curves_figure(runs: Given) -> Figure:
     """Loss and its parts, training accuracy and fusion weights over epochs; one line a seed."""
     runs = list_runs(runs)
     if not runs[0].history:
-        raise InputError(f"kind: {runs[0].info.method} takes no training steps, so there are no curves of them")
+        what = "a merged adapter" if runs[0].info.merged else runs[0].info.method
+        raise InputError(f"kind: {what} takes no training steps, so there are no curves of them")
     with figure_style():
-        figure = _page(runs, "Training", (10.5, 3.0))
+        figure = run_page(runs, "Training", (10.5, 3.0))
         losses, accuracy, alpha = figure.subplots(1, 3)
         if not runs[0].parts:
             alpha.remove()
@@ -148,7 +167,7 @@ def mask_figure(runs: Given) -> Figure:
     with figure_style():
         size = (1.0 + len(layers) * (1.0 + 0.25 * len(run.info.attributes)), 1.3 + 0.2 * role_map.model.heads)
         heading = f"Attribute tokens that exchange with CLS and patches, mask {variant[0]}"
-        figure = _page(runs[:1], heading, size)
+        figure = run_page(runs[:1], heading, size)
         for axes, layer in zip(figure.subplots(1, len(layers), squeeze=False)[0], layers, strict=True):
             opened = np.ones((role_map.model.heads, len(run.info.attributes)))
             if layer in masks:
@@ -170,10 +189,12 @@ def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
     names = runs[0].parts
     if not names:
         raise InputError(f"kind: {runs[0].info.method} fuses nothing; take kind curves")
+    if not runs[0].history:
+        raise InputError("kind: a merged adapter has no training whose last fusion weights could be drawn")
     weights = np.array([[run.history[-1]["alpha"][name] for name in names] for run in runs])
     with figure_style():
         heading = "Weights of CLS and attributes in the logits"
-        axes = _page(runs, heading, (1.5 + 0.7 * len(names), 3.0)).subplots() if ax is None else ax
+        axes = run_page(runs, heading, (1.5 + 0.7 * len(names), 3.0)).subplots() if ax is None else ax
         axes.bar(names, weights.mean(0), color=[GREY, *_colors(names[1:])], width=0.7)
         if len(runs) > 1:
             axes.plot(np.tile(np.arange(len(names)), len(runs)), weights.ravel(), ".", color=INK)
@@ -182,7 +203,7 @@ def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
     return figure_of(axes)
 
 
-def _page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figure:
+def run_page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figure:
     """A figure with a heading and a line about the runs."""
     info = runs[0].info
     seeds = "seed " if len(runs) == 1 else "seeds "

@@ -28,7 +28,9 @@ def fingerprint(method: Method, task: Task, train: TrainConfig) -> dict[str, Any
         method.name: method.config.to_dict(),
         "train": train.to_dict(),
     }
-    if train.select_epoch != LAST:
+    if method.begun_with is not None:
+        settings["begun with"] = method.begun_with
+    if train.select_epoch != LAST or (task.val and method.validates(method.config)):
         settings["validation images"] = digest(task.val)
     return record_ablation(settings)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,7 @@ class Step:
     """The same, in [0, 1]."""
     record: EpochRecord | None
     """The epoch's record, after its last step."""
+    losses: Mapping[str, float] = field(default_factory=dict)
+    """The weighted parts of this step's own loss, by name."""
+    lr: float = 0.0
+    """Learning rate of this step."""

@@ -16,7 +16,7 @@ from headroles.adapt.config import LAST, TrainConfig
 from headroles.adapt.data.tasks import Task
 from headroles.adapt.methods.averaging import add_weighted
 from headroles.adapt.methods.features import Batch
-from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.method import Look, Method
 from headroles.adapt.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from headroles.adapt.training.fingerprint import fingerprint
 from headroles.adapt.training.optimizer import build_optimizer, clip_gradients
@@ -62,8 +62,11 @@ def fit(
         history = training.begin(resume)
         for epoch in range(len(history), config.epochs if training.trained else 0):
             torch.manual_seed(_draw_seed(config, epoch))
-            history.append(training.run_epoch(epoch, progress))
+            last, record = training.run_epoch(epoch, progress)
+            history.append(record)
             training.keep(history)
+            if progress:
+                progress(dataclasses.replace(last, record=history[-1]))
             training.save(history)
     training.end()
     return tuple(history)
@@ -180,29 +183,37 @@ class _Training:
             self.method.load_state_dict(self.kept)
         with torch.no_grad():
             self.method.finish()
-        self.method.eval()
+            self.method.eval()
+            self.method.settle(self.trunks.look, self._look_at_validation())
 
-    def run_epoch(self, epoch: int, progress: Progress | None) -> EpochRecord:
-        """One pass over the training images."""
+    def _look_at_validation(self) -> Look | None:
+        """The validation images, where the method chooses something by them and there are any."""
+        if not self.task.val or not self.method.validates(self.method.config):
+            return None
+        task = dataclasses.replace(self.task, train=self.task.val)
+        return Trunks(self.method, task, self.config, self.accelerator, self.trunks.folder, self.workers).look
+
+    def run_epoch(self, epoch: int, progress: Progress | None) -> tuple[Step, EpochRecord]:
+        """One pass over the training images; its last step is returned, the others are told."""
         self.method.train()
         totals: dict[str, float] = {}
-        seen, record = 0, None
+        seen, last = 0, None
         for row, (size, batch) in enumerate(self._batches(epoch)):
             step = epoch * self.steps + row
-            parts = self._step(batch, learning_rate(self.config, step, self.steps), epoch)
+            if last and progress:
+                progress(last)
+            rate = learning_rate(self.config, step, self.steps)
+            parts = self._step(batch, rate, epoch)
             seen += size
             totals = {name: totals.get(name, 0.0) + value * size for name, value in parts.items()}
             means = {name: value / seen for name, value in totals.items()}
-            accuracy = means.pop("accuracy")
-            record = self._record(epoch, means, accuracy, step) if row + 1 == self.steps else None
-            if progress:
-                loss = sum(means.values())
-                progress(Step(step + 1, self.steps * self.config.epochs, epoch + 1, loss, accuracy, record))
-        assert record is not None  # `fit` refuses a task without training images.
-        return record
+            accuracy, _ = means.pop("accuracy"), parts.pop("accuracy")
+            whole = (self.steps * self.config.epochs, epoch + 1, sum(means.values()), accuracy)
+            last = Step(step + 1, *whole, None, parts, rate)
+        assert last is not None  # `fit` refuses a task without training images.
+        return last, self._record(epoch, means, accuracy, rate)
 
-    def _record(self, epoch: int, losses: dict[str, float], accuracy: float, step: int) -> EpochRecord:
-        rate = learning_rate(self.config, step, self.steps)
+    def _record(self, epoch: int, losses: dict[str, float], accuracy: float, rate: float) -> EpochRecord:
         return EpochRecord(epoch + 1, sum(losses.values()), losses, accuracy, rate, self.method.fusion_weights())
 
     def _batches(self, epoch: int) -> Iterator[tuple[int, Batch]]:

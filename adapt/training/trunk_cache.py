@@ -79,7 +79,7 @@ class Trunks:
                 part = {"trunk": self.method.image_trunk(pixels)}
                 if self.method.needs_frozen_images:
                     own = part["trunk"] if self.config.share_trunk else self.method.image_trunk(pixels)
-                    part["frozen"] = self.method.frozen_images(own)
+                    part["frozen"] = self.method.frozen_targets(own)
             for outputs in part.values():
                 check_rows(outputs, lambda row: self.task.train[row].key, numbers.tolist(), self.config.precision)
             yield part

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-_VARIABLE = "HEADROLES_MAX_PIXELS"
+VARIABLE = "HEADROLES_MAX_PIXELS"
 
 
 def pixels_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,13 +22,13 @@ def pixels_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def _set(context: click.Context, option: click.Parameter, limit: int | None) -> None:
     if limit is None:
         return
-    before = os.environ.get(_VARIABLE)
-    os.environ[_VARIABLE] = str(limit)
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(limit)
     context.call_on_close(lambda: _restore(before))
 
 
 def _restore(before: str | None) -> None:
     if before is None:
-        os.environ.pop(_VARIABLE, None)
+        os.environ.pop(VARIABLE, None)
     else:
-        os.environ[_VARIABLE] = before
+        os.environ[VARIABLE] = before

@@ -231,6 +231,7 @@ def _check_commands(model: HookedCLIP, exact: bool) -> tuple[Readiness, ...]:
         for command, reason, note in (
             ("score with text probes", parts or texts, ""),
             ("score with image probes", parts, "score --by images, with labelled images"),
+            ("score by weights", parts or texts, "score --by weights, without images"),
             ("validate", parts or texts, "with labelled images, and the role map that score writes"),
             ("attend", parts or texts or looks, "with that role map"),
             ("retrieve", parts, "with that role map"),

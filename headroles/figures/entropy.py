@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from headroles.figures.fitting import wrap
@@ -24,9 +26,10 @@ _CELL = (0.42, 0.62)
 def entropy_figure(role_map: RoleMap, ax: Axes | None = None) -> Figure:
     """The layer x head map, deepest layer on top.
 
-    A cell's colour is the head's normalised Concept Entropy (1 and more in one colour), its letters the dominant
-    concept (key under the map), the marker in its corner the role: hollow where the head does not stand out from
-    chance. Silent heads are hatched. The figure grows with the map; with `ax` the map is drawn into that.
+    A cell's colour and number are the head's normalised Concept Entropy (colours span what these heads have, 1 and
+    more in one colour), its letters the dominant concept (key under the map), the marker in its corner the role: hollow
+    where the head does not stand out from chance. Silent heads are hatched. The figure grows with the map; with `ax`
+    the map is drawn into that.
     """
     if ax is not None:
         return _into(ax, role_map)
@@ -68,18 +71,29 @@ def _heat_map(axes: Axes, bar: Axes | None, role_map: RoleMap) -> None:
     row, column = np.array([(layers.index(head.layer), head.head) for head in role_map]).T
     entropy, speaks = np.full((len(layers), heads), np.nan), np.array([head.role != SILENT for head in role_map])
     entropy[row, column] = [head.entropy if head.role != SILENT else np.nan for head in role_map]
-    scale: dict[str, Any] = {"ticks": [0, 0.25, 0.5, 0.75, 1], "label": entropy_label(role_map)}
+    low, high = _range([head.entropy for head in role_map if head.role != SILENT])
+    norm = Normalize(low, high, clip=True)
+    scale: dict[str, Any] = {"ticks": np.linspace(low, high, 3), "label": entropy_label(role_map), "format": "%.3g"}
     scale |= {"orientation": "horizontal" if bar else "vertical", "extend": _beyond(role_map)}
     cells: dict[str, Any] = {"cmap": colors, "linewidths": 1.2, "xticklabels": range(heads), "yticklabels": layers}
-    sns.heatmap(entropy, vmin=0, vmax=1, ax=axes, cbar_ax=bar, cbar_kws=scale, **cells)
+    sns.heatmap(entropy, vmin=low, vmax=high, ax=axes, cbar_ax=bar, cbar_kws=scale, **cells)
     hatch_silent(axes, list(zip(column[~speaks], row[~speaks], strict=True)))
-    inks = [ink_on(colors(head.entropy)) for head in role_map]
-    look: dict[str, Any] = {"ha": "center", "va": "center", "size": 9, "weight": "bold"}
-    for x, y, ink, head in zip(column + 0.5, row + 0.5, inks, role_map, strict=True):
-        axes.text(x, y, codes.get(head.concept, ""), color=ink, **look)
+    inks = [ink_on(colors(norm(head.entropy))) for head in role_map]
+    for x, y, ink, head in zip(column + 0.5, row + 0.46, inks, role_map, strict=True):
+        look: dict[str, Any] = {"ha": "center", "color": ink}
+        axes.text(x, y, codes.get(head.concept, ""), va="center", size=9, weight="bold", **look)
+        if head.role != SILENT:
+            axes.text(x, y + 0.46, f"{head.entropy:.2f}".removeprefix("0"), va="bottom", size=6, **look)
     mark_roles(axes, role_map.head_roles, column + 0.84, row + 0.18, inks)
     axes.set(xlabel="head", ylabel="layer")
     axes.tick_params(rotation=0)
+
+
+def _range(entropies: Sequence[float]) -> tuple[float, float]:
+    """What the colours span: all entropies up to 1, to tenths, at least .2 wide."""
+    shown = [min(entropy, 1.0) for entropy in entropies] or [0.0, 1.0]
+    low = min(math.floor(10 * min(shown)) / 10, 0.8)
+    return low, max(math.ceil(10 * max(shown)) / 10, round(low + 0.2, 1))
 
 
 def _beyond(role_map: RoleMap) -> str:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from bisect import bisect
 from functools import cache
 
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from headroles.figures.style import FONT, SIZE
+from headroles.figures.fonts import font_families
+from headroles.figures.style import SIZE
 
 
 @cache
 def text_width(text: str) -> float:
     """Inches."""
-    font = FontProperties(family=FONT, size=SIZE)
-    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
+    font = FontProperties(family=list(font_families()), size=SIZE)
+    with warnings.catch_warnings(action="ignore"):  # of missing glyphs, which `save_figure` tells of
+        return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
 def wrap(text: str, width: float) -> list[str]:

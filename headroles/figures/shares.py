@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,8 @@ _NAME = 0.9
 """Inches of its name."""
 _SURE = 0.1
 """Shares from here on are written into their cells."""
+_D = "D: disentanglement, 1 where one concept alone needs the head"
+"""Beside the column of that name."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +105,17 @@ def _matrix(axes: Axes, bar: Axes | None, role_map: RoleMap, found: Shares, orde
     rows = np.arange(len(heads))
     mark_roles(axes, heads, np.full(len(heads), -0.22), rows + 0.5)
     if bar is not None:  # Beside other axes there is no room.
-        for row, head in enumerate(heads):
-            apart = head.spread.disentanglement if head.spread else None
-            text = "-" if apart is None else f"{apart:.2f}"
-            axes.text(values.shape[1] + 0.15, row + 0.5, text, va="center_baseline", color=GREY)
-        axes.text(values.shape[1] + 0.15, -0.4, "D", color=GREY)
+        _write_disentanglement(axes, heads, values.shape[1] + 0.15)
     axes.tick_params(axis="x", rotation=45)
     axes.tick_params(axis="y", rotation=0, pad=12)
+
+
+def _write_disentanglement(axes: Axes, heads: Sequence[HeadRole], left: float) -> None:
+    """A column "D", explained under it, where the map has that figure of any head."""
+    known = {row: head.spread.disentanglement for row, head in enumerate(heads) if head.spread}
+    known = {row: apart for row, apart in known.items() if apart is not None}
+    for row, apart in known.items():
+        axes.text(left, row + 0.5, f"{apart:.2f}", va="center_baseline", color=GREY)
+    if known:
+        axes.text(left, -0.4, "D", color=GREY)
+        axes.text(left + 0.8, len(heads) / 2, _D, rotation=270, va="center", size=6, color=GREY)

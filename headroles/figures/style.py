@@ -12,17 +12,20 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-FONT, SIZE = "DejaVu Sans", 8
-"""Ships with matplotlib, so layout and bytes are the same on every machine; points."""
+from headroles.figures.fonts import font_families, telling_missing
+
+SIZE = 8
+"""Points."""
 _STYLE = {
     **sns.axes_style("white"),
-    "font.family": FONT,
+    "font.family": list(font_families()),
     "font.size": SIZE,
     **dict.fromkeys(("axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize"), SIZE),
     "text.parse_math": False,  # a "$" in a probe text is a dollar
     "hatch.linewidth": 0.9,
     "savefig.dpi": 200,
     "svg.hashsalt": "headroles",
+    "svg.fonttype": "none",  # text stays text: it can be searched, edited and read aloud
     "pdf.fonttype": 42,
 }
 UNDATED: Mapping[str, dict[str, Any]] = {
@@ -57,7 +60,7 @@ def figure_style() -> AbstractContextManager[None]:
 
 def save_figure(figure: Figure, target: Any, suffix: str) -> None:
     """Write a figure to a path or open file in the format of `suffix`; the same figure gives the same bytes."""
-    with figure_style():
+    with figure_style(), telling_missing():
         figure.savefig(target, format=suffix[1:], metadata=UNDATED[suffix])
 
 

@@ -20,12 +20,17 @@ _HASH = "sha256"
 
 
 def write_tensors(path: str | os.PathLike, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file in one step, its header sorted: the library's own order of metadata is random."""
+    """Write a safetensors file in one step."""
+    write_bytes(path, pack_tensors(tensors, metadata))
+
+
+def pack_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """The bytes of a safetensors file, its header sorted: the library's own order of metadata is random."""
     whole = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, dict(metadata))
     end = 8 + int.from_bytes(whole[:8], "little")
     header = dump_json(json.loads(whole[8:end]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)  # Tensors begin at a multiple of 8 bytes.
-    write_bytes(path, len(header).to_bytes(8, "little") + header + whole[end:])
+    return len(header).to_bytes(8, "little") + header + whole[end:]
 
 
 def write_hashed(path: str | os.PathLike, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from headroles.errors import InputError
 from headroles.files.places import check_writable
+from headroles.files.run_file import check_run, write_run
 from headroles.files.whole import replacing_together
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def check_output(folder: Path, overwrite: bool, files: Sequence[str] = FILES) ->
             f"output: {folder} already holds {taken[0]}; give another --output or --overwrite",
             page="output-taken",
         )
+    check_run(folder)
     check_writable(folder)
 
 
@@ -64,6 +66,7 @@ def write_results(
             bank.save(staging / PROBES)
         role_map.save(staging / "role_map.csv")
         role_map.save(staging / "role_map.json")
+    write_run(folder)
     more = [*([MOMENTS[role_map.probe_kind]] if moments else []), *([PROBES] if bank else [])]
     names = ("role_map.json", "role_map.csv", *more)
     return tuple(folder / name for name in names)

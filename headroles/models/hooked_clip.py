@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from headroles.errors import InputError
 from headroles.models.checkpoints.image_processor import shape_of
 from headroles.models.families import Family, MeanTower, PooledTower, Tower, find_family
+from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.finite import check_rows
 from headroles.models.words import Words
 
@@ -208,6 +209,13 @@ class HookedCLIP(HookedRootModule):
         """The position that a text's embedding is read at: CLIP's end of text, SigLIP's last token."""
         self.check_text()
         return self.family.text_rows(input_ids)
+
+    def find_alike(self, input_ids: Int[Tensor, "text token"]) -> AlikeTexts | None:
+        """How to compute each token of texts once; None where tokens see later ones, or no first token is common."""
+        if not self.causal_mask(2)[0, 1].isinf():
+            return None
+        found = AlikeTexts.of(input_ids, self.text_rows(input_ids))
+        return found if found.start else None
 
     def weights_hash(self) -> str:
         """sha256 over all named weights, as loaded: equal for equal weights, whatever file they came from."""

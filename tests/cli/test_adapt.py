@@ -68,6 +68,7 @@ def test_adapt_reports_and_leaves_an_adapter(run, job, tmp_path):
     assert [row[2] for row in rows] == ["base", "novel", "hm"]
     assert sorted(path.name for path in out.iterdir()) == [
         "README.md", "adapter_config.json", "adapter_model.safetensors", "metrics.csv", "metrics.json", "role_map.json",
+        "run.yaml",
     ]  # fmt: skip
     info = json.loads((out / "adapter_config.json").read_text())
     assert info["shots"] == 4 and info["trained_classes"] == ["blue", "green"] and len(info["classes"]) == 4
@@ -146,8 +147,10 @@ def test_several_seeds_have_a_folder_each_and_an_interval(run, job, adapter, tmp
         "seed-2",
         "metrics.json",
         "metrics.csv",
+        "run.yaml",
     }
-    assert contents(tmp_path / "seed-1") == contents(adapter)
+    one = contents(adapter)
+    assert contents(tmp_path / "seed-1") == {name: one[name] for name in one if name != "run.yaml"}
     raw = json.loads((tmp_path / "metrics.json").read_text())
     assert [row["seed"] for row in raw["rows"]] == [1, 1, 1, 2, 2, 2]
     assert {row["seeds"] for row in raw["summary"]} == {2} and raw["summary"][0]["adapted_interval"]

@@ -5,14 +5,15 @@ import shlex
 import pytest
 
 from headroles.adapt.methods.registry import METHODS
-from headroles.cli.reproduce import adapt_line
+from headroles.cli.made_again import adapt_line
 from headroles.reports.adaptation import Adaptation
 
 
 def test_methods_are_listed_with_their_settings(run):
     code, out, _ = run("adapt", "--list-methods")
     assert code == 0 and [line.split()[0] for line in out.splitlines() if line[0] != " "] == list(METHODS)
-    assert "context=4 init=a photo of a optimizer=sgd" in out and "linear-probe     linear probe" in out
+    assert "context=4 init='a photo of a' optimizer=sgd" in out and "by the data: as many epochs as make 500" in out
+    assert "linear-probe     linear probe" in out
     assert "names the trained classes alone" in out and "needs a role map" in out
 
 

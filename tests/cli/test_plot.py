@@ -38,6 +38,12 @@ def test_every_result_is_drawn_beside_itself(results, run, name, file, kinds):
     assert code == 0 and text == f"wrote {results / 'new' / 'one.svg'}\n", errors
 
 
+def test_pictures_of_a_file_of_another_name_have_its_name(results, run):
+    (results / "roles" / "role_map.json").rename(results / "roles" / "before.json")
+    code, text, errors = run("plot", results / "roles" / "before.json", "--kind", "entropy")
+    assert code == 0 and text == f"wrote {results / 'roles' / 'before-entropy.png'}\n", errors
+
+
 def test_every_kind_of_result_is_told_by_its_mark():
     kinds = {stem: plot._load(home) for stem, home in plot._RESULTS.items()}
     marks = [{field.name: field.default for field in fields(kind)}.get("format") for kind in kinds.values()]
@@ -52,7 +58,8 @@ def test_mistakes_are_one_line(results, run):
         (results / "empty",): "is no adapter folder",
         (results / "diff", "--heads", "L1.H0"): "--heads chooses heads of a role map's texts",
         (results / "roles", "--kind", "entropy", "--heads", "L1.H0"): "heads can be chosen for texts only",
-        (results / "roles", "--kind", "matrix"): "kind must be one of entropy, concepts, texts, shares, spread, all",
+        (results / "roles", "--kind", "wheel"): "kind must be one of entropy, concepts, texts, shares, spread, all",
+        (results / "roles", "--kind", "matrix"): "matrix is drawn of a validation, which headroles validate writes",
     }
     for arguments, message in mistakes.items():
         code, _, errors = run("plot", *arguments)

@@ -34,7 +34,11 @@ def test_score_then_plot_on_own_folders(run, clip_folder, photos, tmp_path):
     assert code == 0, errors
     assert "left out 1 broken image files: broken.jpg" in errors
     assert f"next: headroles plot {out}/role_map.json" in text
-    assert sorted(path.name for path in out.iterdir()) == ["moments.safetensors", "role_map.csv", "role_map.json"]
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["moments.safetensors", "role_map.csv", "role_map.json", "run.yaml"]
+    assert f"\nmodel: {clip_folder}\nimages: {photos}\n" in (out / "run.yaml").read_text()
+    again = run("score", "--config", out, "--output", tmp_path / "again", "--dry-run")
+    assert again[0] == 0 and again[2] == errors[: len(again[2])]
     role_map = RoleMap.load(out / "role_map.json")
     assert role_map.images.count == 12 and role_map.images.broken == ("broken.jpg",)
     assert role_map.layers == (2,) and role_map.bank.name == "general"

@@ -24,7 +24,10 @@ def test_silent_heads_are_hatched_cells_without_letters_or_marker(random_role_ma
     grid = next(axes for axes in figure.axes if axes.get_ylabel() == "layer")
     assert [patch.get_xy() for patch in grid.patches] == [(0, 1), (2, 0)] and all(p.get_hatch() for p in grid.patches)
     assert sum(len(marks.get_offsets()) for marks in grid.collections[1:]) == 4
-    assert sum(bool(text.get_text()) for text in grid.texts) == 4
+    letters, numbers = (
+        sum(text.get_text()[:1].isalpha() == each for text in grid.texts if text.get_text()) for each in (True, False)
+    )
+    assert letters == numbers == 4
     assert "silent" in words(figure) and "silent" not in words(entropy_figure(random_role_map()))
 
 
@@ -50,6 +53,14 @@ def test_entropies_above_chance_share_a_colour_and_the_bar_says_so(random_role_m
     assert ends(replace(role_map, probe_kind="image")) == ("neither", "Concept Entropy / log2 C")
 
 
+def test_colours_span_what_the_heads_have_and_cells_say_their_numbers(random_role_map):
+    role_map = random_role_map()
+    close = replace(role_map, head_roles=tuple(replace(h, entropy=0.42 + 0.02 * h.head) for h in role_map))
+    grid = next(axes for axes in entropy_figure(close).axes if axes.get_ylabel() == "layer")
+    assert grid.collections[0].get_clim() == (0.4, 0.6)
+    assert {text.get_text() for text in grid.texts} >= {f".{42 + 2 * head.head}" for head in close}
+
+
 def test_deepest_layer_is_on_top(role_map):
     figure = entropy_figure(role_map)
     grid = next(axes for axes in figure.axes if axes.get_ylabel() == "layer")
@@ -62,7 +73,7 @@ def test_the_map_is_drawn_into_given_axes(role_map, words):
     left, right = figure.subplots(1, 2)
     assert entropy_figure(role_map, ax=right) is figure is role_map.plot(ax=left)
     for axes in (left, right):
-        assert axes.get_ylabel() == "layer" and len(axes.texts) == len(role_map)
+        assert axes.get_ylabel() == "layer" and len(axes.texts) == 2 * len(role_map)
     shown = words(figure)
     assert shown.count("tiny-clip") == 2 and shown.count("attribute") == 2
     assert "C color" in right.get_xlabel().replace("\n", " ")

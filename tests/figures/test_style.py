@@ -1,12 +1,13 @@
 """A notebook shows every figure, also where pyplot was never imported."""
 
+import io
 import subprocess
 import sys
 
 import pytest
 from matplotlib.figure import Figure
 
-from headroles.figures.style import figure_of
+from headroles.figures.style import Drawing, figure_of, save_figure
 
 FRESH = """
 import sys
@@ -36,3 +37,13 @@ def test_the_figure_of_axes_is_the_whole_one():
     figure = Figure()
     part = figure.subfigures(1, 2)[0]
     assert figure_of(part.subplots()) is figure_of(figure.subplots()) is figure
+
+
+def test_text_of_an_svg_is_text_and_characters_without_a_glyph_are_told_in_one_line(caplog):
+    figure = Drawing()
+    figure.text(0, 0, "plain \U0001fae8\U0001fae9")
+    content = io.BytesIO()
+    save_figure(figure, content, ".svg")
+    assert b">plain " in content.getvalue()
+    (record,) = caplog.records
+    assert "has 2 of its characters, such as \U0001fae8\U0001fae9; install a font" in record.getMessage()

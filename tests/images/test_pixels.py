@@ -12,6 +12,7 @@ import torch
 from PIL import Image, TiffImagePlugin
 
 from headroles import FolderImages, InputError
+from headroles.images.decoders import overheard
 from headroles.images.deep import ImageNote
 from headroles.images.images import batches
 from headroles.images.pixels import MAX_PIXELS, UNREADABLE, open_image, suffixes, to_rgb
@@ -274,3 +275,14 @@ def test_what_libtiff_prints_is_a_remark_and_not_on_the_terminal(tmp_path, capfd
     assert capfd.readouterr().err == ""
     os.write(2, b"still here")
     assert capfd.readouterr().err == "still here"
+
+
+def test_pictures_that_threads_decode_at_once_leave_the_terminal_as_it_was():
+    before = os.fstat(2)
+    first, second = overheard(), overheard()
+    with first:
+        second.__enter__()
+        os.write(2, b"odd\n")
+    with pytest.warns(ImageNote, match="odd"):
+        second.__exit__(None, None, None)
+    assert (os.fstat(2).st_dev, os.fstat(2).st_ino) == (before.st_dev, before.st_ino)

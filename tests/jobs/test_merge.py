@@ -49,7 +49,7 @@ def test_merged_shards_equal_one_run(run, clip_folder, labelled, tmp_path, monke
     code, _, errors = run("merge", tmp_path / "shards", "--output", tmp_path / "merged")
     assert code == 0 and "left out 1 broken image files: 7.png" in errors, errors
     whole, merged = (sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("whole", "merged"))
-    assert whole == merged and "role_map.json" in whole
+    assert whole == sorted([*merged, "run.yaml"]) and "role_map.json" in merged
     for name in ("role_map.json", "role_map.csv", "probes.csv"):
         if name in whole:
             assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "merged" / name).read_bytes()

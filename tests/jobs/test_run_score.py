@@ -115,7 +115,8 @@ def test_killed_and_resumed_equals_never_killed(start, job, tmp_path, processes)
     assert code == 2 and "holds an unfinished pass; --resume it" in errors
     results = start(processes, *own, "--output", out, "--resume")[1]()
     assert [code for code, _, _ in results] == [0] * processes, results
-    assert sorted(path.name for path in out.iterdir()) == ["moments.safetensors", "role_map.csv", "role_map.json"]
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["moments.safetensors", "role_map.csv", "role_map.json", "run.yaml"]
     for path in out.iterdir():
         assert path.read_bytes() == (tmp_path / "whole" / path.name).read_bytes(), path.name
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from headroles.models.families.hook_points import Block, LayerParts, input_hook, output_hook, pass_saved
+from headroles.models.families.hook_points import Block, LayerParts, input_hook, is_hooked, output_hook, pass_saved
 from headroles.models.families.tower import Tower, copy_unhooked
 
 
@@ -186,9 +186,9 @@ def _pooling_hook(block: Block, module: nn.MultiheadAttention, args: tuple, outp
     """nn.MultiheadAttention shows neither values, pattern nor z: they are computed again where somebody hooks them."""
     points = block.attn
     out, weights = output
-    if any(point.has_hooks() for point in (points.hook_v, points.hook_pattern, points.hook_z)):
+    if any(map(is_hooked, (points.hook_v, points.hook_pattern, points.hook_z))):
         out = module.out_proj(points.hook_z(_attend(module, args, block)).flatten(-2))
-    elif not block.hook_attn_out.has_hooks():
+    elif not is_hooked(block.hook_attn_out):
         return None
     return block.hook_attn_out(out), weights
 

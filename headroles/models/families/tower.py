@@ -12,7 +12,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
-from headroles.models.families.hook_points import Block, FinalNorm, LayerParts, connect_layer, output_hook, scale_hook
+from headroles.models.families.alike_texts import AlikeTexts
+from headroles.models.families.hook_points import (
+    Block,
+    FinalNorm,
+    LayerParts,
+    connect_layer,
+    is_hooked,
+    output_hook,
+    scale_hook,
+)
+from headroles.models.families.layer_rows import attend, run_rows, take
 
 
 class Tower(nn.Module):
@@ -31,6 +41,7 @@ class Tower(nn.Module):
     pooling: bool = False
     """Whether attention pools the embedding over tokens (`PooledTower`): its heads are those of one layer more."""
     _parts: list[LayerParts]
+    _points: list[list[HookPoint]]
     _norm: nn.LayerNorm
     _projection: nn.Linear | None
 
@@ -45,6 +56,8 @@ class Tower(nn.Module):
         self.__dict__["_parts"] = list(parts)
         self.__dict__["_norm"] = final_norm
         self.__dict__["_projection"] = projection
+        found = ((each for each in block.modules() if isinstance(each, HookPoint)) for block in blocks)
+        self.__dict__["_points"] = [list(points) for points in found]
         for part, block in zip(parts, blocks, strict=True):
             connect_layer(part, block)
         final_norm.register_forward_hook(partial(scale_hook, self.ln_final.hook_scale))
@@ -200,6 +213,23 @@ class Tower(nn.Module):
             residual = part.layer(residual, attention_mask=mask, **part.arguments(residual.shape[1]))
         return residual
 
+    def run_pieces(
+        self,
+        pieces: Sequence[Float[Tensor, "image _ width"]],
+        layer: int,
+        mask: Float[Tensor, "... query key"] | None = None,
+    ) -> Float[Tensor, "image token width"]:
+        """`run` of one layer over pieces of the residual stream, in order, equal to rounding.
+
+        What needs no gradient is asked for none, so that it costs less than joined pieces.
+        """
+        part = self._parts[layer]
+        if part.rotary or self.is_hooked(layer):
+            return self.run(torch.cat(list(pieces), 1), [layer], mask)
+        if mask is not None:
+            mask = mask[(None,) * (4 - mask.ndim)]
+        return run_rows(part, pieces, None, partial(attend, mask=mask, scale=part.scale))
+
     def run_rows(
         self,
         residual: Float[Tensor, "image token width"],
@@ -212,23 +242,49 @@ class Tower(nn.Module):
         `rows` are positions, the same for all images or each image's own; the latter take a mask without heads. Where
         a hook point of the layer is hooked, it sees all tokens, as ever.
         """
-        points = (point for point in self.blocks[layer].modules() if isinstance(point, HookPoint))
-        if any(point.has_hooks() for point in points):
-            return _take(self.run(residual, [layer], mask), rows)
-        part = self._parts[layer]
-        attention, normed = part.attention, part.norms[0](residual)
-        flows = (attention.q_proj(_take(normed, rows)), attention.k_proj(normed), attention.v_proj(normed))
-        query, key, value = (flow.unflatten(-1, (part.heads, part.head_width)).transpose(1, 2) for flow in flows)
-        if part.rotary:
-            tokens = residual.shape[1]
-            query, key = part.rotary.turn(query, tokens, rows), part.rotary.turn(key, tokens)
+        if self.is_hooked(layer):
+            return take(self.run(residual, [layer], mask), rows)
+        part, tokens = self._parts[layer], residual.shape[1]
         if mask is not None:
-            mask = mask.to(query.dtype)
             mask = mask[rows][:, None] if rows.ndim == 2 else mask[..., rows, :]
-        z = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=part.scale)
-        gains = part.gains or (nn.Identity(), nn.Identity())
-        kept = _take(residual, rows) + gains[0](part.output(z.transpose(1, 2).flatten(-2)))
-        return kept + gains[1](part.mlp(part.norms[1](kept)))
+
+        def look(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            if part.rotary:
+                query = part.rotary.turn(query.transpose(1, 2), tokens, rows).transpose(1, 2)
+                key = part.rotary.turn(key.transpose(1, 2), tokens).transpose(1, 2)
+            return attend(query, key, value, mask, part.scale)
+
+        return run_rows(part, [residual], rows, look)
+
+    def run_alike(
+        self,
+        pieces: Sequence[Float[Tensor, "group _ width"]],
+        layer: int,
+        texts: AlikeTexts,
+        mask: Float[Tensor, "query key"],
+        ends: bool = False,
+    ) -> Float[Tensor, "group row width"]:
+        """`run` of one layer over texts, each row once, equal to rounding; with `ends` at the texts' ends alone.
+
+        `mask` has to be causal. Hook points do not see it (`is_hooked`).
+        """
+        part, rows = self._parts[layer], texts.ends if ends else None
+        look = partial(texts.read_ends if ends else texts.read, mask=mask, scale=part.scale)
+        return run_rows(part, pieces, rows, look)
+
+    def is_hooked(self, *layers: int) -> bool:
+        """Whether anybody looks at, or edits, what flows through one of the layers."""
+        return any(is_hooked(point) for layer in layers for point in self._points[layer])
+
+    def normed(
+        self, residual: Float[Tensor, "... width"], layer: int | None = None
+    ) -> Float[Tensor, "... width"]:
+        """What a layer's MLP reads of the residual stream behind its attention; None: the final LayerNorm's output.
+
+        Hook points are passed by.
+        """
+        norm = self._norm if layer is None else self._parts[layer].norms[1]
+        return nn.functional.layer_norm(residual, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
     def read(self, rows: Float[Tensor, "... width"]) -> Float[Tensor, "... embed"]:
         """Final LayerNorm and projection: the embedding, not normalised, of rows of the last residual stream."""
@@ -250,10 +306,3 @@ def copy_unhooked(*modules: nn.Module) -> nn.Sequential:
         module._forward_pre_hooks.clear()
         module._forward_hooks.clear()
     return copied
-
-
-def _take(tokens: Float[Tensor, "image token width"], rows: Int[Tensor, "... row"]) -> Float[Tensor, "image row width"]:
-    """Some positions of every image."""
-    if rows.ndim == 1:
-        return tokens[:, rows]
-    return tokens[torch.arange(tokens.shape[0], device=tokens.device)[:, None], rows]

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from headroles import load
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
-from headroles.adapt.adapter.info import CONFIG, FILES, ROLE_MAP, WEIGHTS, AdapterInfo
+from headroles.adapt.adapter.info import CONFIG, FILES, FINDINGS, ROLE_MAP, WEIGHTS, AdapterInfo
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.data.tasks import open_task
 from headroles.adapt.methods.dear import Dear
@@ -55,7 +55,7 @@ def edit(path: Path, **changes) -> None:
 
 def test_the_folder_has_pefts_layout_and_no_leavings(saved):
     folder, dear = saved
-    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in folder.iterdir()) == sorted({*FILES} - {FINDINGS})
     raw = json.loads((folder / CONFIG).read_text())
     assert (folder / CONFIG).read_text() == json.dumps(raw, indent=2, sort_keys=True) + "\n"
     assert raw["base_model_hash"] == dear.model.weights_hash() == dear.role_map.model.weights_hash
@@ -93,7 +93,7 @@ def test_the_same_training_gives_the_same_bytes(saved, tmp_path, color_folder):
     info = AdapterInfo.load(folder)
     history = fit(dear, open_task(str(color_folder)), info.train, tmp_path)
     Adapter(dear, info, tuple(MEASURES), history).save(tmp_path)
-    for name in FILES:
+    for name in {*FILES} - {FINDINGS}:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 
 

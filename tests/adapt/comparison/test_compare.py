@@ -89,12 +89,13 @@ def test_every_methods_grid_begins_with_its_preset_and_holds_known_settings(name
     trials = list_trials(entry)
     assert len(trials) == (TRIALS if GRIDS.get(name, entry.kind.steps) else 0)
     for settings in trials:
-        own = {key: value for key, value in settings.items() if key != "lr"}
-        built = entry.kind.settings(**own)
-        assert settings is not trials[0] or built == entry.kind.settings()
+        entry.kind.settings(**{key: value for key, value in settings.items() if key != "lr"})
     if trials:
+        assert trials[0] == {} and len({repr(each) for each in trials}) == TRIALS
+        preset = {**entry.kind.settings().to_dict(), "lr": entry.kind.preset.get("lr", 1e-3)}
+        assert all(grid[0] in (1, preset[key]) for key, grid in GRIDS.get(name, {}).items())
         with pytest.raises(InputError, match=f"tune: {name} searches"):
-            list_trials(dataclasses.replace(entry, settings=trials[0]))
+            list_trials(dataclasses.replace(entry, settings=trials[-1]))
 
 
 def test_a_trial_that_breaks_counts_as_none_right(bed):

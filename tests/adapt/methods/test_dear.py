@@ -245,12 +245,13 @@ def test_sharing_the_trunk_changes_no_bit_in_single_precision(build, make_clip, 
     pixels, labels, model = draw_pixels(dear.model), torch.tensor([2, 0, 1]), dear.model
     texts = dear.text_trunk(PROMPTS)
     logits, losses = dear(Batch(dear.image_trunk(pixels), labels, texts))
-    features = dear.encode_images(model.visual.run(model.start_images(pixels), range(dear.layer)))
+    again = model.visual.run(model.start_images(pixels), range(dear.layer))
+    features = dear.encode_images(again)
     ids = model.tokenize(PROMPTS)["input_ids"]
     trunk = model.text.run(model.start_texts(ids), range(dear.text_layer), model.causal_mask(ids.shape[1]))
     encoded = dear.encode_texts(dataclasses.replace(texts, residual=trunk))
     apart = dear.logits(features, encoded)
-    frozen = model.embed_images(pixels).clone(), model.embed_texts(PROMPTS).clone()
+    frozen = dear.frozen_targets(again), model.embed_texts(PROMPTS).clone()
     expected = dear.losses(apart, labels, features, encoded, *frozen)
     assert torch.equal(logits, apart) and losses == expected
     for one, other in zip(gradients_of(dear, losses).values(), gradients_of(dear, expected).values(), strict=True):
@@ -358,7 +359,7 @@ def test_every_lambda_weighs_its_own_loss_and_0_drops_it(build, name):
 def test_only_the_image_loss_asks_for_frozen_images(build):
     dear = build(lambda_image=0.0)
     assert build().needs_frozen_images and not dear.needs_frozen_images
-    dear.frozen_images = None  # A call would fail.
+    dear.frozen_images = dear.frozen_targets = None  # A call would fail.
     assert list(forward(dear)[1]) == ["ce", "text", "fusion"]
 
 

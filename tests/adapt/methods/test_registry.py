@@ -11,7 +11,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from headroles import load
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
-from headroles.adapt.adapter.info import ROLE_MAP, AdapterInfo
+from headroles.adapt.adapter.info import FINDINGS, ROLE_MAP, AdapterInfo
 from headroles.adapt.config import TrainConfig, split_settings
 from headroles.adapt.data.tasks import open_task
 from headroles.adapt.jobs.job import Job
@@ -36,6 +36,8 @@ PUBLISHED = {
 """Method -> settings and trained numbers at ViT-B/16."""
 SMALL = {"tip-adapter": {"views": 0}, "tip-adapter-f": {"views": 1}}
 """Method -> settings that make the tests quick."""
+FROZEN_TEXTS = {"head-purification", "linear-probe", "tip-adapter-f", "ltv"}
+"""Methods that leave the text tower out of their steps."""
 QUICK = {"epochs": 2, "warmup_epochs": 0, "lr": 1e-2, "batch": 10, "cache_views": 0}
 
 
@@ -102,6 +104,8 @@ def test_it_trains_its_own_tensors_and_comes_back_from_its_folder(name, build, t
     assert torch.allclose(expected.sum(1), torch.ones(len(pixels)))
     assert (tmp_path / "whole" / ROLE_MAP).exists() == (METHODS[name].role_maps == "needed")
     assert AdapterInfo.load(tmp_path / "whole").settings == method.config
+    assert (tmp_path / "whole" / FINDINGS).exists() == (method.findings() is not None)
+    assert again.findings == method.findings()
     if method.steps:
         with pytest.raises(Stopped):
             fit(build(name), task, train, tmp_path / "stopped", progress=stop)
@@ -110,6 +114,28 @@ def test_it_trains_its_own_tensors_and_comes_back_from_its_folder(name, build, t
     Adapter.of(resumed, task, train, history=history).save(tmp_path / "stopped")
     for file in (path.name for path in (tmp_path / "whole").iterdir()):
         assert (tmp_path / "stopped" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_losses_hold_images_to_are_frozen_clips_embeddings(name, build, pixels):
+    method = build(name)
+    trunk = method.image_trunk(pixels)
+    torch.testing.assert_close(method.frozen_targets(trunk), method.frozen_images(trunk), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].steps and name not in FROZEN_TEXTS])
+def test_a_hook_in_the_text_tower_sees_all_tokens_of_all_texts_and_changes_no_answer(name, build, task):
+    method = build(name).eval()
+    texts = method.class_trunk(task.classes, task.template)
+    images = torch.nn.functional.normalize(torch.eye(2, method.model.visual.embed), dim=-1)
+    encode = (lambda: method.logits(images, method.encode_texts(texts))) if name == "cocoop" else None
+    seen, found = [], []
+    for hooks in ([], [("text.blocks.2.attn.hook_z", lambda z, hook: seen.append(z.shape))]):
+        with method.model.hooks(fwd_hooks=hooks), torch.no_grad():
+            answer = encode() if encode else method.encode_texts(texts)
+        found.append(getattr(answer, "embeddings", answer))
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+    assert seen and seen[0][0] % len(task.classes) == 0 and seen[0][1] > 2
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -52,6 +52,31 @@ def test_no_views_takes_images_as_they_are_tested(model, look):
     assert method.trained_count == 0
 
 
+def test_alpha_and_beta_are_the_first_of_the_best_on_validation_images(model, look):
+    method = TipAdapter(model, config=TipAdapterConfig(views=0, alpha_end=900.0), classes=NAMES)
+    method.start(look)
+    validation = list(look(3))
+    method.settle(look, look_at := lambda view: iter(validation))
+    images, labels = (torch.cat([getattr(each, name) for each in look_at(None)]) for name in ("trunk", "labels"))
+    texts, values = validation[0].texts.frozen, torch.nn.functional.one_hot(method.labels, 3).float()
+    best, expected = -1, (0.0, 0.0)
+    plain, near = model.logit_scale * images @ texts.T, images @ method.keys.T
+    for beta in (0.1 + step * 6.9 / 200 for step in range(200)):
+        cached = (beta * (near - 1)).exp() @ values
+        for alpha in (0.1 + step * 899.9 / 20 for step in range(20)):
+            right = int(((plain + alpha * cached).argmax(1) == labels).sum())
+            if right > best:
+                best, expected = right, (alpha, beta)
+    assert method.chosen.tolist() == pytest.approx(expected) and expected != (0.1, 0.1)
+    assert method.findings().lines[0].endswith("the best on validation images")
+    again = TipAdapter(model, config=method.config, classes=NAMES)
+    again.make_room(method.state_dict())
+    again.load_state_dict(method.state_dict())
+    assert torch.equal(again.chosen, method.chosen)
+    method.start(look)
+    assert method.chosen is None and method.findings().lines == ("alpha 1 and beta 5.5: as set, not searched",)
+
+
 def test_a_probe_that_begins_with_texts_is_zero_shot(model, look):
     probe = LinearProbe(model, config=LinearProbeConfig(begin="texts"), classes=NAMES)
     probe.start(look)

@@ -211,7 +211,7 @@ def test_the_doctor_examines_every_family(folders, run, name):
     assert {row["tower"] for row in found["exactness"]} == ({"image", "text"} if name == "siglip" else {"image"})
     assert (found["text"] is None) == (name != "siglip") and found["image_size"] == 32
     ready = {row["command"]: row["ready"] for row in found["commands"]}
-    needs_texts = {"score with text probes", "validate"}
+    needs_texts = {"score with text probes", "score by weights", "validate"}
     assert ready == {
         **dict.fromkeys(needs_texts, name == "siglip"), **dict.fromkeys(["score with image probes", "retrieve"], True),
         "debias": True, "attend": False, "adapt": False, "evaluate, predict": False,

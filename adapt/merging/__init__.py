@@ -1,0 +1,1 @@
+"""Several adapters of one method over one frozen CLIP become one."""

@@ -1,0 +1,1 @@
+"""The published tables of CoOp's benchmark beside ours."""
