@@ -8,7 +8,8 @@ hours; each method's rate and one setting more are chosen from 4 trials on the v
 seed 101. Everything else is as published. `--retention` tests other tasks too, which takes longer.
 
 `--estimate` does one cell of every method, and prints processor seconds of each and what the whole would take.
-MEASURED
+On two cores that had eight times as much at work, cells took 4.5 (CoOp) to 16.4 (CLIP-CITE) processor seconds, 10 on
+average: 2,100 cells are 5.6 hours of a core, 2.8 hours of two.
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ def _tell(outcome: Outcome, over: int, count: int) -> None:
 
 
 def _estimate(names: tuple[str, ...], cells: int, tuning_tasks: int, settings: dict[str, Any]) -> None:
-    """Processor seconds of one cell of every method, and of the whole; the first cell opens what all share."""
+    """Processor seconds of one cell of every method, and of the whole.
+
+    The first cell, which opens what all share and trains nothing, is left out.
+    """
     names = (FROZEN, *(name for name in names if name != FROZEN))
     seconds: dict[str, float] = {}
     last = time.process_time()
@@ -85,7 +89,9 @@ def _estimate(names: tuple[str, ...], cells: int, tuning_tasks: int, settings: d
     def clock(outcome: Outcome, over: int, count: int) -> None:
         nonlocal last
         now = time.process_time()
-        seconds[getattr(outcome, "name", "failed")], last = now - last, now
+        if over > 1:
+            seconds[getattr(outcome, "name", "failed")] = now - last
+        last = now
         _tell(outcome, over, count)
 
     with tempfile.TemporaryDirectory() as place:

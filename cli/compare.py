@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,8 @@ def _arguments(given: dict[str, Any], reference: str, form: str) -> dict[str, An
 
     lists = ("methods", "tasks", "targets", "retention", "tune_tasks")
     found = {name: split_names(value) if name in lists else value for name, value in given.items()}
-    readers = {"shots": _parse_shots, "seeds": partial(parse_numbers, "seeds"), "shard": parse_shard}
+    readers: dict[str, Callable[[str], Any]] = {"shots": _parse_shots, "shard": parse_shard}
+    readers["seeds"] = partial(parse_numbers, "seeds")
     found |= {name: read(given[name]) for name, read in readers.items() if name in given}
     found["keep_adapters"] = not found.pop("drop_adapters", False)
     entries = read_entries(found["methods"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from headroles.adapt.comparison.entries import FROZEN
 from headroles.adapt.comparison.record import CellRecord
@@ -15,7 +15,7 @@ from headroles.adapt.comparison.table import MethodFacts, check_format, tables_o
 from headroles.adapt.comparison.trials import Trial, say_tuned
 from headroles.errors import InputError
 from headroles.files.documents import Document
-from headroles.files.ranges import Amount, Count
+from headroles.files.ranges import Amount, Count, Filled
 from headroles.shown import Shown, html_table
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Comparison(Document, Shown):
 
     model: str
     """sha256 over the weights of the CLIP."""
-    shots: Count | tuple[Count | None, ...] | None
+    shots: Count | Annotated[tuple[Count | None, ...], Filled()] | None
     """Training images a class; None for all; several where every cell has several trainings."""
     rows: tuple[ComparedRow, ...]
     """One a method, task, seed, protocol and part, by these in the order of the alphabet."""

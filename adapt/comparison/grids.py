@@ -1,8 +1,8 @@
 """What tuning searches: a small grid a method, as many trials for every one, its preset first.
 
 Rates are multiples of the method's published one; the first trial is its preset as it is, also where that follows the
-data. Where a method has nothing that matters as much, its rate is tried in finer steps. Which settings, and which values,
-is ours: papers search by hand.
+data. Where a method has nothing that matters as much, its rate is tried in finer steps. Which settings, and which
+values, is ours: papers search by hand.
 """
 
 from __future__ import annotations
