@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.adapter.adapter import Adapter as Adapter
     from headroles.adapt.adapter.adapter import load_adapter as load_adapter
     from headroles.adapt.adapter.info import AdapterInfo as AdapterInfo
+    from headroles.adapt.comparison.compare import compare as compare
+    from headroles.adapt.comparison.comparison import Comparison as Comparison
     from headroles.adapt.config import DearConfig as DearConfig
     from headroles.adapt.config import TrainConfig as TrainConfig
     from headroles.adapt.continual.adapt_tasks import adapt_tasks as adapt_tasks
@@ -56,6 +58,8 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
 _HOMES = {
     "adapter.adapter": ("Adapter", "load_adapter"),
     "adapter.info": ("AdapterInfo",),
+    "comparison.compare": ("compare",),
+    "comparison.comparison": ("Comparison",),
     "config": ("DearConfig", "TrainConfig"),
     "continual.adapt_tasks": ("adapt_tasks",),
     "continual.result": ("Continual", "HeadDrift"),

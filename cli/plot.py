@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from headroles.shown import Shown
 
 _RESULTS = {
+    "comparison": "headroles.adapt.comparison.comparison:Comparison",
     "roles": "headroles.roles.role_map:RoleMap",
     "validation": "headroles.causal.validation:Validation",
     "diff": "headroles.roles.diff:RoleMapDiff",
@@ -36,7 +37,8 @@ _RESULTS = {
     default="all",
     show_default=True,
     help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion, found, shots; several "
-    "tasks: matrix, drift; evaluation: reliability; validation: matrix, selectivity, doses.",
+    "tasks: matrix, drift; evaluation: reliability; validation: matrix, selectivity, doses; comparison: ranks, pareto, "
+    "halves.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")

@@ -39,18 +39,25 @@ def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tup
             return RoleMap.load(path), f"role map: {path}"
     if method.role_maps != "needed":
         return None, ""
-    first = method.first_layer(clip, job.settings)
+    return find_left(job.model_name, clip, method.first_layer(clip, job.settings))
+
+
+def find_left(model: str, clip: HookedCLIP, first: int, places: Sequence[Path] = (LEFT,)) -> tuple[RoleMap, str]:
+    """A role map that nobody gave, from layer `first` on: one that was left at a place, or, for the bundled model, new.
+
+    InputError where there is none.
+    """
     unfit = ""
-    if LEFT.is_file():
-        role_map = RoleMap.load(LEFT)
+    for place in filter(Path.is_file, places):
+        role_map = RoleMap.load(place)
         why = _why_unfit(role_map, clip, first)
         if not why:
-            return role_map, f"role map: {LEFT}"
-        unfit = f" ({LEFT} {why})"
-    if job.model_name not in BUNDLED:
+            return role_map, f"role map: {place}"
+        unfit = f" ({place} {why})"
+    if model not in BUNDLED:
         raise InputError(
-            f"role map: none for model {job.model_name}{unfit}; make one: headroles score "
-            f"--model {quote(job.model_name)} --images FOLDER, and give it as --role-map FILE",
+            f"role map: none for model {model}{unfit}; make one: headroles score "
+            f"--model {quote(model)} --images FOLDER, and give it as --role-map FILE",
             page="missing-file",
         )
     return score_scenes(clip, first), f"role map: made from rendered scenes{unfit}"

@@ -47,15 +47,16 @@ class JobRun:
         overwrite: bool,
         strict: bool = False,
         say: Callable[[str], None] | None = None,
+        tasks: JobTasks | None = None,
     ) -> JobRun:
         """All mistakes that can be found without training are found here, before anything is written over.
 
         `strict`: images that cannot be read, or are there twice, are mistakes. `say` is called with the lines that
-        tell how all was read.
+        tell how all was read. `tasks`: the job's, where they are open already.
         """
         on_main(lambda: check_output(output, resume, overwrite, job.several, bool(job.log)))
         check_apart(job, output)
-        tasks = JobTasks.open(job, strict)
+        tasks = tasks or JobTasks.open(job, strict)
         folders = place_draws(output, tuple(tasks.trained))
         job = replace(job, protocol=tasks.protocol)
         check_ablation(job.train)

@@ -19,6 +19,7 @@ from headroles.adapt.methods.registry import find_method
 from headroles.adapt.metrics import Measure
 from headroles.adapt.results.measuring import measure, measure_retention
 from headroles.adapt.training.checkpoint import Checkpoint
+from headroles.adapt.training.cost import Cost, metering
 from headroles.adapt.training.fingerprint import fingerprint
 from headroles.adapt.training.log import FOLDER, TrainingLog, place_logs
 from headroles.adapt.training.processes import is_main, on_main
@@ -51,6 +52,8 @@ class SeedRun:
     """Where its adapter goes."""
     begun: Adapter | None = None
     """The adapter whose tensors the training goes on from; None: it begins anew."""
+    cost: Cost | None = None
+    """What its training took, once it was trained here."""
 
     def __post_init__(self) -> None:
         job, _ = self.job.follow(self.tasks.data_of(self.draw))
@@ -129,13 +132,18 @@ class SeedRun:
     def _train(self, workers: int, progress: Announce | None, log: TrainingLog) -> tuple[EpochRecord, ...]:
         def say(step: Step) -> None:
             log.step(step)
+            cost.done, cost.steps = cost.done + 1, step.steps
             if progress and is_main():
                 progress(self.draw.seed, step)
 
         settings = self.settings
         epochs = f", {settings.epochs} epochs" if self.method.steps else ", no steps"
         _tell(f"{self.draw.words}: training on {len(self.trained.train):,} images{epochs}")
-        return fit(self.method, self.trained, settings, self.folder, resume=True, workers=workers, progress=say)
+        with metering(self.method.device) as cost:
+            cost.steps = int(self.method.steps)
+            history = fit(self.method, self.trained, settings, self.folder, resume=True, workers=workers, progress=say)
+        self.cost = cost
+        return history
 
     def _evaluate(self, workers: int) -> tuple[Measure, ...]:
         tasks, draw = self.tasks, self.draw

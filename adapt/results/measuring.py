@@ -11,6 +11,7 @@ from headroles.adapt.data.domains import keep_domain
 from headroles.adapt.data.tasks import Example, Task, TaskImages
 from headroles.adapt.methods.method import Method
 from headroles.adapt.metrics import Accuracy, Measure, join_halves, with_mean
+from headroles.adapt.results.frozen_memo import run_images
 from headroles.adapt.results.protocols import LEFT_OUT, check_protocol
 from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import add_up, share
@@ -42,10 +43,11 @@ def compare(
     texts = method.encode_texts(text)
     counts = torch.zeros(3, len(task.classes), dtype=torch.long, device=method.device)
     for numbers, pixels, labels in read_ahead(DataLoader(images, batch_size=batch, num_workers=workers)):
-        trunk, labels = method.image_trunk(pixels), labels.to(method.device)
-        guesses = (method.frozen_images(trunk) @ text.frozen.T, method.logits(method.encode_images(trunk), texts))
+        names = [own[number].key for number in numbers.tolist()]
+        (trunk, known), labels = run_images(method, task.name, names, pixels), labels.to(method.device)
+        guesses = (known @ text.frozen.T, method.logits(method.encode_images(trunk), texts))
         for logits in guesses:
-            check_rows(logits, lambda number: own[number].key, numbers.tolist())
+            check_rows(logits, names.__getitem__)
         if tell:
             columns = (
                 *(logits.argmax(-1) for logits in guesses),
