@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--model", help="Name, folder, file or hub id: `headroles models`.  [default: shapes]")
 @click.option("--role-map", type=click.Path(path_type=Path), help="For the methods that take roles.")
 @click.option("--protocol", help="As of `headroles adapt`.  [default: of each task its own]")
-@click.option("--shots", help="Training images a class, or all.  [default: 16]")
+@click.option("--shots", help="Training images a class, or all, or several such as 1,2,4.  [default: 16]")
 @click.option("--targets", help="Tasks that cross-dataset and domain-shift test on, separated by commas.")
 @click.option("--retention", help="Other tasks, separated by commas, whose zero-shot accuracy is compared, or none.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --tasks names.")
@@ -116,10 +116,12 @@ def _arguments(given: dict[str, Any], reference: str, form: str) -> dict[str, An
     return {**found, **shared, "own": own}
 
 
-def _parse_shots(text: str) -> int | None:
-    if text != "all" and not text.isdecimal():
-        raise click.UsageError(f"--shots must be a number or all, got {text!r}")
-    return None if text == "all" else int(text)
+def _parse_shots(text: str) -> int | tuple[int | None, ...] | None:
+    counts = [each.strip() for each in text.split(",")]
+    if not all(each == "all" or each.isdecimal() for each in counts):
+        raise click.UsageError(f"--shots must be a number or all, or several such as 1,2,4, got {text!r}")
+    numbers = tuple(None if each == "all" else int(each) for each in counts)
+    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def _show(outcome: Outcome, over: int, count: int) -> None:

@@ -133,7 +133,7 @@ class Bed:
 
 def _of_seed(tasks: JobTasks, seed: int) -> JobTasks:
     """The tasks of one seed's trainings alone."""
-    return dataclasses.replace(tasks, trained={key: each for key, each in tasks.trained.items() if key == seed})
+    return dataclasses.replace(tasks, trained={key: each for key, each in tasks.trained.items() if key.seed == seed})
 
 
 def _validating(task: str | Task) -> Task:

@@ -48,7 +48,7 @@ def run_cell(bed: Bed, cell: Cell, output: Path, workers: int = 0, keep: bool = 
     """
     folder = output / cell.place
     try:
-        with working_folder(folder, (cell.seed,)), sharing_frozen(bed.frozen), quiet():
+        with working_folder(folder, tuple(bed.open_cell(cell)[1].trained)), sharing_frozen(bed.frozen), quiet():
             before = read_record(folder)
             record = before if before and before.over else _finish(bed, cell, folder, workers)
             if not keep:
