@@ -18,6 +18,8 @@ from headroles.bundled.config import RECIPES
 from headroles.bundled.evaluate import zero_shot
 from headroles.bundled.specialists import SPECIALISTS, explained_share
 from headroles.bundled.train import SceneStream, TrainConfig, Trainer, compatibility, contrastive_loss, train
+from headroles.jobs.score_job import ScoreJob
+from headroles.models.known_models import BUNDLED
 from headroles.roles.discovery import CORE_SEEDS
 from headroles.roles.score_texts import score_texts
 from headroles.shapes import CONCEPTS, NAMES, caption, render, sample_scene, value_texts
@@ -188,3 +190,10 @@ def test_its_loss_speaks_of_no_head_and_leaves_nil_mlps_nil():
     assert set(losses) <= {"anchor", "text", "contrast", "concept"}
     last = trainer.model.vision_model.encoder.layers[1].mlp.fc2
     assert not last.weight.any() and not last.bias.any()
+
+
+def test_every_bundled_model_is_read_with_the_bank_of_its_world_and_has_a_folder():
+    for name, folder in BUNDLED.items():
+        assert ScoreJob(model=name).bank == "shapes" and RECIPES[name]
+        assert (resources.files("headroles.bundled") / folder / "model.safetensors").is_file()
+    assert ScoreJob(model="ViT-B/16").bank == "general"
