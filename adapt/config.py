@@ -99,12 +99,6 @@ class MaskConfig(Settings):
     lambda_mask: float = 1.0
     """Weight of the mean squared distance of "learned" weights from the role map's; 0: off. Ours."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values. Settings that came after DeAR are left out at their defaults: files stay what they were."""
-        later = ("mask_floor", "mask_start", "mask_rate", "lambda_mask")
-        whole = super().to_dict()
-        return {name: value for name, value in whole.items() if name not in later or value != _default(self, name)}
-
     def _check_masks(self) -> None:
         check_choices(self, mask=MASKS, mask_start=MASK_STARTS)
         check_least(self, mask_seed=0, lambda_mask=0)

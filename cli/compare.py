@@ -11,6 +11,7 @@ import click
 
 from headroles.cli.options.names import split_names
 from headroles.cli.options.numbers import parse_numbers
+from headroles.cli.options.pixels import pixels_option
 
 if TYPE_CHECKING:
     from headroles.adapt.comparison.comparison import Comparison
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Refuse images that cannot be read, or are there twice.")
 @click.option("--reference", default="zero-shot", show_default=True, help="What the others are held against.")
 @click.option("--format", "form", default="text", show_default=True, help="text, markdown, csv, latex or html.")
+@pixels_option
 def command(folder: Path | None, reference: str, form: str, **options: Any) -> None:
     """Compare methods of adaptation on tasks, over seeds: each method x task x seed is trained once and tested.
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--model", help="Where the base model is, if it has moved.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
+@pixels_option
 def command(adapters: tuple[Path, ...], output: Path, overwrite: bool, **given: Any) -> None:
     """Make one adapter of several: by their mean, by task arithmetic, or by RECALL.
 
@@ -68,7 +69,8 @@ def _parse_weights(text: str) -> tuple[float, ...]:
 
 def _report(merged: Adapter, output: Path) -> None:
     """What was merged, with which weights, and what to type next."""
-    from headroles.cli.options.stopped import typed
+    from headroles.cli.options.pixels import pixels_option
+from headroles.cli.options.stopped import typed
 
     merging = merged.info.merged
     assert merging is not None

@@ -81,9 +81,11 @@ class Job:
 
     def _check_shots(self) -> None:
         counts = self.shots if isinstance(self.shots, tuple) else (self.shots,)
-        wrong = [each for each in counts if each is not None and (type(each) is not int or each < 1)]
-        if wrong:
-            raise InputError(f"shots must be at least 1, or None for all images, got {wrong[0]!r}")
+        for each in counts:
+            if each is not None and type(each) is not int:
+                raise InputError(f"shots must be a whole number or None, got {each!r}")
+            if each is not None and each < 1:
+                raise InputError(f"shots must be at least 1, or None for all images, got {each}")
         if not counts or len(set(counts)) < len(counts):
             raise InputError(f"shots must be different numbers, at least one, got {counts}")
 

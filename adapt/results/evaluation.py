@@ -20,6 +20,7 @@ from headroles.adapt.results.tested import (
     read_predictions,
 )
 from headroles.files.documents import Document
+from headroles.files.json_files import read_json
 from headroles.files.whole import replacing_together, write_text
 from headroles.shown import Shown, html_table
 
@@ -105,8 +106,9 @@ class Evaluation(Document, Shown):
         return tuple(Path(folder) / name for name in FILES if self.tested or name not in TABLES)
 
     @classmethod
-    def _is_marked(cls, raw: Any) -> bool:
-        return super()._is_marked(raw) and "rows" in raw
+    def is_at(cls, path: str | os.PathLike[str]) -> bool:
+        """See `Document.is_at`; role maps have no mark either, so an evaluation is told by its rows."""
+        return super().is_at(path) and "rows" in read_json(path, cls.called)
 
     @classmethod
     def from_dict(cls, raw: Any, source: str = "this") -> Self:

@@ -13,8 +13,11 @@ from headroles.adapt.comparison.comparison import CellCost, Comparison
 from headroles.adapt.comparison.record import CellRecord
 from headroles.adapt.comparison.rows import ComparedRow
 from headroles.adapt.comparison.trials import Trial
+from headroles.adapt.continual.result import Continual, HeadDrift
 from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.metrics import Measure
+from headroles.adapt.reproduction.reproduction import Reproduction
+from headroles.adapt.reproduction.rows import ReproducedRow
 from headroles.adapt.results.evaluation import Evaluation
 from headroles.adapt.results.prediction import Prediction, Predictions
 from headroles.diagnosis.diagnosis import Diagnosis
@@ -103,6 +106,16 @@ def comparison() -> Comparison:
     return Comparison(64 * "a", 4, rows, (CellCost("dear", "photos", 1, 1.5, 2048),), trials, ("coop: why",))
 
 
+def continual() -> Continual:
+    rows = (Measure(1, "continual newest", "photos", "after 1", 8, 0.5, 1.0),)
+    return Continual("tiny", "dear", ("photos", "signs"), rows, (HeadDrift(1, "newest", "photos", ((0.5, 0.25),)),))
+
+
+def reproduction() -> Reproduction:
+    rows = (ReproducedRow("few-shot", "coop", "CoOp", "mean", 4, "all", 2, 11, 60.5, published=61.5, source="paper"),)
+    return Reproduction(rows, "ViT-B/16", (1, 2), True, ("food-101 lacks",))
+
+
 @pytest.fixture(scope="module")
 def results(random_role_map, random_validation) -> dict[type[Document], Document]:
     """One result of every kind."""
@@ -113,14 +126,14 @@ def results(random_role_map, random_validation) -> dict[type[Document], Document
         evaluation(), Predictions((Prediction("0.png", ("a", "b"), (0.75, 0.25)),)), debiased(model), attended(model),
         precision(model), consensus([role_map, random_role_map(seed=1), random_role_map(seed=2)], bootstraps=20),
         Retrieved(model, {}, "L1.H0", "0.png", found, found, 7, None, None, {}), edited(model), model_diff(),
-        alignment(), verified(), cell(), comparison(), findings(),
+        alignment(), verified(), cell(), comparison(), findings(), continual(), reproduction(),
     )  # fmt: skip
     return {type(each): each for each in made}
 
 
 KINDS = (
     RoleMap, Validation, RoleMapDiff, Diagnosis, Evaluation, Predictions, Debiased, Attended, PrecisionAtK, Retrieved,
-    Consensus, Edited, ModelDiff, Alignment, VerifiedModels, CellRecord, Comparison, Findings,
+    Consensus, Edited, ModelDiff, Alignment, VerifiedModels, CellRecord, Comparison, Findings, Continual, Reproduction,
 )  # fmt: skip
 BEYOND: dict[type[Document], tuple[tuple, object]] = {
     RoleMap: (("head_roles", 0, "p_value"), 1.5),
@@ -141,6 +154,8 @@ BEYOND: dict[type[Document], tuple[tuple, object]] = {
     CellRecord: (("rows", 0, "adapted"), 90.0),
     Comparison: (("trials", 0, "accuracy"), 1.5),
     Findings: (("parts", 0, "layer"), -1),
+    Continual: (("rows", 0, "adapted"), 90.0),
+    Reproduction: (("rows", 0, "shots"), 0),
 }
 """Kind -> a place, and a value beyond its range."""
 FREE = ("summary", "settings")
