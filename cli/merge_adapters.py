@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options.pixels import pixels_option
+
 if TYPE_CHECKING:
     from headroles.adapt.adapter.adapter import Adapter
 
@@ -69,8 +71,7 @@ def _parse_weights(text: str) -> tuple[float, ...]:
 
 def _report(merged: Adapter, output: Path) -> None:
     """What was merged, with which weights, and what to type next."""
-    from headroles.cli.options.pixels import pixels_option
-from headroles.cli.options.stopped import typed
+    from headroles.cli.options.stopped import typed
 
     merging = merged.info.merged
     assert merging is not None
