@@ -38,7 +38,7 @@ from headroles.roles.role_map import SILENT
 from headroles.shapes.render import render_with_mask
 from headroles.shapes.world import CONCEPTS, NAMES, Scene, sample_scene
 from headroles.uses.head_views import view_heads
-from headroles.uses.map_scores import MEASURES, MapScores, draw_images, item_share
+from headroles.uses.map_scores import MEASURES, MapScores, draw_images, item_sums
 
 _SEED = 4_000_037
 """Of the scenes; scoring uses seed 0."""
@@ -186,7 +186,7 @@ def report_maps(maps: Mapping[str, Tensor], random: list[Tensor], masks: Tensor)
 
 def report_looks(model: HookedCLIP, scenes: Scenes, role_map: RoleMap) -> None:
     """One line a concept: how much of what its heads look at lies on the item."""
-    area = scenes.cover.double().mean((1, 2))
+    even = torch.ones(len(scenes.scenes), *model.grid)
     click.echo("\n| heads of | heads | item's share of the picture | of their attention | of what they add |")
     click.echo("|---|---|---:|---:|---:|")
     for concept in CONCEPTS:
@@ -196,12 +196,9 @@ def report_looks(model: HookedCLIP, scenes: Scenes, role_map: RoleMap) -> None:
         views = Views(model, scenes, (concept,), less_mean=True)
         seen = views.seen
         masks, weights = scenes.cover[seen], draw_images(int(seen.sum()), _DRAWS, 2)
-        shares = (
-            area[seen],
-            item_share(pick(views.attention[seen], heads), masks),
-            item_share(pick(views.added[seen], heads).clamp_min(0), masks),
-        )
-        cells = [show(weights @ np.asarray(each) / weights.sum(1)) for each in shares]
+        looks = (even[seen], pick(views.attention[seen], heads), pick(views.added[seen], heads).clamp_min(0))
+        sums = [weights @ item_sums(each, masks) for each in looks]
+        cells = [show(each[:, 0] / each[:, 1]) for each in sums]
         click.echo(f"| {concept} | {head_list(heads)} | {' | '.join(cells)} |")
 
 

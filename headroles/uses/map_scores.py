@@ -89,13 +89,16 @@ def average_precision(
     return (precision * true).sum(1) / true.sum(1)
 
 
-def item_share(
+def item_sums(
     maps: Float[Tensor, "image row column"], masks: Float[Tensor, "image height width"]
-) -> Float[Tensor, "image"]:
-    """Share of a map's sum that lies on the item; `maps` is not negative, masks are in [0, 1] and patches of them."""
+) -> Float[ndarray, "image 2"]:
+    """What of a map's sum lies on the item, and all of it; `masks` in [0, 1] are cut into as many patches as the map.
+
+    Shares of many images are ratios of sums over images: a map without anything in it has no share of its own.
+    """
     rows, columns = maps.shape[1:]
     cover = masks.unflatten(2, (columns, -1)).unflatten(1, (rows, -1)).double().mean((2, 4))
-    return (maps * cover).sum((1, 2)) / maps.sum((1, 2)).clamp_min(1e-300)
+    return torch.stack([(maps.double() * cover).sum((1, 2)), maps.double().sum((1, 2))], 1).numpy()
 
 
 def _check(maps: Tensor, masks: Tensor) -> None:
