@@ -55,9 +55,7 @@ def agree(
     return Agreement(use, rho, low, high, float(p_value), len(kept))
 
 
-def shuffle_within(
-    layers: Int[ndarray, "head"], draws: int, rng: np.random.Generator
-) -> Int[ndarray, "draw head"]:
+def shuffle_within(layers: Int[ndarray, "head"], draws: int, rng: np.random.Generator) -> Int[ndarray, "draw head"]:
     """Orders of the heads in which each stands in the place of one of its own layer."""
     keys = layers + rng.random((draws, len(layers)))  # Sorted by these, layers stay apart.
     places = np.argsort(layers, kind="stable")

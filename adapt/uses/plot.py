@@ -34,7 +34,10 @@ def heads_figure(found: TaskHeads, use: str = "cost") -> Figure:
         panels = figure.subplots(1, 2)
         values = _grid(found, layers, use)
         top = float(np.nanmax(np.abs(values))) or 1.0
-        looks: list[dict[str, Any]] = [{"cmap": "PuOr", "vmin": -top, "vmax": top}, {"cmap": "cividis", "vmin": 0, "vmax": 1}]
+        looks: list[dict[str, Any]] = [
+            {"cmap": "PuOr", "vmin": -top, "vmax": top},
+            {"cmap": "cividis", "vmin": 0, "vmax": 1},
+        ]
         titles = (f"{USES[use]}\n(+ needed, - harmful, o free, ? unclear)", f"share of {words} in the role map")
         labels = ({each.head: _MARKS[each.verdict] for each in found.heads},
                   {each.head: each.concept[:_LETTERS] for each in found.heads})  # fmt: skip

@@ -63,15 +63,17 @@ def task_heads(
     `template`. `role_map`: the map, its file or its folder; None for the bundled model: a new one. `concepts`: what
     the task's classes differ in, in the role map's words; None for a built-in task. `learn`: what is trained beside it,
     some of `headroles.adapt.uses.learned.LEARNED` (ltv, head-purification, talo), from `shots` images a class; `steps`
-    of the factors. `images`: so many training images at most, drawn by `seed`. A head is free where
-    the 95% interval of what it costs lies within `tolerance`, in nats: 0.05 move no probability by more than 1.3
-    points. `resamples`: of images, of heads and of roles. No test image is looked at. Raises InputError where task, role map
-    and model do not fit, or there are fewer than ten images.
+    of the factors. `images`: so many training images at most, drawn by `seed`. A head is free where the 95% interval of
+    what it costs lies within `tolerance`, in nats: 0.05 move no probability by more than 1.3 points. `resamples`: of
+    images, of heads and of roles. No test image is looked at. Raises InputError where task, role map and model do not
+    fit, or there are fewer than ten images.
     """
     names = _check(learn, images, shots, seed, tolerance, resamples, steps, batch)
     opened = look(open_task(task, root, template) if not isinstance(task, Task) else task, strict)
     if len(opened.train) < LEAST_IMAGES:
-        raise InputError(f"task: {opened.name} has {len(opened.train)} training images; expected at least {LEAST_IMAGES}")
+        raise InputError(
+            f"task: {opened.name} has {len(opened.train)} training images; expected at least {LEAST_IMAGES}"
+        )
     clip = load(model, device) if isinstance(model, str) else model
     check_adaptable(clip)
     scored = _find_map(clip, role_map)
