@@ -30,8 +30,8 @@ LEARNED: dict[str, tuple[str, Callable[[Any], Mapping[Head, float]]]] = {
     "head-purification": ("gate", lambda method: _on_grid(method.gates.detach())),
     "talo": ("delta", lambda method: _on_grid(torch.where(method.tried, -method.gains, torch.nan)[:, :-1])),
 }
-"""Method -> what it knows of a head, and how to read that: the size of LTV's theta; head purification's gate, which began
-at 1 and is held in [0, 1] only where it is used; minus TaLo's gain without the head."""
+"""Method -> what it knows of a head, and how to read that: the size of LTV's theta; head purification's gate, which
+begins at 1 and is held in [0, 1] only where it is used; minus TaLo's gain without the head."""
 SETTINGS: dict[str, dict[str, Any]] = {"talo": {"units": "heads", "measure": "margin", "rounds": 1}}
 """Settings other than the methods' own."""
 
