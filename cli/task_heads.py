@@ -52,8 +52,8 @@ def command(
     files = [path for path in (output, figure) if path]
     for path in files:
         check_new(path, overwrite=overwrite)
-    lists = {"concepts": None if concepts is None else _split(concepts), "learn": _split(learn)}
-    found = task_heads(task=task, **lists, **given)
+    asked = None if concepts is None else _split(concepts)
+    found = task_heads(task=task, concepts=asked, learn=_split(learn), **given)
     if output:
         found.save(output)
     if figure:

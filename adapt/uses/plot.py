@@ -45,7 +45,15 @@ def heads_figure(found: TaskHeads, use: str = "cost") -> Figure:
             panels, (values, _grid(found, layers, "asked")), looks, titles, labels, strict=True
         ):
             names = [[own.get(f"L{layer}.H{head}", "") for head in range(found.model.heads)] for layer in layers]
-            sns.heatmap(grid, ax=axes, annot=np.array(names), fmt="", linewidths=0.8, yticklabels=layers, **look)
+            sns.heatmap(
+                grid,
+                ax=axes,
+                annot=np.array(names),
+                fmt="",
+                linewidths=0.8,
+                yticklabels=[str(layer) for layer in layers],
+                **look,
+            )
             axes.set_title(title, loc="left", size=8)
             axes.set(xlabel="head", ylabel="layer")
             axes.tick_params(rotation=0)

@@ -111,7 +111,7 @@ def test_every_head_has_a_verdict_that_follows_from_its_numbers(found, wide_map)
     assert {use.head for use in found.heads} == {head.name for head in wide_map if head.role != "silent"}
     for use in found.heads:
         assert use.low <= use.cost <= use.high and use.asked == wide_map[use.head].distribution["color"]
-        free = -0.05 <= use.low and use.high <= 0.05
+        free = use.low >= -0.05 and use.high <= 0.05
         sure = use.q_value <= 0.05
         assert use.verdict == ("free" if free else ["harmful", "needed"][use.cost > 0] if sure else "unclear")
     assert sum(len(found.of_verdict(each)) for each in ("needed", "harmful", "free", "unclear")) == len(found.heads)
