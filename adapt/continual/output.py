@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from headroles.adapt.continual.result import DRIFT, MATRIX, Continual
 from headroles.adapt.continual.ways import STRATEGIES
 from headroles.adapt.jobs.output import check_output, remove_others
 from headroles.adapt.training.checkpoint import Checkpoint
+from headroles.adapt.training.log import FOLDER as LOGS
+from headroles.adapt.training.log import are_ours
 from headroles.errors import InputError
 from headroles.files.places import check_writable
 from headroles.files.run_file import RUN, is_ours
@@ -49,6 +52,8 @@ def forget(output: Path) -> None:
     remove_others(output, ())
     for folder in _folders(output):
         Checkpoint(folder).remove()
+        if are_ours(folder / LOGS):
+            shutil.rmtree(folder / LOGS)
         for name in FILES:
             (folder / name).unlink(missing_ok=True)
         if not any(folder.iterdir()):

@@ -188,8 +188,9 @@ class Continual(Document, Shown):
         return rows
 
     def _matrix_rows(self, strategy: str) -> list[list[str]]:
-        after = [f"after {task}" for task in self.tasks]
-        lines = zip(self.tasks, self.matrix(strategy).tolist(), strict=True)
+        named = [f"{number} {task}" for number, task in enumerate(self.tasks, 1)]
+        after = [f"after {number + 1}" for number in range(len(named))]
+        lines = zip(named, self.matrix(strategy).tolist(), strict=True)
         return [[strategy, "zero-shot", *after], *([task, *(f"{100 * p:.1f}" for p in line)] for task, line in lines)]
 
     def _drift_rows(self) -> list[list[str]]:

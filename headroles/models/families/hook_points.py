@@ -6,6 +6,7 @@ attention.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -238,3 +239,12 @@ def scale_hook(point: HookPoint, module: nn.LayerNorm, args: tuple, output: Tens
         return (residual - residual.mean(-1, keepdim=True)) / deviation * module.weight + module.bias
 
     return pass_aside(point, deviation, divide, output)
+
+
+def copy_unhooked(*modules: nn.Module) -> nn.Sequential:
+    """Copies in a row; hooks would be copied too, and stay for good."""
+    copied = copy.deepcopy(nn.Sequential(*modules))
+    for module in copied.modules():
+        module._forward_pre_hooks.clear()
+        module._forward_hooks.clear()
+    return copied

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from headroles.models.families.tower import Tower, copy_unhooked
+from headroles.models.families.hook_points import copy_unhooked
+from headroles.models.families.tower import Tower
 
 
 class MeanTower(Tower):

@@ -16,8 +16,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from headroles.models.families.hook_points import Block, LayerParts, input_hook, is_hooked, output_hook, pass_saved
-from headroles.models.families.tower import Tower, copy_unhooked
+from headroles.models.families.hook_points import (
+    Block,
+    LayerParts,
+    copy_unhooked,
+    input_hook,
+    is_hooked,
+    output_hook,
+    pass_saved,
+)
+from headroles.models.families.tower import Tower
 
 
 class PooledTower(Tower):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from headroles.models.families.hook_points import (
     FinalNorm,
     LayerParts,
     connect_layer,
+    copy_unhooked,
     is_hooked,
     output_hook,
     scale_hook,
@@ -297,12 +297,3 @@ class Tower(nn.Module):
     def copy_readout(self) -> nn.Sequential:
         """A copy of `read`'s LayerNorm and projection with parameters of its own, and without hook points."""
         return copy_unhooked(self._norm, self._projection or nn.Identity())
-
-
-def copy_unhooked(*modules: nn.Module) -> nn.Sequential:
-    """Copies in a row; hooks would be copied too, and stay for good."""
-    copied = copy.deepcopy(nn.Sequential(*modules))
-    for module in copied.modules():
-        module._forward_pre_hooks.clear()
-        module._forward_hooks.clear()
-    return copied

@@ -36,7 +36,10 @@ PUBLISHED = {
 """Method -> settings and trained numbers at ViT-B/16."""
 SMALL = {"tip-adapter": {"views": 0}, "tip-adapter-f": {"views": 1}}
 """Method -> settings that make the tests quick."""
-FROZEN_TEXTS = {"head-purification", "linear-probe", "tip-adapter-f", "ltv"}
+FROZEN_TEXTS = {
+    *("head-purification", "linear-probe", "tip-adapter-f", "ltv"),
+    *("hcvp", "layer-fusion", "layer-fusion-texts"),
+}
 """Methods that leave the text tower out of their steps."""
 QUICK = {"epochs": 2, "warmup_epochs": 0, "lr": 1e-2, "batch": 10, "cache_views": 0}
 
