@@ -1,6 +1,7 @@
 """Which heads a task uses: what a cut costs, what is said of it, and what roles foretell."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -190,3 +191,15 @@ def test_wrong_input_is_one_line(clip, task, small_map, wrong, message):
     given = {"role_map": small_map, "concepts": ["color"], **SMALL, **wrong}
     with pytest.raises(InputError, match=message):
         task_heads(clip, task, **given)
+
+
+def test_heads_of_a_folder_of_photos(run, clip_folder, color_folder, small_map, tmp_path):
+    small_map.save(tmp_path / "role_map.json")
+    options = ["--model", clip_folder, "--role-map", tmp_path, "--images", "12", "--device", "cpu"]
+    code, _, error = run("task-heads", color_folder, *options)
+    assert code == 2 and "name some of animal, color" in error
+    options += ["--concepts", "color", "--output", tmp_path / "found.csv", "--json"]
+    code, out, _ = run("task-heads", color_folder, *options)
+    heads = json.loads(out)["heads"]
+    assert code == 0 and len(heads) == len(small_map)
+    assert len((tmp_path / "found.csv").read_text().splitlines()) == 1 + len(heads)
