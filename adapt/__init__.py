@@ -54,6 +54,10 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.training.records import EpochRecord as EpochRecord
     from headroles.adapt.training.records import Step as Step
     from headroles.adapt.training.train import fit as fit
+    from headroles.adapt.uses.agreement import Agreement as Agreement
+    from headroles.adapt.uses.result import HeadUse as HeadUse
+    from headroles.adapt.uses.result import TaskHeads as TaskHeads
+    from headroles.adapt.uses.task_heads import task_heads as task_heads
 
 _HOMES = {
     "adapter.adapter": ("Adapter", "load_adapter"),
@@ -89,6 +93,9 @@ _HOMES = {
     "results.protocols": ("PROTOCOLS",),
     "training.records": ("EpochRecord", "Step"),
     "training.train": ("fit",),
+    "uses.agreement": ("Agreement",),
+    "uses.result": ("HeadUse", "TaskHeads"),
+    "uses.task_heads": ("task_heads",),
 }
 
 if not TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ from headroles.files.json_files import dump_json
 @click.option("--all", "every", is_flag=True, help="Every Attribute head.")
 @click.option("--text", help="Text to look for; default: each head's own first text.")
 @click.option("--attention", is_flag=True, help="Draw the plain attention of CLS instead of what it adds to the text.")
+@click.option(
+    "--masks", type=click.Path(path_type=Path),
+    help="Folder of PNG masks named as the images: how well do the maps find what they show?",
+)  # fmt: skip
 @click.option("--own-scales", is_flag=True, help="Draw every head on a scale of its own instead of one for all.")
 @click.option("--model", help="Name, folder or hub id; default: the role map's.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
@@ -61,10 +66,13 @@ def command(
         write_figure(found.plot("attention" if attention else "contribution", own_scales=own_scales), path)
     if as_json:
         broken = [{"image": name, "error": error} for name, error in found.broken.items()]
-        click.echo(dump_json([*found.to_rows(), *broken], indent=2, ensure_ascii=False))
+        scores = [asdict(score) for score in found.scores]
+        click.echo(dump_json([*found.to_rows(), *broken, *scores], indent=2, ensure_ascii=False))
         return
     for row in found.to_rows():
         click.echo(f"{row['image']}  {row['head']} {row['concept']}  {_describe(row)}")
+    for score in found.scores:
+        click.echo(str(score))
     click.echo(f"wrote {path}")
 
 

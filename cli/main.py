@@ -34,6 +34,7 @@ _COMMANDS = {
     "reproduce": "Run CoOp's benchmark; published tables beside ours.",
     "retrieve": "Find images that one concept's heads find alike.",
     "score": "Turn images into a role map of a CLIP's heads.",
+    "task-heads": "Say which heads a task uses, and which may be touched.",
     "validate": "Cut heads: does a concept die with its heads, and it alone?",
 }
 

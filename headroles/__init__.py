@@ -90,6 +90,7 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.uses.edit import edit as edit
     from headroles.uses.edited import Edited as Edited
     from headroles.uses.image_index import ImageIndex as ImageIndex
+    from headroles.uses.map_scores import MapScores as MapScores
     from headroles.uses.precision import PrecisionAtK as PrecisionAtK
     from headroles.uses.precision_at_k import precision_at_k as precision_at_k
     from headroles.uses.retrieve import retrieve as retrieve
@@ -152,6 +153,7 @@ _HOMES = {
     "uses.edit": ("edit",),
     "uses.edited": ("Edited",),
     "uses.image_index": ("ImageIndex",),
+    "uses.map_scores": ("MapScores",),
     "uses.precision": ("PrecisionAtK",),
     "uses.precision_at_k": ("precision_at_k",),
     "uses.retrieve": ("retrieve",),

@@ -32,7 +32,7 @@ FLOORS = (
     ("headroles.adapt.results",),
     ("headroles.adapt.jobs",),
     ("headroles.adapt.comparison",),
-    ("headroles.adapt.continual",),
+    ("headroles.adapt.continual", "headroles.adapt.uses"),
     ("headroles.adapt.reproduction",),
     ("headroles.reports",),
     ("headroles.cli.options",),

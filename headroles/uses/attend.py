@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 
+import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -12,7 +14,7 @@ from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.ablation import cut_parts, record_ablation
 from headroles.heads.parts import find_projectors
-from headroles.images.images import Images, batches, with_preprocess
+from headroles.images.images import Images, Preprocess, batches, with_preprocess
 from headroles.images.notes import warn
 from headroles.images.pictures import Given, encode_pixels, is_open, open_given
 from headroles.images.reading import announce, describe_images
@@ -23,6 +25,8 @@ from headroles.roles.role_heads import Chosen, Heads, attribute_heads, choose_pa
 from headroles.roles.role_map import RoleMap
 from headroles.uses.attended import Attended, HeadView, ImageView
 from headroles.uses.head_views import HeadViews, texts_of, view_heads
+from headroles.uses.map_scores import MapScores
+from headroles.uses.masks import SUM, HeadScore, check_masks, open_masks
 
 
 @typed
@@ -36,6 +40,7 @@ def attend(
     every: bool = False,
     text: str | None = None,
     attention: bool = False,
+    masks: str | os.PathLike[str] | None = None,
     model: HookedCLIP | str | None = None,
     device: str = "auto",
     batch: int = 16,
@@ -45,11 +50,13 @@ def attend(
     `role_map`: the map, its file or its folder. `images`: image files and folders, PIL images, arrays, or images that
     are open already. The heads are those by name ("L6.H3,L7.*"), the Attribute heads of a concept (`any_role`: all
     heads of it), or every Attribute head. `text`: None for each head's own first text. `attention`: where there is
-    none, or the model reads no texts, look at attention alone; all that takes a text is None then. `model`: None for
-    the one that the map names. Raises InputError where a file or a head lacks, an image that was named cannot be read,
+    none, or the model reads no texts, look at attention alone; all that takes a text is None then. `masks`: a
+    folder of PNG files named as the images, which show what maps should find (`headroles.uses.masks`). `model`: None
+    for the one that the map names. Raises InputError where a file or a head lacks, an image that was named cannot be read,
     a head is cut, or attention pools the model's embedding; what cannot be read in a folder is left out and said.
     """
     scored = RoleMap.of(role_map)
+    check_masks(masks)
     chosen = _choose(scored, heads, concept, any_role, every)
     alone = attention and text is None
     roles = [each.role for each in chosen]
@@ -62,7 +69,20 @@ def attend(
     reading = announce(describe_images(ready, "images", reader=None if texts is None else clip))
     directions = None if texts is None else clip.embed_texts(texts)
     views, broken = view_images(clip, ready, chosen, texts, directions, batch)
-    return Attended(scored.model, record_ablation({}), views, reading=reading.to_dict(), broken=broken)
+    scores = () if masks is None else _score(views, masks, preprocess_of(clip))
+    return Attended(scored.model, record_ablation({}), views, reading=reading.to_dict(), broken=broken, scores=scores)
+
+
+def _score(views: Sequence[ImageView], folder: str | os.PathLike[str], preprocess: Preprocess) -> tuple[HeadScore, ...]:
+    """How well every head's maps find what masks show, and all of them together where they look along one text."""
+    masks = open_masks(folder, [view.image for view in views], preprocess)
+    texts = {head.text for head in views[0].heads}
+    quantity = "attention" if None in texts else "contribution"
+    grids = torch.tensor(np.array([[head.grid(quantity) for head in view.heads] for view in views]))
+    found = [HeadScore.of(head.head, MapScores.of(grids[:, row], masks)) for row, head in enumerate(views[0].heads)]
+    if len(found) > 1 and quantity == "contribution" and len(texts) == 1:
+        found.append(HeadScore.of(SUM, MapScores.of(grids.sum(1), masks)))
+    return tuple(found)
 
 
 def _choose(

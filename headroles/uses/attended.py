@@ -16,6 +16,7 @@ from headroles.files.documents import Document
 from headroles.files.ranges import PartName, Role, Share
 from headroles.roles.role_map import ModelInfo
 from headroles.shown import Shown, html_table
+from headroles.uses.masks import HeadScore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,6 +108,8 @@ class Attended(Document, Shown):
     """How the images were read, as `headroles.Reading.to_dict` says it."""
     broken: Mapping[str, str] = field(default_factory=dict)
     """Images of folders that cannot be read, and why."""
+    scores: tuple[HeadScore, ...] = ()
+    """How well every head's maps find what masks show; none without masks."""
 
     def to_rows(self) -> list[dict[str, Any]]:
         """One dict an image and head, grids included, registers where there are any: what `--json` prints."""

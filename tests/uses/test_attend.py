@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from headroles import FolderImages, InputError, ProbeBank, RoleMap, ScoreConfig, image_contributions, load
+from headroles import FolderImages, InputError, MapScores, ProbeBank, RoleMap, ScoreConfig, image_contributions, load
 from headroles.heads.ablation import Ablation, ablating_loaded
 from headroles.heads.names import Part
 from headroles.heads.parts import find_projectors
-from headroles.images.pictures import restore
+from headroles.images.pictures import decode_picture, restore
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.direction import HeadDirection, Side
 from headroles.roles.picked_text import PickedText
@@ -131,6 +131,38 @@ def role_map(clip_folder, color_folder, tmp_path_factory):
     path = tmp_path_factory.mktemp("map") / "role_map.json"
     score_texts(tiny, FolderImages(color_folder, tiny.processor), ProbeBank.load("shapes"), config)[0].save(path)
     return path
+
+
+def test_maps_are_held_against_masks_cropped_as_their_images(run, role_map, color_folder, tmp_path):
+    files = sorted((color_folder / "test" / "blue").iterdir())[:2]
+    for place, file in enumerate(files):
+        with Image.open(file) as picture:
+            wide, high = picture.size
+        item = Image.new("L", (wide, high))
+        item.paste(255, (0, 0, wide // 2, high) if place else (0, 0, wide, 9))
+        item.save(tmp_path / file.with_suffix(".png").name)
+    found = attend(role_map, files, heads="L1.H2,L2.H0", text="a red thing", masks=tmp_path)
+    assert [each.head for each in found.scores] == ["L1.H2", "L2.H0", "sum"] and found.scores[0].images == 2
+    first = torch.tensor(np.array([view.heads[0].grid("contribution") for view in found.images]))
+    side = found_size(found)
+    masks = torch.zeros(2, side, side, dtype=torch.bool)
+    masks[1, :, : side // 2] = True
+    masks[0, : round(9 * side / high)] = True
+    (right,) = MapScores.of(first, masks).pixel_accuracy(np.ones((1, 2)))
+    assert found.scores[0].pixel_accuracy == pytest.approx(right, abs=1.5 / side)
+    assert Attended.from_dict(found.to_dict()) == found
+    own = attend(role_map, files, heads="L1.H2,L2.H0", masks=tmp_path).scores
+    assert len(own) == 2  # Along texts of their own, a sum of heads says nothing.
+    args = ("attend", role_map, "--image", files[0], "--heads", "L1.H2", "--json", "--masks")
+    assert json.loads(run(*args, tmp_path)[1])[-1]["images"] == 1
+    for masks_folder, message in ((tmp_path / "no", "there is no folder"), (color_folder, "has no")):
+        code, out, error = run(*args, masks_folder)
+        assert code == 2 and not out and message in error.splitlines()[-1]
+
+
+def found_size(found):
+    """Side of what the model saw."""
+    return decode_picture(found.images[0].picture).shape[0]
 
 
 def test_the_command_prints_the_numbers_of_every_image_and_head(run, role_map, color_folder):

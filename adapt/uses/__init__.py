@@ -1,0 +1,1 @@
+"""Which heads does a task use, and do their roles foretell it?"""
