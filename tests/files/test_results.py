@@ -20,6 +20,7 @@ from headroles.adapt.reproduction.reproduction import Reproduction
 from headroles.adapt.reproduction.rows import ReproducedRow
 from headroles.adapt.results.evaluation import Evaluation
 from headroles.adapt.results.prediction import Prediction, Predictions
+from headroles.adapt.uses.result import HeadUse, TaskHeads
 from headroles.diagnosis.diagnosis import Diagnosis
 from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFacts
 from headroles.errors import InputError
@@ -116,6 +117,11 @@ def reproduction() -> Reproduction:
     return Reproduction(rows, "ViT-B/16", (1, 2), True, ("food-101 lacks",))
 
 
+def task_heads(model) -> TaskHeads:
+    use = HeadUse("L1.H0", 1, "mixed", "color", 0.5, 0.2, 0.1, 0.3, 0.01, 0.0, "needed", 0.1, 1.5)
+    return TaskHeads(model, "photos", ("color",), 8, 0.5, (use,), (), {"seed": 1})
+
+
 @pytest.fixture(scope="module")
 def results(random_role_map, random_validation) -> dict[type[Document], Document]:
     """One result of every kind."""
@@ -127,6 +133,7 @@ def results(random_role_map, random_validation) -> dict[type[Document], Document
         precision(model), consensus([role_map, random_role_map(seed=1), random_role_map(seed=2)], bootstraps=20),
         Retrieved(model, {}, "L1.H0", "0.png", found, found, 7, None, None, {}), edited(model), model_diff(),
         alignment(), verified(), cell(), comparison(), findings(), continual(), reproduction(),
+        task_heads(model),
     )  # fmt: skip
     return {type(each): each for each in made}
 
@@ -134,6 +141,7 @@ def results(random_role_map, random_validation) -> dict[type[Document], Document
 KINDS = (
     RoleMap, Validation, RoleMapDiff, Diagnosis, Evaluation, Predictions, Debiased, Attended, PrecisionAtK, Retrieved,
     Consensus, Edited, ModelDiff, Alignment, VerifiedModels, CellRecord, Comparison, Findings, Continual, Reproduction,
+    TaskHeads,
 )  # fmt: skip
 BEYOND: dict[type[Document], tuple[tuple, object]] = {
     RoleMap: (("head_roles", 0, "p_value"), 1.5),
@@ -156,6 +164,7 @@ BEYOND: dict[type[Document], tuple[tuple, object]] = {
     Findings: (("parts", 0, "layer"), -1),
     Continual: (("rows", 0, "adapted"), 90.0),
     Reproduction: (("rows", 0, "shots"), 0),
+    TaskHeads: (("heads", 0, "asked"), 1.5),
 }
 """Kind -> a place, and a value beyond its range."""
 FREE = ("summary", "settings")
