@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.adapter.adapter import Adapter as Adapter
     from headroles.adapt.adapter.adapter import load_adapter as load_adapter
     from headroles.adapt.adapter.info import AdapterInfo as AdapterInfo
+    from headroles.adapt.comparison.compare import compare as compare
+    from headroles.adapt.comparison.comparison import Comparison as Comparison
     from headroles.adapt.config import DearConfig as DearConfig
     from headroles.adapt.config import TrainConfig as TrainConfig
     from headroles.adapt.continual.adapt_tasks import adapt_tasks as adapt_tasks
@@ -29,6 +31,7 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.methods.features import ClassTrunk as ClassTrunk
     from headroles.adapt.methods.features import ImageFeatures as ImageFeatures
     from headroles.adapt.methods.features import TextTrunk as TextTrunk
+    from headroles.adapt.methods.findings import Findings as Findings
     from headroles.adapt.methods.masks import build_masks as build_masks
     from headroles.adapt.methods.method import Method as Method
     from headroles.adapt.methods.registry import METHODS as METHODS
@@ -36,6 +39,9 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.reproduction.reproduce import reproduce as reproduce
     from headroles.adapt.reproduction.reproduction import Reproduction as Reproduction
     from headroles.adapt.results.adapted import Adapted as Adapted
+    from headroles.adapt.results.average_curve import AverageCurve as AverageCurve
+    from headroles.adapt.results.average_curve import AveragePoint as AveragePoint
+    from headroles.adapt.results.average_curve import average_curve as average_curve
     from headroles.adapt.results.continual import ContinualMeasures as ContinualMeasures
     from headroles.adapt.results.continual import measure_continual as measure_continual
     from headroles.adapt.results.evaluate import evaluate as evaluate
@@ -56,6 +62,8 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
 _HOMES = {
     "adapter.adapter": ("Adapter", "load_adapter"),
     "adapter.info": ("AdapterInfo",),
+    "comparison.compare": ("compare",),
+    "comparison.comparison": ("Comparison",),
     "config": ("DearConfig", "TrainConfig"),
     "continual.adapt_tasks": ("adapt_tasks",),
     "continual.result": ("Continual", "HeadDrift"),
@@ -67,6 +75,7 @@ _HOMES = {
     "merging.merge": ("merge_adapters",),
     "methods.dear": ("Dear",),
     "methods.features": ("Batch", "ClassTrunk", "ImageFeatures", "TextTrunk"),
+    "methods.findings": ("Findings",),
     "methods.masks": ("build_masks",),
     "methods.method": ("Method",),
     "methods.registry": ("METHODS",),
@@ -74,6 +83,7 @@ _HOMES = {
     "reproduction.reproduce": ("reproduce",),
     "reproduction.reproduction": ("Reproduction",),
     "results.adapted": ("Adapted",),
+    "results.average_curve": ("AverageCurve", "AveragePoint", "average_curve"),
     "results.continual": ("ContinualMeasures", "measure_continual"),
     "results.evaluate": ("evaluate",),
     "results.evaluation": ("Evaluation",),

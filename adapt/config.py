@@ -19,8 +19,13 @@ from headroles.errors import InputError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-MASKS = ("role", "open", "layer", "random", "inverted")
-"""How head roles become attention masks; see `headroles.adapt.methods.masks.vary_kinds`."""
+HARD_MASKS = ("role", "open", "layer", "random", "inverted")
+"""Masks that part tokens or do not; see `headroles.adapt.methods.masks.vary_kinds`."""
+SOFT, LEARNED = "soft", "learned"
+MASKS = (*HARD_MASKS, SOFT, LEARNED)
+"""How a role map becomes attention masks; see `headroles.adapt.methods.masks.role_weights`."""
+MASK_STARTS = (SOFT, "uniform")
+"""Where learned masks begin."""
 FUSIONS = ("learned", "fixed", "cls")
 """How the logits of CLS and attributes are weighed."""
 PRECISIONS = ("no", "bf16", "fp16")
@@ -73,7 +78,39 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class DearConfig(Settings):
+class MaskConfig(Settings):
+    """Settings of masks from a role map, which several methods share."""
+
+    core: tuple[str, ...] = ("color", "shape", "texture", "object", "position", "place")
+    """Core concepts: one attribute token each, as far as the role map's bank knows them. DeAR's fifth and last is
+    `location`, which here is two: where in the image, and where in the world."""
+    mask: str = "role"
+    """"role" (DeAR), "open" (no mask), "layer" (a layer's heads all alike), "random" (roles shuffled), "inverted". Ours
+    are "soft" (a head lets a token through in proportion to its share of the token's concept) and "learned" (such
+    weights, trained)."""
+    mask_seed: int = 0
+    """Seed of the "random" mask."""
+    mask_floor: float = 0.0
+    """Share of a concept, in [0, 1), up to which a "soft" mask parts its token from the originals. Ours."""
+    mask_start: str = SOFT
+    """Where "learned" weights begin: "soft", at the role map's, or "uniform", all at their mean. Ours."""
+    mask_rate: float = 10.0
+    """Learning rate of "learned" weights, as a multiple of the training's. Ours."""
+    lambda_mask: float = 1.0
+    """Weight of the mean squared distance of "learned" weights from the role map's; 0: off. Ours."""
+
+    def _check_masks(self) -> None:
+        check_choices(self, mask=MASKS, mask_start=MASK_STARTS)
+        check_least(self, mask_seed=0, lambda_mask=0)
+        self._check_above_zero("mask_rate")
+        if not 0 <= self.mask_floor < 1:
+            raise InputError(f"mask_floor must be at least 0 and below 1, got {self.mask_floor}")
+        if not self.core or len(set(self.core)) < len(self.core) or {ISOLATED, OPEN} & set(self.core):
+            raise InputError(f"core must be distinct concepts, none named {ISOLATED} or {OPEN}, got {self.core}")
+
+
+@dataclass(frozen=True)
+class DearConfig(MaskConfig):
     """All settings of DeAR (arXiv 2603.01111); every part can be switched off by itself."""
 
     layer: int | None = None
@@ -82,13 +119,6 @@ class DearConfig(Settings):
     enter_after: bool = False
     """Enter one layer later, at the input of J + 1: DeAR's figure 2 allows both readings. J is ours, as figure 1 masks
     heads of layer J itself."""
-    core: tuple[str, ...] = ("color", "shape", "texture", "object", "position", "place")
-    """Core concepts: one attribute token each, as far as the role map's bank knows them. DeAR's fifth and last is
-    `location`, which here is two: where in the image, and where in the world."""
-    mask: str = "role"
-    """"role" (DeAR), "open" (no mask), "layer" (a layer's heads all alike), "random" (roles shuffled), "inverted"."""
-    mask_seed: int = 0
-    """Seed of the "random" mask."""
     vision_tokens: bool = True
     """Attribute tokens in the vision tower; without them images are embedded by the frozen CLIP."""
     text_tokens: int = 4
@@ -113,8 +143,9 @@ class DearConfig(Settings):
 
     def __post_init__(self) -> None:
         self._check_types()
-        check_choices(self, mask=MASKS, fusion=FUSIONS)
-        check_least(self, mask_seed=0, text_tokens=0, lambda_image=0, lambda_text=0, lambda_fusion=0)
+        self._check_masks()
+        check_choices(self, fusion=FUSIONS)
+        check_least(self, text_tokens=0, lambda_image=0, lambda_text=0, lambda_fusion=0)
         self._check_above_zero("token_std")
         if self.layer is not None:
             check_least(self, layer=0)
@@ -122,8 +153,6 @@ class DearConfig(Settings):
             raise InputError(f"beta must be between 0 and 1, got {self.beta}")
         if not 0 < self.alpha_cls < 1:
             raise InputError(f"alpha_cls must lie between 0 and 1, got {self.alpha_cls}; for CLS alone use fusion cls")
-        if not self.core or len(set(self.core)) < len(self.core) or {ISOLATED, OPEN} & set(self.core):
-            raise InputError(f"core must be distinct concepts, none named {ISOLATED} or {OPEN}, got {self.core}")
         if not self.vision_tokens and not self.text_tokens:
             raise InputError("vision_tokens is off and text_tokens is 0: nothing is left to train; switch one on")
 

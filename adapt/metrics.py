@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,11 @@ class Accuracy:
     total: tuple[int, ...]
     """Images of each class."""
 
+    def keep(self, kept: Sequence[bool]) -> Accuracy:
+        """That of the images of some classes."""
+        right, total = (tuple(itertools.compress(counts, kept)) for counts in (self.right, self.total))
+        return Accuracy(tuple(itertools.compress(self.classes, kept)), right, total)
+
     @property
     def mean(self) -> float:
         """Top-1 over all images, in [0, 1]."""
@@ -57,7 +63,10 @@ class Measure:
     task: str
     """The tested task, or "mean"."""
     part: str
-    """base, novel, hm (harmonic mean), or all (all classes); over tasks "mean of hm" and "hm of means", not hm."""
+    """base, novel, hm (harmonic mean), or all (all classes); over tasks "mean of hm" and "hm of means", not hm.
+
+    Where domains are left out in turn: the domain that was, or "mean".
+    """
     images: Count
     """Tested images; for a mean or hm, of all its parts."""
     zero_shot: Share
@@ -66,6 +75,8 @@ class Measure:
     """The adapted CLIP, in [0, 1]."""
     per_class: Mapping[str, Mapping[str, Share | None]] = dataclasses.field(default_factory=dict)
     """"zero_shot" and "adapted" -> class -> accuracy; empty for hm and mean."""
+    shots: int | None = None
+    """Training images a class; None for all of them, and in files of older versions."""
 
     @property
     def difference(self) -> float:
@@ -75,8 +86,9 @@ class Measure:
 
 COLUMNS = (*(field.name for field in dataclasses.fields(Measure) if field.name != "per_class"), "difference")
 """Of metrics.csv."""
-HEADING = ("protocol", "task", "classes", "zero-shot", "adapted", "difference")
-"""Of tables in words."""
+_PLACE = ("protocol", "task", "part")
+HEADING = (*_PLACE, "zero-shot", "adapted", "difference")
+"""Of tables in words; `table_heading` says it for several numbers of shots."""
 
 
 def harmonic_mean(base: float, novel: float) -> float:
@@ -88,22 +100,30 @@ def with_mean(measures: list[Measure]) -> list[Measure]:
     """The rows and, if there are several, their unweighted mean."""
     if len(measures) < 2:
         return measures
-    first, images = measures[0], sum(measure.images for measure in measures)
+    return [*measures, average(measures, task=MEAN)]
+
+
+def average(measures: Sequence[Measure], **place: str) -> Measure:
+    """The row of unweighted means over some rows, otherwise as the first of them; `place`: its task, or its part."""
     zero_shot, adapted = (float(np.mean([getattr(row, name) for row in measures])) for name in ("zero_shot", "adapted"))
-    return [*measures, Measure(first.seed, first.protocol, MEAN, first.part, images, zero_shot, adapted)]
+    images, first = sum(row.images for row in measures), {**vars(measures[0]), **place}
+    return Measure(**{**first, "images": images, "zero_shot": zero_shot, "adapted": adapted, "per_class": {}})
 
 
 def average_halves(measures: Sequence[Measure]) -> list[Measure]:
     """Rows over several tasks from their rows base, novel and hm; none for a single task.
 
     Unweighted means of base and novel, and two harmonic means: "mean of hm" averages the tasks' own, "hm of means" is
-    that of mean base and mean novel, which papers print as their average over data sets.
+    that of mean base and mean novel, which papers print as their average over data sets. Of rows all too, where the
+    same protocol has them.
     """
     parts = [[row for row in measures if row.part == part] for part in ("base", "novel", "hm")]
     if len(parts[0]) < 2:
         return []
-    base, novel, hm = (with_mean(part)[-1] for part in parts)
-    return [base, novel, dataclasses.replace(hm, part="mean of hm"), join_halves(base, novel, "hm of means")]
+    base, novel, hm = (average(part, task=MEAN) for part in parts)
+    whole = [row for row in measures if row.part == "all" and row.protocol == base.protocol]
+    more = [average(whole, task=MEAN)] if whole else []
+    return [base, novel, dataclasses.replace(hm, part="mean of hm"), join_halves(base, novel, "hm of means"), *more]
 
 
 def join_halves(base: Measure, novel: Measure, part: str = "hm") -> Measure:
@@ -123,18 +143,23 @@ def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float
 
 
 def summarize(measures: Sequence[Measure]) -> list[dict[str, Any]]:
-    """Mean and 95% interval over seeds of every (protocol, task, part): zero_shot, adapted and their difference."""
-    groups: dict[tuple[str, str, str], list[Measure]] = {}
-    for measure in measures:
-        groups.setdefault((measure.protocol, measure.task, measure.part), []).append(measure)
-    rows = []
-    for (protocol, task, part), group in groups.items():
-        row: dict[str, Any] = {"protocol": protocol, "task": task, "part": part, "seeds": len(group)}
-        for name in ("zero_shot", "adapted", "difference"):
-            values = [getattr(measure, name) for measure in group]
-            row[name], row[f"{name}_interval"] = float(np.mean(values)), interval(values)
-        rows.append(row)
-    return rows
+    """Mean and 95% interval over seeds of every (protocol, task, part, shots): zero_shot, adapted, their difference.
+
+    Rows of one seed, such as retention by adapters that left out other domains, count as their mean.
+    """
+    groups: dict[tuple[str, str, str, int | None], dict[int, list[Measure]]] = {}
+    for row in measures:
+        place = (row.protocol, row.task, row.part, row.shots)
+        groups.setdefault(place, {}).setdefault(row.seed, []).append(row)
+    return [_summarize(place, by_seed.values()) for place, by_seed in groups.items()]
+
+
+def _summarize(place: tuple[str, str, str, int | None], seeds: Collection[Sequence[Measure]]) -> dict[str, Any]:
+    row: dict[str, Any] = {**dict(zip((*_PLACE, "shots"), place, strict=True)), "seeds": len(seeds)}
+    for name in ("zero_shot", "adapted", "difference"):
+        values = [float(np.mean([getattr(measure, name) for measure in of_seed])) for of_seed in seeds]
+        row[name], row[f"{name}_interval"] = float(np.mean(values)), interval(values)
+    return row
 
 
 def to_json(measures: Sequence[Measure], **more: Any) -> str:
@@ -148,7 +173,11 @@ def read_measures(text: str) -> list[Measure]:
     """The rows of a metrics.json; KeyError, TypeError or ValueError where it has none, or other ones."""
     names = {field.name for field in dataclasses.fields(Measure)}
     rows = from_plain(list, parse_json(text, "metrics.json", "adapter")["rows"], "rows")
-    return [from_plain(Measure, {key: row[key] for key in names}, f"rows[{place}]") for place, row in enumerate(rows)]
+    needed = names - {"shots"}  # Older files have none.
+    return [
+        from_plain(Measure, {key: row[key] for key in names if key in needed or key in row}, f"rows[{place}]")
+        for place, row in enumerate(rows)
+    ]
 
 
 def to_csv(measures: Sequence[Measure]) -> str:
@@ -167,16 +196,41 @@ def to_frame(measures: Sequence[Measure]) -> pd.DataFrame:
     return pd.DataFrame([[getattr(measure, name) for name in COLUMNS] for measure in measures], columns=list(COLUMNS))
 
 
+def shot_counts(measures: Sequence[Measure]) -> list[int | None]:
+    """The different numbers of shots, rising; None, all images, is the last."""
+    return sorted({row.shots for row in measures}, key=lambda shots: (shots is None, shots))
+
+
+def name_shots(shots: int | None) -> str:
+    """As tables and pictures name it: 4 shots."""
+    return "all images" if shots is None else "1 shot" if shots == 1 else f"{shots} shots"
+
+
+def table_heading(measures: Sequence[Measure]) -> tuple[str, ...]:
+    """Above `table_rows`: `HEADING`, or, of several numbers of shots, a column each."""
+    counts = shot_counts(measures)
+    return HEADING if len(counts) < 2 else (*_PLACE, "zero-shot", *map(name_shots, counts))
+
+
 def table_rows(measures: Sequence[Measure]) -> list[tuple[str, ...]]:
-    """Cells below `HEADING`: means over seeds in percent, with 95% intervals where there are several seeds."""
-    return [_cells(row) for row in summarize(measures)]
+    """Cells below `table_heading`: means over seeds in percent, with 95% intervals where there are several seeds."""
+    rows, counts = summarize(measures), shot_counts(measures)
+    if len(counts) < 2:
+        return [_cells(row, ("zero_shot", "adapted", "difference")) for row in rows]
+    places: dict[tuple[str, ...], dict[int | None, dict[str, Any]]] = {}
+    for row in rows:
+        places.setdefault(tuple(row[name] for name in _PLACE), {})[row["shots"]] = row
+    return [
+        (*_cells(next(iter(found.values())), ("zero_shot",)), *(_percent(found.get(n), "adapted") for n in counts))
+        for found in places.values()
+    ]
 
 
 def to_table(measures: Sequence[Measure], markdown: bool = False) -> str:
     """Mean over seeds in percent, zero-shot beside adapted, with 95% intervals where there are several seeds."""
-    rows = [HEADING, *table_rows(measures)]
+    rows = [table_heading(measures), *table_rows(measures)]
     if markdown:
-        rows.insert(1, ("---", "---", "---", "---:", "---:", "---:"))
+        rows.insert(1, tuple("---:" if column > 2 else "---" for column in range(len(rows[0]))))
         return "\n".join("| " + " | ".join(row) + " |" for row in rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -188,11 +242,13 @@ def to_table(measures: Sequence[Measure], markdown: bool = False) -> str:
     )
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    def percent(name: str, sign: str = "") -> str:
-        bounds = row[f"{name}_interval"]
-        around = "" if bounds is None else f" ±{100 * (bounds[1] - bounds[0]) / 2:.1f}"
-        return f"{100 * row[name]:{sign}.1f}{around}"
+def _cells(row: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
+    return (*(row[name] for name in _PLACE), *(_percent(row, name) for name in names))
 
-    numbers = percent("zero_shot"), percent("adapted"), percent("difference", "+")
-    return row["protocol"], row["task"], row["part"], *numbers
+
+def _percent(row: Mapping[str, Any] | None, name: str) -> str:
+    if row is None:
+        return "-"
+    bounds, sign = row[f"{name}_interval"], "+" if name == "difference" else ""
+    around = "" if bounds is None else f" ±{100 * (bounds[1] - bounds[0]) / 2:.1f}"
+    return f"{100 * row[name]:{sign}.1f}{around}"

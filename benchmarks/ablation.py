@@ -28,7 +28,7 @@ import torch
 
 from headroles import HookedCLIP, ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
 from headroles.adapt import Dear, DearConfig, Task, TrainConfig, fit, open_task
-from headroles.adapt.config import MASKS
+from headroles.adapt.config import HARD_MASKS as MASKS
 from headroles.adapt.data.tasks import Example, TaskImages
 from headroles.adapt.metrics import harmonic_mean, interval
 from headroles.roles.score_texts import score_texts

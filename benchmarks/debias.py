@@ -71,19 +71,22 @@ def show(values: np.ndarray, sign: str = "") -> str:
 
 
 @click.command()
+@click.option("--model", "name", default="shapes", show_default=True, help="A bundled model.")
 @click.option("--tasks", default=12, show_default=True, help="Tasks a look.")
 @click.option("--looks", default="see-through,turned,tiny", show_default=True, help="How items look.")
 @click.option("--draws", default=100, show_default=True, help="Draws of random heads.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--role-map", type=click.Path(path_type=Path), help="Default: score 2000 scenes anew.")
-def main(tasks: int, looks: str, draws: int, seed: int, role_map: Path | None) -> None:
-    model = load("shapes", "cpu")
+def main(name: str, tasks: int, looks: str, draws: int, seed: int, role_map: Path | None) -> None:
+    model = load(name, "cpu")
     if role_map is None:
         scored, _ = score_texts(
             model, ShapesImages(model.processor, 2000), ProbeBank.load("shapes"), ScoreConfig(), source="shapes"
         )
     else:
         scored = RoleMap.load(role_map)
+    if not any(head.concept == "background" for head in scored):
+        raise click.ClickException(f"{name} has no head of background, so no cut of such heads can be tried")
     for look in looks.split(","):
         rows = [measure(model, scored, task, seed, draws) for task in draw_tasks(look, tasks, seed)]
         click.echo(f"{look}: {tasks} tasks, percent, 95% t intervals over tasks\n")

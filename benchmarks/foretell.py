@@ -23,12 +23,11 @@ from causal import Causes, measure_causes
 from headroles import SPECIALISTS, HookedCLIP, ImageScoreConfig, ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
 from headroles.causal.selectivity import rank_correlation
 from headroles.images.labelled import open_labelled
+from headroles.models.known_models import BUNDLED
 from headroles.roles.role_map import ImagesInfo
 from headroles.roles.score_images import score_images
 from headroles.roles.score_texts import collect_moments, explain
 
-BUNDLED = ("shapes",)
-"""Models that ship with the package."""
 _RANKS = (1, 2, 3, 4, 6, 8, 12)
 
 
@@ -128,7 +127,7 @@ def measure_all(model: HookedCLIP, layers: str, scenes: int, effect: str, ranks:
 
 
 @click.command()
-@click.option("--model", "names", multiple=True, default=BUNDLED, show_default=True, help="May be given again.")
+@click.option("--model", "names", multiple=True, default=tuple(BUNDLED), show_default=True, help="May be given again.")
 @click.option("--layers", default="deep", show_default=True)
 @click.option("--scenes", default=4000, show_default=True, help="Scenes of each side.")
 @click.option("--effect", default="direct", show_default=True, type=click.Choice(["direct", "total"]))

@@ -3,7 +3,8 @@
 `python benchmarks/kill_resume.py` runs `headroles adapt` on the bundled model once without a break, then kills ten more
 runs, goes on with `--resume`, and compares all files. Every other kill comes at a random time, in as many parts of the
 time that a run takes; the others at a random step of its writing, before a file is opened, a folder made, or a file
-renamed. `--command` names other commands; those that keep no state begin again. Each run is a process of its own,
+renamed. `--command` names other commands; those that keep no state begin again; of `compare`, whose folder holds times
+too, the results have to be the same. Each run is a process of its own,
 forked from one that has loaded what all need, so that kills fall into the work and not into the imports.
 """
 
@@ -37,6 +38,8 @@ class Job:
     """What goes on, or begins again."""
     begun: str = ""
     """Below its output: from here on it is killed; "": from its start on."""
+    held: tuple[str, ...] = ()
+    """The files that have to come out the same, where others hold times; none: all."""
 
 
 _SCORED = ("score", "--count", "48", "--bootstraps", "5", "--null-draws", "50", "--workers", "0")
@@ -57,6 +60,12 @@ JOBS = {
         ("retrieve", "{made}/roles/role_map.json", "--query", "{made}/photos/0.png", "--images", "{made}/photos",
          "--heads", "L7.*", "--index", "{out}/index", "--workers", "0"),
         (_MAP,),
+    ),
+    "compare": Job(
+        ("compare", "--methods", "zero-shot,coop,tip-adapter", "--tasks", "shapes:tiny,shapes:lamp",
+         "--seeds", "1-2", "--shots", "1", "--set", "epochs=2", "--set", "batch=8", "--retention", "none",
+         "--output", "{out}"),
+        held=("results.csv", "results.parquet"),
     ),
     "merge": Job(
         ("merge", "{made}/shards", "--output", "{out}"),
@@ -96,12 +105,14 @@ def trials(command: str, kills: int, rng: random.Random, folder: Path) -> int:
         while state is None:  # the machine may be faster than it was: a run that ends before its kill is no trial
             shutil.rmtree(out, ignore_errors=True)
             state, lasted = run.kill(out, moment * lasted, lasted)
-        if files(out).keys() != files(whole).keys():  # else it was over but for its last breath
+        found, expected = (files(folder, run.job.held) for folder in (out, whole))
+        if found.keys() != expected.keys():  # else it was over but for its last breath
             run.finish(out, again=True)
-        same = files(out) == files(whole)
-        wrong += not same
-        click.echo(f"{number + 1:>2}  {state:<52} {digest(out)}  {'identical' if same else 'DIFFERENT'}")
-    click.echo(f"{command}: {kills - wrong} of {kills} identical in all {len(files(whole))} files")
+            found = files(out, run.job.held)
+        wrong += found != expected
+        shown = hashlib.sha256(repr(found).encode()).hexdigest()[:12]
+        click.echo(f"{number + 1:>2}  {state:<52} {shown}  {'identical' if found == expected else 'DIFFERENT'}")
+    click.echo(f"{command}: {kills - wrong} of {kills} identical in all {len(files(whole, run.job.held))} files")
     return wrong
 
 
@@ -228,15 +239,14 @@ def draw_photos(folder: Path) -> None:
         Image.fromarray(render(sample_scene(0, number))).save(folder / f"{number}.png")
 
 
-def files(folder: Path) -> dict[str, str]:
-    """sha256 of every file below a folder."""
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
-
-
-def digest(folder: Path) -> str:
-    """One short hash over all files."""
-    return hashlib.sha256(repr(files(folder)).encode()).hexdigest()[:12]
+def files(folder: Path, held: tuple[str, ...] = ()) -> dict[str, str]:
+    """sha256 of every file below a folder, or of those that are named."""
+    found = (folder / name for name in held) if held else sorted(folder.rglob("*"))
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in found
+        if path.is_file()
+    }
 
 
 if __name__ == "__main__":

@@ -37,19 +37,28 @@ if TYPE_CHECKING:
 @click.option(
     "--role-map",
     type=click.Path(path_type=Path),
-    help="Role map of the model.  [default: headroles-output/role_map.json; for the bundled model made if need be]",
+    help="Role map of the model.  [default: headroles-output/role_map.json; for a bundled model made if need be]",
 )
 @click.option(
     "--protocol",
-    help="What is trained and tested: base-to-novel, few-shot, cross-dataset or domain-shift.  [default: few-shot for "
-    "data of your own and fewer than four classes, else base-to-novel]",
+    help="What is trained and tested: base-to-novel (half of the classes train, each half is tested among its own "
+    "names), joint (the same training, every test image among the names of both halves), few-shot (all classes), "
+    "cross-dataset (all classes; other tasks are tested), domain-shift (the same classes in other renderings are "
+    "tested) or leave-one-domain-out (an adapter for each domain, which trains on all others and is tested on it).  "
+    "[default: few-shot for data of your own and fewer than four classes, else base-to-novel]",
 )
-@click.option("--shots", default="16", show_default=True, help="Training images a class, or all.")
+@click.option(
+    "--shots",
+    default="16",
+    show_default=True,
+    help="Training images a class (for leave-one-domain-out, of every domain), or all; several, such as 1,2,4,8,16, "
+    "make one adapter each.",
+)
 @click.option("--seeds", default="1", show_default=True, help="Such as 1, 1-3 or 1,5; one adapter each.")
 @click.option(
     "--targets",
-    help="Tasks, separated by commas, that cross-dataset and domain-shift test on.  [default: for a built-in task, all "
-    "its peers]",
+    help="Tasks, separated by commas, that cross-dataset and domain-shift test on.  [default: for a built-in task all "
+    "its peers, for a data set of CoOp's the other ten, for ImageNet its four shifts]",
 )
 @click.option(
     "--retention",
@@ -67,8 +76,12 @@ if TYPE_CHECKING:
     help="A setting of the method or of the training, by name; may be repeated. The options below are of DeAR and of "
     "the training, with DeAR's defaults.",
 )
-@setting(DearConfig, "mask", "What heads may exchange with the tokens: role, open, layer, random or inverted.")
+@setting(DearConfig, "mask", "What heads let through: role, open, layer, random, inverted, soft or learned.")
 @setting(DearConfig, "mask_seed", "Seed of the random mask.")
+@setting(DearConfig, "mask_floor", "Share of a concept up to which the soft mask parts its token.")
+@setting(DearConfig, "mask_start", "Where learned masks begin: soft, or uniform, all alike.")
+@setting(DearConfig, "mask_rate", "Learning rate of learned masks, as a multiple of the training's.")
+@setting(DearConfig, "lambda_mask", "Weight of the loss that holds learned masks near the role map's.")
 @setting(DearConfig, "layer", "First layer with tokens and masks.", "first of the last third")
 @setting(DearConfig, "enter_after", "Let the tokens enter one layer after that one.")
 @setting(DearConfig, "core", "Concepts with an attribute token, separated by commas.")
@@ -131,7 +144,7 @@ def command(list_tasks: bool, list_methods: bool, dry_run: bool, **options: Any)
         return
     adapted = adapt(**given, progress=_Bar(), say=partial(click.echo, err=True))
     if is_main():
-        _report(adapted)
+        _report(adapted, options["output"])
 
 
 def _plan(options: dict[str, Any]) -> None:
@@ -154,7 +167,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     lists: dict[str, Any] = {name: split_names(options[name]) for name in listed}
     seeds = parse_numbers("seeds", options["seeds"])
     numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": seeds}
-    if options.keys() & {"task", "test_share", "val_share", "label", "class_names"}:
+    if options.keys() & {"task", "test_share", "val_share", "label", "class_names", "domains"}:
         options["task"] = join_reading(options.get("task", TASK), options)
     assigned = _read_assigned(options["method"], options.pop("assigned", ()))
     twice = sorted(assigned.keys() & {**options, **lists}.keys())
@@ -178,12 +191,11 @@ def _read_assigned(method: str, assigned: Sequence[str]) -> dict[str, Any]:
     return read_settings(texts, find_method(method).settings) if texts else {}
 
 
-def _parse_shots(text: str) -> int | None:
-    if text == "all":
-        return None
-    if not text.isdecimal():
-        raise click.UsageError(f"--shots must be a number or all, got {text!r}")
-    return int(text)
+def _parse_shots(text: str) -> tuple[int | None, ...]:
+    counts = [each.strip() for each in text.split(",")]
+    if not all(each == "all" or each.isdecimal() for each in counts):
+        raise click.UsageError(f"--shots must be a number or all, got {text!r}; several are written 1,2,4")
+    return tuple(None if each == "all" else int(each) for each in counts)
 
 
 class _Bar:
@@ -209,7 +221,7 @@ class _Bar:
             self.bar = None
 
 
-def _report(adapted: Adapted) -> None:
+def _report(adapted: Adapted, output: Path) -> None:
     """Zero-shot beside adapted, what was trained, and what to type next."""
     from headroles.cli.options.stopped import typed
 
@@ -220,7 +232,7 @@ def _report(adapted: Adapted) -> None:
         if info.validation and info.epoch:
             right = 100 * info.validation[info.epoch - 1]
             click.echo(f"seed {info.seed}: epoch {info.epoch} is taken, with {right:.1f}% of validation images right")
-    seeds = len(adapted.folders)
+    seeds = len(adapted.seeds)
     click.echo("percent of right answers" + (f", mean of {seeds} seeds with 95% interval" if seeds > 1 else ""))
     click.echo(adapted.to_table())
     for adapter in adapted:
@@ -228,7 +240,9 @@ def _report(adapted: Adapted) -> None:
             click.echo(f"seed {adapter.info.seed}: {line}")
     for folder in adapted.folders:
         click.echo(f"wrote {folder}")
-    if adapted[0].history:
+    if len({info.shots for info in (adapter.info for adapter in adapted)}) > 1:
+        click.echo("next: " + typed("plot", output, "--kind", "shots"))
+    elif adapted[0].history:
         click.echo("next: " + typed("plot", adapted.folders[0], "--kind", "curves"))
 
 

@@ -56,6 +56,7 @@ def command(
     from headroles.adapt.results.evaluation import FILES
     from headroles.adapt.training.processes import is_main
     from headroles.cli.options.names import split_names
+    from headroles.cli.options.stopped import typed
     from headroles.files.run_file import check_run, write_run
 
     note_ablation(AdapterInfo.load(adapter).ablation)
@@ -79,3 +80,4 @@ def command(
     click.echo(found.to_json() if as_json else found.to_table(), nl=not as_json)
     if written and not as_json:
         click.echo(f"wrote {output}/{', '.join(path.name for path in written)}")
+        click.echo("next: " + typed("plot", output, "--kind", "reliability"))

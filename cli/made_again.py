@@ -76,7 +76,7 @@ def adapt_line(run: Adaptation) -> str:
         "task": settings["task"],
         "template": settings["template"],
         "protocol": settings["protocol"],
-        "shots": settings["shots"] or "all",
+        "shots": ",".join(str(each or "all") for each in run.shots or (settings["shots"],)),
         "seeds": ",".join(map(str, run.seeds)),
         **names,
         **own,

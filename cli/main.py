@@ -16,6 +16,7 @@ from headroles.errors import InputError, ToldElsewhere, said
 _COMMANDS = {
     "adapt": "Adapt a CLIP to a task from a few images a class.",
     "attend": "Draw where heads look on images.",
+    "compare": "Compare methods of adaptation on tasks, over seeds.",
     "debias": "Damp the heads of a spurious concept; measure the worst group.",
     "diff": "Compare two role maps, or two models: which heads changed.",
     "doctor": "Look at a model: what it is, whether it is read exactly, what works with it.",

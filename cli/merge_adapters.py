@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options.pixels import pixels_option
+
 if TYPE_CHECKING:
     from headroles.adapt.adapter.adapter import Adapter
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--model", help="Where the base model is, if it has moved.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
+@pixels_option
 def command(adapters: tuple[Path, ...], output: Path, overwrite: bool, **given: Any) -> None:
     """Make one adapter of several: by their mean, by task arithmetic, or by RECALL.
 
@@ -44,7 +47,7 @@ def command(adapters: tuple[Path, ...], output: Path, overwrite: bool, **given: 
     if "weights" in options:
         options["weights"] = _parse_weights(options["weights"])
     _check_output(output, adapters, overwrite)
-    with working_folder(output, (0,)):
+    with working_folder(output, ()):
         merged = merge_adapters(adapters, **options)
         merged.save(output)
     _report(merged, output)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from headroles.shown import Shown
 
 _RESULTS = {
+    "comparison": "headroles.adapt.comparison.comparison:Comparison",
     "roles": "headroles.roles.role_map:RoleMap",
     "validation": "headroles.causal.validation:Validation",
     "diff": "headroles.roles.diff:RoleMapDiff",
@@ -24,6 +25,7 @@ _RESULTS = {
     "attended": "headroles.uses.attended:Attended",
     "retrieved": "headroles.uses.retrieved:Retrieved",
     "debiased": "headroles.uses.debiased:Debiased",
+    "evaluation": "headroles.adapt.results.evaluation:Evaluation",
 }
 """Stem of the pictures' files, where the result's has its usual name -> the result; in a folder, the first."""
 
@@ -34,8 +36,9 @@ _RESULTS = {
     "--kind",
     default="all",
     show_default=True,
-    help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion, found; several tasks: "
-    "matrix, drift; validation: matrix, selectivity, doses.",
+    help="Role map: entropy, concepts, texts, shares, spread; adapter: curves, mask, fusion, found, shots; several "
+    "tasks: matrix, drift; evaluation: reliability; validation: matrix, selectivity, doses; comparison: ranks, pareto, "
+    "halves.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")
@@ -44,9 +47,10 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
     """Draw a role map (entropy of layers x heads, concepts of every head, texts of chosen heads, heads x concepts,
     concepts x layers) or an adapter.
 
-    RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights), the
-    validation.json of a role map (what cutting heads costs, concept by concept), or another result that was saved as
-    JSON, such as what `headroles diff --json` prints.
+    RESULT is a role map, the folder of an adapter (curves of its training, its masks, its fusion weights, what its
+    method found out) or of a job with several (accuracy against shots), the folder of an evaluation (reliability of its
+    probabilities), the validation.json of a role map (what cutting heads costs, concept by concept), or another result
+    that was saved as JSON, such as what `headroles diff --json` prints.
     """
     from headroles.figures.files import name_plots, save_plots
 
@@ -74,10 +78,11 @@ def _check_kind(kind: str, shown: Shown) -> None:
 
 def _open(place: Path) -> tuple[Shown, Path]:
     """The result there, and the picture beside it."""
+    from headroles.adapt.adapter.folders import find_adapters
     from headroles.errors import InputError
 
     kinds = {stem: _load(home) for stem, home in _RESULTS.items()}
-    if place.is_dir() and not (place / "adapter_config.json").is_file():
+    if place.is_dir() and not find_adapters(place):
         files = (place / kind.file_name for kind in kinds.values())
         place = next((file for file in files if file.is_file()), place)
     if not place.exists():
@@ -86,7 +91,8 @@ def _open(place: Path) -> tuple[Shown, Path]:
         from headroles.adapt.results.plot import read_runs
 
         return read_runs(place), place / "adapter.png"
-    stem = next((stem for stem, kind in kinds.items() if kind.is_at(place)), "roles")
+    others = (stem for stem, kind in kinds.items() if stem != "roles" and kind.is_at(place))
+    stem = next(others, "roles")  # Role maps have no mark of their own.
     named = stem if place.name == kinds[stem].file_name else place.stem
     return kinds[stem].load(place), place.with_name(f"{named}.png")
 

@@ -89,7 +89,7 @@ SECTIONS = {
 @click.option(
     "--probes",
     help="Texts to describe heads with: a bank (see `headroles probes`) or a CSV file with columns text,concept.  "
-    "[default: shapes for the bundled model, else general]",
+    "[default: shapes for a bundled model, else general]",
 )
 @click.option(
     "--by",

@@ -21,6 +21,7 @@ BORROWED = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "headroles/bundled/model/README.md": "explanation/model-card.md",
+    "headroles/bundled/natural/README.md": "explanation/natural-model-card.md",
 }
 """File of the repository -> page of the site."""
 

@@ -31,6 +31,7 @@ FLOORS = (
     ("headroles.adapt.merging",),
     ("headroles.adapt.results",),
     ("headroles.adapt.jobs",),
+    ("headroles.adapt.comparison",),
     ("headroles.adapt.continual", "headroles.adapt.uses"),
     ("headroles.adapt.reproduction",),
     ("headroles.reports",),

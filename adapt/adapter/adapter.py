@@ -18,7 +18,7 @@ from headroles.adapt.data.task import Task
 from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.registry import METHODS
-from headroles.adapt.metrics import HEADING, Measure, read_measures, table_rows, to_csv, to_frame, to_json
+from headroles.adapt.metrics import Measure, read_measures, table_heading, table_rows, to_csv, to_frame, to_json
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.records import EpochRecord
 from headroles.checks import typed
@@ -40,6 +40,7 @@ FIGURES: Mapping[str, str] = {
     "mask": "headroles.adapt.results.plot:mask_figure",
     "fusion": "headroles.adapt.results.plot:fusion_figure",
     "found": "headroles.adapt.results.found_plot:found_figure",
+    "shots": "headroles.adapt.results.shots_plot:shots_figure",
 }
 """Kind -> where it is drawn, of one adapter or of several seeds'."""
 
@@ -157,7 +158,7 @@ class Adapter(Shown):
 
     def _repr_html_(self) -> str:
         """Zero-shot beside adapted, in percent."""
-        return html_table(repr(self), HEADING, table_rows(self.measures))
+        return html_table(repr(self), table_heading(self.measures), table_rows(self.measures))
 
 
 @typed

@@ -18,6 +18,7 @@ def write_card(
     found = "" if findings is None else _write_findings(findings)
     prompt = " and ".join(f'"{line}"' for line in info.template.split("\n"))
     shots = "all images" if info.shots is None else f"{info.shots} images"
+    without = f", without the images of domain {info.held_out}" if info.held_out else ""
     classes = ", ".join(info.trained_classes[:12]) + (", ..." if len(info.trained_classes) > 12 else "")
     kept = any(measure.protocol == "retention" for measure in measures)
     retention = " Retention: zero-shot on tasks that were not trained." if kept else ""
@@ -36,8 +37,8 @@ tags:
 {METHODS[info.method].describe(info.layer)} The CLIP itself is
 unchanged; `{WEIGHTS}` holds the trained tensors alone ({trainable}).
 
-{_begin(info)}Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}), prompt {prompt}, seed
-{info.seed}. All settings are in `{CONFIG}`.
+{_begin(info)}Trained on {shots} a class of {len(info.trained_classes)} classes ({classes}){without},
+prompt {prompt}, seed {info.seed}. All settings are in `{CONFIG}`.
 
 ## Results
 

@@ -30,8 +30,8 @@ CONFIG, WEIGHTS, ROLE_MAP, CARD = "adapter_config.json", "adapter_model.safetens
 METRICS, TABLE, FINDINGS = "metrics.json", "metrics.csv", "findings.json"
 _RARE = ("begun_with", "merged")
 """Fields that the file has only where they say something."""
-_LATER = {"ablation", "split", "trained_images", "reading", "epoch", "validation", *_RARE}
-"""Fields that older adapters lack: they had all heads, and no memory."""
+_LATER = {"ablation", "split", "trained_images", "reading", "epoch", "validation", "held_out", *_RARE}
+"""Fields that older adapters lack: they had all heads and domains, and no memory."""
 FILES = (WEIGHTS, CONFIG, ROLE_MAP, CARD, TABLE, FINDINGS, METRICS)
 """In the order in which they are written: metrics.json is there only when all the others are."""
 
@@ -47,7 +47,7 @@ class AdapterInfo:
     task: str
     """Name of the task."""
     protocol: str
-    """Protocol of the training: base-to-novel trained on the first half of the classes, the others on all."""
+    """Protocol of the training: base-to-novel and joint train on the first half of the classes, the others on all."""
     classes: tuple[str, ...]
     """All classes of the task, also those that training did not see."""
     trained_classes: tuple[str, ...]
@@ -55,7 +55,7 @@ class AdapterInfo:
     template: str
     """Prompt with {} for the class."""
     shots: int | None
-    """Training images a class; None for all of them."""
+    """Training images a class, where a domain is left out of every other domain; None for all of them."""
     training_images: str
     """sha256 over which images with which labels were trained on."""
     targets: tuple[str, ...]
@@ -82,6 +82,8 @@ class AdapterInfo:
     """Of few-shot trainings: the training images, each as 16 hex digits of the sha256 of its file."""
     reading: Mapping[str, Any] = field(default_factory=dict)
     """How texts and pictures were read, and of every task its counts, its split, and the images that were left out."""
+    held_out: str = ""
+    """The domain that was left out of the training, to be tested; "" where none was."""
     epoch: int | None = None
     """The epoch, from 1, whose tensors it has; None of one that was trained by hand without a history."""
     validation: tuple[float, ...] = ()
@@ -109,6 +111,7 @@ class AdapterInfo:
         trained: Task | None = None,
         protocol: str | None = None,
         shots: int | None = None,
+        held_out: str = "",
         targets: Sequence[str] = (),
         retention: Sequence[str] = (),
         read: Sequence[Task] = (),
@@ -130,6 +133,7 @@ class AdapterInfo:
             trained_classes=seen.classes,
             template=task.template,
             shots=shots,
+            held_out=held_out,
             training_images=digest(seen.train),
             targets=tuple(targets),
             retention=tuple(retention),
@@ -210,8 +214,9 @@ def _find_kind(raw: Mapping[str, Any], path: Path) -> type[Method]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        seeds = sorted(child.name for child in path.parent.glob("seed-*") if (child / CONFIG).is_file())
-        hint = f"; it holds one a seed, such as {path.parent / seeds[0]}" if seeds else "; make one: headroles adapt"
+        places = [*path.parent.glob(f"*-*/{CONFIG}"), *path.parent.glob(f"*-*/*-*/{CONFIG}")]
+        several = f"; it holds one a seed, such as {min(places).parent}" if places else ""
+        hint = several or "; make one: headroles adapt"
         raise InputError(f"adapter: {path.parent} is no adapter folder (no {CONFIG}){hint}")
     raw = read_json(path, "adapter", "copy the whole folder")
     if not isinstance(raw, dict):

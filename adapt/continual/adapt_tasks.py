@@ -33,7 +33,7 @@ def adapt_tasks(
     role_map: RoleMap | str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
     method: str = "dear",
-    shots: int | None = 16,
+    shots: int | Iterable[int | None] | None = 16,
     seeds: int | Iterable[int] = 1,
     root: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -65,6 +65,8 @@ def adapt_tasks(
     plain = {"root": root, "role_map": role_map, "shots": shots, "protocol": "few-shot", "retention": ()}
     numbers = (seeds,) if isinstance(seeds, int) else tuple(seeds)
     jobs = [Job.of(settings, model, each, method=method, seeds=numbers, log=log, **plain) for each in given]
+    if len(jobs[0].shot_counts) > 1:
+        raise InputError(f"shots: several tasks take one number of shots, got {jobs[0].shot_counts}")
     if resume and output is None:
         raise InputError("resume: needs the job's folder; give output as well")
     if jobs[0].log and output is None:

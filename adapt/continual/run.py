@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
+from headroles.adapt.adapter.folders import Draw
 from headroles.adapt.adapter.info import METRICS
 from headroles.adapt.continual.drift import adapted_means, drift, frozen_means, read_pixels
 from headroles.adapt.continual.output import adapter_folder, check_continual, forget
@@ -108,7 +109,10 @@ class ContinualRun:
         job = self.jobs[0]
         settings: dict[str, Any] = {
             "tasks": [each.task.name for each in self.tasks],
-            "training images": {str(seed): [digest(t.trained[seed].train) for t in self.tasks] for seed in job.seeds},
+            "training images": {
+                str(seed): [digest(tasks.trained[self._draw(seed)].train) for tasks in self.tasks]
+                for seed in job.seeds
+            },
             **{"model": self.clip.weights_hash(), "method": job.method, "role map": digest_map(self.role_map)},
             **{"settings": job.settings.to_dict(), "train": job.train.to_dict(), "shots": job.shots},
             **{"seeds": list(job.seeds), "continual": list(self.ways), "drift_images": self.drift_images},
@@ -138,7 +142,11 @@ class ContinualRun:
         """The training on one task, from 0; `begun`: the adapter that it goes on from."""
         strategy = "task" if begun is None else SEQUENTIAL
         folder = adapter_folder(self.output, self.jobs[0].seeds, seed, strategy, number + 1)
-        return SeedRun(self.jobs[number], self.clip, self.role_map, self.tasks[number], seed, folder, begun)
+        draw = self._draw(seed)
+        return SeedRun(self.jobs[number], self.clip, self.role_map, self.tasks[number], draw, folder, begun)
+
+    def _draw(self, seed: int) -> Draw:
+        return Draw(seed, self.jobs[0].shot_counts[0])
 
     def _train(self, seed: int, number: int, begun: Adapter | None = None) -> Adapter:
         training = self.build(seed, number, begun)
@@ -169,7 +177,7 @@ class ContinualRun:
     def _merge(self, seed: int, config: MergeConfig, parts: Sequence[Adapter]) -> Adapter:
         """The adapters so far as one, tested on all tasks; the one that is there already, where it is that."""
         tasks = self.tasks[len(parts) - 1]
-        samples = tasks.trained[seed].train
+        samples = tasks.trained[self._draw(seed)].train
         folder = adapter_folder(self.output, self.jobs[0].seeds, seed, config.by, len(parts))
         if on_main(lambda: (folder / METRICS).exists()):
             found, hashes = load_adapter(folder, model=self.clip), [part.weights_sha256 for part in parts]
@@ -178,8 +186,9 @@ class ContinualRun:
                 return found
             raise InputError(f"resume: {folder} was merged of other adapters; start anew with --overwrite")
         adapter = merge_opened(parts, config, samples, tasks.task.name)
-        own = measure(adapter.method, tasks.task, tasks.protocol, seed, workers=self.workers)
-        others = measure_retention(adapter.method, tasks.retention, seed, workers=self.workers)
+        shared: dict[str, Any] = {"workers": self.workers, "shots": adapter.info.shots}
+        own = measure(adapter.method, tasks.task, tasks.protocol, seed, **shared)
+        others = measure_retention(adapter.method, tasks.retention, seed, **shared)
         adapter = dataclasses.replace(adapter, measures=(*own, *others))
         on_main(lambda: adapter.save(folder))
         return adapter

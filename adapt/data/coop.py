@@ -51,6 +51,20 @@ def find_data_set(name: str) -> DataSet | None:
     return next((d for d in DATA_SETS.values() if plain in map(_plain, (d.folder, *d.names))), None)
 
 
+def default_data_sets(name: str, shifts: bool) -> tuple[str, ...]:
+    """What papers test one of the eleven data sets on: the ten others; with `shifts` ImageNet on its four.
+
+    None for other names, and no shifts of other data sets.
+    """
+    data_set = find_data_set(name)
+    shifted = tuple(each for each in DATA_SETS if each.startswith("imagenet") and each != "imagenet")
+    if data_set is None or data_set.folder in shifted:
+        return ()
+    if shifts:
+        return shifted if data_set.folder == "imagenet" else ()
+    return tuple(each for each in DATA_SETS if each not in (data_set.folder, *shifted))
+
+
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 

@@ -81,7 +81,7 @@ class Example:
     name: str = ""
     """Where it is within its task, such as its path below the data set's folder."""
     domain: str = ""
-    """What kind of picture it is, for methods that learn from several; "" where nothing is said."""
+    """What kind of picture it is, such as a photo or a sketch; "" where nothing is said."""
 
     @property
     def key(self) -> str:

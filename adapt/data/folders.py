@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from headroles.adapt.data.class_names import compose
 from headroles.adapt.data.listed import METADATA, read_metadata
-from headroles.adapt.data.spec import Reading
+from headroles.adapt.data.spec import FOLDERS, Reading
 from headroles.adapt.data.splits import SPLIT_NAMES, Row, make_task
 from headroles.adapt.data.task import Task
 from headroles.errors import InputError
@@ -37,19 +38,62 @@ def read_folder(folder: Path, template: str | None = None, reading: Reading | No
     """Sub-folders named as classes, or train, val and test folders that hold such sub-folders.
 
     Image files may lie deeper below a class; hidden files and folders, those that systems make, and outputs of this
-    package are left out. A metadata.csv or metadata.jsonl beside the images may say their classes. Raises InputError
-    where a folder is neither class nor split.
+    package are left out. A metadata.csv or metadata.jsonl beside the images may say their classes. With `domains` as
+    "folders" each sub-folder is a domain, which holds all that. Raises InputError where a folder is neither class nor
+    split.
     """
+    reading = reading or Reading()
     found = _look_into(folder)
-    splits = _find_splits(folder, found)
-    rows: list[Row] = []
-    for part, split in splits or [(folder, "")]:
-        rows += _part_rows(folder, part, split, found, reading or Reading())
+    by_domain = reading.domains == FOLDERS
+    rows = list(_domain_rows(folder, found, reading) if by_domain else _folder_rows(folder, folder, found, reading))
+    if reading.domains and not all(row.domain for row in rows):
+        raise InputError(
+            f"domains: {folder} has no list of its images with a column {reading.domains!r}; where its folders are "
+            f"domains, DOMAIN/CLASS/, say {FOLDERS}"
+        )
     if not rows:
-        raise InputError(f"task: {folder} holds no class folders with images; expected {folder}/CLASS/IMAGE")
+        layout = "DOMAIN/CLASS" if by_domain else "CLASS"
+        raise InputError(f"task: {folder} holds no class folders with images; expected {folder}/{layout}/IMAGE")
+    found.notes += [] if by_domain else _note_domains(rows)
     if found.skipped:
         found.notes.append(f"beside the images of {folder}, left out: {name_counts(found.skipped)}")
     return make_task(str(folder), rows, template, None, reading, found.notes)
+
+
+def _domain_rows(root: Path, found: _Found, reading: Reading) -> Iterator[Row]:
+    for domain in found.parts:
+        inner = _look_into(domain)
+        if not inner.parts and _loose_images(domain):
+            raise InputError(
+                f"task: {domain} holds images and no class folders, so it is no domain; expected "
+                f"{root}/DOMAIN/CLASS/IMAGE"
+            )
+        for row in _folder_rows(root, domain, inner, replace(reading, domains="")):
+            yield replace(row, domain=compose(domain.name))
+        found.notes += inner.notes
+        found.skipped += inner.skipped
+
+
+def _note_domains(rows: Iterable[Row]) -> list[str]:
+    """What may be wrong where all classes hold the same folders and no images beside these."""
+    inner: dict[str, set[str]] = {}
+    for row in rows:
+        *_, name = row.name.partition(f"{row.class_name}/")
+        inner.setdefault(row.class_name, set()).add(name.partition("/")[0] if "/" in name else "")
+    first, *others = inner.values()
+    if "" in first or len(first) < 2 or not others or any(each != first for each in others):
+        return []
+    shown = ", ".join(sorted(first)[:3]) + (" ..." if len(first) > 3 else "")
+    return [
+        f"classes {', '.join(sorted(inner)[:3])}{' ...' if len(inner) > 3 else ''} hold the same folders ({shown}); if "
+        f"these are the classes, say --domains {FOLDERS}"
+    ]
+
+
+def _folder_rows(root: Path, folder: Path, found: _Found, reading: Reading) -> Iterator[Row]:
+    """Of class folders, or of those in folders of splits."""
+    for part, split in _find_splits(folder, found) or [(folder, "")]:
+        yield from _part_rows(root, part, split, found, reading)
 
 
 def _part_rows(root: Path, part: Path, split: str, found: _Found, reading: Reading) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headroles.adapt.data.examples import RowSource
-from headroles.adapt.data.listed import check_split, choose_label
+from headroles.adapt.data.listed import check_column, check_split, choose_label
 from headroles.adapt.data.spec import Reading
 from headroles.adapt.data.splits import Row, make_task
 from headroles.adapt.data.task import Task
@@ -104,7 +104,8 @@ def make_rows(
     for key, part in splits.items():
         image, label = _columns(name, part, reading.label)
         names = getattr(part.features[label], "names", None) or names
-        rows += _dataset_rows(name, part, key, image, label)
+        domain = check_column(part.column_names, reading.domains, "domains", name)
+        rows += _dataset_rows(name, part, key, image, label, domain)
     if reading.val_share or not {"test", "val"} & {row.split for row in rows}:  # A split will be made.
         rows = [replace(row, content=_hash(row.source)) for row in rows]
     return make_task(name, rows, template, names, reading)
@@ -144,16 +145,23 @@ def _columns(name: str, part: Dataset, wanted: str) -> tuple[str, str]:
     return "image" if "image" in images else images[0], label
 
 
-def _dataset_rows(name: str, part: Dataset, key: str, image: str, label: str) -> list[Row]:
+def _dataset_rows(name: str, part: Dataset, key: str, image: str, label: str, domain: str = "") -> list[Row]:
     from datasets import Image
 
     encoded = part.cast_column(image, Image(decode=False))
     names = getattr(part.features[label], "names", None)
-    split = check_split(key, name)
+    split, domains = check_split(key, name), _read_names(part, domain) if domain else [""] * len(part)
     rows = []
     for number, value in enumerate(part[label]):
         if value is None or (names and value == -1):
             raise InputError(f"task: row {number} of split {key or 'train'} of {name} has no label")
         class_name = names[value] if names else str(value)
-        rows.append(Row(RowSource(encoded, number, image), f"{key or 'row'}/{number}", class_name, split))
+        place = f"{key or 'row'}/{number}"
+        rows.append(Row(RowSource(encoded, number, image), place, class_name, split, domain=domains[number]))
     return rows
+
+
+def _read_names(part: Dataset, column: str) -> list[str]:
+    """A column's values as words."""
+    names = getattr(part.features[column], "names", None)
+    return [names[value] if names else str(value) for value in part[column]]

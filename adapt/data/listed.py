@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def read_metadata(path: Path, root: Path, split: str, reading: Reading) -> tuple
         return [], [f"{path} has no column of classes, {' or '.join(LABELS)}: folders are the classes"]
     rows, notes = _read_rows(path, reading)
     return [
-        Row(row.source, os.path.relpath(str(row.source), root).replace(os.sep, "/"), row.class_name, split or row.split)
+        replace(row, name=os.path.relpath(str(row.source), root).replace(os.sep, "/"), split=split or row.split)
         for row in rows
     ], notes
 
@@ -54,7 +55,7 @@ def name_rows(rows: Sequence[Row]) -> list[Row]:
         return []
     folder = os.path.commonpath([os.path.dirname(place) for place in places])
     return [
-        Row(row.source, os.path.relpath(place, folder).replace(os.sep, "/"), row.class_name, row.split)
+        replace(row, name=os.path.relpath(place, folder).replace(os.sep, "/"))
         for row, place in zip(rows, places, strict=True)
     ]
 
@@ -69,13 +70,18 @@ def check_split(name: str, where: str) -> str:
 def choose_label(columns: Sequence[str], wanted: str, where: str) -> str:
     """The column that holds the class; InputError where there is none, or no telling between two."""
     if wanted:
-        if wanted not in columns:
-            raise InputError(f"label: {where} has no column {wanted!r}; its columns: {', '.join(columns)}")
-        return wanted
+        return check_column(columns, wanted, "label", where)
     found = [column for column in columns if column.lower() in LABELS]
     if len(found) > 1:
         raise InputError(f"task: {where} has several columns of classes, {', '.join(found)}; choose one with --label")
     return found[0] if found else ""
+
+
+def check_column(columns: Sequence[str], wanted: str, asked: str, where: str) -> str:
+    """The column that an option, `asked`, names; "" where it names none. InputError where it is not there."""
+    if wanted and wanted not in columns:
+        raise InputError(f"{asked}: {where} has no column {wanted!r}; its columns: {', '.join(columns)}")
+    return wanted
 
 
 def _read_rows(path: Path, reading: Reading) -> tuple[list[Row], list[str]]:
@@ -88,16 +94,20 @@ def _read_rows(path: Path, reading: Reading) -> tuple[list[Row], list[str]]:
             f"task: {path} has no column {'label' if place else 'path'!r}; expected path,label[,split], got {got}"
         )
     split = next((column for column in columns if column.lower() == "split"), "")
-    unread = [column for column in columns if column not in (place, label, split)]
+    read = (place, label, split, check_column(columns, reading.domains, "domains", str(path)))
+    unread = [column for column in columns if column not in read]
     notes = [f"columns of {path} that are not read: {', '.join(unread)}"] if unread else []
-    return [_make_row(path, number, line, place, label, split) for number, line in lines], notes
+    return [_make_row(path, number, line, read) for number, line in lines], notes
 
 
-def _make_row(path: Path, number: int, line: dict[str, Any], place: str, label: str, split: str) -> Row:
-    image, name, part = (str("" if line.get(c) is None else line[c]).strip() for c in (place, label, split))
+def _make_row(path: Path, number: int, line: dict[str, Any], columns: Sequence[str]) -> Row:
+    image, name, part, domain = (str("" if line.get(c) is None else line[c]).strip() for c in columns)
     if not image or not name:
         raise InputError(f"task: line {number} of {path} has no {'label' if image else 'path'}")
-    return Row(find_file(path.parent, image), image, name, check_split(part, f"line {number} of {path}"))
+    if columns[3] and not domain:
+        raise InputError(f"domains: line {number} of {path} has no {columns[3]}; give every image its domain")
+    split = check_split(part, f"line {number} of {path}")
+    return Row(find_file(path.parent, image), image, name, split, domain=domain)
 
 
 def find_file(folder: Path, place: str) -> str:

@@ -11,6 +11,8 @@ from headroles.errors import InputError
 
 TEST_SHARE = 0.3
 """Share of a class that is tested on where the data bring no split."""
+FOLDERS, SHIFTS = "folders", "shifts"
+"""Domains of a folder of DOMAIN/CLASS/ folders, and of a built-in task: as it is, and under each of its shifts."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Reading:
     """The column that holds the class, in data with columns; "" for the one that is named so."""
     class_names: str = ""
     """File of the names that classes have in prompts (JSON or CSV), or clean: without a leading number."""
+    domains: str = ""
+    """What says a picture's domain: `FOLDERS`, a column of a list or data set, or, of a built-in task, `SHIFTS`."""
 
     def __post_init__(self) -> None:
         for name in ("test_share", "val_share"):

@@ -36,6 +36,8 @@ class Row:
     """train, val, test, or nothing where the data set does not say."""
     content: str = ""
     """Hash of the picture, where its place says little, as a row's number does, which moves with rows before it."""
+    domain: str = ""
+    """As `Example` has it."""
 
     @property
     def draw(self) -> bytes:
@@ -74,7 +76,7 @@ def make_task(
     _check_classes(name, names, splits)
     label = {class_name: index for index, class_name in enumerate(names)}
     train, val, test = (
-        tuple(Example(row.source, label[row.class_name], row.name) for row in splits[split])
+        tuple(Example(row.source, label[row.class_name], row.name, row.domain) for row in splits[split])
         for split in ("train", "val", "test")
     )
     shown = tuple(rename(names, reading.class_names, name))

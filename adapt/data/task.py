@@ -87,19 +87,21 @@ class Task:
         middle = math.ceil(len(self.classes) / 2)
         return self._keep(range(middle), "base"), self._keep(range(middle, len(self.classes)), "novel")
 
-    def few_shot(self, shots: int, seed: int) -> Task:
+    def few_shot(self, shots: int, seed: int, each_domain: bool = False) -> Task:
         """`shots` training images a class and min(shots, 4) validation images (all where there are fewer).
 
+        `each_domain`: so many of every class and domain (`Example.domain`).
+
         CoOp's protocol: one stream of Python's `random` from `seed`; `random.sample` per class in the order in which
-        the classes first appear, training images first. Where a class has fewer training images, data of one's own
-        give all of them and a note; else InputError.
+        the classes first appear, training images first. So the shots of a seed do not nest: 1 is none of 2. Where a
+        class has fewer training images, data of one's own give all of them and a note; else InputError.
         """
         if shots < 1:
             raise InputError(f"shots: expected at least 1, got {shots}")
-        notes = self._check_shots(shots)
+        notes = self._check_shots(shots, each_domain)
         rng = random.Random(seed)
-        train = _sample(self.train, shots, rng)
-        val = _sample(self.val, min(shots, VAL_SHOTS), rng)
+        train = _sample(self.train, shots, rng, each_domain)
+        val = _sample(self.val, min(shots, VAL_SHOTS), rng, each_domain)
         return dataclasses.replace(self, train=train, val=val, notes=(*self.notes, *notes))
 
     def shifted(self, shift: str) -> Task:
@@ -112,26 +114,36 @@ class Task:
         find_task(source.task, shift)
         return self._map(lambda examples: tuple(_shift(e, shift) for e in examples), f"{self.name}@{shift}")
 
-    def _check_shots(self, shots: int) -> tuple[str, ...]:
+    def _check_shots(self, shots: int, each_domain: bool) -> tuple[str, ...]:
         if not self.train:
             raise InputError(f"task: {self.name} has no training images; it only tests, train on another task")
-        counts = Counter(example.label for example in self.train)
-        least = min(range(len(self.classes)), key=lambda label: counts[label])
+        counts = self._count_train(each_domain)
+        least = min(counts, key=lambda name: counts[name])
         if counts[least] >= shots:
             return ()
         if not self.own:
             has = "1 training image" if counts[least] == 1 else f"{counts[least]} training images"
             raise InputError(
-                f"shots: class {self.classes[least]!r} of {self.name} has {has}, {shots} were asked for; "
+                f"shots: class {least} of {self.name} has {has}, {shots} were asked for; "
                 f"give --shots {counts[least]} or fewer, or add images",
                 page="too-few-images",
             )
-        few = [f"{name!r} has {counts[label]}" for label, name in enumerate(self.classes) if counts[label] < shots]
+        few = [f"{name} has {count}" for name, count in counts.items() if count < shots]
         more = f" and {len(few) - 3} more" if len(few) > 3 else ""
+        of = "a class and domain" if each_domain else "a class"
         return (
-            f"shots: {shots} a class were asked for; class {', '.join(few[:3])}{more} to train on; "
-            "all of these are used",
+            f"shots: {shots} {of} were asked for; class {', '.join(few[:3])}{more} to train on; all of these are used",
         )
+
+    def _count_train(self, each_domain: bool) -> dict[str, int]:
+        """Class, and its domain, in words -> how many training images it has."""
+        domains = sorted({example.domain for example in self.train}) if each_domain else [""]
+        counts = Counter((example.label, example.domain if each_domain else "") for example in self.train)
+        return {
+            repr(name) + (f" in {domain}" if domain else ""): counts[label, domain]
+            for label, name in enumerate(self.classes)
+            for domain in domains
+        }
 
     def _keep(self, labels: range, half: str) -> Task:
         def keep(examples: Examples) -> Examples:
@@ -147,14 +159,14 @@ class Task:
         return dataclasses.replace(self, name=name, train=train, val=val, test=test)
 
 
-def _sample(examples: Sequence[Example], shots: int, rng: random.Random) -> tuple[Example, ...]:
-    groups: dict[int, list[Example]] = defaultdict(list)
+def _sample(examples: Sequence[Example], shots: int, rng: random.Random, each_domain: bool) -> tuple[Example, ...]:
+    groups: dict[tuple[int, str], list[Example]] = defaultdict(list)
     for example in examples:
-        groups[example.label].append(example)
+        groups[example.label, example.domain if each_domain else ""].append(example)
     drawn = [group if len(group) < shots else rng.sample(group, shots) for group in groups.values()]
     return tuple(example for group in drawn for example in group)
 
 
 def _shift(example: Example, shift: str) -> Example:
     assert isinstance(example.source, ShapesSource)
-    return dataclasses.replace(example, source=dataclasses.replace(example.source, shift=shift))
+    return dataclasses.replace(example, source=dataclasses.replace(example.source, shift=shift), domain=shift)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from headroles.adapt.data.augment import TaskImages
@@ -11,7 +13,8 @@ from headroles.adapt.data.examples import Example, ImageError, ShapesSource
 from headroles.adapt.data.folders import read_folder
 from headroles.adapt.data.hugging_face import HUB, is_dataset_folder, read_dataset, read_hub, read_parquet
 from headroles.adapt.data.listed import LISTS, read_list
-from headroles.adapt.data.spec import KNOWN, Reading, split_spec
+from headroles.adapt.data.spec import FOLDERS, KNOWN, Reading, split_spec
+from headroles.adapt.data.spec import SHIFTS as SHIFTED
 from headroles.adapt.data.split_file import find_split_file, read_split_file
 from headroles.adapt.data.task import Task
 from headroles.checks import typed
@@ -25,6 +28,8 @@ __all__ = ["SHIFTS", "TASKS", "Example", "ImageError", "ShapesSource", "Task", "
 
 SHAPES = "shapes:"
 """What names of built-in tasks begin with."""
+PLAIN = "plain"
+"""Domain of a built-in task's pictures as they are; under a shift it is the shift's name."""
 TASKS: dict[str, str] = {f"{SHAPES}{name}": task.summary for name, task in _SHAPES.items()}
 """Name of a built-in task -> what it is."""
 SHIFTS: dict[str, str] = {name: shift.summary for name, shift in _SHIFTS.items()}
@@ -33,7 +38,11 @@ SHIFTS: dict[str, str] = {name: shift.summary for name, shift in _SHIFTS.items()
 
 @typed
 def open_task(
-    spec: str | os.PathLike[str], root: str | os.PathLike[str] | None = None, template: str | None = None
+    spec: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    template: str | None = None,
+    *,
+    domains: bool = False,
 ) -> Task:
     """The task that `spec` names; images are listed, not opened.
 
@@ -42,15 +51,15 @@ def open_task(
     split file of CoOp's kind, or the folder that holds it; parquet files; a Hugging Face `datasets` folder, or
     "hf:NAME" of the hub. Behind a path, "?test-share=0.5&label=COLUMN&class-names=FILE" says how it is read
     (`Reading`). `template` replaces the data set's own prompt, with several lines by
-    several, whose embeddings are averaged. A task's `name` is the spec that opens it again.
+    several, whose embeddings are averaged. `domains`: with the domains that its layout has, unless the spec says which:
+    a folder holds DOMAIN/CLASS/ folders, a built-in task is all of its shifts too. A task's `name` is the spec that
+    opens it again.
     """
     spec = os.fspath(spec)
     if spec.startswith(SHAPES):
-        place, reading = split_spec(spec)
-        _refuse(reading, place)
-        return _with_template(_open_shapes(place, template), template)
+        return _with_template(_open_shapes(spec, template, domains), template)
     try:
-        return _with_template(_open_files(spec, root, template), template)
+        return _with_template(_open_files(spec, root, template, domains), template)
     except (OSError, ValueError) as error:  # A path with a null byte is a ValueError.
         if isinstance(error, InputError):
             raise
@@ -64,7 +73,7 @@ def _with_template(task: Task, template: str | None) -> Task:
     return task
 
 
-def _open_files(spec: str, root: str | os.PathLike[str] | None, template: str | None) -> Task:
+def _open_files(spec: str, root: str | os.PathLike[str] | None, template: str | None, domains: bool) -> Task:
     place, reading = split_spec(spec)
     if root is not None and find_data_set(place) is not None:
         _refuse(reading, place)
@@ -75,7 +84,7 @@ def _open_files(spec: str, root: str | os.PathLike[str] | None, template: str | 
     if path.is_file():
         return _open_file(path, template, reading)
     if path.is_dir():
-        return _open_folder(path, template, reading)
+        return _open_folder(path, template, reading, domains)
     raise InputError(_unknown(spec))
 
 
@@ -93,7 +102,7 @@ def _open_file(path: Path, template: str | None, reading: Reading) -> Task:
     )
 
 
-def _open_folder(path: Path, template: str | None, reading: Reading) -> Task:
+def _open_folder(path: Path, template: str | None, reading: Reading, domains: bool) -> Task:
     if is_dataset_folder(path):
         return read_dataset(path, template, reading)
     data_set = find_data_set(path.name)
@@ -107,6 +116,8 @@ def _open_folder(path: Path, template: str | None, reading: Reading) -> Task:
     shards = sorted(file for file in path.rglob("*.parquet") if not file.name.startswith("."))
     if shards and not any(entry.is_dir() and entry.name != "data" for entry in path.iterdir()):
         return read_parquet(shards, str(path), template, reading)
+    if domains and not reading.domains:
+        reading = replace(reading, domains=FOLDERS)
     return read_folder(path, template, reading)
 
 
@@ -118,19 +129,35 @@ def _refuse(reading: Reading, place: str) -> None:
         )
 
 
-def _open_shapes(spec: str, template: str | None) -> Task:
-    name, _, shift = spec.removeprefix(SHAPES).partition("@")
+def _open_shapes(spec: str, template: str | None, domains: bool) -> Task:
+    place, reading = split_spec(spec)
+    _refuse(replace(reading, domains=""), place)
+    if reading.domains not in ("", SHIFTED):
+        raise InputError(f"domains: {place} is a built-in task, whose domains are {SHIFTED}, got {reading.domains!r}")
+    name, _, shift = place.removeprefix(SHAPES).partition("@")
     task = find_task(name)
     splits = {
         split: tuple(
-            Example(ShapesSource(name, split, index), index % len(task.classes))
+            Example(ShapesSource(name, split, index), index % len(task.classes), domain=PLAIN)
             for index in range(count * len(task.classes))
         )
         for split, count in POOL.items()
     }
     train, val, test = (splits[split] for split in ("train", "val", "test"))
     opened = Task(SHAPES + name, task.classes, template or task.template, train, val, test, augment=task.augment)
-    return opened.shifted(shift) if "@" in spec else opened
+    if not (domains or reading.domains):
+        return opened.shifted(shift) if "@" in place else opened
+    if shift:
+        raise InputError(f"domains: {place} is one rendering; its domains are those of {SHAPES}{name}")
+    return _join([opened, *map(opened.shifted, task.shifts)], Reading(domains=SHIFTED).join(opened.name))
+
+
+def _join(renderings: Sequence[Task], name: str) -> Task:
+    """One task of all of their images."""
+    train, val, test = (
+        tuple(example for each in renderings for example in getattr(each, split)) for split in ("train", "val", "test")
+    )
+    return replace(renderings[0], name=name, train=train, val=val, test=test)
 
 
 def _unknown(spec: str) -> str:

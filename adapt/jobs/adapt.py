@@ -30,7 +30,7 @@ def adapt(
     output: str | os.PathLike[str] | None = None,
     method: str = "dear",
     protocol: str | None = None,
-    shots: int | None = 16,
+    shots: int | Iterable[int | None] | None = 16,
     seeds: int | Iterable[int] = 1,
     targets: Iterable[str | Task] | None = None,
     retention: Iterable[str | Task] | None = None,
@@ -48,18 +48,22 @@ def adapt(
 ) -> Adapted:
     """Adapt a CLIP to a task from a few images a class: train, evaluate and write one adapter a seed.
 
+    So many for each number of shots, where several are given, and for each domain that leave-one-domain-out leaves out.
+
     `model`: a CLIP, or what `load` takes. `task`, `targets`, `retention`: tasks, or what `open_task` takes with `root`
     and `template`. `role_map`: the map, its file or its folder; None for what `headroles score` left here or, for the
     bundled model, a new one; a method that needs none looks for none. `method`: one of `headroles.adapt.METHODS`.
     `protocol`: what is trained and tested (`headroles.adapt.results.protocols.PROTOCOLS`; None: base-to-novel, for
     data of one's own few-shot) from `shots` training images a class, None for all; of one's
-    own data a class with fewer gives all that it has. `targets`: what cross-dataset and domain-shift test on;
+    own data a class with fewer gives all that it has. `targets`: what cross-dataset and domain-shift test on; None for
+    what `headroles.adapt.results.protocols.default_targets` names;
     `retention`: where zero-shot accuracy is compared; None for those of the built-in world. `settings` are fields of
     TrainConfig and of the method's settings (`METHODS[method].settings`, for DeAR DearConfig).
 
-    `output`: the adapter's folder, or that of the seed-N folders if there are several; None keeps the result in memory
-    alone (`Adapted.save`). `resume` goes on there with a job that was stopped, whatever it was doing; `overwrite`
-    replaces one. Every image is opened before any work: broken ones are left out and said, with `strict` refused.
+    `output`: the adapter's folder, or that of the folders shots-N, without-DOMAIN and seed-N if there are several; None
+    keeps the result in memory alone (`Adapted.save`). `resume` goes on there with a job that was stopped, whatever it
+    was doing; `overwrite` replaces one. Every image is opened before any work: broken ones are left out and said, with
+    `strict` refused.
     `progress` is called with the seed and a `Step`, `say` with each line that tells how all was read.
     `log`: csv, tensorboard, wandb, or several, for the training's numbers in the folder logs of the output.
     All mistakes that can be found without training are an InputError before anything is written over.
@@ -71,7 +75,7 @@ def adapt(
     if job.log and output is None:
         raise InputError("log: is written into the job's folder; give output as well")
     place = join(device)
-    with working_folder(None if output is None else Path(output), job.seeds) as folder:
+    with working_folder(None if output is None else Path(output), job.draws) as folder:
         run = JobRun.open(job, folder, place, resume, overwrite, strict, say)
         adapted = run.write(run.train(workers, progress), overwrite)
     return adapted if output is not None else dataclasses.replace(adapted, folders=())

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from headroles.adapt.adapter.folders import Draw
 from headroles.adapt.config import LAST, DearConfig, Settings, TrainConfig, split_settings
 from headroles.adapt.data.task import Task
 from headroles.adapt.methods.registry import find_method
 from headroles.adapt.methods.training_data import TrainingData
-from headroles.adapt.results.protocols import NOVEL, WITH_TARGETS, check_protocol, default_targets
+from headroles.adapt.results.protocols import LEFT_OUT, NOVEL, WITH_TARGETS, check_protocol, default_targets
 from headroles.adapt.training.log import check_log
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.known_models import BUNDLED
 from headroles.roles.role_map import RoleMap
 from headroles.shapes.tasks import RETENTION
 
@@ -36,17 +38,18 @@ class Job:
     template: str | None = None
     """Prompt with {} for the class, for a task that is named; None: the task's own."""
     role_map: RoleMap | Path | None = None
-    """Role map of the model; None: what `headroles score` left, or, for the bundled model, a new one."""
+    """Role map of the model; None: what `headroles score` left, or, for a bundled model, a new one."""
     protocol: str | None = None
     """One of `headroles.adapt.results.protocols.PROTOCOLS`; None: base-to-novel, for data of one's own few-shot."""
-    shots: int | None = 16
-    """Training images a class; None for all of them."""
+    shots: int | tuple[int | None, ...] | None = 16
+    """Training images a class, where domains are left out of every other domain; None for all of them. Several: one
+    adapter each."""
     seeds: tuple[int, ...] = (1,)
     """One adapter each."""
     targets: tuple[str | Task, ...] | None = None
-    """Tasks that cross-dataset and domain-shift test on; None: for a task of the shapes world, all its peers."""
+    """Tasks that cross-dataset and domain-shift test on; None: `headroles.adapt.results.protocols.default_targets`."""
     retention: tuple[str | Task, ...] | None = None
-    """Tasks of the retention rows; None: for the bundled model, every plain concept but the task itself."""
+    """Tasks of the retention rows; None: for a bundled model, every plain concept but the task itself."""
     method: str = "dear"
     """One of `headroles.adapt.METHODS`."""
     settings: Settings = field(default_factory=DearConfig)
@@ -74,8 +77,17 @@ class Job:
             self.check_targets(self.protocol)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or not all(isinstance(n, int) for n in self.seeds):
             raise InputError(f"seeds must be different numbers, at least one, got {self.seeds}")
-        if self.shots is not None and self.shots < 1:
-            raise InputError(f"shots must be at least 1, got {self.shots}")
+        self._check_shots()
+
+    def _check_shots(self) -> None:
+        counts = self.shots if isinstance(self.shots, tuple) else (self.shots,)
+        for each in counts:
+            if each is not None and type(each) is not int:
+                raise InputError(f"shots must be a whole number or None, got {each!r}")
+            if each is not None and each < 1:
+                raise InputError(f"shots must be at least 1, or None for all images, got {each}")
+        if not counts or len(set(counts)) < len(counts):
+            raise InputError(f"shots must be different numbers, at least one, got {counts}")
 
     def _check_closed(self) -> None:
         """InputError where a method that knows the trained classes alone would be tested on others."""
@@ -83,7 +95,7 @@ class Job:
             what = f"protocol {self.protocol}" if self.protocol in NOVEL else "retention"
             raise InputError(
                 f"method: {self.method} knows the classes that it is trained on alone, and {what} tests others; use "
-                "protocol few-shot or domain-shift, without retention"
+                f"protocol few-shot, domain-shift or {LEFT_OUT}, without retention"
             )
 
     @classmethod
@@ -105,6 +117,10 @@ class Job:
         plain |= {name: _several(plain.get(name)) for name in ("targets", "retention")}
         plain["log"] = _names(plain.get("log"))
         plain |= {name: _path(plain.get(name)) for name in ("root", "role_map")}
+        if isinstance(plain.get("shots"), Iterable) and not isinstance(plain["shots"], str):
+            plain["shots"] = tuple(plain["shots"])
+            if len(plain["shots"]) == 1:
+                (plain["shots"],) = plain["shots"]
         numbers = (seeds,) if isinstance(seeds, int) else tuple(seeds)
         free = frozenset({each.name for each in fields(TrainConfig)} - settings.keys())
         return cls(model, task, seeds=numbers, method=method, settings=own, train=train, free=free, **plain)
@@ -130,6 +146,23 @@ class Job:
         return self.task.name if isinstance(self.task, Task) else self.task
 
     @property
+    def shot_counts(self) -> tuple[int | None, ...]:
+        """The numbers of shots, one adapter each, rising; None, all images, is the last."""
+        counts = self.shots if isinstance(self.shots, tuple) else (self.shots,)
+        return tuple(sorted(counts, key=lambda shots: (shots is None, shots)))
+
+    @property
+    def draws(self) -> tuple[Draw, ...]:
+        """What each adapter is drawn by, as far as the job alone says it: none where domains are left out."""
+        if self.protocol == LEFT_OUT:
+            return ()
+        return tuple(Draw(seed, shots) for shots in self.shot_counts for seed in self.seeds)
+
+    @property
+    def several(self) -> bool:
+        """Whether it makes more than one adapter."""
+        return len(self.seeds) > 1 or len(self.shot_counts) > 1 or self.protocol == LEFT_OUT
+    @property
     def validates(self) -> str:
         """What validation images choose, in words; "" where they are not used."""
         epoch = "" if self.train.select_epoch == LAST else "the epoch"
@@ -152,7 +185,7 @@ class Job:
         """The tasks of the retention rows."""
         if self.retention is not None:
             return self.retention
-        open_set = self.model_name == MODEL and find_method(self.method).novel != ""
+        open_set = self.model_name in BUNDLED and find_method(self.method).novel != ""
         names = tuple(f"shapes:{name}" for name in RETENTION) if open_set else ()
         return tuple(name for name in names if name != self.task_name)
 

@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from headroles.adapt.adapter.folders import Draw, list_places, place_draws
 from headroles.adapt.adapter.info import CONFIG, FILES, METRICS, TABLE
 from headroles.adapt.data.spec import split_spec
 from headroles.adapt.data.task import Task
 from headroles.adapt.jobs.job import Job
-from headroles.adapt.results.adapted import seed_folders
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.log import FOLDER, are_ours
 from headroles.adapt.training.processes import is_main, on_main
@@ -28,11 +28,11 @@ def check_output(
 ) -> None:
     """Refuse a folder that cannot be written, and other work's results unless asked to replace them.
 
-    `several`: the job has a folder a seed below `output`. `logs`: it leaves a folder of logs.
+    `several`: the job has several adapters, in folders below `output`. `logs`: it leaves a folder of logs.
     """
     if resume and overwrite:
         raise InputError("resume and overwrite exclude each other; give one of them")
-    folders = [output, *sorted(output.glob("seed-*"))]
+    folders = list_places(output)
     begun = [folder for folder in folders if Checkpoint(folder).unfinished]
     done = [folder / name for folder in folders for name in FILES if (folder / name).exists()]
     ours = begun or any((folder / CONFIG).exists() for folder in folders)
@@ -41,7 +41,7 @@ def check_output(
             f"output: {begun[0]} holds an unfinished training; --resume it or --overwrite it", page="unfinished"
         )
     if resume and several and (output / CONFIG).exists():
-        raise InputError(f"resume: {output} is the adapter of one seed, not a job of several; give another --output")
+        raise InputError(f"resume: {output} is one adapter, not a job of several; give another --output")
     if done and not (overwrite or (resume and ours)):
         raise InputError(
             f"output: {done[0].parent} already holds {done[0].name}; give another --output or --overwrite",
@@ -70,22 +70,25 @@ def _lock(stack: ExitStack, folder: Path) -> None:
 def remove_others(output: Path, folders: Collection[Path]) -> None:
     """Take away what an earlier job has left beside the adapters in `folders`."""
     summary = {TABLE, METRICS} if len(folders) > 1 else set()
-    for folder in {output, *output.glob("seed-*")} - set(folders):
+    for folder in sorted(set(list_places(output)) - set(folders), reverse=True):
         for name in set(FILES) - (summary if folder == output else set()):
             (folder / name).unlink(missing_ok=True)
         if are_ours(folder / FOLDER):
             shutil.rmtree(folder / FOLDER)
+        if folder != output and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 @contextmanager
-def working_folder(output: Path | None, seeds: Sequence[int]) -> Iterator[Path]:
+def working_folder(output: Path | None, draws: Sequence[Draw]) -> Iterator[Path]:
     """The output folder, or a temporary one, the same for all processes, where a job keeps its results in memory.
 
-    The output's own folders are locked: another job that would write there meanwhile is refused at once.
+    The output and the folders of the draws below it are locked: another job that would write there meanwhile is refused
+    at once.
     """
     if output is not None:
         with ExitStack() as stack:
-            for folder in dict.fromkeys((output, *seed_folders(output, seeds).values())):
+            for folder in dict.fromkeys((output, *place_draws(output, draws).values())):
                 on_main(partial(_lock, stack, folder))
             yield output
         return

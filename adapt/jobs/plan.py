@@ -24,7 +24,7 @@ def plan(
     *,
     method: str = "dear",
     protocol: str | None = None,
-    shots: int | None = 16,
+    shots: int | Iterable[int | None] | None = 16,
     seeds: int | Iterable[int] = 1,
     targets: Iterable[str | Task] | None = None,
     retention: Iterable[str | Task] | None = None,
@@ -46,7 +46,7 @@ def plan(
     given = {"targets": targets, "retention": retention, "root": root, "template": template}
     job = Job.of(settings, model, task, method=method, protocol=protocol, shots=shots, seeds=seeds, log=log, **given)
     if output is not None:
-        check_output(Path(output), resume, overwrite, len(job.seeds) > 1, bool(job.log))
+        check_output(Path(output), resume, overwrite, job.several, bool(job.log))
         check_apart(job, Path(output))
     tasks = JobTasks.open(job, strict)
     clip = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)

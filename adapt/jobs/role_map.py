@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
-from headroles.adapt.jobs.job import MODEL, Job
+from headroles.adapt.jobs.job import Job
 from headroles.adapt.methods.registry import find_method
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.errors import InputError
 from headroles.heads.ablation import intact
 from headroles.jobs.score import score
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.known_models import BUNDLED
 from headroles.models.load import load
 from headroles.roles.role_heads import check_tower
 from headroles.roles.role_map import SILENT, RoleMap
@@ -25,7 +26,7 @@ def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tup
     """The role map of a job and a line about where it came from; none where its method needs none and is given none.
 
     The job's own; else that of the adapters already `begun`; else what `headroles score` left, if it fits; else, for
-    the bundled model, a new one. Raises InputError where there is none, or where it is of other weights.
+    a bundled model, a new one. Raises InputError where there is none, or where it is of other weights.
     """
     method = find_method(job.method)
     if method.role_maps == "none":  # A job refuses one that is given, and one that was left here is another method's.
@@ -38,18 +39,25 @@ def find_role_map(job: Job, clip: HookedCLIP, begun: Sequence[Path] = ()) -> tup
             return RoleMap.load(path), f"role map: {path}"
     if method.role_maps != "needed":
         return None, ""
-    first = method.first_layer(clip, job.settings)
+    return find_left(job.model_name, clip, method.first_layer(clip, job.settings))
+
+
+def find_left(model: str, clip: HookedCLIP, first: int, places: Sequence[Path] = (LEFT,)) -> tuple[RoleMap, str]:
+    """A role map that nobody gave, from layer `first` on: one that was left at a place, or, for the bundled model, new.
+
+    InputError where there is none.
+    """
     unfit = ""
-    if LEFT.is_file():
-        role_map = RoleMap.load(LEFT)
+    for place in filter(Path.is_file, places):
+        role_map = RoleMap.load(place)
         why = _why_unfit(role_map, clip, first)
         if not why:
-            return role_map, f"role map: {LEFT}"
-        unfit = f" ({LEFT} {why})"
-    if job.model_name != MODEL:
+            return role_map, f"role map: {place}"
+        unfit = f" ({place} {why})"
+    if model not in BUNDLED:
         raise InputError(
-            f"role map: none for model {job.model_name}{unfit}; make one: headroles score "
-            f"--model {quote(job.model_name)} --images FOLDER, and give it as --role-map FILE",
+            f"role map: none for model {model}{unfit}; make one: headroles score "
+            f"--model {quote(model)} --images FOLDER, and give it as --role-map FILE",
             page="missing-file",
         )
     return score_scenes(clip, first), f"role map: made from rendered scenes{unfit}"
@@ -82,7 +90,7 @@ def _why_unfit(role_map: RoleMap, clip: HookedCLIP, first: int) -> str:
 
 
 def score_scenes(clip: HookedCLIP, first: int) -> RoleMap:
-    """The bundled model's role map from layer `first` on, over rendered scenes, with all heads whole."""
+    """A bundled model's role map from layer `first` on, over rendered scenes, with all heads whole."""
     with intact():
-        whole = load(MODEL, str(clip.device), clip.dtype)
+        whole = load(clip.model_name, str(clip.device), clip.dtype)
         return score(whole, "shapes", "shapes", layers=f"{first}-{clip.visual.layers - 1}")

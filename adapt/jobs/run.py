@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from headroles.adapt.adapter.adapter import Adapter
+from headroles.adapt.adapter.folders import place_draws
 from headroles.adapt.config import TrainConfig
 from headroles.adapt.jobs.job import Job
 from headroles.adapt.jobs.output import check_apart, check_output, remove_others
@@ -16,7 +17,7 @@ from headroles.adapt.jobs.role_map import find_role_map
 from headroles.adapt.jobs.seed_run import Announce, SeedRun
 from headroles.adapt.jobs.tasks import JobTasks
 from headroles.adapt.methods.registry import find_method
-from headroles.adapt.results.adapted import Adapted, seed_folders
+from headroles.adapt.results.adapted import Adapted
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.adapt.training.processes import check_precision, is_main, on_main
 from headroles.errors import InputError
@@ -31,7 +32,7 @@ class JobRun:
     """A job whose model, tasks and role map are open, and whose folders are marked as begun."""
 
     seeds: tuple[SeedRun, ...]
-    """Its seeds."""
+    """Its trainings, a seed each, for each number of shots and each domain that is left out."""
     output: Path
     note: str
     """Where the role map came from."""
@@ -46,16 +47,17 @@ class JobRun:
         overwrite: bool,
         strict: bool = False,
         say: Callable[[str], None] | None = None,
+        tasks: JobTasks | None = None,
     ) -> JobRun:
         """All mistakes that can be found without training are found here, before anything is written over.
 
         `strict`: images that cannot be read, or are there twice, are mistakes. `say` is called with the lines that
-        tell how all was read.
+        tell how all was read. `tasks`: the job's, where they are open already.
         """
-        folders = seed_folders(output, job.seeds)
-        on_main(lambda: check_output(output, resume, overwrite, len(folders) > 1, bool(job.log)))
+        on_main(lambda: check_output(output, resume, overwrite, job.several, bool(job.log)))
         check_apart(job, output)
-        tasks = JobTasks.open(job, strict)
+        tasks = tasks or JobTasks.open(job, strict)
+        folders = place_draws(output, tuple(tasks.trained))
         job = replace(job, protocol=tasks.protocol)
         check_ablation(job.train)
         clip = job.model if isinstance(job.model, HookedCLIP) else load(job.model, device)
@@ -63,7 +65,7 @@ class JobRun:
         lines = (*tasks.reading, *tasks.follow(job), *tasks.check_classes(clip))
         check_precision(clip.device, job.train.precision)
         role_map, note = on_main(lambda: find_role_map(job, clip, list(folders.values()) if resume else []))
-        seeds = tuple(SeedRun(job, clip, role_map, tasks, seed, folder) for seed, folder in folders.items())
+        seeds = tuple(SeedRun(job, clip, role_map, tasks, draw, folder) for draw, folder in folders.items())
         opened = cls(seeds, output, note)
         with opened._forgetting():
             for run in seeds:
@@ -76,7 +78,7 @@ class JobRun:
         return opened
 
     def train(self, workers: int, progress: Announce | None) -> tuple[Adapter, ...]:
-        """Train, evaluate and write every seed that is not done."""
+        """Train, evaluate and write every one that is not done."""
         with self._forgetting():
             return tuple(run.finish(workers, progress) for run in self.seeds)
 
@@ -93,7 +95,7 @@ class JobRun:
             raise
 
     def write(self, adapters: tuple[Adapter, ...], overwrite: bool) -> Adapted:
-        """The summary over several seeds; `overwrite` takes away what an earlier job has left beside them."""
+        """The summary over several trainings; `overwrite` takes away what an earlier job has left beside them."""
         folders = tuple(run.folder for run in self.seeds)
         adapted = Adapted(adapters, folders, self.note)
         on_main(lambda: adapted.save_summary(self.output))

@@ -1,4 +1,4 @@
-"""SeedRun: one seed of a job, from an empty folder to an adapter."""
+"""SeedRun: one training of a job, from an empty folder to an adapter."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
+from headroles.adapt.adapter.folders import Draw
 from headroles.adapt.adapter.info import METRICS, AdapterInfo
 from headroles.adapt.jobs.job import Job
 from headroles.adapt.jobs.tasks import JobTasks
@@ -18,6 +19,7 @@ from headroles.adapt.methods.registry import find_method
 from headroles.adapt.metrics import Measure
 from headroles.adapt.results.measuring import measure, measure_retention
 from headroles.adapt.training.checkpoint import Checkpoint
+from headroles.adapt.training.cost import Cost, metering
 from headroles.adapt.training.fingerprint import fingerprint
 from headroles.adapt.training.log import FOLDER, TrainingLog, place_logs
 from headroles.adapt.training.processes import is_main, on_main
@@ -38,24 +40,27 @@ _RESULTS = ("task", "reading", "epoch", "validation", "headroles_version")
 
 @dataclass
 class SeedRun:
-    """One seed of a job: `begin` marks its folder, `finish` trains, evaluates and writes."""
+    """One training of a job: `begin` marks its folder, `finish` trains, evaluates and writes."""
 
     job: Job
     clip: HookedCLIP
     role_map: RoleMap | None
     tasks: JobTasks
-    seed: int
+    draw: Draw
+    """Its seed and shots, and the domain that it leaves out."""
     folder: Path
     """Where its adapter goes."""
     begun: Adapter | None = None
     """The adapter whose tensors the training goes on from; None: it begins anew."""
+    cost: Cost | None = None
+    """What its training took, once it was trained here."""
 
     def __post_init__(self) -> None:
-        job, _ = self.job.follow(self.tasks.data_of(self.seed))
-        self.settings = dataclasses.replace(job.train, seed=self.seed)
-        self.trained = self.tasks.trained[self.seed]
+        job, _ = self.job.follow(self.tasks.data_of(self.draw))
+        self.settings = dataclasses.replace(job.train, seed=self.draw.seed)
+        self.trained = self.tasks.trained[self.draw]
         kind = find_method(self.job.method)
-        self.method = kind(self.clip, self.role_map, self.job.settings, self.seed, self.trained.classes)
+        self.method = kind(self.clip, self.role_map, self.job.settings, self.draw.seed, self.trained.classes)
         if self.begun is not None:
             self.method.take_up(self.begun.method.state_dict(), self.begun.weights_sha256)
 
@@ -67,7 +72,8 @@ class SeedRun:
             self.settings,
             trained=self.trained,
             protocol=self.tasks.protocol,
-            shots=self.job.shots,
+            shots=self.draw.shots,
+            held_out=self.draw.held_out,
             targets=[target.name for target in self.tasks.targets],
             retention=[other.name for other in self.tasks.retention],
             read=self.tasks.all,
@@ -116,28 +122,36 @@ class SeedRun:
     def _open_log(self) -> TrainingLog:
         """Where the numbers go; the main process alone has any."""
         info = self.describe()
-        settings = {"method": info.method, "task": info.task, "seed": self.seed, "protocol": info.protocol}
-        settings |= {"model": info.base_model_name_or_path, "shots": info.shots, **info.train.to_dict()}
+        settings = {"method": info.method, "task": info.task, "seed": info.seed, "protocol": info.protocol}
+        settings |= {"model": info.base_model_name_or_path, "shots": info.shots, "held_out": info.held_out}
+        settings |= info.train.to_dict()
         names = self.job.log if is_main() else ()
-        label = f"{info.method} {info.task} seed {self.seed}"
+        label = f"{info.method} {info.task} {self.draw.words}"
         return TrainingLog(Checkpoint(self.folder).folder / FOLDER, names, label, settings | info.settings.to_dict())
 
     def _train(self, workers: int, progress: Announce | None, log: TrainingLog) -> tuple[EpochRecord, ...]:
         def say(step: Step) -> None:
             log.step(step)
+            cost.done, cost.steps = cost.done + 1, step.steps
             if progress and is_main():
-                progress(self.seed, step)
+                progress(self.draw.seed, step)
 
         settings = self.settings
         epochs = f", {settings.epochs} epochs" if self.method.steps else ", no steps"
-        _tell(f"seed {self.seed}: training on {len(self.trained.train):,} images{epochs}")
-        return fit(self.method, self.trained, settings, self.folder, resume=True, workers=workers, progress=say)
+        _tell(f"{self.draw.words}: training on {len(self.trained.train):,} images{epochs}")
+        with metering(self.method.device) as cost:
+            cost.steps = int(self.method.steps)
+            history = fit(self.method, self.trained, settings, self.folder, resume=True, workers=workers, progress=say)
+        self.cost = cost
+        return history
 
     def _evaluate(self, workers: int) -> tuple[Measure, ...]:
-        tasks = self.tasks
-        _tell(f"seed {self.seed}: testing on {sum(len(task.test) for task in tasks.all):,} images")
-        own = measure(self.method, tasks.task, tasks.protocol, self.seed, tasks.targets, workers=workers)
-        return (*own, *measure_retention(self.method, tasks.retention, self.seed, workers=workers))
+        tasks, draw = self.tasks, self.draw
+        _tell(f"{draw.words}: testing on {sum(len(task.test) for task in tasks.tested(draw)):,} images")
+        shared: dict[str, Any] = {"workers": workers, "shots": draw.shots}
+        place = (tasks.task, tasks.protocol, draw.seed, tasks.targets)
+        own = measure(self.method, *place, held_out=draw.held_out, **shared)
+        return (*own, *measure_retention(self.method, tasks.retention, draw.seed, **shared))
 
 
 def _tell(line: str) -> None:

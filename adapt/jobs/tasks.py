@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from headroles.adapt.adapter.folders import Draw
+from headroles.adapt.data.domains import check_domains, keep_domain, leave_domain_out
 from headroles.adapt.data.looking import leave_out, look, look_at_test
 from headroles.adapt.data.reading import describe_model
 from headroles.adapt.data.tasks import Task, open_task
@@ -11,7 +13,7 @@ from headroles.adapt.data.told_apart import check_told_apart
 from headroles.adapt.jobs.job import Job
 from headroles.adapt.methods.registry import find_method
 from headroles.adapt.methods.training_data import TrainingData
-from headroles.adapt.results.protocols import WITH_TARGETS
+from headroles.adapt.results.protocols import HALVED, LEFT_OUT, WITH_TARGETS
 from headroles.adapt.training.validation import check_validation
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
@@ -23,8 +25,8 @@ class JobTasks:
 
     task: Task
     """The job's own, whole."""
-    trained: dict[int, Task]
-    """Seed -> the task with this seed's shots and the classes that training sees."""
+    trained: dict[Draw, Task]
+    """Of every training the task with its shots, and the classes and domains that it sees."""
     targets: tuple[Task, ...]
     """What cross-dataset and domain-shift test on."""
     retention: tuple[Task, ...]
@@ -33,52 +35,60 @@ class JobTasks:
     """The job's, or the task's default."""
     validates: str = ""
     """What validation images choose, in words; "": nothing."""
-    shots: int | None = None
-    """Training images a class that were asked for; None: all of them."""
 
     @classmethod
     def open(cls, job: Job, strict: bool = False) -> JobTasks:
         """InputError where a task cannot be read, is too small, or lacks. Every image is looked at (`look`)."""
-        task = job.task if isinstance(job.task, Task) else open_task(job.task, job.root, job.template)
+        task = _open(job)
         protocol = job.protocol or (task.default_protocol if find_method(job.method).novel else "few-shot")
         job.check_targets(protocol)
         if protocol in WITH_TARGETS and not job.tested(protocol):
             raise InputError(f"targets: {protocol} of {job.task_name} needs tasks to test on; give --targets a,b")
-        if protocol == "base-to-novel":
+        if protocol in HALVED:
             task.halves()
-        task, few = _draw(task, job, strict)
-        trained = {seed: each.halves()[0] if protocol == "base-to-novel" else each for seed, each in few.items()}
+        domains = check_domains(task) if protocol == LEFT_OUT else ()
+        task, few = _draw(task, job, strict, bool(domains))
+        trained = {
+            Draw(seed, shots, held_out): _see(few[seed, shots], protocol, held_out)
+            for shots in job.shot_counts
+            for held_out in domains or ("",)
+            for seed in job.seeds
+        }
         for each in trained.values():
             check_validation(each, job.train)
-        targets, kept = (
-            tuple(look_at_test(each if isinstance(each, Task) else open_task(each, job.root), strict) for each in some)
-            for some in (job.tested(protocol), job.kept)
-        )
-        return cls(task, trained, targets, kept, protocol, job.validates, job.shots)
+        targets = tuple(look_at_test(each, strict) for each in _open_targets(job, protocol))
+        kept = tuple(look_at_test(_open_other(each, job), strict) for each in job.kept)
+        return cls(task, trained, targets, kept, protocol, job.validates)
 
     @property
     def reading(self) -> tuple[str, ...]:
         """How all was read, a line each: classes, counts and split, what is trained on, what is odd or was left out."""
-        trained = next(iter(self.trained.values()))
-        lines = [self.task.summary, *dict.fromkeys((*self.task.notes, *trained.notes)), self._say_trained(trained)]
+        notes = (note for each in (self.task, *self.trained.values()) for note in each.notes)
+        said = dict.fromkeys(self._say_trained(draw) for draw in self.trained)
+        lines = [self.task.summary, *dict.fromkeys(notes), *said]
         for other in (*self.targets, *self.retention):
             if other.own:
                 lines += [f"{other.summary}", *other.notes]
         return tuple(lines)
+
+    def tested(self, draw: Draw) -> tuple[Task, ...]:
+        """What a training is tested on."""
+        left_out = {self.task.name: keep_domain(self.task, draw.held_out)} if draw.held_out else {}
+        return tuple(left_out.get(each.name, each) for each in self.all)
 
     @property
     def all(self) -> tuple[Task, ...]:
         """The job's own, and the others that it tests on, each once."""
         return tuple({each.name: each for each in (self.task, *self.targets, *self.retention)}.values())
 
-    def data_of(self, seed: int) -> TrainingData:
-        """What a seed trains on."""
-        trained = self.trained[seed]
-        return TrainingData(self.task.name, len(trained.classes), len(trained.train), self.shots, self.protocol)
+    def data_of(self, draw: Draw) -> TrainingData:
+        """What a training is on."""
+        trained = self.trained[draw]
+        return TrainingData(self.task.name, len(trained.classes), len(trained.train), draw.shots, self.protocol)
 
     def follow(self, job: Job) -> tuple[str, ...]:
-        """Lines that say how the method's preset follows what each seed trains on, each once."""
-        return tuple(dict.fromkeys(line for seed in self.trained for line in job.follow(self.data_of(seed))[1]))
+        """Lines that say how the method's preset follows what each training is on, each once."""
+        return tuple(dict.fromkeys(line for draw in self.trained for line in job.follow(self.data_of(draw))[1]))
 
     def check_classes(self, clip: HookedCLIP) -> tuple[str, ...]:
         """How the model reads texts and images, and notes on names that it does not know, a line each.
@@ -88,27 +98,60 @@ class JobTasks:
         notes = [check_told_apart(clip, each.classes, each.template, each.own) for each in self.all]
         return (describe_model(clip), *dict.fromkeys(note for some in notes for note in some))
 
-    def _say_trained(self, trained: Task) -> str:
+    def _say_trained(self, draw: Draw) -> str:
+        trained = self.trained[draw]
+        without = f", without domain {draw.held_out}" if draw.held_out else ""
         seen, every = len(trained.classes), len(self.task.classes)
         names = f": {', '.join(trained.classes)}" if seen < every else ""
         chosen = f"; {len(trained.val)} validation images choose {self.validates}"
         val = "" if not trained.val else chosen if self.validates else "; validation images are not used"
-        return f"{self.protocol}: trained on {len(trained.train)} images of {seen} of {every} classes{names}{val}"
+        images = f"{len(trained.train)} images of {seen} of {every} classes"
+        return f"{self.protocol}: trained on {images}{names}{without}{val}"
 
 
-def _draw(task: Task, job: Job, strict: bool) -> tuple[Task, dict[int, Task]]:
-    """The task, and what every seed draws of it, without broken images.
+def _open(job: Job) -> Task:
+    if isinstance(job.task, Task):
+        return job.task
+    return open_task(job.task, job.root, job.template, domains=job.protocol == LEFT_OUT)
+
+
+def _open_other(task: str | Task, job: Job) -> Task:
+    return task if isinstance(task, Task) else open_task(task, job.root)
+
+
+def _open_targets(job: Job, protocol: str) -> tuple[Task, ...]:
+    try:
+        return tuple(_open_other(each, job) for each in job.tested(protocol))
+    except InputError as error:
+        if job.targets is not None:
+            raise
+        raise InputError(f"{error}; or name the tasks to test on: --targets a,b") from error
+
+
+def _see(few: Task, protocol: str, held_out: str) -> Task:
+    """What a training sees of a task."""
+    if held_out:
+        return leave_domain_out(few, held_out)
+    return few.halves()[0] if protocol in HALVED else few
+
+
+def _draw(task: Task, job: Job, strict: bool, each_domain: bool) -> tuple[Task, dict[tuple[int, int | None], Task]]:
+    """The task, and what every seed draws of it for every number of shots, without broken images.
 
     Of one's own data all images are looked at, before shots are drawn; of a benchmark those that are drawn and tested.
     """
     if task.own:
         task = look(task, strict)
-    few = {seed: task if job.shots is None else task.few_shot(job.shots, seed) for seed in job.seeds}
+    few = {
+        (seed, shots): task if shots is None else task.few_shot(shots, seed, each_domain)
+        for shots in job.shot_counts
+        for seed in job.seeds
+    }
     if task.own:
         return task, few
     drawn, checked = ({e.key: e for each in few.values() for e in getattr(each, split)} for split in ("train", "val"))
     val = tuple(checked.values()) if job.validates else ()
     seen = look(replace(task, train=tuple(drawn.values()), val=val), strict)
-    few = {seed: leave_out(each, seen.left_out) for seed, each in few.items()}
+    few = {drawn: leave_out(each, seen.left_out) for drawn, each in few.items()}
     whole = leave_out(task, seen.left_out)
     return replace(whole, notes=seen.notes, left_out=seen.left_out), few

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headroles.adapt.methods.features import TextTrunk, embed_classes, list_texts
-from headroles.adapt.methods.masks import is_isolating
 from headroles.adapt.methods.tokens import Tokens
 from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.hooked_clip import HookedCLIP, Tower
@@ -25,13 +24,6 @@ class ImageBranch:
     """That layer."""
     apart: frozenset[int]
     """Layers that part all learned tokens from all originals."""
-
-    @classmethod
-    def behind(
-        cls, tower: Tower, first: int, masks: Mapping[int, Float[Tensor, "head token token"]], patches: int
-    ) -> ImageBranch:
-        """The branch behind these masks; layers without one are open."""
-        return cls(tower, first, frozenset(layer for layer, mask in masks.items() if is_isolating(mask, 1 + patches)))
 
     def run(
         self,

@@ -1,4 +1,8 @@
-"""CLIP-LoRA (CVPRW 2024, arXiv 2405.18541): low-rank sums in both towers' attention, by the library `peft`."""
+"""CLIP-LoRA (CVPRW 2024, arXiv 2405.18541): low-rank sums in both towers' attention, by the library `peft`.
+
+Of the vision tower, sums may be those of chosen heads (ours): of B only the rows are there that are theirs, and for
+W_O, which reads heads, of A only the columns.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
 
 from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.acting import TEXT, VISION, Acting
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.methods.own_weights import standing_in
+from headroles.adapt.methods.role_numbers import ALL, HEADS, free_heads, note_unused
 from headroles.adapt.methods.training_data import TrainingData
 from headroles.adapt.methods.upper_layers import UpperLayers, UpperMethod
-from headroles.checks import check_least
+from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import RoleMap
@@ -41,11 +47,17 @@ class ClipLoraConfig(Settings):
     vision: bool = True
     """In the vision tower."""
     text: bool = True
-    """In the text tower."""
+    """In the text tower; there all heads have sums, as a role map does not know them."""
+    heads: str = ALL
+    """Vision heads with sums: "all"; by a role map "attribute" or "generalization", "random", as many as are Attribute,
+    or "inverted", all that are scored and not Attribute. Ours."""
+    roles_seed: int = 0
+    """Seed of "random"."""
 
     def __post_init__(self) -> None:
         self._check_types()
-        check_least(self, rank=1)
+        check_least(self, rank=1, roles_seed=0)
+        check_choices(self, heads=HEADS)
         self._check_above_zero("strength")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout must be at least 0 and below 1, got {self.dropout}")
@@ -68,6 +80,7 @@ class ClipLora(UpperMethod):
     preset: ClassVar[Mapping[str, Any]] = {
         **{"lr": 2e-4, "weight_decay": 1e-2, "batch": 32, "epochs": 50, "warmup_epochs": 0}
     }
+    role_maps = "taken"
     preset_by_data = "as many epochs as make 500 steps a shot"
     novel = "by their texts, through the text tower with its sums"
 
@@ -86,26 +99,42 @@ class ClipLora(UpperMethod):
         classes: Sequence[str] = (),
     ) -> None:
         super().__init__(model, role_map, config, seed, classes)
-        config, vision, text = self.config, model.visual, self.text_tower
-        towers = {"vision": vision} if config.vision else {}
-        towers |= {"text": text} if config.text else {}
-        frozen = {
-            f"{name}/{layer}/{matrix}": tower.projections(layer)[matrix]
-            for name, tower in towers.items()
-            for layer in range(tower.layers)
-            for matrix in config.matrices
-        }
+        free, texts = self._find_free(), self.text_tower.layers
+        self.layer = int(free.any(1).nonzero()[0]) if free.any() else None
+        frozen = self._list_matrices(free)
         # Outside the module tree: peft's layers hold the frozen weights that they add to.
-        self.__dict__["_layers"] = layers = build_sums(frozen, config, seed)
+        self.__dict__["_layers"] = layers = build_sums(frozen, self.config, seed)
         self.__dict__["_pairs"] = [(frozen[place], layer) for place, layer in layers.items()]
-        self.__dict__["_upper"] = UpperLayers(
-            model, 0 if config.vision else vision.layers, 0 if config.text else text.layers
-        )
-        self.layer = 0 if config.vision else None
+        first = model.visual.layers if self.layer is None else self.layer
+        self.__dict__["_upper"] = UpperLayers(model, first, 0 if self.config.text else texts)
         self.sums = nn.ParameterDict()
         for place, layer in layers.items():
-            self.sums[f"{place}/A"], self.sums[f"{place}/B"] = layer.lora_A[_ONLY].weight, layer.lora_B[_ONLY].weight
+            tower, number, matrix = place.split("/")
+            heads = free[int(number)] if tower == "vision" else None
+            self.sums[f"{place}/A"] = keep_heads(layer.lora_A[_ONLY], 1, heads if matrix == "o" else None)
+            self.sums[f"{place}/B"] = keep_heads(layer.lora_B[_ONLY], 0, None if matrix == "o" else heads)
         self.place()
+
+    def _find_free(self) -> Bool[Tensor, "layer head"]:
+        """Vision heads with sums."""
+        tower, config = self.model.visual, self.config
+        if not config.vision:
+            return torch.zeros(tower.layers, tower.heads, dtype=torch.bool)
+        return free_heads(self.role_map, tower, config.heads, config.roles_seed, self.name)
+
+    def _list_matrices(self, free: Bool[Tensor, "layer head"]) -> dict[str, nn.Linear]:
+        """The matrices that get a sum, by tower, layer and letter."""
+        places = [("vision", self.model.visual, layer) for layer in free.any(1).nonzero()[:, 0].tolist()]
+        places += [("text", self.text_tower, layer) for layer in range(self.text_tower.layers * self.config.text)]
+        return {
+            f"{name}/{layer}/{matrix}": tower.projections(layer)[matrix]
+            for name, tower, layer in places
+            for matrix in self.config.matrices
+        }
+
+    @classmethod
+    def first_layer(cls, model: HookedCLIP, config: ClipLoraConfig) -> int:
+        return model.visual.layers if config.heads == ALL else 0
 
     @classmethod
     def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
@@ -133,6 +162,9 @@ class ClipLora(UpperMethod):
             texts = dataclasses.replace(texts, alike=texts.alike.apart())
         with standing_in(self._pairs):
             return self._upper.embed_texts(texts)
+
+    def notes(self) -> tuple[str, ...]:
+        return note_unused(self.role_map, self.config.heads)
 
     def acting(self) -> dict[str, Acting]:
         parts = {f"sums.{place}": place.split("/") for place in self.sums}
@@ -171,3 +203,30 @@ def share_weights(module: nn.Linear) -> nn.Linear:
     other = nn.Linear(module.in_features, module.out_features, bias=module.bias is not None, device="meta")
     other.weight, other.bias = module.weight, module.bias
     return other
+
+
+class _Kept(nn.Module):
+    """A weight of which some rows (`axis` 0) or columns (1) are there, and the others are 0."""
+
+    def __init__(self, axis: int, places: list[int], size: int) -> None:
+        super().__init__()
+        self.axis, self.places, self.size = axis, places, size
+
+    def forward(self, kept: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        shape = list(kept.shape)
+        shape[self.axis] = self.size
+        return kept.new_zeros(shape).index_copy(self.axis, torch.tensor(self.places, device=kept.device), kept)
+
+    def right_inverse(self, weight: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """What is kept of a weight."""
+        return weight.index_select(self.axis, torch.tensor(self.places, device=weight.device))
+
+
+def keep_heads(module: nn.Linear, axis: int, heads: Bool[Tensor, "head"] | None) -> nn.Parameter:
+    """The trained tensor behind a sum's matrix, whose rows or columns are the heads': all, or those of some heads."""
+    if heads is None or heads.all():
+        return module.get_parameter("weight")
+    size = module.weight.shape[axis]
+    places = heads.repeat_interleave(size // len(heads)).nonzero()[:, 0].tolist()
+    register_parametrization(module, "weight", _Kept(axis, places, size), unsafe=True)
+    return module.get_parameter("parametrizations.weight.original")

@@ -19,16 +19,13 @@ from headroles.adapt.config import Settings
 from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.features import TextTrunk
 from headroles.adapt.methods.own_weights import swapped
-from headroles.adapt.methods.role_numbers import RANDOM, ROLE, number_heads
+from headroles.adapt.methods.role_numbers import ALL, HEADS, free_heads, note_unused
 from headroles.adapt.methods.upper_layers import UpperLayers, UpperMethod
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP, Tower
 from headroles.roles.role_map import RoleMap
 
-ALL = "all"
-HEADS = (ALL, "attribute", "generalization", RANDOM)
-"""Which vision heads are free; see `ClipSvdConfig.heads`."""
 _ROUNDING = 1e-10
 """Singular values of this share of a head's largest are zero, and stay so: their directions mean nothing."""
 
@@ -38,7 +35,8 @@ class ClipSvdConfig(Settings):
     """Settings of CLIP-SVD in its form of heads; all ours."""
 
     heads: str = ALL
-    """Free vision heads: "all"; by a role map "attribute" or "generalization", or "random", as many as Attribute."""
+    """Free vision heads: "all"; by a role map "attribute" or "generalization", "random", as many as are Attribute, or
+    "inverted", all that are scored and not Attribute."""
     roles_seed: int = 0
     """Seed of "random"."""
     vision: bool = True
@@ -134,19 +132,10 @@ class ClipSvd(UpperMethod):
 
     def _find_free(self) -> Bool[Tensor, "layer head"]:
         """Free heads of the vision tower; InputError where a role map is needed or names none."""
-        tower, heads, role_map = self.model.visual, self.config.heads, self.role_map
-        if not self.config.vision or heads == ALL:
-            return torch.full((tower.layers, tower.heads), self.config.vision)
-        if role_map is None:
-            raise InputError(
-                f"role map: clip-svd with heads {heads} needs one; make it: headroles score, and give --role-map, or "
-                "take heads all"
-            )
-        role, variant = ("attribute", RANDOM) if heads == RANDOM else (heads, ROLE)
-        free = number_heads(role_map, tower, {role: 1.0}, 0.0, variant, self.config.roles_seed) > 0
-        if not free.any():
-            raise InputError(f"heads: the role map knows no {role} head of an encoder layer; take heads all")
-        return free
+        tower, config = self.model.visual, self.config
+        if not config.vision:
+            return torch.zeros(tower.layers, tower.heads, dtype=torch.bool)
+        return free_heads(self.role_map, tower, config.heads, config.roles_seed, self.name)
 
     @classmethod
     def first_layer(cls, model: HookedCLIP, config: ClipSvdConfig) -> int:
@@ -175,9 +164,7 @@ class ClipSvd(UpperMethod):
         return found
 
     def notes(self) -> tuple[str, ...]:
-        if self.role_map is not None and self.config.heads == ALL:
-            return ("role map: not used with heads all; set heads to attribute, generalization or random",)
-        return ()
+        return note_unused(self.role_map, self.config.heads)
 
     def served_tensors(self) -> dict[str, Tensor]:
         return {} if self.vision is None else {f"adapter.{name}": each for name, each in self.vision.tensors().items()}

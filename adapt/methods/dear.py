@@ -20,14 +20,19 @@ from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.branches import ImageBranch, run_texts, run_to_cls, start_texts
 from headroles.adapt.methods.entry import attribute_names, check_adaptable, core_notes, first_layers
 from headroles.adapt.methods.features import Batch, ImageFeatures, TextTrunk, distance, unit
-from headroles.adapt.methods.masks import build_masks, masked_kinds
-from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.findings import Findings
+from headroles.adapt.methods.masks import masked_kinds
+from headroles.adapt.methods.method import Method, TrainedGroup
+from headroles.adapt.methods.role_masks import RoleMasks, split_groups
 from headroles.adapt.methods.tokens import LearnedTokens
 from headroles.errors import InputError
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP, Tower
 from headroles.models.layers import first_deep_layer
 from headroles.roles.role_map import RoleMap
+
+_SERVED = ("attribute_tokens.", "readout.", "fusion")
+"""What its own tensors behind an image are called; masks are made up."""
 
 
 class Dear(Method):
@@ -51,6 +56,8 @@ class Dear(Method):
     """The first vision layer that learned tokens run through."""
     attribute_tokens: LearnedTokens | None
     """Of the vision tower."""
+    role_masks: RoleMasks | None
+    """Which heads let which attribute tokens through; None without vision tokens."""
     readout: nn.Sequential | None
     """"projection" of the attribute tokens, with `train_norm` after "norm"; None where CLIP's own serves."""
     text_tokens: LearnedTokens | None
@@ -79,7 +86,7 @@ class Dear(Method):
         self.attributes = attribute_names(role_map, config)
         """The names of the attribute tokens."""
         generator = torch.Generator().manual_seed(seed)
-        self.attribute_tokens = self.readout = self.text_tokens = self.fusion = None
+        self.attribute_tokens = self.readout = self.text_tokens = self.fusion = self.role_masks = None
         self._build_vision(generator)
         self._build_fusion()
         if config.text_tokens:
@@ -98,9 +105,9 @@ class Dear(Method):
         return first + config.enter_after
 
     @classmethod
-    def mask_of(cls, config: DearConfig) -> tuple[str, int]:
-        """Variant and seed of the role masks."""
-        return config.mask, config.mask_seed
+    def mask_of(cls, config: DearConfig) -> tuple[str, int, float]:
+        """Kind, seed and floor of the role masks."""
+        return config.mask, config.mask_seed, config.mask_floor
 
     @classmethod
     def describe(cls, layer: int | None) -> str:
@@ -111,16 +118,13 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
     def _build_vision(self, generator: torch.Generator) -> None:
         """Attribute tokens, their masks and their readout."""
         config, tower, patches = self.config, self.model.visual, self.model.patches
-        layers, variant = range(self.layer, tower.layers), (self.config.mask, self.config.mask_seed)
-        self.kinds = masked_kinds(self.role_map, layers, self.attributes, *variant)
+        layers = range(self.layer, tower.layers)
+        self.kinds = masked_kinds(self.role_map, layers, self.attributes, config.mask, config.mask_seed)
         """Layer -> what each of its heads is to the mask: a core concept's name, "isolated" or "open"."""
-        masks = build_masks(self.role_map, layers, self.attributes, patches, *variant) if self.attributes else {}
-        self._masked = tuple(masks)
-        self.__dict__["_branch"] = ImageBranch.behind(tower, self.layer, masks, patches)
         if not self.attributes:
             return
-        for layer, mask in masks.items():
-            self.register_buffer(f"mask_{layer}", mask, persistent=False)
+        self.role_masks = RoleMasks(self.role_map, layers, self.attributes, patches, config)
+        self.__dict__["_branch"] = ImageBranch(tower, self.layer, self.role_masks.apart)
         count = len(self.attributes)
         self.attribute_tokens = LearnedTokens(count, tower.width, config.token_std, config.beta, generator)
         if config.fusion != "cls":
@@ -184,11 +188,10 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
 
     def encode_images(self, trunk: Float[Tensor, "image token width"]) -> ImageFeatures:
         """Adapted unit embeddings of images, with gradients."""
-        if self.attribute_tokens is None:
+        if self.attribute_tokens is None or self.role_masks is None:
             frozen = self.frozen_images(trunk)
             return ImageFeatures(frozen, frozen[:, None][:, :0])
-        masks = {layer: self.get_buffer(f"mask_{layer}") for layer in self._masked}
-        originals, tokens = self._branch.run(trunk.to(self.model.dtype), self.attribute_tokens, masks)
+        originals, tokens = self._branch.run(trunk.to(self.model.dtype), self.attribute_tokens, self.role_masks())
         return ImageFeatures(unit(self.model.visual.read(originals[:, 0])), unit(self._read_attributes(tokens)))
 
     def _read_attributes(
@@ -221,7 +224,7 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
         frozen_images: Float[Tensor, "image embed"] | None,
         frozen_texts: Float[Tensor, "text embed"],
     ) -> dict[str, Float[Tensor, ""]]:
-        """The weighted terms of the loss, to be summed: "ce", "image", "text", "fusion".
+        """The weighted terms of the loss, to be summed: "ce", "image", "text", "fusion", "mask".
 
         A term that is switched off, or has nothing to train behind it, is absent. `frozen_images` may be None where
         `needs_frozen_images` is false.
@@ -236,7 +239,7 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
             terms["text"] = config.lambda_text * distance(texts, frozen_texts)
         if self.fusion is not None and config.lambda_fusion:
             terms["fusion"] = -config.lambda_fusion * self.fusion.log_softmax(0)[0]
-        return terms
+        return terms | ({} if self.role_masks is None else self.role_masks.losses())
 
     def forward(self, batch: Batch) -> tuple[Float[Tensor, "image text"], dict[str, Float[Tensor, ""]]]:
         """Logits and losses of a training step; frozen images are computed from the trunk where not given."""
@@ -247,23 +250,32 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
         logits = self.logits(features, encoded)
         return logits, self.losses(logits, batch.labels, features, encoded, frozen, batch.texts.frozen)
 
+    def trained_groups(self) -> tuple[TrainedGroup, ...]:
+        """All trained tensors; those of learned masks at a rate of their own."""
+        return split_groups(super().trained_groups(), self.role_masks)
+
     def fusion_weights(self) -> dict[str, float]:
         """`alpha` by name: "cls", then the attributes; they sum to 1."""
         return dict(zip(("cls", *self.attributes), self.alpha.tolist(), strict=True))
 
     def acting(self) -> dict[str, Acting]:
-        """A token of its own weight for each attribute; the readout at the end; text tokens at all of their layers."""
+        """Attribute tokens by themselves, masks layer by layer, the readout at the end, text tokens anywhere."""
         last, deep = self.model.visual.layers - 1, range(self.layer, self.model.visual.layers)
         texts = Acting.text(range(self.text_layer, self._texts.layers))
         found = {"attribute_tokens.values": Acting.vision(deep, "attributes"), "text_tokens.values": texts}
+        found["role_masks.logits"] = Acting.vision(deep, "layers")
         return found | {name: Acting.vision(last) for name in self.state_dict() if name.startswith("readout.")}
 
     def notes(self) -> tuple[str, ...]:
         """Core concepts that get no token, or no head to read them, a line each."""
         return core_notes(self.role_map, self.config, self.layer)
 
+    def findings(self) -> Findings | None:
+        """Of learned masks, where their weights ended."""
+        return None if self.role_masks is None else self.role_masks.findings(self.name)
+
     def served_tensors(self) -> dict[str, Tensor]:
         """Tensors behind an image's logits among fixed classes: tokens, readout, masks and `alpha`."""
-        masks = {name: value for name, value in self.named_buffers() if name.startswith("mask_")}
-        own = {name: value for name, value in self.state_dict().items() if not name.startswith("text_tokens.")}
-        return {**{f"adapter.{name}": value for name, value in {**own, **masks}.items()}, "alpha": self.alpha}
+        masks = {} if self.role_masks is None else self.role_masks.served_tensors()
+        own = {f"adapter.{name}": value for name, value in self.state_dict().items() if name.startswith(_SERVED)}
+        return {**own, **masks, "alpha": self.alpha}

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, layer_norm
 
-from headroles.adapt.config import ISOLATED, MASKS, OPEN, Settings
+from headroles.adapt.config import HARD_MASKS, ISOLATED, OPEN, Settings
 from headroles.adapt.methods.branches import ImageBranch
 from headroles.adapt.methods.features import Batch, unit
 from headroles.adapt.methods.layer_tokens import check_cls
@@ -58,7 +58,7 @@ class HcvpConfig(Settings):
 
     def __post_init__(self) -> None:
         self._check_types()
-        check_choices(self, mask=MASKS)
+        check_choices(self, mask=HARD_MASKS)
         check_least(self, domain_contrast=0, task_contrast=0, class_contrast=0, mask_seed=0)
         self._check_above_zero("temperature")
         if self.layer is not None:

@@ -134,8 +134,8 @@ class Method(nn.Module):
         return model.visual.layers
 
     @classmethod
-    def mask_of(cls, config: Any) -> tuple[str, int] | None:
-        """Variant and seed of its role masks (`headroles.adapt.methods.masks.build_masks`); None: it has none."""
+    def mask_of(cls, config: Any) -> tuple[str, int, float] | None:
+        """Kind, seed and floor of its role masks (`headroles.adapt.methods.masks.build_masks`); None: it has none."""
         return None
 
     @classmethod
@@ -272,8 +272,7 @@ class Method(nn.Module):
         return {}
 
     def acting(self) -> Mapping[str, Acting]:
-        """Where the tensors of `state_dict` act, by name; of those that are not here, nothing better is known than
-        that they act on the whole."""
+        """Where tensors of `state_dict` act, by name; those that are not here act on the whole, as far as is known."""
         return {}
 
     def notes(self) -> tuple[str, ...]:

@@ -11,12 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from headroles.adapt.config import ISOLATED, MASKS, OPEN, DearConfig, TrainConfig
+from headroles.adapt.config import MaskConfig, TrainConfig
 from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.entry import known_core, note_core
-from headroles.adapt.methods.features import TextTrunk
-from headroles.adapt.methods.masks import build_masks, is_isolating
+from headroles.adapt.methods.features import Batch, TextTrunk
+from headroles.adapt.methods.findings import Findings
+from headroles.adapt.methods.method import TrainedGroup
 from headroles.adapt.methods.mmrl import Representation, RepresentationConfig
+from headroles.adapt.methods.role_masks import RoleMasks, split_groups
 from headroles.adapt.methods.tokens import LayerTokens, draw_uniform
 from headroles.adapt.methods.training_data import TrainingData
 from headroles.checks import check_choices, check_least
@@ -33,8 +35,8 @@ TUNED: Mapping[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True)
-class MmrlPlusConfig(RepresentationConfig):
-    """Settings of MMRL++."""
+class MmrlPlusConfig(MaskConfig, RepresentationConfig):
+    """Settings of MMRL++; with a role map its masks are DeAR's (ours), whose core concepts name the tokens."""
 
     beta: float = 0.9
     """Entering a later layer, a token is beta * its layer's own + (1 - beta) * its output of the layer before."""
@@ -44,21 +46,14 @@ class MmrlPlusConfig(RepresentationConfig):
     """Rank of a layer's residual to its tower's map."""
     projection_rank: int = 64
     """Rank of the representation's residual to CLIP's projection."""
-    core: tuple[str, ...] = DearConfig().core
-    """With a role map: core concepts, one token each, as far as the role map's bank knows them (ours, after DeAR)."""
-    mask: str = "role"
-    """With a role map: "role", "open" (no mask), "layer" (a layer's heads all alike), "random", "inverted"."""
-    mask_seed: int = 0
-    """Seed of the "random" mask."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self, mask=MASKS, tuned_for=("", *TUNED))
-        check_least(self, rank=1, projection_rank=1, mask_seed=0)
+        self._check_masks()
+        check_choices(self, tuned_for=("", *TUNED))
+        check_least(self, rank=1, projection_rank=1)
         if not 0 <= self.beta <= 1:
             raise InputError(f"beta must be between 0 and 1, got {self.beta}")
-        if not self.core or len(set(self.core)) < len(self.core) or {ISOLATED, OPEN} & set(self.core):
-            raise InputError(f"core must be distinct concepts, none named {ISOLATED} or {OPEN}, got {self.core}")
 
 
 class SharedMap(nn.Module):
@@ -100,6 +95,8 @@ class MmrlPlus(Representation):
     preset_by_data = "lr 2e-3, batches of 32 and 100 epochs for the protocol few-shot"
 
     config: MmrlPlusConfig
+    role_masks: RoleMasks | None
+    """Which heads let which named tokens through; None without a role map."""
     shared: Float[Tensor, "token space"]
     """R, the tokens in the shared space."""
     image_map: SharedMap
@@ -122,7 +119,7 @@ class MmrlPlus(Representation):
         super().__init__(model, role_map, config, seed, classes)
         config, generator = self.config, torch.Generator().manual_seed(seed)
         tower, texts, space, rank = model.visual, self.text_tower, config.space, config.rank
-        self._masked: tuple[int, ...] = ()
+        self.role_masks = None
         count = config.tokens if role_map is None else self._build_masks(role_map)
         self.shared = nn.Parameter(0.02 * torch.randn(count, space, generator=generator))
         self.image_map = SharedMap(space, tower.width, tower.layers - self.layer, rank, generator)
@@ -136,11 +133,8 @@ class MmrlPlus(Representation):
         config, patches = self.config, self.model.patches
         self.attributes = known_core(role_map, config.core)
         layers = range(self.layer, self.model.visual.layers)
-        masks = build_masks(role_map, layers, self.attributes, patches, config.mask, config.mask_seed)
-        for layer, mask in masks.items():
-            self.register_buffer(f"mask_{layer}", mask, persistent=False)
-        self._masked = tuple(masks)
-        self.apart = frozenset(layer for layer, mask in masks.items() if is_isolating(mask, 1 + patches))
+        self.role_masks = RoleMasks(role_map, layers, self.attributes, patches, config)
+        self.apart = self.role_masks.apart
         return len(self.attributes)
 
     @classmethod
@@ -148,8 +142,8 @@ class MmrlPlus(Representation):
         return cls.first_entry(model, config)
 
     @classmethod
-    def mask_of(cls, config: MmrlPlusConfig) -> tuple[str, int]:
-        return config.mask, config.mask_seed
+    def mask_of(cls, config: MmrlPlusConfig) -> tuple[str, int, float]:
+        return config.mask, config.mask_seed, config.mask_floor
 
     @classmethod
     def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
@@ -172,7 +166,7 @@ mapped from one shared space by one map a tower with low-rank residuals."""
         return self.config.beta if tuned is None else tuned[0]
 
     def masks(self) -> dict[int, Float[Tensor, "head token token"]]:
-        return {layer: self.get_buffer(f"mask_{layer}") for layer in self._masked}
+        return {} if self.role_masks is None else self.role_masks()
 
     def image_tokens(self) -> LayerTokens:
         return LayerTokens(self.image_map(self.shared, self.layer), self.beta)
@@ -183,6 +177,13 @@ mapped from one shared space by one map a tower with low-rank residuals."""
     def project(self, normed: Float[Tensor, "image width"]) -> Float[Tensor, "image embed"]:
         return normed @ (self._projection + self.up @ self.down)
 
+    def forward(self, batch: Batch) -> tuple[Float[Tensor, "image class"], dict[str, Float[Tensor, ""]]]:
+        logits, terms = super().forward(batch)
+        return logits, terms | ({} if self.role_masks is None else self.role_masks.losses())
+
+    def trained_groups(self) -> tuple[TrainedGroup, ...]:
+        return split_groups(super().trained_groups(), self.role_masks)
+
     def acting(self) -> dict[str, Acting]:
         deep = range(self.layer, self.model.visual.layers)
         texts = range(self.text_layer, self.text_tower.layers)
@@ -191,7 +192,7 @@ mapped from one shared space by one map a tower with low-rank residuals."""
             found[f"image_map.{part}"] = Acting.vision(deep, "layers")
             found[f"text_map.{part}"] = Acting.text(texts, "layers")
         if self.attributes:
-            found["shared"] = Acting.vision(deep, "attributes")
+            found |= {"shared": Acting.vision(deep, "attributes"), "role_masks.logits": Acting.vision(deep, "layers")}
         return found | dict.fromkeys(("up", "down"), Acting.vision(self.model.visual.layers - 1))
 
     def fusion_weights(self) -> dict[str, float]:
@@ -202,7 +203,11 @@ mapped from one shared space by one map a tower with low-rank residuals."""
     def notes(self) -> tuple[str, ...]:
         return () if self.role_map is None else note_core(self.role_map, self.config.core, self.layer)
 
+    def findings(self) -> Findings | None:
+        """Of learned masks, where their weights ended."""
+        return None if self.role_masks is None else self.role_masks.findings(self.name)
+
     def served_tensors(self) -> dict[str, Tensor]:
         tokens = {f"adapter.image_tokens.{layer}": each for layer, each in self.image_tokens().values.items()}
-        masks = {f"adapter.mask_{layer}": mask for layer, mask in self.masks().items()}
+        masks = {} if self.role_masks is None else self.role_masks.served_tensors()
         return {**tokens, **masks, "adapter.projection": self._projection + self.up @ self.down}

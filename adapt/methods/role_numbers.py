@@ -1,4 +1,4 @@
-"""A number for every vision head by its role, such as a share or a gate; also with roles shuffled or turned round."""
+"""A number for every vision head by its role, such as a share, a gate, or whether it is free; also against roles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from headroles.checks import typed
@@ -16,6 +16,9 @@ from headroles.roles.role_map import RoleMap
 
 ROLE, RANDOM, INVERTED = ROLE_VARIANTS = ("role", "random", "inverted")
 """Roles as they are; shuffled over all scored heads; Attribute and Generalization exchanged."""
+ALL = "all"
+HEADS = (ALL, "attribute", "generalization", RANDOM, INVERTED)
+"""Which heads are free; see `free_heads`."""
 _TURNED = {"attribute": "generalization", "generalization": "attribute"}
 
 
@@ -39,6 +42,58 @@ def number_heads(
     for head, role in zip(heads, roles, strict=True):
         found[head.layer, head.head] = numbers.get(role, rest)
     return found
+
+
+def balance_shares(role_map: RoleMap, tower: Tower, mean: float, variant: str = ROLE) -> dict[str, float]:
+    """Shares for Attribute and Generalization heads, as far apart as may be where their mean over both is `mean`.
+
+    Attribute heads have the more; all others are meant to have `mean`, so that it is the mean over all heads. Variants
+    as in `number_heads`, which is to be given the same one. At 0 and 1 all shares are alike. InputError where the role
+    map lacks one of the two roles.
+    """
+    roles = [head.role for head in role_map if head.layer < tower.layers]
+    more, less = (roles.count(role) for role in ("attribute", "generalization"))
+    if not more or not less:
+        lacking = "generalization" if more else "attribute"
+        raise InputError(f"role map: it knows no {lacking} head of an encoder layer, so shares cannot go by role")
+    if variant == INVERTED:
+        more, less = less, more
+    moved = min(more * (1 - mean), less * mean)
+    return {"attribute": min(1.0, mean + moved / more), "generalization": max(0.0, mean - moved / less)}
+
+
+def free_heads(
+    role_map: RoleMap | None, tower: Tower, heads: str, seed: int, method: str
+) -> Bool[Tensor, "layer head"]:
+    """The vision heads that a method may change.
+
+    `heads`: "all"; of a role map's encoder heads "attribute" or "generalization", "random", as many as are Attribute,
+    drawn by `seed` from all that are scored, or "inverted", all that are scored and not Attribute. InputError, which
+    names the method, where a role map is needed or names none.
+    """
+    if heads == ALL:
+        return torch.ones(tower.layers, tower.heads, dtype=torch.bool)
+    if role_map is None:
+        raise InputError(
+            f"role map: {method} with heads {heads} needs one; make it: headroles score, and give --role-map, or "
+            "take heads all"
+        )
+    role = "generalization" if heads == "generalization" else "attribute"
+    numbers = {role: 1.0}
+    if heads == INVERTED:
+        numbers = {head.role: float(head.role != role) for head in role_map}
+    free = number_heads(role_map, tower, numbers, 0.0, RANDOM if heads == RANDOM else ROLE, seed) > 0
+    if not free.any():
+        kind = "head but Attribute ones" if heads == INVERTED else f"{role} head"
+        raise InputError(f"heads: the role map knows no {kind} of an encoder layer; take heads all")
+    return free
+
+
+def note_unused(role_map: RoleMap | None, heads: str) -> tuple[str, ...]:
+    """A line where a role map is given and all heads are free."""
+    if role_map is None or heads != ALL:
+        return ()
+    return (f"role map: not used with heads all; set heads to {', '.join(HEADS[1:-1])} or {HEADS[-1]}",)
 
 
 def pick_heads(roles: Sequence[str], role_map: RoleMap | None, tower: Tower) -> list[tuple[int, int]]:

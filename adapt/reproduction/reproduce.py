@@ -10,7 +10,6 @@ from typing import Any
 
 from headroles.adapt.data.coop import DATA_SETS
 from headroles.adapt.jobs.adapt import adapt
-from headroles.adapt.jobs.job import MODEL
 from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.reproduction.benchmark import (
     SHOTS,
@@ -32,6 +31,7 @@ from headroles.files.places import check_writable
 from headroles.files.run_file import check_run, write_run
 from headroles.files.whole import write_text
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.known_models import BUNDLED
 from headroles.models.load import load
 from headroles.roles.role_map import RoleMap
 
@@ -72,7 +72,7 @@ def reproduce(
     place, out = Path(root).expanduser(), Path(output)
     chosen = tuple(TABLES) if tables is None else tuple(tables)
     check_names("tables", chosen, tuple(TABLES))
-    named, unmapped = _choose_methods(chosen, methods, needs_map=role_map is None and model != MODEL)
+    named, unmapped = _choose_methods(chosen, methods, needs_map=role_map is None and model not in BUNDLED)
     few, numbers, present = _check_counts("shots", shots), _check_counts("seeds", seeds), find_present(place)
     trainings = tuple(list_trainings(chosen, named, few, present))
     notes = (*_tell_missing(chosen, place, present), *_tell_closed(chosen, named), *unmapped)

@@ -97,9 +97,9 @@ def write_runs(results: Sequence[Result]) -> str:
     """runs.csv: a row a method, data set trained on, shots, seed and tested part; accuracies in [0, 1]."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("table", "method", "trained_on", "shots", *COLUMNS))
+    writer.writerow(("table", "method", "trained_on", *COLUMNS))
     for result in results:
         training = result.training
-        place = (training.table, training.method, training.data_set, training.shots)
+        place = (training.table, training.method, training.data_set)
         writer.writerows((*place, *(getattr(row, name) for name in COLUMNS)) for row in result.measures)
     return text.getvalue()

@@ -18,6 +18,7 @@ from headroles.adapt.reproduction.published import (
     find_published,
     read_published,
 )
+from headroles.files.ranges import Size
 
 Seeds = Mapping[int, float]
 """Percent by seed."""
@@ -35,7 +36,7 @@ class ReproducedRow:
     """What papers call it."""
     data_set: str
     """The data set, or "mean" over those of the table, or "mean without eurosat"."""
-    shots: int
+    shots: Size
     """Training images a class."""
     part: str
     """base, novel, hm, or all classes."""

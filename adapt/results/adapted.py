@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, overload
 
 from headroles.adapt.adapter.adapter import FIGURES, Adapter, load_adapter
+from headroles.adapt.adapter.folders import Draw, find_adapters, place_draws
 from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, TABLE, AdapterInfo
-from headroles.adapt.metrics import HEADING, Measure, table_rows, to_csv, to_frame, to_json, to_table
+from headroles.adapt.metrics import Measure, table_heading, table_rows, to_csv, to_frame, to_json, to_table
+from headroles.adapt.results.protocols import LEFT_OUT, average_domains
 from headroles.errors import InputError
 from headroles.files.whole import write_text
 from headroles.models.hooked_clip import HookedCLIP
@@ -28,7 +30,7 @@ class Adapted(Shown, Sequence[Adapter]):
     figures: ClassVar[Mapping[str, str]] = FIGURES
 
     adapters: tuple[Adapter, ...]
-    """One a seed."""
+    """One a seed; of a job with several numbers of shots, or that leaves out domains, one a seed for each of these."""
     folders: tuple[Path, ...] = ()
     """Where each of them is; none where they are in memory alone."""
     note: str = ""
@@ -48,8 +50,15 @@ class Adapted(Shown, Sequence[Adapter]):
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """All rows, seed by seed."""
-        return tuple(row for adapter in self.adapters for row in adapter.measures)
+        """All rows, adapter by adapter; where domains were left out, these first and then their means."""
+        rows = tuple(row for adapter in self.adapters for row in adapter.measures)
+        left_out = tuple(row for row in rows if row.protocol == LEFT_OUT)
+        return (*left_out, *average_domains(left_out), *(row for row in rows if row.protocol != LEFT_OUT))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The different seeds."""
+        return tuple(dict.fromkeys(adapter.info.seed for adapter in self.adapters))
 
     @property
     def trainable(self) -> str:
@@ -65,14 +74,14 @@ class Adapted(Shown, Sequence[Adapter]):
         return to_table(self.measures)
 
     def save(self, output: str | os.PathLike[str]) -> None:
-        """Write what `adapt` writes: the adapter of one seed into `output`, those of several into seed-N below it."""
-        folders = seed_folders(Path(output), [adapter.info.seed for adapter in self.adapters])
-        for adapter, folder in zip(self.adapters, folders.values(), strict=True):
-            adapter.save(folder)
+        """Write what `adapt` writes: one adapter into `output`, several into folders below it, such as seed-N."""
+        folders = place_draws(Path(output), [Draw.of(adapter.info) for adapter in self.adapters])
+        for adapter in self.adapters:
+            adapter.save(folders[Draw.of(adapter.info)])
         self.save_summary(output)
 
     def save_summary(self, output: str | os.PathLike[str]) -> None:
-        """Write metrics.csv and metrics.json over all seeds, where there are several."""
+        """Write metrics.csv and metrics.json over all adapters, where there are several."""
         if len(self.adapters) > 1:
             write_text(Path(output) / TABLE, to_csv(self.measures))
             write_text(Path(output) / METRICS, to_json(self.measures))
@@ -81,12 +90,10 @@ class Adapted(Shown, Sequence[Adapter]):
     def load(
         cls, output: str | os.PathLike[str], device: str = "auto", model: str | HookedCLIP | None = None
     ) -> Adapted:
-        """The adapter in a folder, or those of its seed-N folders; `device` and `model` as in `Adapter.load`."""
-        output = Path(output)
-        folders = [output] if (output / CONFIG).is_file() else [path.parent for path in output.glob(f"seed-*/{CONFIG}")]
+        """The adapter in a folder, or those of a job below it; `device` and `model` as in `Adapter.load`."""
+        folders = find_adapters(Path(output))
         if not folders:
             raise InputError(f"adapter: {output} is no adapter folder (no {CONFIG}); make one: headroles adapt")
-        folders.sort(key=lambda folder: AdapterInfo.load(folder).seed)
         if not isinstance(model, HookedCLIP):
             model = load(model or AdapterInfo.load(folders[0]).base_model_name_or_path, device)
         adapters = tuple(load_adapter(folder, model=model) for folder in folders)
@@ -94,24 +101,22 @@ class Adapted(Shown, Sequence[Adapter]):
         return cls(adapters, tuple(folders), note)
 
     def __repr__(self) -> str:
-        seeds = ", ".join(str(adapter.info.seed) for adapter in self.adapters)
+        seeds = ", ".join(map(str, self.seeds))
         info = self.adapters[0].info
         return f"Adapted({info.base_model_name_or_path} to {info.task}, seeds {seeds}; {self.trainable})"
 
     def _repr_html_(self) -> str:
-        return html_table(repr(self), HEADING, table_rows(self.measures))
-
-
-def seed_folders(output: Path, seeds: Sequence[int]) -> dict[int, Path]:
-    """Where the adapter of each seed goes: `output` itself, or seed-N below it where there are several."""
-    return {seed: output if len(seeds) == 1 else output / f"seed-{seed}" for seed in seeds}
+        return html_table(repr(self), table_heading(self.measures), table_rows(self.measures))
 
 
 def pick_adapter(given: str | os.PathLike[str] | Adapter | Adapted) -> Path | Adapter:
     """The one adapter that is meant: in memory, or its folder. InputError where several are."""
     if isinstance(given, Adapted):
         if len(given) > 1:
-            raise InputError(f"adapter: expected one, got those of {len(given)} seeds; take one, such as adapted[0]")
+            several = "seeds" if len(given.seeds) == len(given) else "trainings"
+            raise InputError(
+                f"adapter: expected one, got those of {len(given)} {several}; take one, such as adapted[0]"
+            )
         return given[0]
     if isinstance(given, Adapter):
         return given

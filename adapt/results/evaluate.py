@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from headroles.adapt.adapter.adapter import Adapter, load_adapter
 from headroles.adapt.adapter.info import AdapterInfo
@@ -18,7 +18,7 @@ from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.evaluation import Evaluation
 from headroles.adapt.results.measuring import measure, measure_retention
 from headroles.adapt.results.own_task import find_differences, is_own, own_halves
-from headroles.adapt.results.protocols import check_protocol, choose_protocol
+from headroles.adapt.results.protocols import HALVED, LEFT_OUT, check_protocol, choose_protocol
 from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import is_main, join
 from headroles.checks import typed
@@ -62,8 +62,8 @@ def evaluate(
     given = [] if task is None else [task] if isinstance(task, (str, Task)) else list(task)
     objects = {each.name: each for each in given if isinstance(each, Task)}
 
-    def find(name: str) -> Task:
-        opened = look_at_test(objects.get(name) or _open(name, root, info), strict)
+    def find(name: str, domains: bool = False) -> Task:
+        opened = look_at_test(objects.get(name) or _open(name, root, info, domains), strict)
         given = template or (info.template if name not in objects and is_own(info, opened) else opened.template)
         if template:
             check_named(template, opened.classes)
@@ -72,7 +72,12 @@ def evaluate(
     names = [each.name if isinstance(each, Task) else each for each in given]
     chosen, own, others = choose_protocol(names, protocol, info)
     check_protocol(chosen)
-    tasks = [find(name) for name in own]
+    if chosen == LEFT_OUT and not info.held_out:
+        raise InputError(
+            f"protocol: {chosen} tests the domain that a training left out; this one left out none: adapt with it, or "
+            "test with --protocol few-shot"
+        )
+    tasks = [find(name, chosen == LEFT_OUT) for name in own]
     targets = [find(name) for name in others]
     kept = [] if names or chosen != info.protocol else [find(name) for name in info.retention]
     if not isinstance(found, Adapter):
@@ -84,12 +89,15 @@ def evaluate(
     reading = record_reading(found.method.model, read)
     if dry_run:
         return Evaluation((), left_out=left_out, notes=_notes(info, mine), reading=reading)
-    halves = {each.name: own_halves(info, each) for each in mine if chosen == "base-to-novel"}
+    halves = {each.name: own_halves(info, each) for each in mine if chosen in HALVED}
     tested: list[TestedImage] | None = [] if images else None
-    run = functools.partial(measure, found.method, batch=batch, workers=workers, tested=tested)
-    rows = [row for each in tasks for row in run(each, chosen, info.seed, targets, halves=halves.get(each.name))]
-    rows += average_halves(rows) if chosen == "base-to-novel" else []
-    rows += measure_retention(found.method, kept, info.seed, batch, workers, tested=tested)
+    shared: dict[str, Any] = {"batch": batch, "workers": workers, "shots": info.shots, "tested": tested}
+    rows = []
+    for each in tasks:
+        more = {**shared, "halves": halves.get(each.name), "held_out": info.held_out}
+        rows += measure(found.method, each, chosen, info.seed, targets, **more)
+    rows += average_halves(rows) if chosen in HALVED else []
+    rows += measure_retention(found.method, kept, info.seed, **shared)
     return Evaluation(
         tuple(rows),
         left_out=left_out,
@@ -115,9 +123,9 @@ def _notes(info: AdapterInfo, tasks: Iterable[Task]) -> tuple[str, ...]:
     return tuple(f"{each.name}: {note}" for each in tasks for note in find_differences(info, each))
 
 
-def _open(name: str, root: str | os.PathLike[str] | None, info: AdapterInfo) -> Task:
+def _open(name: str, root: str | os.PathLike[str] | None, info: AdapterInfo, domains: bool) -> Task:
     try:
-        return open_task(name, root)
+        return open_task(name, root, domains=domains)
     except InputError as error:
         if name != info.task:
             raise

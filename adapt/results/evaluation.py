@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.adapt.adapter.info import METRICS, TABLE
-from headroles.adapt.metrics import HEADING, Measure, table_rows, to_frame, to_json, to_table
+from headroles.adapt.metrics import Measure, shot_counts, table_heading, table_rows, to_frame, to_json, to_table
 from headroles.adapt.results.calibration import calibration_frame
-from headroles.adapt.results.tested import TestedImage, classes_frame, confusion_frame, predictions_frame
+from headroles.adapt.results.tested import (
+    TestedImage,
+    classes_frame,
+    confusion_frame,
+    predictions_frame,
+    read_predictions,
+)
 from headroles.files.documents import Document
+from headroles.files.json_files import read_json
 from headroles.files.whole import replacing_together, write_text
-from headroles.shown import html_table
+from headroles.shown import Shown, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +33,8 @@ TABLES = {
     "calibration.csv": calibration_frame,
 }
 """File -> what makes it of the tested images."""
+PREDICTIONS = "predictions.csv"
+"""The table from which a folder's tested images are read again."""
 FILES = (METRICS, TABLE, *TABLES)
 """What `Evaluation.write` writes."""
 _DERIVED = ("summary", "history", "trainable")
@@ -33,9 +42,13 @@ _DERIVED = ("summary", "history", "trainable")
 
 
 @dataclass(frozen=True, repr=False)
-class Evaluation(Document):
-    """What an adapter reaches; also what the metrics.json of an adapter, or of a job of several seeds, holds."""
+class Evaluation(Document, Shown):
+    """What an adapter reaches; also what the metrics.json of an adapter, or of a job of several adapters, holds."""
 
+    figures: ClassVar[Mapping[str, str]] = {
+        "reliability": "headroles.adapt.results.reliability_plot:reliability_figure",
+        "shots": "headroles.adapt.results.shots_plot:shots_figure",
+    }
     called, made_by, file_name = "evaluation", "headroles evaluate", METRICS
 
     rows: tuple[Measure, ...]
@@ -50,6 +63,20 @@ class Evaluation(Document):
     """How texts and pictures were read, and of every task its counts, its split, and the images that were left out."""
     tested: tuple[TestedImage, ...] = field(default=(), compare=False)
     """Every tested image, where that was asked for; not in metrics.json, but in the files of `write`."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of `figures` those that there is something to draw for; of none, all: plotting says what lacks."""
+        there = {"reliability": bool(self.tested), "shots": len(shot_counts(self.rows)) > 1}
+        return tuple(kind for kind in self.figures if there[kind]) or tuple(self.figures)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a metrics.json, by its name or its folder's, with the tested images that `write` wrote beside it."""
+        found, place = super().load(path), Path(path)
+        predictions = (place if place.is_dir() else place.parent) / PREDICTIONS
+        beside = place.is_dir() or place.name == METRICS
+        return replace(found, tested=read_predictions(predictions)) if beside and predictions.is_file() else found
 
     def __iter__(self) -> Iterator[Measure]:
         return iter(self.rows)
@@ -79,6 +106,11 @@ class Evaluation(Document):
         return tuple(Path(folder) / name for name in FILES if self.tested or name not in TABLES)
 
     @classmethod
+    def is_at(cls, path: str | os.PathLike[str]) -> bool:
+        """See `Document.is_at`; role maps have no mark either, so an evaluation is told by its rows."""
+        return super().is_at(path) and "rows" in read_json(path, cls.called)
+
+    @classmethod
     def from_dict(cls, raw: Any, source: str = "this") -> Self:
         """The opposite of `to_dict`; also takes an adapter's metrics.json, whose history is left out."""
         raw = _without(raw, _DERIVED)
@@ -98,7 +130,7 @@ class Evaluation(Document):
         return "Evaluation({})".format("; ".join(" ".join(row) for row in table_rows(self.rows)[:3]))
 
     def _repr_html_(self) -> str:
-        return html_table("right answers, percent", HEADING, table_rows(self.rows))
+        return html_table("right answers, percent", table_heading(self.rows), table_rows(self.rows))
 
 
 def _without(raw: Any, names: tuple[str, ...]) -> Any:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch.utils.data import DataLoader
 
+from headroles.adapt.data.domains import keep_domain
 from headroles.adapt.data.tasks import Example, Task, TaskImages
 from headroles.adapt.methods.method import Method
 from headroles.adapt.metrics import Accuracy, Measure, join_halves, with_mean
-from headroles.adapt.results.protocols import check_protocol
+from headroles.adapt.results.frozen_memo import run_images
+from headroles.adapt.results.protocols import LEFT_OUT, check_protocol
 from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import add_up, share
 from headroles.errors import InputError
@@ -26,12 +28,12 @@ def compare(
     examples: Sequence[Example],
     batch: int = 64,
     workers: int = 0,
-    tell: Callable[[Example, int, int, float], None] | None = None,
+    tell: Callable[[Example, int, int, float, float], None] | None = None,
 ) -> tuple[Accuracy, Accuracy]:
     """Accuracy of the frozen CLIP (zero-shot) and of the adapted one, in one pass that shares the trunk.
 
     Under several processes each takes its share of the examples. `tell` is called with every one of these, the frozen
-    and the adapted CLIP's class, and the probability of the latter.
+    and the adapted CLIP's class, the probability of the latter, and that of the former.
     """
     if not examples:
         raise InputError(f"task: {task.name} has no test images")
@@ -41,13 +43,17 @@ def compare(
     texts = method.encode_texts(text)
     counts = torch.zeros(3, len(task.classes), dtype=torch.long, device=method.device)
     for numbers, pixels, labels in read_ahead(DataLoader(images, batch_size=batch, num_workers=workers)):
-        trunk, labels = method.image_trunk(pixels), labels.to(method.device)
-        guesses = (method.frozen_images(trunk) @ text.frozen.T, method.logits(method.encode_images(trunk), texts))
+        names = [own[number].key for number in numbers.tolist()]
+        (trunk, known), labels = run_images(method, task.name, names, pixels), labels.to(method.device)
+        guesses = (known @ text.frozen.T, method.logits(method.encode_images(trunk), texts))
         for logits in guesses:
-            check_rows(logits, lambda number: own[number].key, numbers.tolist())
+            check_rows(logits, names.__getitem__)
         if tell:
-            found = guesses[1].softmax(-1).max(-1)
-            columns = (guesses[0].argmax(-1), found.indices, found.values)
+            columns = (
+                *(logits.argmax(-1) for logits in guesses),
+                guesses[1].softmax(-1).amax(-1),
+                (method.scale * guesses[0]).softmax(-1).amax(-1),
+            )
             for number, *guess in zip(numbers.tolist(), *(column.tolist() for column in columns), strict=True):
                 tell(own[number], *guess)
         hits = [labels[logits.argmax(-1) == labels] for logits in guesses]
@@ -67,22 +73,30 @@ def measure(
     workers: int = 0,
     *,
     halves: tuple[Task, Task] | None = None,
+    shots: int | None = None,
+    held_out: str = "",
     tested: list[TestedImage] | None = None,
 ) -> list[Measure]:
     """The rows of a protocol.
 
-    base-to-novel and few-shot test on `task` itself; cross-dataset on `targets`; domain-shift on the task and on
-    `targets` (its other renderings). Several targets get a row "mean" too. `halves`: base and novel, where they are not
-    the halves of the classes. `tested` takes up every tested image.
+    base-to-novel, joint and few-shot test on `task` itself; cross-dataset on `targets`; domain-shift on the task and on
+    `targets` (its other renderings); leave-one-domain-out on the task's domain `held_out`. Several targets get a row
+    "mean" too. `halves`: base and novel, where they are not the halves of the classes. `shots`: what the rows say.
+    `tested` takes up every tested image.
     """
     check_protocol(protocol)
-    measuring = _Measuring(method, seed, protocol, batch, workers, tested)
+    measuring = _Measuring(method, seed, protocol, batch, workers, tested, shots)
     if protocol == "base-to-novel":
         parts = zip(("base", "novel"), halves or task.halves(), strict=True)
         base, novel = (measuring.row(half, part, task.name) for part, half in parts)
         return [base, novel, join_halves(base, novel)]
+    if protocol == "joint":
+        base, novel, whole = measuring.joint(task, (halves or task.halves())[0].classes)
+        return [base, novel, join_halves(base, novel), whole]
     if protocol == "few-shot":
         return [measuring.row(task)]
+    if protocol == LEFT_OUT:
+        return [measuring.row(keep_domain(task, held_out), held_out, task.name)]
     if not targets:
         raise InputError(f"targets: {protocol} of {task.name} needs tasks to test on; name them, such as a,b")
     own = [measuring.row(task)] if protocol == "domain-shift" else []
@@ -96,10 +110,11 @@ def measure_retention(
     batch: int = 64,
     workers: int = 0,
     *,
+    shots: int | None = None,
     tested: list[TestedImage] | None = None,
 ) -> list[Measure]:
     """What the adapted CLIP still knows: zero-shot accuracy on other tasks, all classes, beside the frozen CLIP's."""
-    measuring = _Measuring(method, seed, "retention", batch, workers, tested)
+    measuring = _Measuring(method, seed, "retention", batch, workers, tested, shots)
     return with_mean([measuring.row(task) for task in tasks])
 
 
@@ -114,26 +129,38 @@ class _Measuring:
         batch: int,
         workers: int,
         tested: list[TestedImage] | None,
+        shots: int | None,
     ) -> None:
         self.method, self.seed, self.protocol, self.batch, self.workers = method, seed, protocol, batch, workers
-        self.tested = tested
+        self.tested, self.shots = tested, shots
 
     def row(self, task: Task, part: str = "all", name: str = "") -> Measure:
         """One row: the task's test images among its classes; `name`: what to call the task."""
+        return self._row(name or task.name, part, *self._compare(task, part, name or task.name))
+
+    def joint(self, task: Task, base: Collection[str]) -> list[Measure]:
+        """Rows base, novel and all: images of the base classes, of the others, and all, each among all classes."""
+        whole = self._compare(task, "all", task.name)
+        kept = [name in base for name in task.classes]
+        parts = {"base": kept, "novel": [not each for each in kept], "all": [True] * len(kept)}
+        return [self._row(task.name, part, *(each.keep(which) for each in whole)) for part, which in parts.items()]
+
+    def _row(self, name: str, part: str, frozen: Accuracy, adapted: Accuracy) -> Measure:
+        per_class = {"zero_shot": frozen.per_class, "adapted": adapted.per_class}
+        place = (self.seed, self.protocol, name, part)
+        return Measure(*place, sum(frozen.total), frozen.mean, adapted.mean, per_class, self.shots)
+
+    def _compare(self, task: Task, part: str, name: str) -> tuple[Accuracy, Accuracy]:
         seen: list[TestedImage] = []
 
-        def tell(example: Example, frozen: int, adapted: int, probability: float) -> None:
+        def tell(example: Example, frozen: int, adapted: int, *probabilities: float) -> None:
             label, *guesses = (task.classes[number] for number in (example.label, frozen, adapted))
             seen.append(
-                TestedImage(
-                    self.protocol, name or task.name, part, example.key, label, guesses[0], guesses[1], probability
-                )
+                TestedImage(self.protocol, name, part, example.key, label, guesses[0], guesses[1], *probabilities)
             )
 
         own = None if self.tested is None else tell
-        frozen, adapted = compare(self.method, task, task.test, self.batch, self.workers, own)
+        found = compare(self.method, task, task.test, self.batch, self.workers, own)
         if self.tested is not None:
             self.tested += gather(seen)
-        per_class = {"zero_shot": frozen.per_class, "adapted": adapted.per_class}
-        place = (self.seed, self.protocol, name or task.name, part)
-        return Measure(*place, sum(frozen.total), frozen.mean, adapted.mean, per_class)
+        return found

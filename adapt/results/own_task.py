@@ -9,6 +9,7 @@ from typing import Any
 from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.adapter.memory import SPLITS, image_ids, remember_split, sum_examples
 from headroles.adapt.data.task import Task
+from headroles.adapt.results.protocols import HALVED
 from headroles.errors import InputError
 
 
@@ -23,7 +24,7 @@ def own_halves(info: AdapterInfo, task: Task) -> tuple[Task, Task] | None:
     Halves of the classes as they are now would take trained classes for novel ones. Raises InputError where a class
     that was trained is gone, or no other one is left.
     """
-    if info.protocol != "base-to-novel":
+    if info.protocol not in HALVED:
         return None
     gone = [name for name in info.trained_classes if name not in task.classes]
     if gone:

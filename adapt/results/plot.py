@@ -12,15 +12,18 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import seaborn as sns
+from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from headroles.adapt.adapter.adapter import FIGURES, Adapter
+from headroles.adapt.adapter.folders import find_adapters
 from headroles.adapt.adapter.info import CONFIG, FINDINGS, METRICS, ROLE_MAP, AdapterInfo
+from headroles.adapt.config import LEARNED
 from headroles.adapt.methods.findings import Findings
-from headroles.adapt.methods.masks import build_masks, masked_kinds
+from headroles.adapt.methods.masks import masked_kinds, role_weights
 from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.training.records import EpochRecord
 from headroles.errors import InputError, said
@@ -52,6 +55,13 @@ class Run:
         return self.masked_by or RoleMap.load(self.folder / ROLE_MAP)
 
     @property
+    def masked(self) -> bool:
+        """Whether its heads have masks."""
+        info = self.info
+        variant = METHODS[info.method].mask_of(info.settings)
+        return variant is not None and info.layer is not None and bool(info.role_map_sha256)
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """What the logits are fused from: "cls", then the attributes; none where nothing is fused."""
         fused = self.info.attributes or any(record["alpha"] for record in self.history)
@@ -69,17 +79,17 @@ class Runs(tuple[Run, ...], Shown):
 
     @property
     def kinds(self) -> tuple[str, ...]:
+        """Of `figures` those that there is something to draw for; of none, all: plotting says what lacks."""
         run = self[0]
-        masks = METHODS[run.info.method].mask_of(run.info.settings) is not None and run.info.role_map_sha256
-        there = {"curves": run.history, "mask": masks, "fusion": run.parts and run.history}
-        there["found"] = run.findings is not None and run.findings.drawn
-        return tuple(kind for kind in self.figures if there[kind])
+        there = {"curves": bool(run.history), "mask": run.masked, "fusion": bool(run.history and run.parts)}
+        there["found"] = run.findings is not None and bool(run.findings.drawn)
+        there["shots"] = len({each.info.shots for each in self}) > 1
+        return tuple(kind for kind in self.figures if there[kind]) or tuple(self.figures)
 
 
 def read_runs(folder: str | os.PathLike[str]) -> Runs:
-    """The adapter in a folder, or those of its seed-N folders. InputError where there is none."""
-    folder = Path(folder)
-    folders = [folder] if (folder / CONFIG).is_file() else [path.parent for path in folder.glob(f"seed-*/{CONFIG}")]
+    """The adapter in a folder, or those of a job below it. InputError where there is none."""
+    folders = find_adapters(Path(folder))
     if not folders:
         raise InputError(f"adapter: {folder} is no adapter folder (no {CONFIG}); make one: headroles adapt")
     runs = [
@@ -91,7 +101,7 @@ def read_runs(folder: str | os.PathLike[str]) -> Runs:
             raise InputError(f"adapter: {run.folder / METRICS} has no history of a training; adapt again")
         if any(set(record["alpha"]) != set(run.parts) for record in run.history):
             raise InputError(f"adapter: {run.folder / METRICS} has other fusion weights than {CONFIG}; copy both again")
-    return Runs(sorted(runs, key=lambda run: run.info.seed))
+    return Runs(runs)
 
 
 def list_runs(given: Given) -> Sequence[Run]:
@@ -150,30 +160,30 @@ def curves_figure(runs: Given) -> Figure:
 
 
 def mask_figure(runs: Given) -> Figure:
-    """Which heads let which attribute tokens exchange with CLS and patches, layer by layer, as trained.
+    """How far heads let attribute tokens exchange with CLS and patches, layer by layer, as trained; 0 parts them.
 
-    The label of a head is what it is to the mask, and whether it is silent.
+    The label of a head is what it is to a mask of roles, and whether it is silent.
     """
     runs = list_runs(runs)
     run = runs[0]
     variant, first = METHODS[run.info.method].mask_of(run.info.settings), run.info.layer
-    if variant is None or first is None or not run.info.role_map_sha256:
+    if variant is None or first is None or not run.masked:
         raise InputError(f"kind: {run.info.method} has no masks; take kind curves")
     role_map = run.role_map
     layers = range(first, role_map.model.layers)
-    masks = build_masks(role_map, layers, run.info.attributes, 1, *variant)
-    kinds = masked_kinds(role_map, layers, run.info.attributes, *variant)
+    kinds = masked_kinds(role_map, layers, run.info.attributes, *variant[:2])
+    weights = _mask_weights(run, layers, variant)
     silent = {(head.layer, head.head) for head in role_map if head.role == SILENT}
     with figure_style():
         size = (1.0 + len(layers) * (1.0 + 0.25 * len(run.info.attributes)), 1.3 + 0.2 * role_map.model.heads)
         heading = f"Attribute tokens that exchange with CLS and patches, mask {variant[0]}"
         figure = run_page(runs[:1], heading, size)
         for axes, layer in zip(figure.subplots(1, len(layers), squeeze=False)[0], layers, strict=True):
-            opened = np.ones((role_map.model.heads, len(run.info.attributes)))
-            if layer in masks:
-                opened = (masks[layer][:, 0, 2:] == 0).numpy()
-            cells = ListedColormap(["#EEEEEE", COLORS[0]])
+            opened = weights[layer]
+            cells = LinearSegmentedColormap.from_list("weight", ["#EEEEEE", COLORS[0]])
             colors: dict[str, Any] = {"cmap": cells, "vmin": 0, "vmax": 1, "cbar": False}
+            if not np.isin(opened, (0, 1)).all():
+                colors |= {"annot": True, "fmt": ".2f", "annot_kws": {"size": 5}}
             named = enumerate(kinds[layer])
             labels = [f"H{head} {kind}" + " (silent)" * ((layer, head) in silent) for head, kind in named]
             sns.heatmap(opened, ax=axes, xticklabels=run.info.attributes, yticklabels=labels, linewidths=0.8, **colors)
@@ -181,6 +191,20 @@ def mask_figure(runs: Given) -> Figure:
             axes.tick_params(axis="x", rotation=90)
             axes.tick_params(axis="y", rotation=0)
     return figure
+
+
+def _mask_weights(
+    run: Run, layers: range, variant: tuple[str, int, float]
+) -> dict[int, Float[np.ndarray, "head attribute"]]:
+    """Layer -> weights of its mask; learned ones as they ended."""
+    if variant[0] != LEARNED:
+        weights = role_weights(run.role_map, layers, run.info.attributes, *variant)
+        return {layer: each.numpy() for layer, each in weights.items()}
+    if run.findings is None:
+        raise InputError(f"adapter: {run.folder} has no {FINDINGS}, which says what was learned; copy the whole folder")
+    rows = {(each.layer, each.head): [each.values[name] for name in run.info.attributes] for each in run.findings}
+    heads = range(run.role_map.model.heads)
+    return {layer: np.array([rows[layer, head] for head in heads]) for layer in layers}
 
 
 def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
@@ -206,8 +230,8 @@ def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
 def run_page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figure:
     """A figure with a heading and a line about the runs."""
     info = runs[0].info
-    seeds = "seed " if len(runs) == 1 else "seeds "
-    facts = f"{info.base_model_name_or_path}, {info.task}, {seeds}{', '.join(str(run.info.seed) for run in runs)}"
+    seeds = dict.fromkeys(str(run.info.seed) for run in runs)
+    facts = f"{info.base_model_name_or_path}, {info.task}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
     figure = Drawing(figsize=size, layout="constrained")
     figure.suptitle(f"{heading}\n{facts}", size=9)
     return figure

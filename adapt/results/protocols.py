@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from headroles.adapt.adapter.info import AdapterInfo
+from headroles.adapt.data.coop import default_data_sets
+from headroles.adapt.metrics import MEAN, Measure, average
 from headroles.errors import InputError
 from headroles.shapes.tasks import RETENTION, TASKS, find_task
 
 PROTOCOLS = {
     "base-to-novel": "train on the first half of the classes; test on both halves and their harmonic mean",
+    "joint": "train as base-to-novel; test every image among the names of both halves",
     "few-shot": "train and test on all classes",
     "cross-dataset": "train on all classes; test on other tasks, zero-shot",
     "domain-shift": "train on all classes; test on the same classes in other renderings",
+    "leave-one-domain-out": "train on all domains but one, each in turn; test on the one that was left out",
 }
 """Name -> what it measures."""
 WITH_TARGETS = ("cross-dataset", "domain-shift")
 """The protocols that test on other tasks."""
-NOVEL = ("base-to-novel", "cross-dataset")
+HALVED = ("base-to-novel", "joint")
+"""The protocols that train on the first half of the classes."""
+NOVEL = (*HALVED, "cross-dataset")
 """The protocols that test on classes without training images."""
+LEFT_OUT = "leave-one-domain-out"
+"""The protocol that trains an adapter for each domain."""
 
 
 def check_protocol(protocol: str) -> None:
@@ -25,11 +35,24 @@ def check_protocol(protocol: str) -> None:
         raise InputError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
 
 
+def average_domains(measures: Sequence[Measure]) -> list[Measure]:
+    """Of rows with a domain left out: their unweighted mean, a row a seed, task and number of shots."""
+    groups: dict[tuple[int, str, int | None], list[Measure]] = {}
+    for row in measures:
+        if row.protocol == LEFT_OUT:
+            groups.setdefault((row.seed, row.task, row.shots), []).append(row)
+    return [average(rows, part=MEAN) for rows in groups.values() if len(rows) > 1]
+
+
 def default_targets(task: str, protocol: str) -> tuple[str, ...]:
-    """The tasks that a protocol tests a built-in task on where nothing is named: its shifts, or its peers."""
+    """The tasks that a protocol tests on where nothing is named; none where there are none.
+
+    Of a built-in task its shifts, or its peers; of one of CoOp's data sets the others of the eleven, of ImageNet its
+    four shifts.
+    """
     kind, _, name = task.partition(":")
     if kind != "shapes":
-        return ()
+        return default_data_sets(task, protocol == "domain-shift") if protocol in WITH_TARGETS else ()
     if protocol == "domain-shift":
         return tuple(f"{task}@{shift}" for shift in find_task(name).shifts)
     peers = (other for other in TASKS if other not in (name, *RETENTION)) if protocol == "cross-dataset" else ()

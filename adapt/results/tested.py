@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
+
+from headroles.errors import InputError, said
+from headroles.files.tables import open_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +43,8 @@ class TestedImage:
     """The class that the adapted CLIP finds likeliest."""
     probability: float
     """What the adapted CLIP gives its class, in [0, 1]."""
+    zero_shot_probability: float
+    """What the frozen CLIP gives its class, in [0, 1]."""
 
 
 def predictions_frame(tested: Sequence[TestedImage]) -> pd.DataFrame:
@@ -46,6 +52,23 @@ def predictions_frame(tested: Sequence[TestedImage]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame([astuple(each) for each in tested], columns=[field.name for field in fields(TestedImage)])
+
+
+def read_predictions(path: Path) -> tuple[TestedImage, ...]:
+    """The images of a table that `predictions_frame` made; none of an older one, which says less.
+
+    InputError where the file is damaged.
+    """
+    kinds = get_type_hints(TestedImage)
+    with open_table(path, "evaluation", ",") as reader:
+        if set(reader.fieldnames or ()) != kinds.keys():
+            return ()
+        try:
+            return tuple(TestedImage(**{name: kinds[name](cell) for name, cell in row.items()}) for row in reader)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"evaluation: line {reader.line_num} of {path} cannot be read ({said(error)}); evaluate again"
+            ) from error
 
 
 def confusion_frame(tested: Sequence[TestedImage]) -> pd.DataFrame:

@@ -22,6 +22,8 @@ COMMAND = "command"
 _HOW = ("config", "output", "resume", "overwrite", "dry_run", "as_json", "list_tasks", "list_methods")
 """Options that say nothing of the result, and are not written: where it lies, a file in it says by being there."""
 _FIT = "expected lines such as epochs: 20"
+_BELOW = ("shots-", "without-", "seed-")
+"""What folders of one training begin with, below that of a job with several."""
 
 
 def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,7 +85,7 @@ def _find(path: Path, command: str) -> Path:
 
     if not path.is_dir():
         return path
-    begun = (path / "unfinished" / RUN, *sorted(path.glob(f"seed-*/unfinished/{RUN}")))
+    begun = (place for depth in range(4) for place in sorted(path.glob("*-*/" * depth + f"unfinished/{RUN}")))
     places = (path / f"{command}.yaml", path / RUN, *begun)
     return next(filter(Path.is_file, places), places[1])
 
@@ -97,8 +99,9 @@ def _own_place(given: Path, path: Path) -> dict[str, Any]:
         return {}
     begun = path.parent.name == "unfinished"
     folder = given if given.is_dir() else path.parent.parent if begun else path.parent
-    if begun and folder != given and folder.name.startswith("seed-"):
-        raise InputError(f"config: {path} is of one of a job's seeds; give the job's folder, {folder.parent}")
+    if begun and folder != given and folder.name.startswith(_BELOW):
+        job = next(place for place in folder.parents if not place.name.startswith(_BELOW))
+        raise InputError(f"config: {path} is of one training of a job; give the job's folder, {job}")
     return {"output": str(folder)}
 
 

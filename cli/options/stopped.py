@@ -31,5 +31,5 @@ def _find_unfinished(group: click.Group, arguments: Sequence[str]) -> Path | Non
     output = command.make_context(arguments[0], list(arguments[1:]), resilient_parsing=True).params.get("output")
     if output is None:
         return None
-    places = (Path(output), *sorted(Path(output).glob("seed-*")))
-    return next((place / "unfinished" for place in places if (place / "unfinished").is_dir()), None)
+    found = (path for depth in range(4) for path in sorted(Path(output).glob("*-*/" * depth + "unfinished")))
+    return next((path for path in found if path.is_dir()), None)

@@ -18,13 +18,18 @@ _OPTIONS = (
         help="Names of the classes in prompts: a CSV file of label,name, a JSON object, or clean (without numbers in "
         "front).",
     ),
+    click.option(
+        "--domains",
+        help="What says a picture's domain: folders, of DOMAIN/CLASS/ folders, or a column of a list.  [default for "
+        "leave-one-domain-out: folders]",
+    ),
     click.option("--strict", is_flag=True, help="Refuse images that cannot be read, or are there twice."),
     click.option("--dry-run", is_flag=True, help="Say how all is read, and stop."),
 )
 
 
 def task_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --test-share, --val-share, --label, --class-names, --strict and --dry-run to a command."""
+    """Adds --test-share, --val-share, --label, --class-names, --domains, --strict and --dry-run to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

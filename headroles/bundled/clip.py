@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ class Architecture:
     """Heads of a text layer."""
     embed: int = 128
     """Width of the shared embedding."""
+    mlps: int | None = None
+    """Vision layers, from the first on, that have an MLP; the others' are nil and stay so. None: all."""
 
 
 @cache
@@ -84,6 +87,11 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         unk_token="<|unknown|>",
         model_max_length=CONTEXT,
     )
+
+
+def open_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer that ships, `build_tokenizer` once: learned anew, its ids differ from run to run."""
+    return PreTrainedTokenizerFast.from_pretrained(str(resources.files("headroles.bundled") / "model"))
 
 
 def build_processor() -> CLIPImageProcessorPil:
@@ -127,7 +135,19 @@ def build_model(architecture: Architecture, tokenizer: PreTrainedTokenizerFast, 
         torch.manual_seed(seed)
         model = CLIPModel(config)
         _initialise(model)
+    silent = architecture.layers if architecture.mlps is None else architecture.mlps
+    for layer in list(model.vision_model.encoder.layers)[silent:]:
+        _silence(layer)
     return model
+
+
+@torch.no_grad()
+def _silence(layer: Any) -> None:
+    """Make the MLP of a layer nil, and leave it so."""
+    layer.mlp.fc2.weight.zero_()
+    layer.mlp.fc2.bias.zero_()
+    layer.mlp.requires_grad_(False)
+    layer.layer_norm2.requires_grad_(False)
 
 
 @torch.no_grad()

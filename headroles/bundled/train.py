@@ -1,12 +1,12 @@
-"""Train the bundled small CLIP: `python -m headroles.bundled.train --output FOLDER`.
+"""Train a bundled small CLIP: `python -m headroles.bundled.train --model shapes-natural --output FOLDER`.
 
 The objective is CLIP's own, over exact labels: a caption names a random subset of concepts, so it fits many images of
 a batch; the renderer knows which, and all of them are positives. A cross-entropy over one short text of every value
 within each concept goes with it. At first the two towers also learn one vector ("anchor") per concept value: images,
 and the patches that show the item, are classified against the anchors within each concept, short texts against all
 anchors. The anchors' weight falls to zero halfway: they only spare the vision tower the time in which the texts of a
-random tower are too much alike to teach anything. Two more terms make deep heads of known concepts; see
-`headroles.bundled.specialists`.
+random tower are too much alike to teach anything. In the model `shapes` two more terms make deep heads of known
+concepts (`headroles.bundled.specialists`); no term of `shapes-natural` speaks of heads or layers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import reduce
 from operator import add
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -30,8 +31,8 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
 from headroles.bundled.card import write_card
-from headroles.bundled.clip import build_model, build_tokenizer, save_folder, to_pixels
-from headroles.bundled.config import TrainConfig
+from headroles.bundled.clip import build_model, open_tokenizer, save_folder, to_pixels
+from headroles.bundled.config import RECIPES, TrainConfig
 from headroles.bundled.evaluate import zero_shot
 from headroles.bundled.specialists import DeepOutputs
 from headroles.errors import InputError
@@ -100,7 +101,7 @@ class Trainer:
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
-        self.tokenizer: PreTrainedTokenizerFast = build_tokenizer()
+        self.tokenizer: PreTrainedTokenizerFast = open_tokenizer()
         self.model: CLIPModel = build_model(config.architecture, self.tokenizer, config.seed).train()
         # On a CPU the fused attention's bfloat16 backward costs more than all the rest of a step.
         self.model.set_attn_implementation("eager")
@@ -146,7 +147,8 @@ class Trainer:
             owner = shown.nonzero()[:, 0]
             own = torch.arange(len(values))
             losses["anchor"] = weight, concept_loss(image, anchors, labels, scale)
-            losses["patch"] = weight, concept_loss(patches[shown], anchors, labels[owner], scale)
+            if config.patches:
+                losses["patch"] = weight, concept_loss(patches[shown], anchors, labels[owner], scale)
             losses["text"] = weight / 4, F.cross_entropy(scale * values @ anchors.T, own)
         fits = compatibility(named, labels).float()
         losses["contrast"] = config.contrast, contrastive_loss(image, self.embed_texts(captions), fits, scale)
@@ -205,8 +207,9 @@ def _optimizers(model: CLIPModel, anchors: nn.Parameter, config: TrainConfig) ->
     def is_matrix(name: str, parameter: Tensor) -> bool:
         return parameter.ndim == 2 and "embedding" not in name
 
-    matrices = [p for n, p in model.named_parameters() if is_matrix(n, p)]
-    others = [p for n, p in model.named_parameters() if not is_matrix(n, p)]
+    learned = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    matrices = [p for n, p in learned if is_matrix(n, p)]
+    others = [p for n, p in learned if not is_matrix(n, p)]
     return [
         torch.optim.Muon(matrices, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW([*others, anchors], betas=(0.9, 0.98), weight_decay=0.0),
@@ -246,19 +249,22 @@ def train(
             )
     trainer.model.eval()
     save_folder(trainer.model, trainer.tokenizer, output / "model")
-    write_card(output / "model", config, trainer.seconds, 8 * scenes)
+    took = f"{trainer.seconds / 60:.0f} minutes on {torch.get_num_threads()} CPU threads"
+    write_card(output / "model", config, took, 8 * scenes)
     return trainer
 
 
 @click.command()
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of checkpoint and model.")
-@click.option("--steps", default=TrainConfig.steps, show_default=True, help="Optimiser steps.")
-@click.option("--batch", default=TrainConfig.batch, show_default=True, help="Images a step.")
+@click.option("--model", type=click.Choice(list(RECIPES)), default="shapes", show_default=True, help="Which one.")
+@click.option("--steps", type=int, help="Optimiser steps.  [default: the model's]")
+@click.option("--batch", type=int, help="Images a step.  [default: the model's]")
 @click.option("--seed", default=TrainConfig.seed, show_default=True, help="Seed of weights and scenes.")
 @click.option("--every", default=200, show_default=True, help="Steps between checkpoints.")
-def main(output: Path, steps: int, batch: int, seed: int, every: int) -> None:
-    """Train the small CLIP of the shapes world; run again to resume."""
-    config = TrainConfig(steps=steps, batch=batch, seed=seed)
+def main(output: Path, model: str, steps: int | None, batch: int | None, seed: int, every: int) -> None:
+    """Train a small CLIP of the shapes world; run again to resume."""
+    given: dict[str, Any] = {name: value for name, value in (("steps", steps), ("batch", batch)) if value is not None}
+    config = dataclasses.replace(RECIPES[model], seed=seed, **given)
     train(config, output, every, log=lambda line: click.echo(line))
 
 

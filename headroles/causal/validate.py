@@ -39,7 +39,7 @@ def validate(
 
     `role_map`: the map, its file or its folder. `model`: None for the one that the map names. `images`: labelled ones
     that were not scored, "shapes", a folder CONCEPT/VALUE/ or VALUE/, or a CSV file (`open_labelled`); None for scenes
-    with the bundled model. `count`, `template`, `groups`: as `open_labelled` takes them. `settings` are fields of
+    with a bundled model. `count`, `template`, `groups`: as `open_labelled` takes them. `settings` are fields of
     ValidateConfig, in place of a `config`. Raises InputError where the role map is another model's, has no Attribute
     head, shares no concept with the labels, or was scored on more than 1% of the images (unless `allow_overlap`).
     """

@@ -31,6 +31,7 @@ from headroles.heads.reference import HeadReference
 from headroles.images.labelled import TEMPLATE, LabelledImages, open_labelled
 from headroles.images.reading import Reading, announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.known_models import BUNDLED
 from headroles.roles.judged import Judged
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_map import ImagesInfo, ModelInfo, RoleMap
@@ -197,13 +198,13 @@ def _open_images(
     template: str | None,
     groups: str | Sequence[Any] | None,
 ) -> LabelledImages:
-    """The images by name, not yet as the model wants them; rendered scenes with the bundled model."""
+    """The images by name, not yet as the model wants them; rendered scenes with a bundled model."""
     if isinstance(images, LabelledImages):
         if count is not None or template is not None:
             raise InputError("count and template choose what images given by name are read as; these are open already")
         return images.with_groups(groups)
     name = model if isinstance(model, str) else scored.model.name if model is None else model.model_name
-    if images is None and name != "shapes":
+    if images is None and name not in BUNDLED:
         raise InputError(
             "images: this model needs labelled ones, a folder CONCEPT/VALUE/ or a CSV file with a column path and one "
             "column a concept; give --images"

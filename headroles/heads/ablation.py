@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headroles.errors import InputError
 from headroles.heads.names import Head, Part, parse_parts
+from headroles.models.known_models import BUNDLED
 from headroles.models.loading import when_loaded
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Ablation:
     effect: str = "total"
     """total, through later layers; direct, only their own part of the embedding."""
     images: str | None = None
-    """Where means and other images come from: a folder, or shapes; None: shapes with the bundled model."""
+    """Where means and other images come from: a folder, or shapes; None: shapes with a bundled model."""
     count: int = 500
     """How many images."""
     seed: int = 2
@@ -120,7 +121,7 @@ def _ablate(model: HookedCLIP, ablation: Ablation, open_ones: ExitStack) -> None
 def _reference_images(model: HookedCLIP, ablation: Ablation) -> ImageFiles | ShapesImages:
     from headroles.images.images import FolderImages, ShapesImages
 
-    source = ablation.images or ("shapes" if model.model_name == "shapes" else None)
+    source = ablation.images or ("shapes" if model.model_name in BUNDLED else None)
     if source is None:
         raise InputError(
             f"ablate-images: {ablation.mode} in place of a head needs images of this model's kind; give "

@@ -65,7 +65,7 @@ def score(
     `model`: a name, folder, file or hub id, or a loaded HookedCLIP. `images`: a folder, CSV, tar or parquet file,
     "shapes" for rendered scenes (None), or images that are open; with `by` "images" they need labels, and with `by`
     "weights" there need be none, but the mean of their embeddings helps. `probes`: a bank's name,
-    a CSV file or a ProbeBank; None: that of the shapes world for the bundled model, else the general one. `concepts`:
+    a CSV file or a ProbeBank; None: that of the shapes world for a bundled model, else the general one. `concepts`:
     those of the "bank" (None), or "discover" them in the texts that heads pick (`discovery`, `encoder`). `preset`: all
     definitions of a paper at once, "textspan" or "dear" (`headroles.roles.presets`); a setting that contradicts it is
     refused.

@@ -18,6 +18,7 @@ from headroles.images.images import Images
 from headroles.images.labelled import LabelledImages
 from headroles.jobs.shards import parse_shard, shard_name
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.known_models import BUNDLED
 from headroles.passes.image_pass import Part, PassOptions
 from headroles.passes.mean_pass import MeanEmbedding
 from headroles.passes.memory_fit import AUTO
@@ -59,7 +60,7 @@ class ScoreJob:
     by: str = "texts"
     """Describe heads by "texts", by the labels of "images", or by their "weights"."""
     probes: str | os.PathLike | ProbeBank | None = None
-    """Bank or CSV file; None: that of the shapes world for the bundled model, else the general one."""
+    """Bank or CSV file; None: that of the shapes world for a bundled model, else the general one."""
     concepts: str = "bank"
     """Those of the "bank", or "discover" them in the texts that heads pick."""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -97,7 +98,7 @@ class ScoreJob:
     @property
     def bank(self) -> str | os.PathLike | ProbeBank:
         """The bank, its name or its file."""
-        return self.probes or ("shapes" if self.model_name == "shapes" else "general")
+        return self.probes or ("shapes" if self.model_name in BUNDLED else "general")
 
     def choose_part(self) -> tuple[Part, str]:
         """This process's part of the images, and the name of the shard or of the whole."""

@@ -15,7 +15,7 @@ class KnownModel:
     name: str
     """What to type."""
     hub_id: str | None
-    """Where its weights are on the Hugging Face hub; None for the one that ships with the package."""
+    """Where its weights are on the Hugging Face hub; None for those that ship with the package."""
     layers: int
     """Layers of the vision tower."""
     heads: int
@@ -85,8 +85,11 @@ def _size(name: str) -> tuple[int, int]:
     return _SIZES[name.partition(":")[0].removesuffix(QUICK_SUFFIX)]
 
 
+BUNDLED = {"shapes": "model", "shapes-natural": "natural"}
+"""Name of a model that ships with the package -> its folder in `headroles.bundled`."""
 KNOWN = (
-    KnownModel("shapes", None, 8, 8, "bundled, trained on the shapes world; works offline"),
+    KnownModel("shapes", None, 8, 8, "bundled, trained on the shapes world, roles planted; works offline"),
+    KnownModel("shapes-natural", None, 8, 12, "bundled, the same world, no role planted; works offline"),
     KnownModel("ViT-B/32", "openai/clip-vit-base-patch32", 12, 12, "OpenAI CLIP", QUICK),
     KnownModel("ViT-B/16", "openai/clip-vit-base-patch16", 12, 12, "OpenAI CLIP, the paper's model", QUICK),
     KnownModel("ViT-L/14", "openai/clip-vit-large-patch14", 24, 16, "OpenAI CLIP", QUICK),

@@ -61,7 +61,7 @@ def load(
     activation: str | None = None,
     texts_from: str | None = None,
 ) -> HookedCLIP:
-    """A CLIP, SigLIP, ViT or DINO with hooks: "shapes", a name of `KNOWN`, a folder, a weights file or a hub id.
+    """A CLIP, SigLIP, ViT or DINO with hooks: a name of `KNOWN`, a folder, a weights file or a hub id.
 
     Folders are transformers' or OpenCLIP's, files OpenAI's or OpenCLIP's. Of a larger model's folder (LLaVA, Gemma 3,
     Idefics) the vision tower is read, and no byte of its language model.

@@ -33,14 +33,17 @@ class Adaptation:
     """Mean and 95% interval over seeds, as in metrics.json."""
     histories: tuple[Mapping[str, Any], ...]
     """"seed", and "epochs" as in metrics.json; one a seed."""
+    shots: tuple[int | None, ...] = ()
+    """Training images a class, of each adapter once; None for all. Several are named in the parts of the rows."""
 
 
 def read_adaptation(folder: str | os.PathLike) -> Adaptation:
-    """The adapter in a folder, or those of its seed-N folders as one. InputError where there is none."""
+    """The adapter in a folder, or those of a job below it as one. InputError where there is none."""
     # Loads torch, which a page without adapters does not need.
     from headroles.adapt.adapter.info import METRICS, ROLE_MAP
-    from headroles.adapt.metrics import read_measures, summarize
+    from headroles.adapt.metrics import name_shots, read_measures, shot_counts, summarize
     from headroles.adapt.results.plot import read_runs
+    from headroles.adapt.results.protocols import average_domains
 
     runs = read_runs(folder)
     texts = [(run.folder / METRICS).read_text(encoding="utf-8") for run in runs]
@@ -51,14 +54,18 @@ def read_adaptation(folder: str | os.PathLike) -> Adaptation:
         why = f"adapter: {folder} has a {METRICS} that does not fit: {error}; copy the whole folder"
         raise InputError(why) from error
     rows = [dataclasses.asdict(measure) | {"difference": measure.difference} for measure in measures]
+    measures += average_domains(measures)
+    if len(shot_counts(measures)) > 1:
+        measures = [dataclasses.replace(row, part=f"{row.part}, {name_shots(row.shots)}") for row in measures]
     return Adaptation(
         name=_name(Path(folder).resolve()),
         role_map=str(runs[0].folder / ROLE_MAP),
-        seeds=tuple(run.info.seed for run in runs),
+        seeds=tuple(sorted({run.info.seed for run in runs})),
         settings=json.loads(runs[0].info.to_json()),
         trainable=trainable,
         rows=tuple({key: value for key, value in row.items() if key != "per_class"} for row in rows),
         summary=tuple(summarize(measures)),
+        shots=tuple(dict.fromkeys(run.info.shots for run in runs)),
         histories=tuple({"seed": run.info.seed, "epochs": list(run.history)} for run in runs),
     )
 

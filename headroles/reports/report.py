@@ -24,6 +24,7 @@ from headroles.errors import InputError, said
 from headroles.files.places import check_free
 from headroles.files.plain import from_plain
 from headroles.files.whole import write_text
+from headroles.models.known_models import BUNDLED
 from headroles.reports.adaptation import Adaptation, read_adaptation
 from headroles.reports.evidence import Illustrations
 from headroles.reports.render import SCRIPTS, asset, embed_json, extract_json, hash_source, looks_of
@@ -146,7 +147,7 @@ def report(
 
     Each part as an object or as the path of its file or folder. `runs`: folders of adapters. `images`: those to show
     heads at work on, of which at most `count` are looked through: a folder, labelled (CONCEPT/VALUE/) or not, a CSV
-    file, "shapes" (scenes of `seed`), "none", or None for scenes with the bundled model and else none. `model`: None
+    file, "shapes" (scenes of `seed`), "none", or None for scenes with a bundled model and else none. `model`: None
     for the one that the role map names; it is loaded only where images are shown. Raises InputError where the parts do
     not belong together, or cannot be read.
     """
@@ -176,7 +177,7 @@ def _choose_images(
 ) -> LabelledImages | str | None:
     """The images that are meant; None for none."""
     if images is None:
-        return "shapes" if role_map.model.name == "shapes" and role_map.tower == "visual" else None
+        return "shapes" if role_map.model.name in BUNDLED and role_map.tower == "visual" else None
     if not isinstance(images, (str, os.PathLike)):
         return images
     return None if str(images) == NO_IMAGES else str(images)

@@ -11,7 +11,11 @@ from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.errors import InputError
 
 WRONG = [
-    (DearConfig, {"mask": "rolle"}, "mask must be one of role, open, layer, random, inverted, got 'rolle'"),
+    (DearConfig, {"mask": "rolle"}, "mask must be one of role, open, layer, random, inverted, soft, learned"),
+    (DearConfig, {"mask_floor": 1.0}, "mask_floor must be at least 0 and below 1, got 1.0"),
+    (DearConfig, {"mask_start": "role"}, "mask_start must be one of soft, uniform, got 'role'"),
+    (DearConfig, {"mask_rate": 0.0}, "mask_rate must be above 0"),
+    (DearConfig, {"lambda_mask": -1.0}, "lambda_mask must be at least 0"),
     (DearConfig, {"fusion": "mean"}, "fusion must be one of learned, fixed, cls"),
     (DearConfig, {"layer": -1}, "layer must be at least 0"),
     (DearConfig, {"layer": 2.0}, "layer must be a whole number or none"),

@@ -1,12 +1,15 @@
 """Rows, means, intervals and their files."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
+import re
 
 import pytest
 
+from headroles.adapt import Evaluation
 from headroles.adapt.metrics import (
     Accuracy,
     Measure,
@@ -89,8 +92,36 @@ def test_files_hold_every_seed():
     assert float(table[0]["difference"]) == pytest.approx(0.1)
 
 
+def test_rows_of_one_seed_count_once():
+    twice = [*ROWS, dataclasses.replace(ROWS[0], adapted=0.8)]
+    (row,) = summarize(twice)
+    assert row["seeds"] == 3 and row["adapted"] == pytest.approx((0.7 + 0.7 + 0.8) / 3)
+
+
+def test_files_without_shots_are_read():
+    raw = json.loads(to_json(ROWS))
+    for row in raw["rows"]:
+        del row["shots"]
+    assert read_measures(json.dumps(raw)) == ROWS
+    assert list(Evaluation.from_dict(raw)) == ROWS
+
+
+def test_several_numbers_of_shots_are_columns():
+    rows = [
+        dataclasses.replace(row, shots=shots, adapted=row.adapted - 0.01 * (shots is None))
+        for row in ROWS
+        for shots in (4, 16, None)
+    ]
+    rows.append(dataclasses.replace(ROWS[0], task="other", shots=4))
+    head, line, other = to_table(rows).splitlines()
+    assert re.split("  +", head) == ["protocol", "task", "part", "zero-shot", "4 shots", "16 shots", "all images"]
+    assert re.split("  +", line) == ["few-shot", "toy", "all", "50.0 ±0.0", *["70.0 ±24.8"] * 2, "69.0 ±24.8"]
+    assert re.split("  +", other) == ["few-shot", "other", "all", "50.0", "60.0", "-", "-"]
+    assert [row["seeds"] for row in summarize(rows)] == [3, 3, 3, 1]
+
+
 def test_tables_show_percent_and_intervals_of_several_seeds():
     head, line = to_table(ROWS).splitlines()
-    assert head.split() == ["protocol", "task", "classes", "zero-shot", "adapted", "difference"]
+    assert head.split() == ["protocol", "task", "part", "zero-shot", "adapted", "difference"]
     assert line.split() == ["few-shot", "toy", "all", "50.0", "±0.0", "70.0", "±24.8", "+20.0", "±24.8"]
     assert to_table(ROWS[:1], markdown=True).splitlines()[-1] == "| few-shot | toy | all | 50.0 | 60.0 | +10.0 |"

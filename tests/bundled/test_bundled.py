@@ -1,6 +1,10 @@
 """The shapes world: deterministic, unconfounded, truthfully captioned; and the bundled model knows it."""
 
+import dataclasses
 import itertools
+import json
+import re
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -10,9 +14,12 @@ from scipy.stats import chi2_contingency
 from headroles import ProbeBank, ScoreConfig, ShapesImages, load
 from headroles.adapt import DearConfig
 from headroles.bundled.clip import Architecture, to_pixels
+from headroles.bundled.config import RECIPES
 from headroles.bundled.evaluate import zero_shot
 from headroles.bundled.specialists import SPECIALISTS, explained_share
 from headroles.bundled.train import SceneStream, TrainConfig, Trainer, compatibility, contrastive_loss, train
+from headroles.jobs.score_job import ScoreJob
+from headroles.models.known_models import BUNDLED
 from headroles.roles.discovery import CORE_SEEDS
 from headroles.roles.score_texts import score_texts
 from headroles.shapes import CONCEPTS, NAMES, caption, render, sample_scene, value_texts
@@ -156,3 +163,37 @@ def test_explained_share_is_one_for_a_function_of_the_value_and_leaves_absent_va
     assert explained_share(rows, values).item() == pytest.approx(1)
     noise = torch.tensor([[1.0], [-1.0], [1.0], [-1.0], [1.0], [-1.0], [9.0]])
     assert explained_share(noise, values).item() == pytest.approx(0)
+
+def test_a_model_without_planted_roles_is_bundled_too():
+    """Its card says how good it is; it is no worse on 200 scenes than the card's own interval of so many allows."""
+    folder = resources.files("headroles.bundled") / "natural"
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert json.loads(card.split("```json\n")[1].split("```")[0]) == dataclasses.asdict(RECIPES["shapes-natural"])
+    rows = {name: re.search(rf"\| {name} \|.*?% \| ([\d.]+)%", card) for name in NAMES}
+    model = load("shapes-natural", "cpu")
+    accuracies = zero_shot(lambda images: model(to_pixels(images)), model.embed_texts, 200)
+    assert all(accuracies[name].interval[1] >= float(row[1]) / 100 for name, row in rows.items() if row)
+    assert min(accuracy.mean for accuracy in accuracies.values()) >= 0.9
+
+
+def test_no_deep_mlp_of_it_writes_anything():
+    vision = load("shapes-natural", "cpu").clip.vision_model
+    first = RECIPES["shapes-natural"].architecture.mlps
+    assert [bool(layer.mlp.fc2.weight.any()) for layer in vision.encoder.layers] == [i < first for i in range(8)]
+
+
+def test_its_loss_speaks_of_no_head_and_leaves_nil_mlps_nil():
+    small = Architecture(width=16, layers=2, heads=2, patch=16, text_width=16, text_heads=2, embed=16, mlps=1)
+    trainer = Trainer(dataclasses.replace(RECIPES["shapes-natural"], architecture=small, steps=4, batch=4))
+    for batch in torch.utils.data.DataLoader(SceneStream(0, 8), batch_size=4):
+        losses = trainer.train_step(*batch)
+    assert set(losses) <= {"anchor", "text", "contrast", "concept"}
+    last = trainer.model.vision_model.encoder.layers[1].mlp.fc2
+    assert not last.weight.any() and not last.bias.any()
+
+
+def test_every_bundled_model_is_read_with_the_bank_of_its_world_and_has_a_folder():
+    for name, folder in BUNDLED.items():
+        assert ScoreJob(model=name).bank == "shapes" and RECIPES[name]
+        assert (resources.files("headroles.bundled") / folder / "model.safetensors").is_file()
+    assert ScoreJob(model="ViT-B/16").bank == "general"

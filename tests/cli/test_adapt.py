@@ -224,7 +224,7 @@ def test_nothing_is_overwritten_unless_asked(run, job, adapter, tmp_path):
     code, _, errors = run(*job, "--output", tmp_path / "mine")
     assert code == 2 and "holds an unfinished training" in errors
     code, _, errors = run(*job, "--seeds", "1-2", "--output", adapter, "--resume")
-    assert code == 2 and "is the adapter of one seed" in errors
+    assert code == 2 and "is one adapter, not a job of several" in errors
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "README.md").write_text("mine")
     for more in ((), ("--resume",)):
@@ -298,7 +298,7 @@ def test_mistakes_are_one_line_and_exit_2(run, clip_folder, color_folder, role_m
         ("predict", adapter, image, "--classes", "cat"): "two or more different names",
         ("predict", adapter, image, "--template", "a photo"): "template: expected one",
         ("predict", adapter): "Missing argument",
-        ("plot", tmp_path / "cut", "--kind", "texts"): "kind must be one of curves, mask, fusion",
+        ("plot", tmp_path / "cut", "--kind", "texts"): "kind: texts is drawn of a role map, which headroles score",
         ("plot", tmp_path / "cut", "--kind", "mask", "--output", tmp_path / "fig.bmp"): "must end in .png",
         ("plot", tmp_path / "lonely"): "is no adapter folder",
     }

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import pytest
 
+from headroles.adapt import Evaluation, Measure
 from headroles.cli import plot
 from headroles.files.documents import Document
 from headroles.roles.diff import diff
@@ -46,9 +47,20 @@ def test_pictures_of_a_file_of_another_name_have_its_name(results, run):
 
 def test_every_kind_of_result_is_told_by_its_mark():
     kinds = {stem: plot._load(home) for stem, home in plot._RESULTS.items()}
-    marks = [{field.name: field.default for field in fields(kind)}.get("format") for kind in kinds.values()]
     assert all(issubclass(kind, Document) and kind.figures for kind in kinds.values())
-    assert marks[0] is None and len(set(marks)) == len(kinds)
+    marks = {stem: {field.name: field.default for field in fields(kind)}.get("format") for stem, kind in kinds.items()}
+    assert marks.pop("roles") is None and marks.pop("evaluation") is None, "an evaluation is told by its rows"
+    assert len({*marks.values(), None}) == len(marks) + 1
+
+
+def test_an_evaluation_is_no_role_map(results, run, tmp_path):
+    rows = tuple(Measure(1, "few-shot", "t", "all", 5, 0.4, 0.2 * shots, shots=shots) for shots in (1, 4))
+    Evaluation(rows).write(tmp_path / "tested")
+    assert not Evaluation.is_at(results / "roles" / "role_map.json")
+    for place in (tmp_path / "tested", tmp_path / "tested" / "metrics.json"):
+        assert run("plot", place)[:2] == (0, f"wrote {tmp_path / 'tested' / 'evaluation-shots.png'}\n")
+    code, _, errors = run("plot", tmp_path / "tested", "--kind", "reliability")
+    assert code == 2 and "reliability needs the tested images" in errors and errors.count("\n") == 1
 
 
 def test_mistakes_are_one_line(results, run):

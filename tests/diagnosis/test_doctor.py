@@ -62,7 +62,7 @@ def test_a_model_without_tokenizer_is_fine_and_says_what_does_not_work(run, make
     make_clip().save_pretrained(tmp_path)
     code, text, _ = run("doctor", tmp_path, "--batch", "2")
     assert code == 0 and "tokenizer      none found" in text and "random tokens" in text and "probe texts" not in text
-    assert text.count("no: no tokenizer; put tokenizer.json") == 5 and "class vectors from images alone" in text
+    assert text.count("no: no tokenizer; put tokenizer.json") == 6 and "class vectors from images alone" in text
 
 
 def test_a_diagnosis_is_saved_read_and_shown(clip_folder, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from headroles import InputError, VerifiedModels, load, record, verified_models
 from headroles.diagnosis import doctor
+from headroles.models.known_models import BUNDLED
 from headroles.models.verified import SHIPPED
 
 
@@ -31,7 +32,7 @@ def test_a_record_says_what_was_read_with_what_and_how_exactly(diagnosis, own):
     record(dataclasses.replace(diagnosis, model="other"))
     assert [each.model for each in VerifiedModels.load(own).models] == [diagnosis.model, "other"]
     assert verified_models().find("other").weights_hash == diagnosis.weights_hash
-    assert len(verified_models().to_frame()) == 3
+    assert len(verified_models().to_frame()) == 4
 
 
 def test_models_shows_what_is_verified(diagnosis, own, run):
@@ -41,12 +42,13 @@ def test_models_shows_what_is_verified(diagnosis, own, run):
     lines = text.splitlines()
     assert code == 0 and lines[-1].startswith(f"{diagnosis.model}: clip; verified 20")
     known = {line.split()[0]: "; verified 20" in line for line in lines[:-1]}
-    assert {name for name, marked in known.items() if marked} == {"shapes", "ViT-B/32", "ViT-B-32:openai"}
+    marked = {name for name, verified in known.items() if verified}
+    assert marked == {"shapes", "shapes-natural", "ViT-B/32", "ViT-B-32:openai"}
 
 
-def test_what_ships_is_the_bundled_model_as_it_is():
-    (entry,) = VerifiedModels.load(SHIPPED).models
-    assert entry.model == "shapes" and entry.weights_hash == load("shapes", "cpu").weights_hash()
+def test_what_ships_is_the_bundled_models_as_they_are():
+    found = {entry.model: entry.weights_hash for entry in VerifiedModels.load(SHIPPED).models}
+    assert found == {name: load(name, "cpu").weights_hash() for name in BUNDLED}
 
 
 def test_nothing_wrong_is_recorded_and_no_other_file_replaced(diagnosis, own, tmp_path):

@@ -9,7 +9,15 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from headroles import RoleMap, Validation, diff
+from headroles.adapt.comparison.comparison import CellCost, Comparison
+from headroles.adapt.comparison.record import CellRecord
+from headroles.adapt.comparison.rows import ComparedRow
+from headroles.adapt.comparison.trials import Trial
+from headroles.adapt.continual.result import Continual, HeadDrift
+from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.metrics import Measure
+from headroles.adapt.reproduction.reproduction import Reproduction
+from headroles.adapt.reproduction.rows import ReproducedRow
 from headroles.adapt.results.evaluation import Evaluation
 from headroles.adapt.results.prediction import Prediction, Predictions
 from headroles.diagnosis.diagnosis import Diagnosis
@@ -83,6 +91,31 @@ def precision(model) -> PrecisionAtK:
     return PrecisionAtK(model, {}, "photos", 7, 3, (PrecisionRow("color", "L1.H0", 0.2, some, None, some, some, None),))
 
 
+def cell() -> CellRecord:
+    rows = (Measure(1, "few-shot", "photos", "all", 8, 0.5, 1.0),)
+    return CellRecord("dear", "dear", "photos", 1, None, {"shots": 4}, {"given": {}}, rows, 9, 1.5, 2048)
+
+
+def findings() -> Findings:
+    return Findings("talo", ("nothing helps",), (Found(1, "H3", 3, {"gain": 0.25}),), "gain")
+
+
+def comparison() -> Comparison:
+    rows = (ComparedRow("dear", "photos", 1, "few-shot", "photos", "all", 8, 0.5, 1.0, 9),)
+    trials = (Trial("dear", 1, {"rank": 8}, "photos", 0.75, True),)
+    return Comparison(64 * "a", 4, rows, (CellCost("dear", "photos", 1, 1.5, 2048),), trials, ("coop: why",))
+
+
+def continual() -> Continual:
+    rows = (Measure(1, "continual newest", "photos", "after 1", 8, 0.5, 1.0),)
+    return Continual("tiny", "dear", ("photos", "signs"), rows, (HeadDrift(1, "newest", "photos", ((0.5, 0.25),)),))
+
+
+def reproduction() -> Reproduction:
+    rows = (ReproducedRow("few-shot", "coop", "CoOp", "mean", 4, "all", 2, 11, 60.5, published=61.5, source="paper"),)
+    return Reproduction(rows, "ViT-B/16", (1, 2), True, ("food-101 lacks",))
+
+
 @pytest.fixture(scope="module")
 def results(random_role_map, random_validation) -> dict[type[Document], Document]:
     """One result of every kind."""
@@ -93,14 +126,14 @@ def results(random_role_map, random_validation) -> dict[type[Document], Document
         evaluation(), Predictions((Prediction("0.png", ("a", "b"), (0.75, 0.25)),)), debiased(model), attended(model),
         precision(model), consensus([role_map, random_role_map(seed=1), random_role_map(seed=2)], bootstraps=20),
         Retrieved(model, {}, "L1.H0", "0.png", found, found, 7, None, None, {}), edited(model), model_diff(),
-        alignment(), verified(),
+        alignment(), verified(), cell(), comparison(), findings(), continual(), reproduction(),
     )  # fmt: skip
     return {type(each): each for each in made}
 
 
 KINDS = (
     RoleMap, Validation, RoleMapDiff, Diagnosis, Evaluation, Predictions, Debiased, Attended, PrecisionAtK, Retrieved,
-    Consensus, Edited, ModelDiff, Alignment, VerifiedModels,
+    Consensus, Edited, ModelDiff, Alignment, VerifiedModels, CellRecord, Comparison, Findings, Continual, Reproduction,
 )  # fmt: skip
 BEYOND: dict[type[Document], tuple[tuple, object]] = {
     RoleMap: (("head_roles", 0, "p_value"), 1.5),
@@ -118,6 +151,11 @@ BEYOND: dict[type[Document], tuple[tuple, object]] = {
     Consensus: (("pairs", 0, "same_role"), 1.5),
     Alignment: (("vision_hash",), "abc"),
     VerifiedModels: (("models", 0, "date"), "yesterday"),
+    CellRecord: (("rows", 0, "adapted"), 90.0),
+    Comparison: (("trials", 0, "accuracy"), 1.5),
+    Findings: (("parts", 0, "layer"), -1),
+    Continual: (("rows", 0, "adapted"), 90.0),
+    Reproduction: (("rows", 0, "shots"), 0),
 }
 """Kind -> a place, and a value beyond its range."""
 FREE = ("summary", "settings")

@@ -16,7 +16,7 @@ from headroles.models.checkpoints.open_clip import WEIGHTS as OPEN_CLIP_WEIGHTS
 from headroles.models.checkpoints.peft_folder import CONFIG as ADAPTER_CONFIG
 from headroles.models.checkpoints.peft_folder import find_base
 from headroles.models.checkpoints.settings import check_pointers, read_settings
-from headroles.models.known_models import GELU, KNOWN, QUICK, find_known, near_names
+from headroles.models.known_models import BUNDLED, GELU, KNOWN, QUICK, find_known, near_names
 
 ACTIVATIONS = (QUICK, GELU)
 TRANSFORMERS, OPEN_CLIP, OPENAI = "transformers", "OpenCLIP", "OpenAI"
@@ -83,7 +83,7 @@ def _find(name: str) -> tuple[Checkpoint, str | None]:
     """The files, and the activation that the table of models knows of."""
     if model := find_known(name):
         if model.hub_id is None:
-            folder = Path(str(resources.files("headroles.bundled") / "model"))
+            folder = Path(str(resources.files("headroles.bundled") / BUNDLED[name]))
             return Checkpoint(TRANSFORMERS, folder, None), model.activation
         return _open_hub(model.hub_id, name), model.activation
     path = Path(name)

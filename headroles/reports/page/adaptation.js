@@ -27,7 +27,7 @@ function compared() {
 function adaptation(run) {
   const settings = run.settings, several = run.seeds.length > 1, method = settings.peft_type.toLowerCase();
   return make("article", { class: "run" }, make("h3", {}, run.name),
-    make("p", {}, `${settings.task}, ${settings.protocol}, ${settings.shots === null ? "all images" : settings.shots + " shots"} a class, ${settings[method].mask ? "mask " + settings[method].mask : method}, seed${several ? "s" : ""} ${run.seeds.join(", ")}. ${run.trainable || ""}`),
+    make("p", {}, `${settings.task}, ${settings.protocol}, ${run.shots.map((shots) => shots === null ? "all images" : shots + " shots").join(", ")} a class, ${settings[method].mask ? "mask " + settings[method].mask : method}, seed${several ? "s" : ""} ${run.seeds.join(", ")}. ${run.trainable || ""}`),
     accuracies(run), several ? perSeed(run) : null, curves(run));
 }
 
@@ -44,7 +44,7 @@ function accuracies(run) {
     const range = row[name + "_interval"];
     return make("span", { class: "figure" }, percent(row[name], 1, sign), range ? make("span", { class: "quiet" }, " [", percent(range[0], 1, sign), ", ", percent(range[1], 1, sign), "]") : null);
   };
-  return table(`Accuracy, ${run.seeds.length > 1 ? "mean over seeds with 95% interval" : "one seed"}`, ["protocol · task · classes", "zero-shot", "adapted", "difference", "0 to 100%"],
+  return table(`Accuracy, ${run.seeds.length > 1 ? "mean over seeds with 95% interval" : "one seed"}`, ["protocol · task · part", "zero-shot", "adapted", "difference", "0 to 100%"],
     run.summary.map((row) => [rowName(row), around(row, "zero_shot"), around(row, "adapted"), around(row, "difference", true), track(row)]), { class: "accuracies" });
 }
 

@@ -55,7 +55,7 @@ def test_every_method_has_a_name():
     [
         ({"epoch": 3}, "epoch is no setting of the method or its training; did you mean epochs?"),
         ({"seed": 3}, "seed is no setting .* did you mean seeds?"),
-        ({"qwerty": 3}, "qwerty is no setting .* known: layer, enter_after"),
+        ({"qwerty": 3}, "qwerty is no setting .* known: core, mask"),
         ({"method": "lora"}, "method must be one of dear, zero-shot, .*, got 'lora'"),
         ({"seeds": ()}, "seeds must be different numbers"),
         ({"shots": 0}, "shots must be at least 1"),
@@ -85,7 +85,7 @@ def test_one_line_says_what_was_made(adapted):
     assert adapted.to_table().splitlines()[0].split() == [
         "protocol",
         "task",
-        "classes",
+        "part",
         "zero-shot",
         "adapted",
         "difference",

@@ -1,5 +1,6 @@
 """CLIP-LoRA against a model whose weights are the sums; what it does to a model, and does not."""
 
+import itertools
 import sys
 
 import pytest
@@ -79,7 +80,39 @@ def test_only_what_is_asked_for_is_trained(model):
     assert ClipLora(model, config=ClipLoraConfig(text=False)).layer == 0
 
 
-def test_what_does_not_fit_is_refused(model, monkeypatch):
+def test_roles_say_which_heads_have_sums(model, pixels, make_role_map):
+    """Whole LoRA layers whose B, for W_O whose A, is 0 at all other heads, do the same."""
+    pytest.importorskip("peft")
+    role_map, tower = make_role_map(model, [["color", "general", "mixed", "shape"]] * 2), model.visual
+    method = ClipLora(model, role_map, ClipLoraConfig(heads="attribute", matrices=("q", "v", "o"), text=False))
+    assert method.layer == 1 and len(method.sums) == 2 * 3 * 2
+    rank, width = 2, tower.width
+    assert method.trained_count == 2 * (2 * rank * (width + width // 2) + rank * (width // 2 + width))
+    trunk, texts = method.image_trunk(pixels), method.class_trunk(NAMES, "a {}")
+    assert torch.allclose(method.encode_images(trunk), method.frozen_images(trunk), atol=1e-6)
+    assert method.encode_texts(texts) is texts.frozen
+    disturb(method).eval()
+    names = {id(weight): name for name, weight in model.clip.named_parameters()}
+    sums, own = {}, torch.tensor([1, 0, 0, 1]).bool().repeat_interleave(tower.head_width)
+    for layer, letter in itertools.product((1, 2), "qvo"):
+        module = tower.projections(layer)[letter]
+        low, high = (method.sums[f"vision/{layer}/{letter}/{part}"].detach() for part in "AB")
+        whole = torch.zeros(width, width)
+        whole[(slice(None), own) if letter == "o" else own] = high @ low
+        sums[names[id(module.weight)]] = module.weight + whole / rank**0.5
+    found = torch.func.functional_call(model.clip, sums, kwargs={"pixel_values": pixels, **model.tokenize(["a"])})
+    assert torch.allclose(method.encode_images(trunk), normalize(found.image_embeds, dim=-1), atol=1e-5)
+    method.encode_images(trunk).sum().backward()
+    assert all((tensor.grad != 0).any() for tensor in method.parameters())
+
+
+def test_what_does_not_fit_is_refused(model, monkeypatch, make_role_map):
+    pytest.importorskip("peft")
+    with pytest.raises(InputError, match="role map: clip-lora with heads random needs one"):
+        ClipLora(model, config=ClipLoraConfig(heads="random"))
+    with pytest.raises(InputError, match="heads: the role map knows no head but Attribute ones of an encoder layer"):
+        ClipLora(model, make_role_map(model, [["color"]]), ClipLoraConfig(heads="inverted"))
+    assert "not used with heads all" in ClipLora(model, make_role_map(model, [["color"]])).notes()[0]
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(InputError, match=r"clip-lora needs the package peft, .*; pip install 'headroles\[peft\]'"):
         ClipLora(model)
@@ -87,6 +120,7 @@ def test_what_does_not_fit_is_refused(model, monkeypatch):
         ({"matrices": ("q", "x")}, "matrices must be"),
         ({"dropout": 1.0}, "dropout must"),
         ({"rank": 0}, "rank must"),
+        ({"heads": "some"}, "heads must be one of all, attribute, generalization, random, inverted"),
     )
     for settings, expected in (*wrong, ({"vision": False, "text": False}, "both off")):
         with pytest.raises(InputError, match=expected):

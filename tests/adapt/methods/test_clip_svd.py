@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import normalize
 
 from headroles.adapt.methods.clip_svd import ClipSvd, ClipSvdConfig
-from headroles.adapt.methods.role_numbers import number_heads
+from headroles.adapt.methods.role_numbers import free_heads
 from headroles.errors import InputError
 
 NAMES, ROWS = ("red", "a green one", "blue"), [["mixed", "general", "color", "silent"], ["color", "shape", "mixed"]]
@@ -56,7 +56,7 @@ def test_untrained_it_is_the_frozen_clip_bit_for_bit_and_both_towers_get_gradien
 
 def test_roles_say_which_heads_are_free(model, names, make_role_map):
     role_map, tower = make_role_map(model, ROWS), model.visual
-    for heads, count in (("attribute", 4), ("generalization", 1), ("random", 4)):
+    for heads, count in (("attribute", 4), ("generalization", 1), ("random", 4), ("inverted", 4)):
         method = ClipSvd(model, role_map, ClipSvdConfig(heads=heads, text=False, roles_seed=3))
         assert method.trained_count == count * tower.head_width
         with torch.no_grad():
@@ -73,9 +73,7 @@ def test_roles_say_which_heads_are_free(model, names, make_role_map):
                 for layer in range(tower.layers)
             ]
         )
-        role = "attribute" if heads == "random" else heads
-        variant = "random" if heads == "random" else "role"
-        assert torch.equal(changed, number_heads(role_map, tower, {role: 1.0}, 0.0, variant, 3) > 0)
+        assert torch.equal(changed, free_heads(role_map, tower, heads, 3, "clip-svd"))
         assert method.layer == changed.any(1).nonzero()[0]
         texts = method.class_trunk(NAMES, "a {}")
         assert method.encode_texts(texts) is texts.frozen
@@ -100,6 +98,6 @@ def test_what_does_not_fit_is_refused(model, make_role_map):
         ClipSvd(model, config=ClipSvdConfig(heads="attribute"))
     with pytest.raises(InputError, match="heads: the role map knows no generalization head"):
         ClipSvd(model, make_role_map(model, [["mixed"]]), ClipSvdConfig(heads="generalization"))
-    with pytest.raises(InputError, match="heads must be one of all, attribute, generalization, random, got 'some'"):
+    with pytest.raises(InputError, match="heads must be one of all, attribute, generalization, random, inverted"):
         ClipSvdConfig(heads="some")
     assert "not used with heads all" in ClipSvd(model, make_role_map(model, ROWS)).notes()[0]

@@ -140,7 +140,7 @@ def test_without_masks_no_mask_is_kept_and_the_tokens_reach_cls(build):
     assert (gradient != 0).any(1).all()
 
 
-@pytest.mark.parametrize("mask", ["role", "open", "layer", "random", "inverted"])
+@pytest.mark.parametrize("mask", ["role", "open", "layer", "random", "inverted", "soft", "learned"])
 def test_half_precision_has_no_nan_and_keeps_trained_tensors_whole(build, make_clip, tokenizer, mask):
     single = build(mask=mask)
     half = build(model=HookedCLIP(make_clip().bfloat16(), "tiny", tokenizer), mask=mask)
@@ -368,7 +368,7 @@ def test_every_mask_gives_its_own_embeddings(build):
         dear = build(**settings)
         return dear.encode_images(dear.image_trunk(draw_pixels(dear.model))).cls
 
-    found = [embed(mask=mask) for mask in ("role", "open", "layer", "inverted")]
+    found = [embed(mask=mask) for mask in ("role", "open", "layer", "inverted", "soft")]
     found += [embed(mask="random", mask_seed=seed) for seed in (1, 2)]
     assert torch.equal(found[-1], embed(mask="random", mask_seed=2))
     for row, one in enumerate(found):
@@ -510,3 +510,26 @@ def test_core_concepts_without_a_token_or_a_head_are_named(clip_folder, make_rol
         "core: no Attribute head from layer 2 on is of shape",
     )
     assert core_notes(role_map, DearConfig(core=("color",)), 2) == ()
+
+
+def test_learned_masks_get_gradients_and_are_soft_ones_where_they_began(build, model, make_role_map):
+    role_map = make_role_map(model, ROWS)
+    shares = dict.fromkeys(role_map.concepts, 0.0) | {"color": 0.5, "shape": 0.25, "position": 0.05}
+    heads = tuple(dataclasses.replace(head, distribution=shares) for head in role_map)
+    role_map = dataclasses.replace(role_map, head_roles=heads)
+    soft, learned = (
+        randomise(Dear(model, role_map, DearConfig(layer=1, mask=mask, core=("color", "shape", "position"))))
+        for mask in ("soft", "learned")
+    )
+    before = learned.role_masks.given
+    with torch.no_grad():
+        learned.load_state_dict(soft.state_dict() | {"role_masks.logits": before.logit()})
+    trunk = soft.image_trunk(draw_pixels(model))
+    torch.testing.assert_close(soft.encode_images(trunk).cls, learned.encode_images(trunk).cls)
+    _, losses = forward(learned)
+    sum(losses.values()).backward()
+    logits = learned.role_masks.logits
+    assert (logits.grad != 0).all() and losses["mask"].abs() < 1e-10
+    assert {group.rate: group.tensors for group in learned.trained_groups()}[10.0] == (logits,)
+    assert sum(len(group.tensors) for group in learned.trained_groups()) == len(list(learned.parameters()))
+    assert set(learned.served_tensors()) == set(soft.served_tensors()) >= {"adapter.mask_1", "adapter.mask_2", "alpha"}

@@ -1,12 +1,18 @@
 """Who sees whom, head by head: the rules of the masks, written out token by token."""
 
+import dataclasses
+import itertools
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
-from headroles.adapt.config import MASKS
+from headroles.adapt.config import MASKS, MaskConfig
 from headroles.adapt.methods.masks import build_masks, check_role_map, head_kinds, masked_kinds
+from headroles.adapt.methods.rank_correlation import correlate_ranks
+from headroles.adapt.methods.role_masks import RoleMasks
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 
@@ -96,7 +102,7 @@ def test_no_row_is_empty(role_map, variant, dtype):
 
 def test_a_layer_that_was_not_scored_is_refused(role_map):
     message = r"role map: layer 0 was not scored \(scored: 1, 2\)"
-    for variant in ("role", "layer", "random", "inverted"):
+    for variant in ("role", "layer", "random", "inverted", "soft", "learned"):
         with pytest.raises(InputError, match=message):
             build_masks(role_map, [0, 1, 2], TOKENS, PATCHES, variant, 0)
     assert build_masks(role_map, [0, 1, 2], TOKENS, PATCHES, "open", 0) == {}
@@ -118,3 +124,67 @@ def test_a_role_map_of_another_model_is_refused(model, make_clip, tokenizer, mak
     with pytest.raises(InputError, match=message) as caught:
         check_role_map(other, model)
     assert "\n" not in str(caught.value)
+
+
+def draw_shares(role_map):
+    """The role map with other shares of the tokens' concepts, which leave a rest to other concepts."""
+    rng = np.random.default_rng(0)
+    heads = []
+    for head in role_map:
+        drawn = dict(zip(TOKENS, rng.dirichlet(np.ones(4)).tolist(), strict=False))
+        heads.append(dataclasses.replace(head, distribution=dict.fromkeys(head.distribution, 0.0) | drawn))
+    return dataclasses.replace(role_map, head_roles=tuple(heads))
+
+
+def test_soft_masks_of_shares_of_one_and_none_are_those_of_roles(model, make_role_map):
+    role_map = make_role_map(model, [["color", "shape", "animal", "texture"], ["shape", "silent", "object", "color"]])
+    for layer, mask in build_masks(role_map, [1, 2], TOKENS, PATCHES, "role").items():
+        assert torch.equal(mask, build_masks(role_map, [1, 2], TOKENS, PATCHES, "soft")[layer])
+
+
+def test_soft_masks_are_log_probabilities_of_one_group(role_map):
+    """Of all places that the tokens may take, each by itself, the sum over those where two are in one group."""
+    drawn = draw_shares(role_map)
+    masks = build_masks(drawn, [1], TOKENS, PATCHES, "soft")
+    for head, mask in enumerate(masks[1]):
+        shares, together = [drawn[1, head].distribution[token] for token in TOKENS], torch.zeros(mask.shape)
+        for inside in itertools.product((1, 0), repeat=len(TOKENS)):
+            chance = np.prod([share if each else 1 - share for share, each in zip(shares, inside, strict=True)])
+            group = torch.tensor([*[1] * len(ORIGINALS), *inside])
+            together += chance * (group[:, None] == group)
+        assert torch.allclose(mask.exp(), together, atol=1e-6)
+    part = build_masks(drawn, [1], TOKENS, PATCHES, "soft", floor=0.4)[1][:, 0, len(ORIGINALS) :].exp()
+    shares = torch.tensor([[drawn[1, head].distribution[token] for token in TOKENS] for head in range(4)])
+    assert torch.allclose(part, ((shares - 0.4) / 0.6).clamp(min=0), atol=1e-6) and (part == 0).any()
+
+
+def learn(role_map, **settings) -> RoleMasks:
+    return RoleMasks(role_map, [1, 2], TOKENS, PATCHES, MaskConfig(mask="learned", **settings))
+
+
+def test_learned_masks_begin_at_the_role_maps_or_all_alike_and_are_held_near_it(role_map):
+    drawn = draw_shares(role_map)
+    held, soft = learn(drawn, lambda_mask=2.0), build_masks(drawn, [1, 2], TOKENS, PATCHES, "soft")
+    for layer, mask in held().items():
+        assert torch.allclose(mask.exp(), soft[layer].exp(), atol=0.02)  # They begin .01 from 0 and 1 at the least.
+    alike = learn(drawn, mask_start="uniform", lambda_mask=2.0)
+    assert alike.logits.std() < 1e-6 and torch.allclose(alike.logits.sigmoid().mean(), alike.given.mean())
+    assert torch.allclose(alike.losses()["mask"], 2 * alike.given.var(unbiased=False))
+    assert held.losses()["mask"] < 1e-3 and learn(drawn, lambda_mask=0.0).losses() == {}
+    assert RoleMasks(drawn, [1], TOKENS, PATCHES, MaskConfig()).losses() == {}
+
+
+def test_learned_weights_are_compared_with_the_role_map_by_rank_and_by_heads(role_map):
+    masks = learn(draw_shares(role_map))
+    assert masks.correlate().rho > 0.98 and masks.correlate().p_value == pytest.approx(1e-4)
+    with torch.no_grad():
+        masks.logits.neg_()
+    turned = masks.correlate()
+    assert turned.rho < -0.98 and turned.p_value > 0.99 and turned.heads == 8
+    assert np.isnan(learn(draw_shares(role_map), mask_start="uniform").correlate().rho)
+    one = np.random.default_rng(1).normal(size=(6, 3))
+    columns = one + np.array([0, 10, 20])  # Columns of their own level, which say nothing about heads.
+    assert correlate_ranks(columns, np.roll(columns, 1, 0)).rho > 0.7
+    assert correlate_ranks(columns, np.roll(columns, 1, 0)).p_value > 0.05
+    assert correlate_ranks(one, np.exp(one)).rho == pytest.approx(1)
+    assert correlate_ranks(one, one[::-1]).rho == pytest.approx(spearmanr(one.ravel(), one[::-1].ravel()).statistic)

@@ -36,6 +36,12 @@ PUBLISHED = {
 """Method -> settings and trained numbers at ViT-B/16."""
 SMALL = {"tip-adapter": {"views": 0}, "tip-adapter-f": {"views": 1}}
 """Method -> settings that make the tests quick."""
+BY_ROLES = (
+    ("dear", {"mask": "learned"}),
+    ("mmrlpp", {"mask": "learned", "layer": 2, "space": 8}),
+    ("clip-lora", {"heads": "attribute"}),
+)
+"""Methods with a role map, and settings that use it."""
 FROZEN_TEXTS = {
     *("head-purification", "linear-probe", "tip-adapter-f", "ltv"),
     *("hcvp", "layer-fusion", "layer-fusion-texts"),
@@ -67,12 +73,12 @@ def pixels(clip, task):
 def build(clip, task, small_map):
     """A function that builds a method by its name."""
 
-    def call(name: str) -> Method:
+    def call(name: str, **given) -> Method:
         if name == "clip-lora":
             pytest.importorskip("peft")
         kind = METHODS[name]
-        settings = kind.settings(**SMALL.get(name, {}))
-        return kind(clip, small_map if kind.role_maps == "needed" else None, settings, 1, task.classes)
+        settings = kind.settings(**SMALL.get(name, {}), **given)
+        return kind(clip, small_map if given or kind.role_maps == "needed" else None, settings, 1, task.classes)
 
     return call
 
@@ -90,9 +96,9 @@ def answers(method: Method, pixels: torch.Tensor, task) -> torch.Tensor:
     return method.predict(pixels, method.class_trunk(task.classes, task.template))
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_it_trains_its_own_tensors_and_comes_back_from_its_folder(name, build, task, pixels, tmp_path):
-    method, train, steps = build(name), train_config(name), []
+@pytest.mark.parametrize(("name", "given"), [*((name, {}) for name in METHODS), *BY_ROLES])
+def test_it_trains_its_own_tensors_and_comes_back_from_its_folder(name, given, build, task, pixels, tmp_path):
+    method, train, steps = build(name, **given), train_config(name), []
     frozen = method.model.weights_hash()
     history = fit(method, task, train, tmp_path / "whole", progress=steps.append)
     assert bool(history) == method.steps == bool(method.trained_count)
@@ -105,14 +111,14 @@ def test_it_trains_its_own_tensors_and_comes_back_from_its_folder(name, build, t
     expected = answers(method, pixels, task)
     assert torch.equal(answers(again.method, pixels, task), expected) and again.history == history
     assert torch.allclose(expected.sum(1), torch.ones(len(pixels)))
-    assert (tmp_path / "whole" / ROLE_MAP).exists() == (METHODS[name].role_maps == "needed")
+    assert (tmp_path / "whole" / ROLE_MAP).exists() == (bool(given) or METHODS[name].role_maps == "needed")
     assert AdapterInfo.load(tmp_path / "whole").settings == method.config
     assert (tmp_path / "whole" / FINDINGS).exists() == (method.findings() is not None)
     assert again.findings == method.findings()
     if method.steps:
         with pytest.raises(Stopped):
-            fit(build(name), task, train, tmp_path / "stopped", progress=stop)
-    resumed = build(name)
+            fit(build(name, **given), task, train, tmp_path / "stopped", progress=stop)
+    resumed = build(name, **given)
     history = fit(resumed, task, train, tmp_path / "stopped", resume=True)
     Adapter.of(resumed, task, train, history=history).save(tmp_path / "stopped")
     for file in (path.name for path in (tmp_path / "whole").iterdir()):

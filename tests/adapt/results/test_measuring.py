@@ -73,6 +73,37 @@ def test_base_to_novel_tests_each_half_among_its_own_classes(dear, task):
     assert (base.images, novel.images, hm.images) == (6, 6, 12)
 
 
+def test_joint_tests_every_image_among_the_names_of_both_halves(dear, task):
+    tested = []
+    base, novel, hm, whole = measure(dear, task, "joint", 7, shots=4, tested=tested)
+    assert [row.part for row in (base, novel, hm, whole)] == ["base", "novel", "hm", "all"]
+    assert {(row.protocol, row.task, row.shots) for row in (base, novel, hm, whole)} == {("joint", task.name, 4)}
+    assert (base.images, novel.images, whole.images) == (6, 6, 12) and len(tested) == 12
+    for model, frozen in (("zero_shot", True), ("adapted", False)):
+        right = count(dear, task, task.test, frozen)
+        parts = [round(getattr(row, model) * row.images) for row in (base, novel, whole)]
+        assert parts == [sum(right[:2]), sum(right[2:]), sum(right)]
+        assert getattr(hm, model) == pytest.approx(harmonic_mean(getattr(base, model), getattr(novel, model)))
+    assert list(base.per_class["adapted"]) + list(novel.per_class["adapted"]) == list(whole.per_class["adapted"])
+
+
+def test_more_names_make_no_image_right(dear, task):
+    """What is right among all names is right among its half of them."""
+    for joint, alone in zip(measure(dear, task, "joint", 1), measure(dear, task, "base-to-novel", 1), strict=False):
+        assert joint.part == alone.part
+        assert joint.adapted <= alone.adapted and joint.zero_shot <= alone.zero_shot
+
+
+def test_names_that_no_image_takes_change_nothing(dear, task, monkeypatch):
+    names = task.halves()[1].classes
+    plain = dear.logits
+    far = torch.tensor([-1e4 * (name in names) for name in task.classes])
+    monkeypatch.setattr(dear, "logits", lambda images, texts: plain(images, texts) + far)
+    joint = measure(dear, task, "joint", 1)
+    monkeypatch.setattr(dear, "logits", plain)
+    assert joint[0].adapted == measure(dear, task, "base-to-novel", 1)[0].adapted and joint[1].adapted == 0
+
+
 def test_few_shot_tests_all_classes(dear, task):
     (row,) = measure(dear, task, "few-shot", 1)
     assert (row.part, row.images, row.adapted) == ("all", 12, sum(count(dear, task, task.test, False)) / 12)
@@ -96,6 +127,15 @@ def test_built_in_tasks_have_targets():
     peers = default_targets("shapes:signs", "cross-dataset")
     assert set(peers) < set(TASKS) and "shapes:signs" not in peers and "shapes:color" not in peers
     assert default_targets("shapes:signs", "few-shot") == default_targets("a folder", "cross-dataset") == ()
+
+
+def test_coops_data_sets_have_the_targets_of_papers():
+    others = default_targets("imagenet", "cross-dataset")
+    assert len(others) == 10 and "imagenet" not in others and "eurosat" in others
+    assert set(default_targets("EuroSAT", "cross-dataset")) == {*others, "imagenet"} - {"eurosat"}
+    shifts = ("imagenetv2", "imagenet-sketch", "imagenet-adversarial", "imagenet-rendition")
+    assert default_targets("imagenet", "domain-shift") == shifts
+    assert default_targets("eurosat", "domain-shift") == default_targets("imagenetv2", "cross-dataset") == ()
 
 
 def test_tasks_that_are_given_choose_the_protocol():

@@ -1,14 +1,18 @@
 """Figures of an adapter show its settings and its training, number by number."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
+import torch
 
 from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.config import DearConfig, TrainConfig
+from headroles.adapt.methods.dear import Dear
 from headroles.adapt.results.plot import Run, curves_figure, fusion_figure, mask_figure, read_runs
 from headroles.errors import InputError
+from headroles.roles.role_map import RoleMap
 
 CORE = ("color", "shape")
 
@@ -69,3 +73,24 @@ def test_fusion_shows_the_mean_and_the_seeds(seed):
 def test_a_folder_without_an_adapter_is_refused(tmp_path):
     with pytest.raises(InputError, match="is no adapter folder"):
         read_runs(tmp_path)
+
+
+def test_learned_masks_are_drawn_and_told_as_they_ended(seed, model, make_role_map):
+    role_map = RoleMap.load(seed.folder)
+    config = DearConfig(core=CORE, mask="learned", layer=1)
+    dear = Dear(model, role_map, config)
+    with torch.no_grad():
+        dear.role_masks.logits.copy_(torch.linspace(-3, 3, 16).reshape(2, 4, 2))
+    found = dear.findings()
+    assert re.fullmatch(
+        r"learned masks: rank correlation of their weights with the role map's [+-]0\.\d\d, p 0\.\d+ by permuting 8 "
+        r"heads; they began as the role map's and were held near the role map by 1",
+        found.lines[0],
+    )
+    info = dataclasses.replace(seed.info, settings=config)
+    first, second = mask_figure([dataclasses.replace(seed, info=info, findings=found)]).axes
+    expected = torch.linspace(-3, 3, 16).sigmoid().reshape(2, 4, 2)
+    assert np.allclose(cells(first), expected[0]) and np.allclose(cells(second), expected[1])
+    assert Dear(model, role_map, DearConfig(core=CORE)).findings() is None
+    with pytest.raises(InputError, match=r"has no findings\.json, which says what was learned; copy the whole folder"):
+        mask_figure([dataclasses.replace(seed, info=info)])

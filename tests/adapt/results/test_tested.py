@@ -19,13 +19,16 @@ def test_they_add_up_to_the_rows(found):
         assert len(part) == row.images
         for model in ("zero_shot", "adapted"):
             assert sum(getattr(each, model) == each.label for each in part) / len(part) == getattr(row, model)
-    assert all(each.image.startswith(f"test/{each.label}/") and 0 < each.probability <= 1 for each in found.tested)
+    assert all(each.image.startswith(f"test/{each.label}/") for each in found.tested)
+    for name in ("probability", "zero_shot_probability"):
+        assert all(1 / 2 <= getattr(each, name) <= 1 for each in found.tested), "of two classes the likelier"
 
 
 def test_the_files_hold_them(found, tmp_path):
     paths = found.write(tmp_path / "out")
     assert sorted(path.name for path in paths) == sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert Evaluation.load(tmp_path / "out") == found
+    again = Evaluation.load(tmp_path / "out")
+    assert again == found == Evaluation.load(tmp_path / "out" / "metrics.json") and again.tested == found.tested
     predictions = pd.read_csv(tmp_path / "out" / "predictions.csv")
     assert len(predictions) == len(found.tested) == 12
     confusion = pd.read_csv(tmp_path / "out" / "confusion.csv")
@@ -36,7 +39,7 @@ def test_the_files_hold_them(found, tmp_path):
 
 def test_f1_by_hand():
     def image(label, adapted):
-        return TestedImage("few-shot", "t", "all", "x.png", label, label, adapted, 0.9)
+        return TestedImage("few-shot", "t", "all", "x.png", label, label, adapted, 0.9, 0.8)
 
     tested = [image("a", "a"), image("a", "b"), image("a", "b"), image("b", "b"), image("c", "a")]
     frame = classes_frame(tested).query("model == 'adapted'").set_index("class")

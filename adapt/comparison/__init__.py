@@ -1,0 +1,1 @@
+"""Many methods on many tasks with many seeds: a grid of jobs, and what follows from their rows."""
