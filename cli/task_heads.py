@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from headroles.cli.options.output import check_new
+from headroles.cli.options.pixels import pixels_option
 
 
 @click.command()
@@ -23,6 +24,7 @@ from headroles.cli.options.output import check_new
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that TASK names.")
 @click.option("--template", help="Prompt with {} for the class, in place of the task's own.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@pixels_option
 @click.option("--strict", is_flag=True, help="Refuse broken images instead of leaving them out.")
 @click.option("--output", type=click.Path(path_type=Path), help="Also write all of it: .json, or .csv a row a head.")
 @click.option("--figure", type=click.Path(path_type=Path), help="Also draw the heads: .png, .svg or .pdf.")

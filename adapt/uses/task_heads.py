@@ -23,6 +23,7 @@ from headroles.adapt.uses.learned import LEARNED, learn_direct_factors, learn_of
 from headroles.adapt.uses.result import USES, HeadUse, TaskHeads
 from headroles.checks import typed
 from headroles.errors import InputError
+from headroles.images.notes import LOG
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import first_deep_layer
 from headroles.models.load import load
@@ -70,6 +71,8 @@ def task_heads(
     """
     names = _check(learn, images, shots, seed, tolerance, resamples, steps, batch)
     opened = look(open_task(task, root, template) if not isinstance(task, Task) else task, strict)
+    for line in (opened.summary, *opened.notes):
+        LOG.info(line)
     if len(opened.train) < LEAST_IMAGES:
         raise InputError(
             f"task: {opened.name} has {len(opened.train)} training images; expected at least {LEAST_IMAGES}"

@@ -137,5 +137,5 @@ def test_every_command_that_reads_images_has_the_same_limit_of_pixels(run):
 
     limited = {name for name in _COMMANDS if "--max-pixels" in run(name, "--help")[1]}
     reading = {"adapt", "attend", "compare", "debias", "edit", "evaluate", "predict", "report"}
-    assert limited == reading | {"merge-adapters", "reproduce", "retrieve", "score", "validate"}
+    assert limited == reading | {"merge-adapters", "reproduce", "retrieve", "score", "task-heads", "validate"}
     assert all(run(name, "--max-pixels", 0)[0] == 2 for name in limited)
