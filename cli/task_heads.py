@@ -14,7 +14,7 @@ from headroles.cli.options.pixels import pixels_option
 @click.command()
 @click.argument("task", default="shapes:tiny")
 @click.option("--model", default="shapes", show_default=True, help="Name, folder or hub id of a CLIP.")
-@click.option("--role-map", type=click.Path(path_type=Path), help="File or folder; for the bundled model made here.")
+@click.option("--role-map", type=click.Path(path_type=Path), help="File or folder.  [default: as adapt finds one]")
 @click.option("--concepts", help="What the task's classes differ in, such as color,shape; built-in tasks know it.")
 @click.option("--learn", default="", help="Train beside it, some of: ltv,head-purification,talo.  [default: none]")
 @click.option("--images", default=256, show_default=True, help="Training images that heads are cut on, at most.")
