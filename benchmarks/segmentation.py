@@ -2,9 +2,9 @@
 
 The renderer knows which pixels the items of a scene cover. Every kind of heat map is held against these masks as
 transformers' maps are since Chefer et al. (arXiv 2012.09838): above the map's mean is item; pixel accuracy and mean IoU
-over all pixels, average precision by scene. Maps that ask for a text get the scene's item. Held against another are:
-heads of shape and object, as `headroles attend` draws them; the whole embedding, which is all heads of all layers
-(TextSpan, 2310.05916); as many other heads of the same layers and similar variance; the last layer's attention of CLS;
+over all pixels, average precision by scene. Maps that ask for a text get the scene's item. The maps: heads of shape and
+object, as `headroles attend` draws them; the whole embedding, which is all heads of all layers (TextSpan, 2310.05916),
+and layer by layer; as many other heads of the same layers and similar variance; the last layer's attention of CLS;
 attention rollout (2005.00928); gradients times attention, of all layers (2103.15679) and of the last alone; and a blob
 in the middle, which has seen nothing. "Less the mean text": the text's embedding without the mean of all items' texts.
 
@@ -216,9 +216,13 @@ def draw_maps(
     every = tuple((layer, head) for layer in range(model.visual.layers) for head in range(model.visual.heads))
     own = tuple((head.layer, head.head) for head in role_map.heads(role="attribute") if head.concept in _ITEM)
     maps = {"blob in the middle": blob(scenes, model.grid), **gradient_maps(model, scenes)}
+    for layer in range(model.visual.layers):
+        maps[f"all heads of layer {layer}"] = pick(
+            plain.added, every[layer * model.visual.heads :][: model.visual.heads]
+        )
     for views, how in ((plain, ""), (less, ", less the mean text")):
         maps[f"{_WHOLE}{how}"] = pick(views.added, every)
-        maps[f"all deep heads by P(item){how}"] = weigh(views.added, role_map)
+        maps[f"all scored heads by P(item){how}"] = weigh(views.added, role_map)
         if own:
             maps[f"heads of shape and object{how}"] = pick(views.added, own)
     if not own:
@@ -234,13 +238,14 @@ def draw_maps(
 @click.option("--model", "name", default="shapes", show_default=True, help="A bundled model, or a folder trained so.")
 @click.option("--scenes", default=1000, show_default=True, help="Scenes that maps are drawn of.")
 @click.option("--scored", default=2000, show_default=True, help="Scenes that the role map is of.")
+@click.option("--layers", default="deep", show_default=True, help="Layers whose heads have roles.")
 @click.option("--sets", default=50, show_default=True, help="Sets of random heads.")
 @click.option("--threads", type=int, default=1, show_default=True)
-def main(name: str, scenes: int, scored: int, sets: int, threads: int) -> None:
+def main(name: str, scenes: int, scored: int, layers: str, sets: int, threads: int) -> None:
     """Print both tables."""
     torch.set_num_threads(threads)
     start, model = time.perf_counter(), load(name, "cpu")
-    role_map, drawn = score(model, count=scored, probes="shapes"), Scenes.render(model, scenes)
+    role_map, drawn = score(model, count=scored, probes="shapes", layers=layers), Scenes.render(model, scenes)
     own = [f"{head.name} {head.concept}" for head in role_map.heads(role="attribute") if head.concept in _ITEM]
     click.echo(f"{name}: {scenes} scenes, maps of {model.grid[0]} x {model.grid[1]} patches; {', '.join(own)}\n")
     report_maps(*draw_maps(model, drawn, role_map, sets), drawn.masks)

@@ -14,7 +14,7 @@ from headroles.cli.options.pixels import pixels_option
 @click.command()
 @click.argument("task", default="shapes:tiny")
 @click.option("--model", default="shapes", show_default=True, help="Name, folder or hub id of a CLIP.")
-@click.option("--role-map", type=click.Path(path_type=Path), help="File or folder; for the bundled model made here.")
+@click.option("--role-map", type=click.Path(path_type=Path), help="File or folder.  [default: as adapt finds one]")
 @click.option("--concepts", help="What the task's classes differ in, such as color,shape; built-in tasks know it.")
 @click.option("--learn", default="", help="Train beside it, some of: ltv,head-purification,talo.  [default: none]")
 @click.option("--images", default=256, show_default=True, help="Training images that heads are cut on, at most.")
@@ -24,6 +24,7 @@ from headroles.cli.options.pixels import pixels_option
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that TASK names.")
 @click.option("--template", help="Prompt with {} for the class, in place of the task's own.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
+@pixels_option
 @click.option("--strict", is_flag=True, help="Refuse broken images instead of leaving them out.")
 @click.option("--output", type=click.Path(path_type=Path), help="Also write all of it: .json, or .csv a row a head.")
 @click.option("--figure", type=click.Path(path_type=Path), help="Also draw the heads: .png, .svg or .pdf.")

@@ -14,7 +14,7 @@ from headroles.adapt.data.looking import look
 from headroles.adapt.data.task import Task
 from headroles.adapt.data.tasks import open_task
 from headroles.adapt.jobs.job import MODEL
-from headroles.adapt.jobs.role_map import score_scenes
+from headroles.adapt.jobs.role_map import find_left
 from headroles.adapt.methods.entry import check_adaptable
 from headroles.adapt.uses.agreement import Agreement, agree
 from headroles.adapt.uses.asked import asked_concepts
@@ -23,6 +23,7 @@ from headroles.adapt.uses.learned import LEARNED, learn_direct_factors, learn_of
 from headroles.adapt.uses.result import USES, HeadUse, TaskHeads
 from headroles.checks import typed
 from headroles.errors import InputError
+from headroles.images.notes import LOG
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.layers import first_deep_layer
 from headroles.models.load import load
@@ -60,8 +61,9 @@ def task_heads(
     """Cut every scored head on a task's training images: which does the task need, and did roles foretell it?
 
     `model`: a CLIP read at its CLS token, or what `load` takes; `task`: one, or what `open_task` takes with `root` and
-    `template`. `role_map`: the map, its file or its folder; None for the bundled model: a new one. `concepts`: what
-    the task's classes differ in, in the role map's words; None for a built-in task. `learn`: what is trained beside it,
+    `template`. `role_map`: the map, its file or its folder; None for what `headroles score` left here or, for a bundled
+    model, a new one. `concepts`: what the task's classes differ in, in the role map's words; None for a built-in task.
+    `learn`: what is trained beside it,
     some of `headroles.adapt.uses.learned.LEARNED` (ltv, head-purification, talo), from `shots` images a class; `steps`
     of the factors. `images`: so many training images at most, drawn by `seed`. A head is free where the 95% interval of
     what it costs lies within `tolerance`, in nats: 0.05 move no probability by more than 1.3 points. `resamples`: of
@@ -70,6 +72,8 @@ def task_heads(
     """
     names = _check(learn, images, shots, seed, tolerance, resamples, steps, batch)
     opened = look(open_task(task, root, template) if not isinstance(task, Task) else task, strict)
+    for line in (opened.summary, *opened.notes):
+        LOG.info(line)
     if len(opened.train) < LEAST_IMAGES:
         raise InputError(
             f"task: {opened.name} has {len(opened.train)} training images; expected at least {LEAST_IMAGES}"
@@ -115,9 +119,12 @@ def _check(learn: Iterable[str], *numbers: float) -> tuple[str, ...]:
 
 
 def _find_map(clip: HookedCLIP, given: RoleMap | str | os.PathLike[str] | None) -> RoleMap:
-    if given is None and clip.model_name != MODEL:
-        raise InputError(f"role map: none for model {clip.model_name}; make one: headroles score, and give it")
-    scored = score_scenes(clip, first_deep_layer(clip.visual.layers)) if given is None else RoleMap.of(given)
+    """The one that was given; else as `adapt` finds one, without asking for layers that are not deep."""
+    if given is None:
+        scored, where = find_left(clip.model_name, clip, first_deep_layer(clip.visual.layers))
+        LOG.info(where)
+    else:
+        scored = RoleMap.of(given)
     check_model(scored, clip)
     return scored
 

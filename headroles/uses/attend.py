@@ -52,8 +52,9 @@ def attend(
     heads of it), or every Attribute head. `text`: None for each head's own first text. `attention`: where there is
     none, or the model reads no texts, look at attention alone; all that takes a text is None then. `masks`: a
     folder of PNG files named as the images, which show what maps should find (`headroles.uses.masks`). `model`: None
-    for the one that the map names. Raises InputError where a file or a head lacks, an image that was named cannot be read,
-    a head is cut, or attention pools the model's embedding; what cannot be read in a folder is left out and said.
+    for the one that the map names. Raises InputError where a file, a head or a mask lacks, an image that was named
+    cannot be read, a head is cut, or attention pools the model's embedding; what cannot be read in a folder is left out
+    and said.
     """
     scored = RoleMap.of(role_map)
     check_masks(masks)

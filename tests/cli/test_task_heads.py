@@ -10,7 +10,6 @@ def test_wrong_options_are_one_line(run, tmp_path):
         (["--output", "found.txt"], "output: must end in .json or .csv, got found.txt"),
         (["--output", taken], "exists already"),
         (["--figure", "found.txt"], "found.txt"),
-        (["--model", tmp_path / "none"], "model"),
     ):
         code, out, error = run("task-heads", "shapes:tiny", *options)
         assert code == 2 and not out and expected in error and error.count("\n") == 1, error

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -191,6 +192,28 @@ def test_wrong_input_is_one_line(clip, task, small_map, wrong, message):
     given = {"role_map": small_map, "concepts": ["color"], **SMALL, **wrong}
     with pytest.raises(InputError, match=message):
         task_heads(clip, task, **given)
+
+
+def test_what_is_broken_is_left_out_and_said(run, clip_folder, color_folder, small_map, tmp_path):
+    small_map.save(tmp_path / "role_map.json")
+    shutil.copytree(color_folder, tmp_path / "photos")
+    (tmp_path / "photos" / "train" / "red" / "broken.png").write_bytes(b"no picture")
+    options = [
+        "--model",
+        clip_folder,
+        "--role-map",
+        tmp_path,
+        "--images",
+        "12",
+        "--device",
+        "cpu",
+        "--concepts",
+        "color",
+    ]
+    code, _, error = run("task-heads", tmp_path / "photos", *options)
+    assert code == 0 and "broken.png" in error
+    code, out, error = run("task-heads", tmp_path / "photos", *options, "--strict")
+    assert code == 2 and not out and "broken.png" in error
 
 
 def test_heads_of_a_folder_of_photos(run, clip_folder, color_folder, small_map, tmp_path):
