@@ -30,7 +30,6 @@ from headroles.cli.options.pixels import pixels_option
 @click.option("--figure", type=click.Path(path_type=Path), help="Also draw the heads: .png, .svg or .pdf.")
 @click.option("--overwrite", is_flag=True, help="Replace the files of --output and --figure.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@pixels_option
 def command(
     task: str,
     concepts: str | None,
