@@ -86,7 +86,7 @@ def _open(place: Path) -> tuple[Shown, Path]:
         files = (place / kind.file_name for kind in kinds.values())
         place = next((file for file in files if file.is_file()), place)
     if not place.exists():
-        raise InputError(f"result: there is no file {place}; headroles score, validate and adapt make what is drawn")
+        raise InputError(f"result: there is no file {place}; score, validate, adapt, compare and others make results")
     if place.is_dir():
         from headroles.adapt.results.plot import read_runs
 

@@ -16,6 +16,7 @@ from headroles.adapt.comparison.grid import ALL, TUNING_SEED, Cell, Grid, list_t
 from headroles.adapt.comparison.record import check_alike
 from headroles.adapt.comparison.run import Failure
 from headroles.adapt.comparison.store import Store
+from headroles.adapt.comparison.table import count_of
 from headroles.adapt.comparison.trials import choose, read_trials
 from headroles.adapt.data.task import Task
 from headroles.adapt.jobs.job import MODEL, Job
@@ -235,7 +236,8 @@ class _Comparing:
 
     def _describe(self) -> str:
         grid, (number, count) = self.grid, self.shard
-        whole = f"{len(grid.entries)} methods x {len(grid.names)} tasks x {len(grid.seeds)} seeds"
+        counts = (grid.entries, "method"), (grid.names, "task"), (grid.seeds, "seed")
+        whole = " x ".join(count_of(len(some), name) for some, name in counts)
         trials = f" after {len(grid.trials)} trials on validation images" if grid.trials else ""
         part = "" if count == 1 else f"; shard {number} of {count}"
         return f"compare: {whole}, {len(grid.cells)} cells{trials}{part}"

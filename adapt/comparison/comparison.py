@@ -134,7 +134,7 @@ class Comparison(Document, Shown):
             return self._to_csv(summaries)
         tables = [table for each in summaries for table in tables_of(each, self.facts())]
         lacking = [note for each in summaries[:1] for note in each.notes]
-        return write_tables(tables, [*_EXPLAINED, *say_tuned(self.trials), *lacking, *self.notes], form)
+        return write_tables(tables, [*_explain(summaries), *say_tuned(self.trials), *lacking, *self.notes], form)
 
     def _to_csv(self, summaries: Sequence[Summary]) -> str:
         import pandas as pd
@@ -185,7 +185,19 @@ def _compared(record: CellRecord) -> list[ComparedRow]:
     ]  # fmt: skip
 
 
-_EXPLAINED = (
-    "±: half a 95% interval for other tasks like these and other seeds (two-way: tasks crossed with seeds); p: paired "
-    "by task and seed, after Holm over the methods; wins/ties/losses: over tasks, of means over seeds",
-)
+def _explain(summaries: Sequence[Summary]) -> list[str]:
+    """What the tables' signs mean, and of how much their intervals can speak."""
+    blocks = [each.block for summary in summaries for each in summary.scores]
+    tasks, seeds = (max((len(getattr(block, name)) for block in blocks), default=0) for name in ("tasks", "seeds"))
+    wins = "wins/ties/losses: over tasks, of means over seeds"
+    if tasks < 2:
+        return [f"of one task nothing follows for others, so that there is neither interval nor p; {wins}"]
+    of = "other tasks like these and other seeds (two-way: tasks crossed with seeds)"
+    if seeds < 2:
+        of = "other tasks like these with this very seed: one seed says nothing of others"
+    few = f"; {tasks} tasks say little of others, so intervals are wide" if tasks < _FEW else ""
+    return [f"±: half a 95% interval for {of}{few}; p: paired by task and seed, after Holm over the methods; {wins}"]
+
+
+_FEW = 5
+"""Fewer tasks than these give intervals that are told to be wide."""

@@ -45,11 +45,12 @@ def tables_of(summary: Summary, facts: Mapping[str, MethodFacts]) -> list[Table]
 
 def _over(summary: Summary, scores: Sequence[ScoreSummary]) -> str:
     block = scores[0].block
-    counts = f"{_count(len(block.tasks), 'task')} x {_count(len(block.seeds), 'seed')}"
+    counts = f"{count_of(len(block.tasks), 'task')} x {count_of(len(block.seeds), 'seed')}"
     return counts + (f" without {', '.join(summary.without)}" if summary.without else "")
 
 
-def _count(number: int, name: str) -> str:
+def count_of(number: int, name: str) -> str:
+    """Such as 1 task, 2 tasks."""
     return f"{number} {name}" + "s" * (number != 1)
 
 

@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from headroles.adapt.adapter.adapter import FIGURES, Adapter
 from headroles.adapt.adapter.folders import find_adapters
 from headroles.adapt.adapter.info import CONFIG, FINDINGS, METRICS, ROLE_MAP, AdapterInfo
-from headroles.adapt.config import LEARNED
+from headroles.adapt.config import HARD_MASKS, LEARNED
 from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.masks import masked_kinds, role_weights
 from headroles.adapt.methods.registry import METHODS
@@ -162,7 +162,7 @@ def curves_figure(runs: Given) -> Figure:
 def mask_figure(runs: Given) -> Figure:
     """How far heads let attribute tokens exchange with CLS and patches, layer by layer, as trained; 0 parts them.
 
-    The label of a head is what it is to a mask of roles, and whether it is silent.
+    The label of a head is what it is to a mask that draws lines between roles, and whether it is silent.
     """
     runs = list_runs(runs)
     run = runs[0]
@@ -185,7 +185,8 @@ def mask_figure(runs: Given) -> Figure:
             if not np.isin(opened, (0, 1)).all():
                 colors |= {"annot": True, "fmt": ".2f", "annot_kws": {"size": 5}}
             named = enumerate(kinds[layer])
-            labels = [f"H{head} {kind}" + " (silent)" * ((layer, head) in silent) for head, kind in named]
+            hard = variant[0] in HARD_MASKS  # The others draw no line between roles.
+            labels = [f"H{head}{f' {kind}' * hard}" + " (silent)" * ((layer, head) in silent) for head, kind in named]
             sns.heatmap(opened, ax=axes, xticklabels=run.info.attributes, yticklabels=labels, linewidths=0.8, **colors)
             axes.set_title(f"layer {layer}", loc="left", weight="bold")
             axes.tick_params(axis="x", rotation=90)

@@ -81,3 +81,15 @@ def test_figures_are_drawn_for_what_is_there(comparison, tmp_path):
     assert few.kinds == ("ranks", "pareto")
     with pytest.raises(InputError, match="halves need base and novel classes"):
         few.plot("halves")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "seeds", "words"),
+    [(1, 3, "neither interval nor p"), (3, 1, "one seed says nothing of others"), (2, 2, "2 tasks say little of")],
+)
+def test_what_intervals_are_said_to_speak_of_is_what_the_grid_can_know(tasks, seeds, words):
+    rows = tuple(
+        ComparedRow(name, f"t{task}", seed, "few-shot", f"t{task}", "all", 8, 0.5, 0.5 + 0.01 * task + 0.02 * seed, 9)
+        for name in ("coop", "dear") for task in range(tasks) for seed in range(seeds)
+    )  # fmt: skip
+    assert words in Comparison(64 * "a", 4, rows, ()).to_table(reference="coop")
