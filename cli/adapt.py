@@ -223,6 +223,7 @@ class _Bar:
 
 def _report(adapted: Adapted, output: Path) -> None:
     """Zero-shot beside adapted, what was trained, and what to type next."""
+    from headroles.adapt.adapter.folders import Draw
     from headroles.cli.options.stopped import typed
 
     if adapted.note:
@@ -237,7 +238,7 @@ def _report(adapted: Adapted, output: Path) -> None:
     click.echo(adapted.to_table())
     for adapter in adapted:
         for line in adapter.findings.lines if adapter.findings else ():
-            click.echo(f"seed {adapter.info.seed}: {line}")
+            click.echo(f"{Draw.of(adapter.info).words}: {line}")
     for folder in adapted.folders:
         click.echo(f"wrote {folder}")
     if len({info.shots for info in (adapter.info for adapter in adapted)}) > 1:

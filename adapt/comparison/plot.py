@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -16,6 +15,7 @@ from headroles.adapt.comparison.entries import FROZEN
 from headroles.adapt.comparison.ranks import FEW, Ranks
 from headroles.adapt.comparison.summary import OF_MEANS, ScoreSummary, Summary
 from headroles.errors import InputError
+from headroles.figures.names import name_points
 from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
 from headroles.shown import show_p
 
@@ -101,11 +101,12 @@ def pareto_figure(comparison: Comparison, ax: Axes | None = None) -> Figure:
     with figure_style():
         axes = Drawing(figsize=(6.6, 4.2), layout="constrained").subplots() if ax is None else ax
         axes.plot(*zip(*_front(points), strict=True), color=COLORS[1], lw=1)
-        _draw_points(axes, names, points)
+        axes.scatter(*zip(*points, strict=True), alpha=0)  # so that the limits are those of all
         axes.set(xscale="log", xlabel="trained numbers (none: at the left end)", ylabel=_label(main))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.margins(0.12)
         sns.despine(ax=axes)
+        _draw_points(axes, names, points)
     return figure_of(axes)
 
 
@@ -134,10 +135,10 @@ def halves_figure(comparison: Comparison, ax: Axes | None = None) -> Figure:
         axes = Drawing(figsize=(5.2, 4.6), layout="constrained").subplots() if ax is None else ax
         _fit(axes, points)
         _draw_means(axes)
-        _draw_points(axes, names, points)
         axes.set(xlabel="base classes, %", ylabel="novel classes, %")
         axes.set_title(f"{_say_over(parts['base'])}; lines: equal harmonic mean", loc="left", size=8)
         sns.despine(ax=axes)
+        _draw_points(axes, names, points)
     return figure_of(axes)
 
 
@@ -157,13 +158,10 @@ def _draw_means(axes: Axes) -> None:
 
 
 def _draw_points(axes: Axes, names: Sequence[str], points: Sequence[tuple[float, float]]) -> None:
-    """A dot a method; names at the right and at the left of their dots in turn, so that near ones stay apart."""
-    for place, (name, point) in enumerate(zip(names, points, strict=True)):
-        side = -1 if place % 2 else 1
+    """A dot a method, and its name beside it; all else of the axes is there by now."""
+    for name, point in zip(names, points, strict=True):
         axes.plot(*point, "o", ms=4, color=GREY if name == FROZEN else COLORS[0])
-        at = (5 * side, 0)
-        look: dict[str, Any] = {"size": 7, "color": INK, "ha": "left" if side > 0 else "right", "va": "center"}
-        axes.annotate(name, point, at, textcoords="offset points", **look)
+    name_points(axes, dict(zip(names, points, strict=True)), points, size=7)
 
 
 def _label(found: ScoreSummary) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -73,7 +74,7 @@ def _draw(axes: Axes, measures: Sequence[Measure], counts: Sequence[int | None])
         axes.plot(at, adapted, color=color, marker="o", markersize=3, label=names[task, part])
         axes.plot(at, [100 * row["zero_shot"] for row in rows], color=color, linestyle="--", linewidth=0.7)
         bounds = [row["adapted_interval"] or (row["adapted"],) * 2 for row in rows]
-        low, high = ([100 * each for each in side] for side in zip(*bounds, strict=True))
+        low, high = np.clip(100 * np.array(bounds).T, 0, 100)
         axes.fill_between(at, low, high, color=color, alpha=0.15, linewidth=0)
     axes.set_title("\n".join((*(tasks if len(tasks) == 1 else ()), measures[0].protocol)), loc="left")
     axes.set(xticks=range(len(counts)), xlabel="training images a class", ylabel="right, %")

@@ -8,7 +8,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 import seaborn as sns
-from adjustText import adjust_text
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import SymLogNorm
@@ -19,6 +18,7 @@ from scipy.stats import rankdata
 from headroles.causal.costs import Estimate, HeadEffect
 from headroles.causal.validation import Validation
 from headroles.figures.marks import MARKERS, role_keys
+from headroles.figures.names import name_points
 from headroles.figures.style import GREY, INK, Drawing, figure_of, figure_style, ink_on
 
 _TICKS = (-100, -10, -1, 0, 1, 10, 100, 1000)
@@ -110,13 +110,8 @@ def _name_heads(axes: Axes, heads: Sequence[HeadEffect]) -> None:
     """Names beside Attribute heads and outliers, moved apart; the axes have their limits by now."""
     odd = np.argsort(-_off_line(heads), kind="stable")[:_OUTLIERS].tolist()
     named = [head for at, head in enumerate(heads) if head.role == "attribute" or at in odd]
-    look: dict[str, Any] = {"size": 6, "color": GREY}
-    texts = [axes.text(head.entropy, head.selectivity or 0.0, head.name, **look) for head in named]
-    if texts:
-        figure_of(axes).draw_without_rendering()  # so that the layout, and with it every place, is final
-        places = [head.entropy for head in heads], [head.selectivity or 0.0 for head in heads]
-        line = {"arrowstyle": "-", "color": GREY, "lw": 0.4}
-        adjust_text(texts, *places, ax=axes, expand=(1.3, 1.6), iter_lim=200, arrowprops=line)
+    places = {head.name: (head.entropy, head.selectivity or 0.0) for head in heads}
+    name_points(axes, {head.name: places[head.name] for head in named}, list(places.values()))
 
 
 def _off_line(heads: Sequence[HeadEffect]) -> Float[np.ndarray, "head"]:
