@@ -15,7 +15,7 @@ from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.config import config_option
 from headroles.cli.options.continual import continual_options, run_continual, take_continual
 from headroles.cli.options.names import split_names
-from headroles.cli.options.numbers import parse_numbers
+from headroles.cli.options.numbers import parse_numbers, parse_shots
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.settings import setting, write_setting
 from headroles.cli.options.task import join_reading, task_options
@@ -166,7 +166,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     listed = options.keys() & {"core", "targets", "retention", "log"}
     lists: dict[str, Any] = {name: split_names(options[name]) for name in listed}
     seeds = parse_numbers("seeds", options["seeds"])
-    numbers: dict[str, Any] = {"shots": _parse_shots(options["shots"]), "seeds": seeds}
+    numbers: dict[str, Any] = {"shots": parse_shots(options["shots"]), "seeds": seeds}
     if options.keys() & {"task", "test_share", "val_share", "label", "class_names", "domains"}:
         options["task"] = join_reading(options.get("task", TASK), options)
     assigned = _read_assigned(options["method"], options.pop("assigned", ()))
@@ -189,13 +189,6 @@ def _read_assigned(method: str, assigned: Sequence[str]) -> dict[str, Any]:
             raise click.UsageError(f"--set must be NAME=VALUE, each name once, got {text!r}")
         texts[name] = value.strip()
     return read_settings(texts, find_method(method).settings) if texts else {}
-
-
-def _parse_shots(text: str) -> tuple[int | None, ...]:
-    counts = [each.strip() for each in text.split(",")]
-    if not all(each == "all" or each.isdecimal() for each in counts):
-        raise click.UsageError(f"--shots must be a number or all, got {text!r}; several are written 1,2,4")
-    return tuple(None if each == "all" else int(each) for each in counts)
 
 
 class _Bar:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options.names import split_names
-from headroles.cli.options.numbers import parse_numbers
+from headroles.cli.options.numbers import parse_numbers, parse_shots
 from headroles.cli.options.pixels import pixels_option
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _arguments(given: dict[str, Any], reference: str, form: str) -> dict[str, An
 
     lists = ("methods", "tasks", "targets", "retention", "tune_tasks")
     found = {name: split_names(value) if name in lists else value for name, value in given.items()}
-    readers: dict[str, Callable[[str], Any]] = {"shots": _parse_shots, "shard": parse_shard}
+    readers: dict[str, Callable[[str], Any]] = {"shots": parse_shots, "shard": parse_shard}
     readers["seeds"] = partial(parse_numbers, "seeds")
     found |= {name: read(given[name]) for name, read in readers.items() if name in given}
     found["keep_adapters"] = not found.pop("drop_adapters", False)
@@ -116,14 +116,6 @@ def _arguments(given: dict[str, Any], reference: str, form: str) -> dict[str, An
     check_format(form)
     shared, own = read_assigned(found.pop("assigned", ()), entries)
     return {**found, **shared, "own": own}
-
-
-def _parse_shots(text: str) -> int | tuple[int | None, ...] | None:
-    counts = [each.strip() for each in text.split(",")]
-    if not all(each == "all" or each.isdecimal() for each in counts):
-        raise click.UsageError(f"--shots must be a number or all, or several such as 1,2,4, got {text!r}")
-    numbers = tuple(None if each == "all" else int(each) for each in counts)
-    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def _show(outcome: Outcome, over: int, count: int) -> None:
