@@ -20,6 +20,7 @@ from headroles.adapt import METHODS, Task, TrainConfig, fit, open_task
 from headroles.adapt.data.tasks import Example, TaskImages
 from headroles.adapt.methods.method import Method
 from headroles.adapt.results.average_curve import average_curve
+from headroles.models.precision import half_precision
 from headroles.shapes.tasks import RETENTION
 from headroles.shapes.tasks import TASKS as SHAPES_TASKS
 
@@ -35,10 +36,11 @@ SHARED = ("uniform", "role", "random", "inverted")
 HEADS = ("attribute", "generalization", "random", "inverted")
 STRENGTHS = tuple(round(0.1 * step, 1) for step in range(11))
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
-RATES = {MASKS: 2e-3, AVERAGES: 1e-4, LOW_RANK: 5e-3}
-"""Learning rate of every test: of those that `--tune` tries on validation splits, the best by mean harmonic mean of
-`shapes` (masks 2e-3, 5e-3, 1e-2: 67.3, 67.1, 66.3; averages 1e-5, 2e-5, 5e-5, 1e-4: 63.3, 66.4, 67.5, 70.2; low-rank
-5e-3, 1e-2, 2e-2, 5e-2: 61.8, 61.6, 61.2, 61.5), all three at an end of what was tried."""
+RATES: Mapping[str, Mapping[str, float]] = {
+    "shapes": {MASKS: 2e-3, AVERAGES: 5e-4, LOW_RANK: 1e-1},
+    "shapes-natural": {MASKS: 2e-3, AVERAGES: 5e-4, LOW_RANK: 1e-1},
+}
+"""Learning rates by model and test, chosen by `roles_help.py --tune`."""
 TRAININGS = {
     MASKS: TrainConfig(epochs=20, batch=16),
     AVERAGES: TrainConfig(epochs=20, batch=32, warmup_epochs=0),
@@ -64,8 +66,10 @@ class Plan:
     """What is tested."""
     epochs: int | None = None
     """Of every training; None: as in TRAININGS."""
-    rates: tuple[tuple[str, float], ...] = tuple(RATES.items())
-    """Learning rates by test."""
+    rates: tuple[tuple[str, float], ...] = ()
+    """Learning rates by test, where they are not those of RATES."""
+    precision: str = "no"
+    """What is tested is computed in this: "no" (fp32) or "bf16". Trainings are fp32: their small steps gain nothing."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class Bench:
         epochs = self.plan.epochs or train.epochs
         views = 0 if unit.test == AVERAGES else epochs
         warm = min(train.warmup_epochs, epochs - 1)
-        rate = dict(self.plan.rates)[unit.test]
+        rate = {**RATES[self.plan.model], **dict(self.plan.rates)}[unit.test]
         return replace(train, lr=rate, seed=unit.seed, epochs=epochs, warmup_epochs=warm, cache_views=views)
 
     def _settings(self, unit: Unit, variant: str) -> dict[str, Any]:
@@ -163,7 +167,8 @@ class Bench:
         method = self._train(unit, "uniform", shot, scratch)
         kept = [replace(task, test=_thin(task)) for task in self.kept]
         given: dict[str, Any] = {"alphas": ALPHAS, "averages": unit.variants, "roles_seeds": (unit.seed,)}
-        frame = average_curve(method, self._open(unit.task), kept, **given).to_frame()
+        with half_precision(self.model.device, self.plan.precision):
+            frame = average_curve(method, self._open(unit.task), kept, **given).to_frame()
         for variant, rows in frame.groupby("average"):
             curves = {name: rows[name].tolist() for name in ("base", "novel", "kept")}
             yield self._row(unit, str(variant), {"strengths": list(ALPHAS), **curves}, start)
@@ -177,7 +182,8 @@ class Bench:
     @torch.inference_mode()
     def _mix(self, method: Method, halves: tuple[Task, Task]) -> dict[str, Any]:
         """Accuracies of (1 - s) zero-shot logits + s adapted logits over the strengths s."""
-        base, novel, *kept = (self._accuracies(method, task) for task in (*halves, *self.kept))
+        with half_precision(self.model.device, self.plan.precision):
+            base, novel, *kept = (self._accuracies(method, task) for task in (*halves, *self.kept))
         curves = {"base": base, "novel": novel, "kept": np.mean(kept, axis=0)}
         return {"strengths": list(STRENGTHS), **{name: values.tolist() for name, values in curves.items()}}
 
