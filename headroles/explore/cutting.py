@@ -27,9 +27,7 @@ class Cutting:
         self._ablators: dict[tuple[str, str], Ablator] = {}
         self._reference: HeadReference | None = None
 
-    def embed(
-        self, row: int, heads: Sequence[Head], scale: float, mode: str, effect: str
-    ) -> Float[Tensor, "embed"]:
+    def embed(self, row: int, heads: Sequence[Head], scale: float, mode: str, effect: str) -> Float[Tensor, "embed"]:
         """The unit embedding of an image with these heads scaled about what stands in for them."""
         pixels = self.gallery.pixels(row)[None]
         if not heads or scale == 1:
@@ -56,6 +54,7 @@ class Cutting:
 @torch.inference_mode()
 def tell_classes(
     model: HookedCLIP, embedding: Float[Tensor, "embed"], classes: Float[Tensor, "class embed"]
-) -> Float[Tensor, "class"]:
-    """Probabilities: the softmax of the model's scale times the cosines."""
-    return (model.logit_scale * (classes @ embedding)).softmax(-1)
+) -> dict[str, list[float]]:
+    """The cosine with every class, and its probability: the softmax of the cosines times the model's scale."""
+    cosines = classes @ embedding
+    return {"cosine": cosines.tolist(), "probability": (model.logit_scale * cosines).softmax(-1).tolist()}
