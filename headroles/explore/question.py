@@ -89,6 +89,11 @@ def read_heads(value: Any, name: str = "heads") -> tuple[Head, ...]:
     return tuple(sorted({(_whole(one, name, 0, _HIGHEST), _whole(other, name, 0, _HIGHEST)) for one, other in value}))
 
 
+def is_pair(value: Any) -> bool:
+    """Whether it is a list of two."""
+    return isinstance(value, (list, tuple)) and len(value) == 2
+
+
 def _text(value: Any, name: str, longest: int) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{name}: expected a text, got {_short(value)}")

@@ -10,7 +10,7 @@ from anywidget import AnyWidget
 from headroles.errors import InputError
 from headroles.explore.engine import Engine
 from headroles.explore.page_files import page_module
-from headroles.explore.question import read_heads
+from headroles.explore.question import is_pair, read_heads
 from headroles.heads.names import Head, head_name
 from headroles.roles.role_heads import choose_heads
 
@@ -47,7 +47,7 @@ class Explorer(AnyWidget):
     def _check_heads(self, proposal: Any) -> tuple[Head, ...]:
         """Known heads alone, each once, whatever they are given as; a silent one may be taken by its place."""
         value = proposal["value"]
-        if isinstance(value, (list, tuple)) and all(_is_pair(each) for each in value):
+        if isinstance(value, (list, tuple)) and all(is_pair(each) for each in value):
             return self.engine.check_heads(read_heads(value))
         return tuple((head.layer, head.head) for head in choose_heads(self.engine.role_map, value))
 
@@ -57,13 +57,10 @@ class Explorer(AnyWidget):
 
     def _reply(self, _: Any, content: Any, __: Any) -> None:
         """Answer one question; a mistake goes back as its one line."""
-        number = content.get("id") if isinstance(content, dict) else None
+        told = content if isinstance(content, dict) else {}
         try:
-            answer = {"answer": self.engine.answer(content.get("message") if isinstance(content, dict) else content)}
+            answer = {"answer": self.engine.answer(told.get("message", {}))}
         except InputError as error:
-            answer = {"error": str(error)}
-        self.send({"id": number, **answer})
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 2
+            self.send({"id": told.get("id"), "error": str(error)})
+        else:
+            self.send({"id": told.get("id"), **answer})

@@ -105,8 +105,8 @@ function classForm() {
 }
 
 function cutsCard() {
-  const modes = choice("In their place", [["zero", "nothing"], ["mean", "their mean over the images"]], (value) => recut(cut.mode = value));
-  const effects = choice("Effect", [["total", "total, through later layers"], ["direct", "direct alone"]], (value) => recut(cut.effect = value));
+  const modes = choice("In their place", [["zero", "nothing"], ["mean", "their mean"]], (value) => recut(cut.mode = value));
+  const effects = choice("Effect", [["total", "total"], ["direct", "direct"]], (value) => recut(cut.effect = value));
   const [choosing, writing] = data.reads_texts ? classForm() : [null, null];
   const told = data.reads_texts ? [verdict, answers, choosing, writing] : make("p", { class: "quiet" }, "This model reads no texts, so it tells no classes.");
   return make("section", { class: "card", "aria-labelledby": "cuts-title" }, make("h2", { id: "cuts-title" }, "Cut heads, and ask again"),
