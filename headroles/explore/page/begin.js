@@ -2,7 +2,7 @@
 
 const { card: mapCard, walk } = headsCard();
 const page = make("div", { class: "page" },
-  make("header", { class: "head-line" }, make("p", { class: "eyebrow" }, "headroles explore"),
+  make("header", { class: "head-line" }, make("h1", { class: "eyebrow" }, "headroles explore"),
     make("p", { class: "quiet small" }, `${plural(heads.length, "head")}, ${plural(data.images.count, "image")} (${data.images.source})`, data.images.broken ? `, ${plural(data.images.broken, "file")} could not be read` : "")),
   complaint,
   make("div", { class: "columns" }, make("div", { class: "column" }, mapCard, cutsCard()), make("div", { class: "column" }, pictureCard(), textsCard()), make("div", { class: "column" }, panel)), said);
