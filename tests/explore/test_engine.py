@@ -1,4 +1,4 @@
-"""The engine: its answers are Python's own numbers, computed when they are asked for and once; what is wrong is said."""
+"""The engine: its answers are Python's own numbers, computed when asked for and once; what is wrong is said."""
 
 import io
 import json

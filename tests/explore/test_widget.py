@@ -8,7 +8,7 @@ from headroles import InputError, choose_heads
 from headroles.explore.engine import Engine
 
 pytest.importorskip("anywidget", reason="needs headroles[notebook]")
-from headroles.explore.widget import Explorer  # noqa: E402
+from headroles.explore.widget import Explorer
 
 
 @pytest.fixture
