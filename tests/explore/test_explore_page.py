@@ -175,7 +175,7 @@ def test_a_click_a_text_and_a_cut_show_what_python_gives(page, explorer, tiny, t
         cut = probabilities(tiny, labelled)
     with scaling_heads(tiny, {f"L{layer}.H{head}": 0.5 for layer, head in own}):
         halved = probabilities(tiny, labelled)
-    page.find(f'[data-concept="{concept}"]').click()
+    page.find(f'input[data-concept="{concept}"]').click()
     assert page.wait(lambda: page.told(2)) == pytest.approx(cut, abs=1e-5)
     page.run("const scale = root.getElementById('scale'); scale.value = 0.5; scale.dispatchEvent(new Event('input'))")
     page.wait(lambda: page.told(2) == pytest.approx(halved, abs=1e-5))
@@ -213,7 +213,7 @@ def test_keys_alone_choose_a_head_take_it_ask_and_scale(page, tiny_map):
 def test_axe_finds_nothing(page, scheme):
     set_theme(page.browser, scheme)
     page.find('[data-head="L1.H0"]').click()
-    page.find("[data-concept]").click()
+    page.find("input[data-concept]").click()
     page.find("#ask-text").send_keys("a sign", Keys.ENTER)
     page.run("for (const each of root.querySelectorAll('details')) each.open = true")
     page.wait(lambda: page.numbers(".ranks") and page.told(2) and page.numbers(".amount"))

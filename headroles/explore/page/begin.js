@@ -5,7 +5,7 @@ const page = make("div", { class: "page" },
   make("header", { class: "head-line" }, make("h1", { class: "eyebrow" }, "headroles explore"),
     make("p", { class: "quiet small" }, `${plural(heads.length, "head")}, ${plural(data.images.count, "image")} (${data.images.source})`, data.images.broken ? `, ${plural(data.images.broken, "file")} could not be read` : "")),
   complaint,
-  make("div", { class: "columns" }, make("div", { class: "column" }, mapCard, cutsCard()), make("div", { class: "column" }, pictureCard(), textsCard()), make("div", { class: "column" }, panel)), said);
+  make("div", { class: "columns" }, make("div", { class: "column" }, mapCard, panel), make("div", { class: "column" }, pictureCard(), textsCard()), make("div", { class: "column" }, cutsCard())), said);
 root.replaceChildren(page);
 
 state.listen("heads", () => {
