@@ -28,7 +28,7 @@ def local_app(answer: Answer, files: Mapping[str, str], port: int, key: str, lim
     """What the server on `port` runs: the page at `/KEY/`, its `files` by name beside it, and `/KEY/ask`.
 
     `key` is a secret that the address holds, as other users of the machine reach its ports too. A question is at most
-    `limit` bytes of JSON. Files are looked up in a table, pictures are named by number: no path ever comes from outside.
+    `limit` bytes of JSON. Files are looked up in a table, pictures named by number: no path ever comes from outside.
     """
     routes = [
         Route("/", _file(files["index.html"], "html")),

@@ -173,7 +173,8 @@ def report(
     folders = [runs] if isinstance(runs, (str, os.PathLike)) else runs
     adaptations = tuple(run if isinstance(run, Adaptation) else read_adaptation(run) for run in folders)
     beside = None if against is None else RoleMap.of(against)
-    found = Report(scored, tested, adaptations=adaptations, against=beside)  # Refuses what does not fit before a model is loaded.
+    # Refuses what does not fit before a model is loaded.
+    found = Report(scored, tested, adaptations=adaptations, against=beside)
     source = _choose_images(images, scored)
     from headroles.images.reading import announce, describe_images, stop_if_looking
 
