@@ -27,9 +27,7 @@ class Cutting:
         self._ablators: dict[tuple[str, str], Ablator] = {}
         self._reference: HeadReference | None = None
 
-    def embed(
-        self, row: int, heads: Sequence[Head], scale: float, mode: str, effect: str
-    ) -> Float[Tensor, "embed"]:
+    def embed(self, row: int, heads: Sequence[Head], scale: float, mode: str, effect: str) -> Float[Tensor, "embed"]:
         """The unit embedding of an image with these heads scaled about what stands in for them."""
         pixels = self.gallery.pixels(row)[None]
         if not heads or scale == 1:
