@@ -9,26 +9,39 @@ const pairOf = (name) => [byName.get(name), otherByName.get(name)];
 const moved = (change) => change.entropies[1] - change.entropies[0];
 
 function changesSection() {
-  const found = data.changes;
-  if (!found) return;
+  if (data.changes) section("changes", "Side by side", "Side by side", changesView(data.changes));
+}
+
+/** All of it; `chosen(name)` is called when a head is clicked. */
+function changesView(found, chosen = () => {}) {
   SEEN.push((head) => (otherByName.has(head.name) ? inOther(otherByName.get(head.name)) : []));
   const sorted = [...found.heads].sort((one, other) => other.changed - one.changed || Math.abs(moved(other)) - Math.abs(moved(one)));
   const changed = sorted.filter((change) => change.changed);
-  const both = make("div", { class: "panel both", role: "region", "aria-label": "One head in both maps", tabindex: 0 });
+  const both = make("div", { class: "panel in-both", role: "region", "aria-label": "One head in both maps", tabindex: 0 });
   const grids = SIDES.map((side, index) => sideGrid(found, side, index));
   const visit = (name) => {
-    for (const each of document.querySelectorAll(".sides .shown")) each.classList.remove("shown");
-    for (const { cells } of grids) cells.get(name).classList.add("shown");
-    both.replaceChildren(make("h3", {}, name), make("div", { class: "columns" }, pairOf(name).map((head, index) => sideOf(head, pairOf(name)[1 - index], SIDES[index]))));
+    for (const { cells } of grids) for (const [each, element] of cells) element.classList.toggle("shown", each === name);
+    both.replaceChildren(make("h3", {}, name), make("div", { class: "two-sides" }, pairOf(name).map((head, index) => sideOf(head, pairOf(name)[1 - index], SIDES[index]))));
+  };
+  const choose = (name) => {
+    visit(name);
+    chosen(name);
   };
   for (const { element, rows } of grids) {
     roam(element, rows, (target) => visit(target.dataset.pair));
     pointed(element, "[data-pair]", (target) => visit(target.dataset.pair));
-    element.addEventListener("click", (event) => event.target.closest("[data-pair]") && visit(event.target.closest("[data-pair]").dataset.pair));
+    element.addEventListener("click", (event) => {
+      const target = event.target.closest("[data-pair]");
+      if (target) choose(target.dataset.pair);
+    });
   }
-  const list = (caption, changes) => table(caption, ["head", "role", "concept", "entropy in A", "in B", "change"], changes.map((change) => changeRow(change, visit)));
+  const list = (caption, changes) => table(caption, ["head", "role", "concept", "entropy in A", "in B", "change"], changes.map((change) => changeRow(change, () => {
+    choose(change.name);
+    both.scrollIntoView({ block: "nearest" });
+  })));
   const few = changed.slice(0, 12);
-  section("changes", "Side by side", "Side by side",
+  visit(sorted[0].name);
+  return [
     agreement(found, changed.length),
     make("div", { class: "sides" }, grids.map(({ figure }) => figure)),
     make("div", { class: "legend" },
@@ -36,8 +49,8 @@ function changesSection() {
       make("p", { class: "quiet small" }, "Point at a cell, or walk with the arrow keys: the head is shown in both maps.")),
     both,
     few.length ? list(`Heads that change their role, largest change of entropy first${few.length < changed.length ? `; the first ${few.length} of ${changed.length}` : ""}`, few) : make("p", {}, "No head changes its role."),
-    make("details", {}, make("summary", {}, `All ${plural(sorted.length, "head")} of both maps`), list("Changed heads first, then by the change of entropy", sorted)));
-  visit(sorted[0].name);
+    make("details", {}, make("summary", {}, `All ${plural(sorted.length, "head")} of both maps`), list("Changed heads first, then by the change of entropy", sorted)),
+  ];
 }
 
 function agreement(found, changed) {
@@ -77,13 +90,10 @@ const roleOf = (head) => make("span", { class: "close" }, markOf(head), " ", hea
 const conceptOf = (head) => (head.silent ? "–" : make("span", { class: "close" }, chip(head.concept), " ", head.concept, " ", percent(head.concept_share, 0)));
 
 /** A row of the table: what differs stands as A → B, what does not stands once. */
-function changeRow(change, visit) {
+function changeRow(change, choose) {
   const [one, other] = pairOf(change.name);
   const button = make("button", { type: "button", class: "link", title: "Show this head in both maps" }, change.name);
-  button.addEventListener("click", () => {
-    visit(change.name);
-    document.querySelector(".both").scrollIntoView({ block: "nearest" });
-  });
+  button.addEventListener("click", choose);
   const arrow = (first, second) => make("span", { class: "close" }, first, " → ", second);
   const same = one.concept === other.concept && !one.silent && !other.silent;
   return [button, change.changed ? arrow(roleOf(one), roleOf(other)) : roleOf(one), arrow(conceptOf(one), same ? percent(other.concept_share, 0) : conceptOf(other)),
