@@ -1,16 +1,28 @@
 """The local page's server: who is refused, with what, and that it lives on; on a real port of this machine."""
 
 import http.client
+import io
 import json
+import os
+import signal
 import socket
+import struct
+import sys
 import threading
 import time
+import zlib
+from base64 import b64encode
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 
 from headroles.errors import InputError
+from headroles.explore.opening import open_engine
+from headroles.explore.page_files import page_files
 from headroles.explore.serving import LocalPage, open_port
+from headroles.models.load import load
 
 FILES = {"index.html": "<!doctype html><title>page</title>", "explore.js": "export {}", "explore.css": "p {}"}
 ROUGH = 100_000_000
@@ -169,3 +181,101 @@ def test_a_port_that_is_taken_is_one_line(client):
     for port, message in ((client.parts.port, taken), (70_000, "port: 70000 cannot be opened")):
         with pytest.raises(InputError, match=f"^{message}"), open_port(port):
             pass
+
+
+@pytest.fixture(scope="module")
+def role_map(clip_folder, random_role_map, tmp_path_factory):
+    """The folder of a made-up role map of a tiny model on disk."""
+    found = random_role_map(heads=4, name=str(clip_folder))
+    folder = tmp_path_factory.mktemp("roles")
+    own = replace(found.model, weights_hash=load(str(clip_folder), "cpu").weights_hash())
+    replace(found, model=own).save(folder / "role_map.json")
+    return folder
+
+
+def huge() -> bytes:
+    """A PNG file of few bytes that claims 60,000 x 60,000 pixels."""
+    parts = (b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b""), b"IEND")
+    chunks = (struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def png() -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(content, "PNG")
+    return content.getvalue()
+
+
+def test_what_is_no_picture_is_refused_and_a_picture_is_looked_at(role_map, color_folder, random_role_map):
+    """With a model behind it, and another map beside."""
+    other = random_role_map(heads=4, silent=("L1.H0",))
+    engine = open_engine(role_map, images=str(color_folder), count=4, against=other)
+    with open_port(0) as place, LocalPage(engine.answer, page_files(), place).running() as address:
+        client = Client(address)
+        for content, message in (
+            (b"<!doctype html><script>alert(1)</script>", "cannot be read"),
+            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "cannot be read"),
+            (huge(), "more than the limit"),
+            (png()[:60], "cannot be read"),
+            (b"", "data"),
+        ):
+            status, found = client.post({"ask": "add image", "data": b64encode(content).decode()})
+            assert status == 422 and message in found["error"] and "\n" not in found["error"], found
+        for image in ("../../etc/passwd", "/etc/passwd", "-1", "4", "1e9", 0, None, ["0"]):
+            assert client.post({"ask": "image", "image": image})[0] == 422
+        status, found = client.post({"ask": "add image", "data": b64encode(png()).decode(), "name": "../<b>.png"})
+        assert (status, found["image"], found["total"]) == (200, "4", 5)
+        status, found = client.post({"ask": "map"})
+        assert status == 200 and found["changes"] == json.loads(json.dumps(engine.changes.to_dict()))
+        assert found["against"]["head_roles"] and engine.changes.changed
+        assert {"page.css", "start.js"} <= {
+            name for name in page_files() if client.ask(path=client.key + name)[0] == 200
+        }
+
+
+def test_ctrl_c_closes_the_page_and_ends_well(run, role_map, color_folder):
+    with open_port(0) as free:
+        port = free.getsockname()[1]
+
+    def press() -> None:
+        """Ctrl-C, once the page answers, and never where it does not."""
+        for _ in range(1000):
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+                connection.request("GET", "/")
+                connection.getresponse().read()
+            except ConnectionRefusedError:
+                time.sleep(0.01)
+            else:
+                return os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+    options = ("--images", color_folder, "--count", 2, "--port", port, "--no-browser")
+    code, out, errors = run("explore", role_map, *options)
+    address, closed = out.splitlines()
+    assert (code, closed) == (0, "closed") and address.startswith(f"http://127.0.0.1:{port}/"), errors
+    assert "images: " in errors and "Traceback" not in errors and len(errors.strip().splitlines()) == 1
+    with open_port(port):
+        pass  # It is free again.
+
+
+def test_mistakes_are_one_line_and_exit_2(run, role_map, random_role_map, color_folder, tmp_path, monkeypatch):
+    random_role_map(heads=2).save(tmp_path / "small.json")
+    own = ("explore", role_map, "--no-browser", "--images", color_folder)
+    with open_port(0) as taken:
+        mistakes = {
+            (*own, "--port", taken.getsockname()[1]): "is taken by another program",
+            ("explore", tmp_path / "none.json", "--port", 0): "no file",
+            ("explore", role_map, "--port", 0): "give a folder of images",
+            (*own[:3], "--port", 0, "--images", tmp_path / "none"): "none is no folder",
+            (*own, "--port", 0, "--against", tmp_path / "small.json"): "only maps of models of one size",
+            (*own, "--port", 70_000): "70000",
+        }
+        for arguments, message in mistakes.items():
+            code, out, errors = run(*arguments)
+            assert (code, out) == (2, "") and message in errors, (arguments, errors)
+            assert len([line for line in errors.splitlines() if line.startswith("Error")]) == 1
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "headroles.explore.serving")
+    code, out, errors = run(*own)
+    assert code == 2 and "pip install 'headroles[explore]'" in errors and len(errors.strip().splitlines()) == 1
