@@ -54,6 +54,7 @@ class Cutting:
 @torch.inference_mode()
 def tell_classes(
     model: HookedCLIP, embedding: Float[Tensor, "embed"], classes: Float[Tensor, "class embed"]
-) -> Float[Tensor, "class"]:
-    """Probabilities: the softmax of the model's scale times the cosines."""
-    return (model.logit_scale * (classes @ embedding)).softmax(-1)
+) -> dict[str, list[float]]:
+    """The cosine with every class, and its probability: the softmax of the cosines times the model's scale."""
+    cosines = classes @ embedding
+    return {"cosine": cosines.tolist(), "probability": (model.logit_scale * cosines).softmax(-1).tolist()}

@@ -25,7 +25,7 @@ from headroles.explore.gallery import Gallery
 from headroles.explore.question import Question
 from headroles.explore.writing import Texts, Writing, describe_look
 from headroles.heads.ablate import EFFECTS
-from headroles.heads.names import head_name
+from headroles.heads.names import Head, head_name
 from headroles.images.images import Watch
 from headroles.images.labelled import LabelledImages
 from headroles.images.prompts import check_template
@@ -195,7 +195,7 @@ class Engine:
 
     def _answer_cut(self, question: Question) -> dict[str, Any]:
         """Probabilities of classes for the image, with all heads and with some cut or scaled."""
-        row, heads = self._row(question), self._places(question)
+        row, heads = self._row(question), self.check_heads(question.heads("heads"))
         scale = question.number("scale", -10, 10, 0.0)
         mode = question.choice("mode", STAND_INS, STAND_INS[0])
         effect = question.choice("effect", EFFECTS, EFFECTS[0])
@@ -205,28 +205,24 @@ class Engine:
         classes = embed_classes(self.texts, write_texts(names, self.concepts, concept, template))
         whole = torch.from_numpy(self.gallery.embeddings[row]).to(classes)
         cut = self.cutting.embed(row, heads, scale, mode, effect) if heads and scale != 1 else whole
-        before, after = (tell_classes(self.model, each, classes).tolist() for each in (whole, cut))
-        return {"image": str(row), "heads": [*map(list, heads)], "scale": scale, "classes": [*names],
-                "before": before, "after": after}  # fmt: skip
+        return {
+            "image": str(row), "heads": [*map(list, heads)], "scale": scale, "classes": [*names],
+            "before": tell_classes(self.model, whole, classes), "after": tell_classes(self.model, cut, classes),
+        }  # fmt: skip
 
     def _row(self, question: Question) -> int:
         return self.gallery.row(question.message.get("image"))
 
     def _head(self, question: Question) -> HeadRole:
-        place = (question.whole("layer", 0, 10**4), question.whole("head", 0, 10**4))
-        self._check([place])
-        return self._heads[place]
+        return self._heads[self.check_heads([question.head()])[0]]
 
-    def _places(self, question: Question) -> tuple[tuple[int, int], ...]:
-        places = question.pairs("heads", (10**4, 10**4))
-        self._check(places)
-        return places
-
-    def _check(self, places: Sequence[tuple[int, int]]) -> None:
+    def check_heads(self, places: Sequence[Head]) -> tuple[Head, ...]:
+        """The same (layer, head) pairs; InputError for one that the role map does not hold."""
         for place in places:
             if place not in self._heads:
                 known = ", ".join(map(str, self.role_map.layers))
                 raise InputError(f"heads: {head_name(place)} is not in this role map, which scored layers {known}")
+        return (*places,)
 
     def _keep(self, key: Any, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What was answered before, or the new answer."""

@@ -1,7 +1,7 @@
 """The page as files: one script module, put together from the report's parts and its own, and what a local page adds.
 
-The module exports `mount(root, ask, state)`, `fetched(address)`, and by default what anywidget calls. Its parts share one
-scope a page, so that two widgets in a notebook share nothing.
+The module exports `mount(root, ask, state)`, `fetched(address)`, and by default what anywidget calls. Its parts share
+one scope a page, so that two widgets in a notebook share nothing.
 """
 
 from __future__ import annotations

@@ -8,9 +8,12 @@ from difflib import get_close_matches
 from typing import Any
 
 from headroles.errors import InputError
+from headroles.heads.names import Head
 
 _LONGEST = 1000
 """Letters of a text: no text tower reads more."""
+_HIGHEST = 10**4
+"""Layers, and heads of a layer, that no model has."""
 
 
 class Question:
@@ -67,15 +70,28 @@ class Question:
             raise InputError(f"{name}: {_short(twice)} is there twice; name each once")
         return found
 
-    def pairs(self, name: str, highs: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-        """[layer, head] pairs, each once; bounds are the caller's to check beyond `highs`."""
-        value = self.message.get(name, [])
-        if not isinstance(value, (list, tuple)) or not all(
-            isinstance(each, (list, tuple)) and len(each) == 2 for each in value
-        ):
-            raise InputError(f"{name}: expected pairs [layer, head], got {_short(value)}")
-        layer, head = highs
-        return tuple(sorted({(_whole(row, name, 0, layer), _whole(column, name, 0, head)) for row, column in value}))
+    def head(self) -> Head:
+        """The fields layer and head."""
+        return read_heads([[self.message.get("layer"), self.message.get("head")]], "layer, head")[0]
+
+    def heads(self, name: str) -> tuple[Head, ...]:
+        """Pairs [layer, head], sorted, each once; none where the field is left out."""
+        return read_heads(self.message.get(name, []), name)
+
+
+def read_heads(value: Any, name: str = "heads") -> tuple[Head, ...]:
+    """See `Question.heads`; InputError for anything but a list of pairs of whole numbers."""
+    pairs = isinstance(value, (list, tuple)) and all(
+        isinstance(each, (list, tuple)) and len(each) == 2 for each in value
+    )
+    if not pairs:
+        raise InputError(f"{name}: expected pairs [layer, head], got {_short(value)}")
+    return tuple(sorted({(_whole(one, name, 0, _HIGHEST), _whole(other, name, 0, _HIGHEST)) for one, other in value}))
+
+
+def is_pair(value: Any) -> bool:
+    """Whether it is a list of two."""
+    return isinstance(value, (list, tuple)) and len(value) == 2
 
 
 def _text(value: Any, name: str, longest: int) -> str:

@@ -12,6 +12,7 @@ from headroles.files.documents import Document
 from headroles.files.ranges import Count, Hash, Size, Written
 from headroles.models.words import Words
 from headroles.roles.direction import HeadDirection
+from headroles.roles.explorable import Explorable
 from headroles.roles.map_checks import find_contradiction
 from headroles.roles.picked_text import PickedText
 from headroles.roles.spread import ConceptSpread, HeadSpread
@@ -132,7 +133,7 @@ class BankInfo:
 
 
 @dataclass(frozen=True)
-class RoleMap(Document, Shown):
+class RoleMap(Document, Shown, Explorable):
     """The roles of all scored heads and everything that they depend on."""
 
     called, made_by, file_name = "role map", "headroles score", "role_map.json"

@@ -1,11 +1,11 @@
 """The page in a browser, where there is one: keys, numbers, theme; no error, nothing asked of a network."""
 
 import io
-import shutil
 from base64 import b64encode
 from dataclasses import replace
 
 import pytest
+from chromium import IN_CHROMIUM
 from PIL import Image
 
 from headroles.causal.costs import Estimate
@@ -15,17 +15,10 @@ from headroles.reports.report import Report
 from headroles.roles.spread import ConceptSpread, HeadSpread
 
 webdriver = pytest.importorskip("selenium.webdriver")
-from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--window-size=1200,900",
-)  # fmt: skip
 HOSTILE = (
     "</script><script>document.title='hacked'</script>",
     "<img src=x onerror=\"document.title='hacked'\">",
@@ -34,24 +27,7 @@ HOSTILE = (
 
 FACTS = ("null_entropy", "p_value", "q_value", "stability", "effective_rank", "variance")
 
-pytestmark = [
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver"),
-    pytest.mark.slow,
-    pytest.mark.xdist_group("browser"),  # One browser for all.
-]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
-    yield driver
-    driver.quit()
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture(scope="module")

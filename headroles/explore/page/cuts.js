@@ -6,6 +6,7 @@ const verdict = make("p", { class: "verdict", role: "status" });
 const takenList = make("p", { class: "small", id: "taken" });
 const boxes = [];
 let classNames = [];
+const MOST = 12;
 
 const sendCut = asker(showAnswers);
 
@@ -18,16 +19,21 @@ const recut = settled(() => {
   sendCut({ ask: "cut", heads: state.get("heads") || [], scale: cut.scale, image: current(), classes: classNames, concept: cut.concept, template: cut.template || null, mode: cut.mode, effect: cut.effect });
 }, 30);
 
-function showAnswers({ classes, before, after, heads: own }) {
-  const best = (list) => list.indexOf(Math.max(...list)), order = classes.map((_, index) => index);
-  const rows = order.sort((one, other) => Math.max(before[other], after[other]) - Math.max(before[one], after[one])).slice(0, 12).sort((one, other) => one - other);
-  const [was, is] = [best(before), best(after)], changed = own.length > 0 && cut.scale !== 1;
-  verdict.replaceChildren(make("b", {}, classes[was]), " ", percent(before[was]), ...(changed ? [" → ", make("b", {}, classes[is]), " ", percent(after[is])] : []));
+function showAnswers({ classes, before, after, heads: own, scale }) {
+  const best = (list) => list.indexOf(Math.max(...list)), [was, is] = [best(before.probability), best(after.probability)];
+  const changed = own.length > 0 && scale !== 1, likely = (row) => Math.max(before.probability[row], after.probability[row]);
+  const rows = classes.map((_, index) => index).sort((one, other) => likely(other) - likely(one)).slice(0, MOST).sort((one, other) => one - other);
+  verdict.replaceChildren(make("b", {}, classes[was]), " ", percent(before.probability[was]), ...(changed ? [" → ", make("b", {}, classes[is]), " ", percent(after.probability[is])] : []));
+  answers.replaceChildren(make("ul", { class: "bars told" }, rows.map((row) => toldClass(classes[row], row, before, after, changed, row === is))),
+    classes.length > rows.length ? make("p", { class: "quiet small" }, `and ${classes.length - rows.length} less likely ones`) : "");
+}
+
+function toldClass(name, row, before, after, changed, best) {
   const bar = (value, kind) => make("i", { class: kind, style: { width: `${100 * value}%` } });
-  answers.replaceChildren(make("ul", { class: "bars told" }, rows.map((row) => make("li", { "data-class": classes[row], class: row === is ? "best" : null },
-    make("span", { class: "word" }, classes[row]), make("span", { class: "track two", "aria-hidden": "true" }, bar(before[row], "before"), bar(after[row], "after")),
-    make("span", { class: "values" }, percent(before[row]), changed ? [" → ", percent(after[row])] : null)))),
-  classes.length > rows.length ? make("p", { class: "quiet small" }, `and ${classes.length - rows.length} less likely ones`) : "");
+  return make("li", { "data-class": name, class: best ? "best" : null }, make("span", { class: "word" }, name),
+    make("span", { class: "track two", "aria-hidden": "true" }, bar(before.probability[row], "before"), bar(after.probability[row], "after")),
+    make("span", { class: "values" }, percent(before.probability[row]), changed ? [" → ", percent(after.probability[row])] : null),
+    make("span", { class: "values quiet", title: "change of the cosine" }, changed ? number(after.cosine[row] - before.cosine[row], 3, true) : null));
 }
 
 /** A box a concept for all its Attribute heads, and one a head. */
@@ -85,7 +91,7 @@ function classForm() {
     if (chosen) area.value = chosen.classes.join("\n");
     read();
   };
-  const { select, label } = choice("Classes", lists, fillIn);
+  const { select, label } = choice("Tell among", lists, fillIn);
   area.addEventListener("input", settled(read, 250));
   template.addEventListener("input", settled(() => {
     cut.template = template.value.trim();
@@ -93,14 +99,16 @@ function classForm() {
     else verdict.textContent = "A prompt has one {} for the class.";
   }, 250));
   fillIn(select.value);
-  return make("div", { class: "fields" }, label, make("label", { class: "field wide", for: "classes" }, make("span", {}, "one a line"), area),
-    make("label", { class: "field wide", for: "template" }, make("span", {}, "Prompt, such as “a photo of a {}.”"), template));
+  return [label, make("details", {}, make("summary", {}, "Write other classes, or a prompt"),
+    make("label", { class: "field", for: "classes" }, make("span", {}, "Classes, one a line"), area),
+    make("label", { class: "field", for: "template" }, make("span", {}, "Prompt, such as “a photo of a {}.”"), template))];
 }
 
 function cutsCard() {
   const modes = choice("In their place", [["zero", "nothing"], ["mean", "their mean"]], (value) => recut(cut.mode = value));
-  const effects = choice("Effect", [["total", "total, through later layers"], ["direct", "direct alone"]], (value) => recut(cut.effect = value));
-  const told = data.reads_texts ? [verdict, answers, make("details", {}, make("summary", {}, "Classes and prompt"), classForm())] : make("p", { class: "quiet" }, "This model reads no texts, so it tells no classes.");
+  const effects = choice("Effect", [["total", "total"], ["direct", "direct"]], (value) => recut(cut.effect = value));
+  const [choosing, writing] = data.reads_texts ? classForm() : [null, null];
+  const told = data.reads_texts ? [verdict, answers, choosing, writing] : make("p", { class: "quiet" }, "This model reads no texts, so it tells no classes.");
   return make("section", { class: "card", "aria-labelledby": "cuts-title" }, make("h2", { id: "cuts-title" }, "Cut heads, and ask again"),
-    make("div", { class: "taking" }, takenList, clear), slider(), told, takeBoxes(), make("div", { class: "fields" }, modes.label, effects.label));
+    make("div", { class: "taking" }, takenList, clear), takeBoxes(), slider(), make("div", { class: "fields" }, modes.label, effects.label), told);
 }
