@@ -31,6 +31,7 @@ from headroles.images.labelled import LabelledImages
 from headroles.images.prompts import check_template
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.reports.render import looks_of
+from headroles.roles.diff import diff
 from headroles.roles.role_heads import check_model
 from headroles.roles.role_map import HeadRole, RoleMap
 
@@ -64,15 +65,20 @@ class Engine:
         images: LabelledImages,
         *,
         classes: Sequence[str] | None = None,
+        against: RoleMap | None = None,
         batch: int = 64,
         workers: int = 0,
         watch: Watch | None = None,
     ) -> None:
-        """`classes`: those to begin with; None for the values of the labels, or texts of the role map.
+        """`classes`: those to begin with; None for the values of the labels, or texts of the role map. `against`: a
+        role map to show side by side with it.
 
-        Raises InputError where the role map is of another model or of a text tower, or no image can be read.
+        Raises InputError where the role map is of another model or of a text tower, the two maps cannot be compared, or
+        no image can be read.
         """
         check_model(role_map, model)
+        self.against = against
+        self.changes = None if against is None else diff(role_map, against)
         self.role_map, self.model = role_map, model
         self.gallery = Gallery(model, images, role_map.layers, batch, workers, watch)
         self.texts = Texts(model)
@@ -104,7 +110,9 @@ class Engine:
         return {
             "version": headroles.__version__,
             "role_map": self.role_map.to_dict(),
-            "looks": looks_of(self.role_map),
+            "against": self.against.to_dict() if self.against else None,
+            "changes": self.changes.to_dict() if self.changes else None,
+            "looks": looks_of(self.role_map, *([self.against] if self.against else [])),
             "images": {
                 "source": self.gallery.images.name, "count": self.gallery.first, "broken": self.gallery.broken,
             },

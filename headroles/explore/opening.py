@@ -29,6 +29,7 @@ def open_engine(
     images: LabelledImages | Given | None = None,
     *,
     classes: Sequence[str] | None = None,
+    against: RoleMap | str | os.PathLike[str] | None = None,
     count: int = 200,
     seed: int = 0,
     device: str = "auto",
@@ -41,16 +42,17 @@ def open_engine(
     `model`: None for the one that the role map names. `images`: a folder, labelled (CONCEPT/VALUE/) or not, a CSV
     file, "shapes" (scenes of `seed`), image files, PIL images, arrays; None for scenes with a bundled model. Of folders
     and scenes at most `count` are taken, spread evenly. `classes`: names to tell images among, to begin with; None for
-    the values of the images' labels, or else texts of the role map. `watch` is told of every batch that was read.
-    Raises InputError where the parts do not belong together, or cannot be read.
+    the values of the images' labels, or else texts of the role map. `against`: a role map, its file or folder, to show
+    side by side, the heads that changed first. `watch` is told of every batch that was read. Raises InputError where
+    the parts do not belong together, or cannot be read.
     """
-    scored = RoleMap.of(role_map)
+    scored, beside = RoleMap.of(role_map), None if against is None else RoleMap.of(against)
     check_tower(scored)
     given = _choose(images, scored)
     clip = open_model(scored, model, device)
     opened = _open(given, clip, count, seed)
     announce(describe_images(opened.images, opened.name, reader=clip))
-    return Engine(scored, clip, opened, classes=classes, batch=batch, workers=workers, watch=watch)
+    return Engine(scored, clip, opened, classes=classes, against=beside, batch=batch, workers=workers, watch=watch)
 
 
 def _choose(images: LabelledImages | Given | None, role_map: RoleMap) -> LabelledImages | Given:

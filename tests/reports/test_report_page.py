@@ -316,3 +316,25 @@ def test_a_notebook_shows_the_page_in_a_frame(browser, role_map, tmp_path):
     browser.find_element(By.CSS_SELECTOR, "#sections a").click()
     assert shown(browser) == "L2.H1", "a link to a section stays in the frame"
     assert browser.get_log("browser") == []
+
+
+def test_two_maps_side_by_side_show_a_head_in_both_and_the_changed_ones_first(
+    browser, role_map, random_role_map, tmp_path
+):
+    other = random_role_map(HOSTILE, seed=1, name=HOSTILE[0], silent=("L1.H0",))
+    found = Report(role_map, against=other)
+    found.save(tmp_path / "report.html")
+    browser.get((tmp_path / "report.html").as_uri())
+    names = [button.text for button in browser.find_elements(By.CSS_SELECTOR, "#changes > .scroll tbody button")]
+    assert names == [head.name for head in found.changes.changed][:12] and names
+    assert browser.find_element(By.CSS_SELECTOR, ".in-both h3").text == names[0]
+    framed = browser.execute_script("return [...document.querySelectorAll('.sides .changed')].map(e => e.dataset.pair)")
+    assert sorted(framed) == sorted(2 * [head.name for head in found.changes.changed])
+    browser.execute_script("""document.querySelector('.sides [data-pair="L2.H0"]').focus()""")
+    press(browser, Keys.RIGHT)
+    assert browser.find_element(By.CSS_SELECTOR, ".in-both h3").text == "L2.H1"
+    entropies = [head["L2.H1"].entropy for head in (role_map, other)]
+    assert numbers(browser, ".in-both .role-line b") == entropies
+    focus_grid(browser, "L2.H1")
+    assert entropies[1] in numbers(browser, "#panel .in-other")
+    assert "hacked" not in browser.title and browser.get_log("browser") == []
