@@ -15,6 +15,7 @@ from headroles.explore.page_files import page_files
 
 pytest.importorskip("selenium")
 pytest.importorskip("anywidget", reason="needs headroles[notebook]")
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -28,7 +29,9 @@ CELL = """<!doctype html><html lang="en"><title>cell</title><link rel="icon" hre
 <main id="explore"></main><script type="module">
 import widget from "./explore.js";
 const handlers = {}, values = { heads: [], image: "0" };
-const post = async (where, body) => (await fetch(where, { method: "POST", body: JSON.stringify(body) })).json();
+const reply = async (where, body) => (await fetch(where, { method: "POST", body: JSON.stringify(body) })).json();
+let last = Promise.resolve();
+const post = (where, body) => (last = last.then(() => reply(where, body)));  // In order, as notebooks send.
 const fire = (name, ...given) => (handlers[name] || []).forEach((visit) => visit(...given));
 window.model = {
   get: (name) => values[name],
@@ -104,7 +107,9 @@ class Page:
         self.root = host.shadow_root
 
     def wait(self, ready):
-        return WebDriverWait(self.browser, 10, 0.02).until(lambda _: ready())
+        """Until it holds; what the page replaces meanwhile is looked for anew."""
+        patient = WebDriverWait(self.browser, 10, 0.02, [StaleElementReferenceException])
+        return patient.until(lambda _: ready())
 
     def find(self, selector: str):
         return self.root.find_element(By.CSS_SELECTOR, selector)
