@@ -31,7 +31,8 @@ def serve(
         from headroles.explore.serving import LocalPage, open_browser, open_port
     except ImportError as error:
         raise InputError(
-            f"explore: the local page needs the package {error.name}; pip install 'headroles[explore]'", page="local-page"
+            f"explore: the local page needs the package {error.name}; pip install 'headroles[explore]'",
+            page="local-page",
         ) from error
     from headroles.explore.opening import open_engine
     from headroles.explore.page_files import page_files
