@@ -15,7 +15,10 @@ from headroles.figures.marks import HATCHES, concept_looks
 from headroles.files.json_files import dump_json
 from headroles.roles.role_map import STANDS_OUT, RoleMap
 
-SCRIPTS = ("dom", "heads", "spread", "summary", "doses", "validation", "retrieval", "adaptation", "settings", "page")
+SCRIPTS = (
+    "dom", "tables", "heads", "spread", "summary", "doses", "validation", "examples", "retrieval", "adaptation",
+    "settings", "page",
+)  # fmt: skip
 """The parts of the page's script, in the order in which they build on each other."""
 _DATA = '<script type="application/json" id="data">'
 """Where the page's numbers begin."""
