@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from forked_commands import ForkedCommands
+from headless import start_browser
 from transformers import (
     AutoTokenizer,
     CLIPConfig,
@@ -298,6 +299,14 @@ def random_role_map():
 def random_validation():
     """A function that makes up a validation of a role map, on two of its concepts and one of its own."""
     return build_random_validation
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A Chromium without a window, one for all tests that take it; see `headless`."""
+    driver = start_browser(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()
 
 
 @pytest.fixture

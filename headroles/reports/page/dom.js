@@ -1,6 +1,5 @@
 // Elements, numbers and colours. Everything is set as text, never as markup: words come from other people's files.
 
-const data = JSON.parse(document.getElementById("data").textContent);
 const looks = new Map(data.looks.concepts.map((look) => [look.name, look]));
 
 /** An element: `attributes` with `style` as an object, then children (nodes, or text; nothing for null). */

@@ -9,30 +9,23 @@ function picture(key, title) {
 /** For the panel. Orange patches add to the first text, purple ones take from it, on one scale for the head. */
 function examplesOf(head, examples) {
   const sides = [["most", examples.top], ["least", examples.bottom], ["at random", examples.drawn]].filter(([, shown]) => shown.length);
-  const most = Math.max(...sides.flatMap(([, shown]) => shown.flatMap(({ patches }) => patches)).map(Math.abs), 0);
-  return [make("h4", {}, `Images on which it adds to “${head.texts[0].text}”`),
+  const mapped = sides.flatMap(([, shown]) => shown.map(({ patches }) => patches)).filter((patches) => patches.length), most = largest(mapped);
+  return [make("div", {}, make("h4", {}, `Images on which it adds to “${head.texts[0].text}”`),
     sides.map(([name, shown]) => [make("p", { class: "side quiet small" }, name), make("ul", { class: "examples" }, shown.map((example) => exampleOf(example, most)))]),
-    most ? make("p", { class: "small heat-key" }, number(-most, 3), make("span", { class: "scale", "aria-hidden": "true", style: { background: `linear-gradient(to right, ${data.looks.diverging.join(", ")})` } }), number(most, 3), make("span", { class: "quiet" }, " a patch")) : null,
+    mapped.length ? make("p", { class: "small heat-key" }, number(-most, 3), make("span", { class: "scale", "aria-hidden": "true", style: { background: `linear-gradient(to right, ${data.looks.diverging.join(", ")})` } }), number(most, 3), make("span", { class: "quiet" }, " a patch")) : null,
     histogram(examples.histogram),
     examples.later.length ? [make("h4", {}, "Nearest images of its next texts"), examples.later.map(({ text, images: own }) =>
-      [make("p", { class: "side small" }, text), make("ul", { class: "examples" }, own.map((example) => exampleOf(example, 0)))])] : []];
+      [make("p", { class: "side small" }, text), make("ul", { class: "examples" }, own.map((example) => exampleOf(example, 0)))])] : null)];
 }
 
 function exampleOf({ picture: key, contribution, patches }, most) {
   return make("li", { class: patches.length ? "mapped" : null }, picture(key),
-    patches.length ? make("span", { class: "spot" }, picture(key, "the patches that do"), heat(patches, most)) : null, make("span", { class: "small" }, number(contribution, 4)));
+    patches.length ? make("span", { class: "spot" }, picture(key, "the patches that do"), overlay(rowsOf(patches), "contribution", most)) : null, make("span", { class: "small" }, number(contribution, 4)));
 }
 
-/** As `headroles attend` draws it: colour over a pale grey picture, which what is near 0 lets through. */
-function heat(patches, most) {
-  const canvas = make("canvas", { width: images.side, height: images.side, "aria-hidden": "true" });
-  const context = canvas.getContext("2d"), pixels = context.createImageData(images.side, images.side);
-  for (const [index, value] of patches.entries()) {
-    const part = value / (most || 1);
-    pixels.data.set([...rgb(between(data.looks.diverging, 0.5 + part / 2)), Math.round(255 * (0.25 + 0.65 * Math.abs(part)))], 4 * index);
-  }
-  context.putImageData(pixels, 0, 0);
-  return canvas;
+/** The numbers row by row as rows. */
+function rowsOf(patches) {
+  return Array.from({ length: patches.length / images.side }, (_, row) => patches.slice(row * images.side, (row + 1) * images.side));
 }
 
 /** On how many images a head adds how much to its first text. */

@@ -93,25 +93,28 @@ function pin(name) {
   cells.get(name).setAttribute("aria-selected", "true");
   address("#" + name);
   show(name);
-  if (isStacked()) visitPanel();
+  visitPanel();
 }
 
-/** Whether the panel stands below the map, out of sight, as on a phone; beside it, it stays in sight. */
+/** Whether the panel stands below the map, as on a phone; beside the map it stays in sight. */
 function isStacked() {
-  return getComputedStyle(panel).position === "static";
+  return panel.getBoundingClientRect().left < cells.get(shown).closest("table").getBoundingClientRect().right;
 }
 
+/** Go to the panel where it is out of sight. */
 function visitPanel() {
+  const { top } = panel.getBoundingClientRect();
+  if (!isStacked() || (top >= 0 && top < innerHeight / 2)) return;
   panel.focus({ preventScroll: true });
   panel.scrollIntoView({ block: "start" });
 }
 
-/** Only where the panel stands below the map. */
+/** For where the panel stands below the map. */
 function wayBack(name) {
   const button = make("button", { type: "button", class: "back" }, "Back to the map");
   button.addEventListener("click", () => {
     cells.get(name).focus({ preventScroll: true });
-    document.getElementById("heads").scrollIntoView({ block: "start" });
+    cells.get(name).scrollIntoView({ block: "center" });
   });
   return button;
 }
@@ -136,10 +139,10 @@ function show(name) {
 
 /** Go to a head from anywhere on the page: pinned, and its cell focused. */
 function goTo(name) {
-  if (pinned !== name) pin(name);
-  if (isStacked()) return visitPanel();
   cells.get(name).focus({ preventScroll: true });
-  document.getElementById("heads").scrollIntoView({ block: "start" });
+  if (pinned !== name) pin(name);
+  else visitPanel();
+  if (!isStacked()) document.getElementById("heads").scrollIntoView({ block: "start" });
 }
 
 function headButton(name) {

@@ -32,7 +32,7 @@ function clearest() {
     const name = make("span", { class: "close" }, chip(concept), " ", concept);
     if (!head) return [name, "none", "", "", "", "", "", ""];
     const text = head.texts.find((each) => each.concept === concept);
-    return [name, headButton(head.name), make("span", { class: "close" }, markOf(head), " ", head.role), head.silent ? "–" : clearness(head), number(head.entropy), tiny(head.q_value), percent(head.stability, 0), text ? text.text : "–"];
+    return [name, headButton(head.name), make("span", { class: "close" }, markOf(head), " ", head.role), head.clear ? "yes" : "no", number(head.entropy), tiny(head.q_value), percent(head.stability, 0), text ? text.text : "–"];
   });
-  return table("Of all heads whose first concept it is, the one with the lowest entropy", ["concept", "head", "role", "significance", "entropy", "q", "stability", `its first ${map.probe_kind === "image" ? "value" : "text"} of that concept`], rows);
+  return table(`Of all heads whose first concept it is, the one with the lowest entropy, and its first ${map.probe_kind === "image" ? "value" : "text"} of that concept`, ["concept", "head", "role", "stands out", "entropy", "q", "stability", `its first ${map.probe_kind === "image" ? "value" : "text"}`], rows);
 }
