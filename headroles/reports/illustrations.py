@@ -61,9 +61,9 @@ def illustrate(
     labels = {concept.name: (concept.values, codes[:, column]) for column, concept in enumerate(images.concepts)}
     LOG.info(f"choosing pictures for {len(role_map)} heads and {len(concepts)} concepts")
     album = Album(images.images, numbers, model)
-    rows = np.random.default_rng([seed, 8]).permutation(len(index))[:_QUERIES]
+    rows = np.random.default_rng([seed, 8]).permutation(len(index))[:_QUERIES].tolist()
     searches = [
-        _search(index, int(row), name, weights[name], labels.get(name), album) for row in rows for name in concepts
+        _search(index, row, name, weights[name], labels.get(name), album) for row in rows for name in concepts
     ]
     examples = find_examples(model, role_map, index, album, rows, batch)
     return Illustrations(
