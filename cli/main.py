@@ -22,6 +22,7 @@ _COMMANDS = {
     "doctor": "Look at a model: what it is, whether it is read exactly, what works with it.",
     "edit": "Write a checkpoint whose heads are scaled in its weights.",
     "evaluate": "Test an adapter on its own task or on others.",
+    "explore": "Play with heads on a page of this machine.",
     "export": "Write an adapter for serving, for torch alone.",
     "help": "Say more about a refusal, or about a command.",
     "merge": "Put the shards of a scoring run together.",

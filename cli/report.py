@@ -22,6 +22,9 @@ from headroles.cli.options.running import running_options
     "--run", "runs", type=click.Path(path_type=Path), multiple=True, help="Adapter folder; give it again for more."
 )
 @click.option(
+    "--against", type=click.Path(path_type=Path), help="Another role map, or its folder, to show side by side."
+)
+@click.option(
     "--images",
     help="Folder of images to show heads at work on, shapes for rendered scenes, or none.  [default: shapes for the "
     "bundled model, else none]",

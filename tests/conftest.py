@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from chromium import open_chromium
 from forked_commands import ForkedCommands
-from headless import start_browser
 from transformers import (
     AutoTokenizer,
     CLIPConfig,
@@ -303,10 +303,9 @@ def random_validation():
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
-    """A Chromium without a window, one for all tests that take it; see `headless`."""
-    driver = start_browser(tmp_path_factory.mktemp("profile"))
-    yield driver
-    driver.quit()
+    """One Chromium for all tests that are marked `chromium.IN_CHROMIUM`."""
+    with open_chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from headroles.files.documents import Document
 from headroles.models.on_hub import OnHub
 from headroles.models.words import Words
 from headroles.roles.direction import HeadDirection
+from headroles.roles.explorable import Explorable
 from headroles.roles.map_checks import find_contradiction
 from headroles.roles.picked_text import PickedText
 from headroles.roles.scored import BankInfo as BankInfo
@@ -92,7 +93,7 @@ class HeadRole:
 
 
 @dataclass(frozen=True)
-class RoleMap(Document, Shown, OnHub):
+class RoleMap(Document, Shown, Explorable, OnHub):
     """The roles of all scored heads and everything that they depend on."""
 
     called, made_by, file_name = "role map", "headroles score", "role_map.json"

@@ -13,6 +13,7 @@ from headroles.errors import InputError
 from headroles.reports.adaptation import read_adaptation
 from headroles.reports.render import SCRIPTS, embed_json
 from headroles.reports.report import LIMIT, Report, report
+from headroles.roles.diff import diff
 from headroles.roles.role_map import RoleMap
 
 HOSTILE = (
@@ -108,6 +109,29 @@ def test_a_report_is_made_of_paths_or_of_objects(role_map, random_validation, tm
     assert by_paths.to_frame().equals(role_map.to_frame()) and "validated, no images, 1 adapters" in repr(by_paths)
     with pytest.raises(InputError, match="no file"):
         report(tmp_path, tmp_path / "none.json")
+
+
+def test_a_second_map_stands_beside_the_first_with_the_differences_of_diff(run, role_map, random_role_map, tmp_path):
+    other = random_role_map(seed=1, name="tuned")
+    other.save(tmp_path / "tuned" / "role_map.json")
+    own = ("report", tmp_path, "--images", "none", "--against")
+    code, _, errors = run(*own, tmp_path / "tuned")
+    assert code == 0, errors
+    data = Page((tmp_path / "report.html").read_text(encoding="utf-8")).data
+    assert RoleMap.from_dict(data["against"]) == other
+    assert data["changes"] == json.loads(embed_json(diff(role_map, other).to_dict())) and data["changes"]["heads"]
+    loaded = Report.load(tmp_path / "report.html")
+    assert loaded.against == other and loaded.changes == diff(role_map, other) and "against tuned" in repr(loaded)
+    random_role_map(seed=1, heads=2).save(tmp_path / "small" / "role_map.json")
+    code, _, errors = run(*own, tmp_path / "small", "--overwrite")
+    assert code == 2 and "only maps of models of one size" in errors and len(errors.strip().splitlines()) == 1
+
+
+def test_concepts_of_both_banks_have_looks_and_the_first_ones_keep_their_colours(role_map):
+    other = dataclasses.replace(role_map, bank=dataclasses.replace(role_map.bank, counts={"color": 3, "mood": 4}))
+    both, alone = (Report(role_map, against=each).to_dict()["looks"]["concepts"] for each in (other, None))
+    assert [(look["name"], look["color"]) for look in both[:-1]] == [(look["name"], look["color"]) for look in alone]
+    assert both[-1]["name"] == "mood" and len({look["code"] for look in both}) == len(both)
 
 
 def test_a_saved_page_is_read_again(role_map, random_validation, tmp_path):

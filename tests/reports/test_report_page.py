@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from adapter_folder import write_adapter
-from headless import NEEDS_BROWSER, find_barriers, look_plain, prefer, resize
+from chromium import IN_CHROMIUM, find_violations, look_plain, resize, set_theme
 from PIL import Image
 
 from headroles.causal.costs import Estimate
@@ -40,7 +40,7 @@ HOSTILE = (
 
 FACTS = ("null_entropy", "p_value", "q_value", "stability", "effective_rank", "variance")
 
-pytestmark = NEEDS_BROWSER
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +74,15 @@ def illustrations(role_map):
 
 
 @pytest.fixture(scope="module")
-def full(role_map, validation, illustrations, tmp_path_factory):
-    """Where a page with every part lies."""
+def full(role_map, random_role_map, validation, illustrations, tmp_path_factory):
+    """Where a page with every part lies, a second role map among them."""
     folder = tmp_path_factory.mktemp("full")
     for job in ("one", "two"):
         for seed in (1, 2):
             write_adapter(folder / job / f"seed-{seed}", seed)
     runs = tuple(read_adaptation(folder / job) for job in ("one", "two"))
-    Report(role_map, validation, illustrations, runs, HOSTILE).save(folder / "report.html")
+    found = Report(role_map, validation, illustrations, runs, HOSTILE, random_role_map(seed=1, silent=("L1.H0",)))
+    found.save(folder / "report.html")
     return (folder / "report.html").as_uri()
 
 
@@ -326,11 +327,11 @@ def plain(browser):
 def test_axe_finds_nothing_on_a_phone_and_a_desk_dark_and_light(browser, full, plain, width, scheme):
     """With two adapters, and with all details open; the page is never wider than its window."""
     resize(browser, width)
-    prefer(browser, scheme)
+    set_theme(browser, scheme)
     browser.get(full)
-    assert find_barriers(browser) == []
+    assert find_violations(browser) == []
     browser.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
-    assert find_barriers(browser, contrast=False) == []
+    assert find_violations(browser, contrast=False) == []
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
@@ -368,7 +369,7 @@ def test_on_paper_no_mark_covers_letters_at_sixteen_columns(browser, random_role
     Report(random_role_map(heads=16)).save(tmp_path / "report.html")
     browser.get((tmp_path / "report.html").as_uri())
     resize(browser, 700)
-    prefer(browser, "light", "print")
+    set_theme(browser, "light", "print")
     boxes = browser.execute_script(
         "return [...document.querySelectorAll('#heads td.head')].map(cell => [cell, cell.querySelector('span'), "
         "cell.querySelector('.mark')].map(each => { const box = each.getBoundingClientRect(); "
@@ -447,3 +448,25 @@ def test_a_notebook_shows_the_page_in_a_frame(browser, role_map, tmp_path):
     browser.find_element(By.CSS_SELECTOR, "#sections a").click()
     assert shown(browser) == "L2.H1", "a link to a section stays in the frame"
     assert browser.get_log("browser") == []
+
+
+def test_two_maps_side_by_side_show_a_head_in_both_and_the_changed_ones_first(
+    browser, role_map, random_role_map, tmp_path
+):
+    other = random_role_map(HOSTILE, seed=1, name=HOSTILE[0], silent=("L1.H0",))
+    found = Report(role_map, against=other)
+    found.save(tmp_path / "report.html")
+    browser.get((tmp_path / "report.html").as_uri())
+    names = [button.text for button in browser.find_elements(By.CSS_SELECTOR, "#changes > .tabled tbody button")]
+    assert names == [head.name for head in found.changes.changed][:12] and names
+    assert browser.find_element(By.CSS_SELECTOR, ".in-both h3").text == names[0]
+    framed = browser.execute_script("return [...document.querySelectorAll('.sides .changed')].map(e => e.dataset.pair)")
+    assert sorted(framed) == sorted(2 * [head.name for head in found.changes.changed])
+    browser.execute_script("""document.querySelector('.sides [data-pair="L2.H0"]').focus()""")
+    press(browser, Keys.RIGHT)
+    assert browser.find_element(By.CSS_SELECTOR, ".in-both h3").text == "L2.H1"
+    entropies = [head["L2.H1"].entropy for head in (role_map, other)]
+    assert numbers(browser, ".in-both .role-line b") == entropies
+    focus_grid(browser, "L2.H1")
+    assert entropies[1] in numbers(browser, "#panel .in-other")
+    assert "hacked" not in browser.title and browser.get_log("browser") == []

@@ -1,9 +1,10 @@
 // The role map to point at: a grid of layers and heads, filters, and everything about one head beside it.
 
 const map = data.role_map;
-const heads = map.head_roles.map((head) => ({
+const named = (head) => ({
   ...head, name: `L${head.layer}.H${head.head}`, silent: head.role === "silent", clear: head.q_value <= data.looks.stands_out,
-}));
+});
+const heads = map.head_roles.map(named);
 const byName = new Map(heads.map((head) => [head.name, head]));
 const byEntropy = [...heads].sort((one, other) => one.silent - other.silent || one.entropy - other.entropy || one.layer - other.layer || one.head - other.head);
 const layers = [...map.layers].sort((one, other) => other - one);
