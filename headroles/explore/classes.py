@@ -56,4 +56,5 @@ def embed_classes(texts: Texts, prompts: Sequence[Sequence[str]]) -> Float[Tenso
     """Unit embeddings: of a class with several texts that of their mean, as `headroles.causal.margins` has it."""
     if not texts.can_read:
         raise InputError("classes: this model reads no texts, so it tells no classes; take a CLIP with a text tower")
-    return normalize(torch.stack([texts.embed(own).mean(0) for own in prompts]), dim=-1)
+    found = texts.embed([text for own in prompts for text in own]).split([len(own) for own in prompts])
+    return normalize(torch.stack([own.mean(0) for own in found]), dim=-1)

@@ -13,6 +13,7 @@ from headroles.explore.page_files import page_module
 from headroles.explore.question import is_pair, read_heads
 from headroles.heads.names import Head, head_name
 from headroles.roles.role_heads import choose_heads
+from headroles.roles.role_map import HeadRole
 
 
 class Explorer(AnyWidget):
@@ -47,6 +48,8 @@ class Explorer(AnyWidget):
     def _check_heads(self, proposal: Any) -> tuple[Head, ...]:
         """Known heads alone, each once, whatever they are given as; a silent one may be taken by its place."""
         value = proposal["value"]
+        if not isinstance(value, (str, HeadRole, list, tuple)):
+            raise InputError(f"heads: expected names such as L6.H3, or pairs (layer, head), got {str(value)[:60]!r}")
         if isinstance(value, (list, tuple)) and all(is_pair(each) for each in value):
             return self.engine.check_heads(read_heads(value))
         return tuple((head.layer, head.head) for head in choose_heads(self.engine.role_map, value))

@@ -6,6 +6,8 @@ const verdict = make("p", { class: "verdict", role: "status" });
 const takenList = make("p", { class: "small", id: "taken" });
 const boxes = [];
 let classNames = [];
+/** Tell the image among the values of a concept, where there is such a list. */
+let tellAmong = () => {};
 const MOST = 12;
 
 const sendCut = asker(showAnswers);
@@ -25,6 +27,7 @@ function showAnswers({ classes, before, after, heads: own, scale }) {
   const rows = classes.map((_, index) => index).sort((one, other) => likely(other) - likely(one)).slice(0, MOST).sort((one, other) => one - other);
   verdict.replaceChildren(make("b", {}, classes[was]), " ", percent(before.probability[was]), ...(changed ? [" → ", make("b", {}, classes[is]), " ", percent(after.probability[is])] : []));
   answers.replaceChildren(make("ul", { class: "bars told" }, rows.map((row) => toldClass(classes[row], row, before, after, changed, row === is))),
+    changed ? make("p", { class: "quiet small" }, "probability before → after, and the change of the cosine") : "",
     classes.length > rows.length ? make("p", { class: "quiet small" }, `and ${classes.length - rows.length} less likely ones`) : "");
 }
 
@@ -41,7 +44,10 @@ function takeBoxes() {
   const rows = concepts.map((concept) => [concept, byEntropy.filter((head) => head.role === "attribute" && head.concept === concept)]).filter(([, own]) => own.length);
   return make("fieldset", { class: "takes" }, make("legend", {}, "Take the Attribute heads of a concept"), rows.map(([concept, own]) => {
     const names = own.map((head) => head.name);
-    const whole = checkBox([chip(concept), " ", concept], (on) => take(names, on), { "data-concept": concept });
+    const whole = checkBox([chip(concept), " ", concept], (on) => {
+      take(names, on);
+      if (on) tellAmong(concept);
+    }, { "data-concept": concept });
     boxes.push([whole.box, names]);
     return make("div", { class: "take-row" }, whole.label, names.map((name) => {
       const one = checkBox(name, (on) => take([name], on));
@@ -98,6 +104,12 @@ function classForm() {
     if (!cut.template || cut.template.split("{}").length === 2) recut();
     else verdict.textContent = "A prompt has one {} for the class.";
   }, 250));
+  tellAmong = (concept) => {
+    const index = data.classes.findIndex((each) => each.concept === concept);
+    if (index < 0 || cut.concept === concept) return;
+    select.value = String(index);
+    fillIn(select.value);
+  };
   fillIn(select.value);
   return [label, make("details", {}, make("summary", {}, "Write other classes, or a prompt"),
     make("label", { class: "field", for: "classes" }, make("span", {}, "Classes, one a line"), area),

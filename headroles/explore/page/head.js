@@ -1,22 +1,33 @@
 // About one head, in the panel that the report has too: its place on the chosen image, and its images.
 
-let spot = null, quantity = "contribution";
+let spot = null, quantity = "contribution", lastHead = null;
+const aim = { name: null, text: null };
 
 const sendHead = asker((answer) => {
+  lastHead = answer;
   if (shown !== answer.name || !spot) return;
   spot.replaceChildren(...aboutImages(answer));
-  const grid = answer.image[quantity] || answer.image.attention;
-  const along = answer.image[quantity] && quantity === "contribution";
-  layOver(grid ? { grid, quantity: along ? "contribution" : "attention", words: along ? `${answer.name} along “${answer.text}”: `.concat(fixed(answer.image.amount, 4)) : `attention of ${answer.name}` } : null);
+  layHead();
 });
+
+/** Lay over the image where the head looks, as long as it is the head that was looked at last. */
+function layHead() {
+  if (overlaid !== "head" || !lastHead) return;
+  const { name, text, image } = lastHead, adds = quantity === "contribution" && image.contribution;
+  const grid = adds || image.attention;
+  layOver(grid ? { grid, quantity: adds ? "contribution" : "attention", words: adds ? `${name} along “${text}”: ${fixed(image.amount, 4)}` : `attention of ${name}` } : null);
+}
 
 /** Ask about the shown head, a moment later: who only passes over it asks nothing. */
 const lookAt = settled((name) => {
-  if (name === shown && current()) sendHead({ ask: "head", layer: byName.get(name).layer, head: byName.get(name).head, image: current() });
+  if (name !== shown || !current()) return;
+  const { layer, head } = byName.get(name);
+  sendHead({ ask: "head", layer, head, image: current(), text: aim.name === name ? aim.text : null });
 });
 
 SEEN.push((head) => {
   spot = make("div", { class: "about" }, make("p", { class: "quiet small" }, "looking …"));
+  overlaid = "head";
   lookAt(head.name);
   const { box, label } = checkBox(["take it ", make("kbd", {}, "Space")], (on) => take([head.name], on), { "data-take": head.name });
   box.checked = taken().has(head.name);
@@ -46,10 +57,11 @@ function topImage(each, most) {
   return make("li", {}, button, make("span", { class: "small" }, number(each.amount, 4, true)));
 }
 
-/** Show a head as a click on the map would. */
-function goToHead(name) {
-  if (pinned !== name) pin(name);
-  else lookAt(name);
+/** Show a head as a click on the map would, along a text. */
+function goToHead(name, text) {
+  Object.assign(aim, { name, text });
+  if (pinned === name) show(name);
+  else pin(name);
 }
 
 /** The map; Space takes a head, and so does a click with Ctrl, Shift or the command key. */

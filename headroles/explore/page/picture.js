@@ -6,6 +6,8 @@ const seenOn = make("div", { class: "seen" });
 const strip = make("div", { class: "strip-row", role: "group", "aria-label": "Images" });
 const counted = make("span", { class: "quiet small" });
 let firstShown = 0, lastMap = null;
+/** Whose map lies over the image: that of what was asked for last. */
+let overlaid = "head";
 
 /** Lay a map over the chosen image, with a line that says what it is of; null takes it away. */
 function layOver(map) {
@@ -80,14 +82,21 @@ function takeDrops(element) {
 }
 
 function pictureCard() {
+  const { select, label } = choice("Shown on it", [["contribution", "what its patches add"], ["attention", "where a head looks"]], (value) => {
+    quantity = value;
+    layHead();
+  });
+  const showing = data.reads_texts && data.shows_where ? label : null;
+  if (!showing) select.value = "attention";
   const card = make("section", { class: "card", "aria-labelledby": "image-title" }, make("h2", { id: "image-title" }, "Image"),
-    seenOn, make("div", { class: "turning" }, earlier, counted, later), strip, addForm());
+    seenOn, showing, make("div", { class: "turning" }, earlier, counted, later), strip, addForm());
   takeDrops(card);
   return card;
 }
 
 /** Another image is chosen, here or in Python. */
 function imageChanged(image) {
+  lastMap = null;
   for (const button of strip.children) button.setAttribute("aria-pressed", String(button.dataset.image === image));
   sendImage({ ask: "image", image });
 }

@@ -9,16 +9,13 @@ const sendText = asker((answer) => {
   ranked.replaceChildren(
     make("p", { class: "small" }, "Cosine of image and text ", number(answer.cosine, 3), ". What heads add to it beyond their mean over the images:"),
     make("ol", { class: "bars ranks" }, rows));
-  if (answer.sum) layOver({ grid: answer.sum, quantity: "contribution", words: `all heads along “${answer.text}”` });
+  if (answer.sum && overlaid === "text") layOver({ grid: answer.sum, quantity: "contribution", words: `all heads along “${answer.text}”` });
 });
 
 function rankedHead(head, most, answer) {
-  const found = byName.get(head.name), view = answer.maps.find((each) => each.head === head.name);
-  const button = make("button", { type: "button", class: "link" }, head.name);
-  button.addEventListener("click", () => {
-    goToHead(head.name);
-    if (view) layOver({ grid: view.contribution, quantity: "contribution", words: `${head.name} along “${answer.text}”: ` + fixed(head.amount, 4) });
-  });
+  const found = byName.get(head.name);
+  const button = make("button", { type: "button", class: "link", title: "Where it writes this" }, head.name);
+  button.addEventListener("click", () => goToHead(head.name, answer.text));
   const width = 50 * Math.abs(head.more) / most;
   return make("li", {}, button, make("span", { class: "word" }, markOf(found), " ", found.silent ? "silent" : found.concept),
     make("span", { class: "track both", "aria-hidden": "true" }, make("i", { class: head.more < 0 ? "less" : "more", style: { width: `${width}%`, left: `${head.more < 0 ? 50 - width : 50}%` } })),
@@ -35,6 +32,7 @@ function textsCard() {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     asked = input.value.trim();
+    overlaid = "text";
     askText();
   });
   if (!data.reads_texts) return null;
