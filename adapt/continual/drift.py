@@ -15,13 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 from torch.utils.data import DataLoader
-from transformer_lens.hook_points import HookPoint
 
 from headroles.adapt.data.augment import TaskImages
 from headroles.adapt.data.examples import Example
 from headroles.adapt.methods.method import Method
 from headroles.images.images import read_ahead
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.lens import HookPoint
 
 _BATCH = 64
 

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader
-from transformer_lens.hook_points import HookPoint
 
 from headroles.adapt.data.augment import TaskImages
 from headroles.adapt.data.examples import Example
@@ -18,6 +17,7 @@ from headroles.adapt.methods.acting import TEXT, VISION
 from headroles.adapt.methods.method import Method
 from headroles.images.images import read_ahead
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.lens import HookPoint
 
 _BATCH = 64
 Place = tuple[str, int]
