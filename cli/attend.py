@@ -11,13 +11,24 @@ import click
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.heads import head_options
+from headroles.cli.options.kinds import Model
 from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
+from headroles.cli.options.sections import SectionedCommand
 from headroles.files.json_files import dump_json
 
+_SECTIONS = {
+    "Images and model": ("images", "model", "max_pixels"),
+    "Which heads": ("heads", "concept", "any_role", "every"),
+    "What is drawn": ("text", "attention", "masks", "own_scales"),
+    "How it runs": ("device", "batch", "dry_run"),
+    "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
+    "Results": ("output", "overwrite", "as_json"),
+}
 
-@click.command()
+
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
 @role_map_argument
 @click.option(
     "--image", "images", type=click.Path(path_type=Path), multiple=True, required=True,
@@ -32,7 +43,7 @@ from headroles.files.json_files import dump_json
     help="Folder of PNG masks named as the images: how well do the maps find what they show?",
 )  # fmt: skip
 @click.option("--own-scales", is_flag=True, help="Draw every head on a scale of its own instead of one for all.")
-@click.option("--model", help="Name, folder or hub id; default: the role map's.")
+@click.option("--model", type=Model(), help="Name, folder or hub id; default: the role map's.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @pixels_option
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images a forward.")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options import choices
+from headroles.cli.options.kinds import Choice
 from headroles.cli.options.output import check_new, output_options
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     "--bootstraps", type=click.IntRange(min=1), default=2000, show_default=True, help="Resamples of heads, intervals."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the resamples.")
-@click.option("--tower", default="visual", show_default=True, help="Of models: visual or text.")
+@click.option("--tower", type=Choice(choices.TOWERS), default="visual", show_default=True, help="Of models.")
 @click.option("--leading", type=click.IntRange(min=1), default=3, show_default=True, help="Of models: directions.")
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Of models: heads shown.")
 def command(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options.kinds import Listed, Task
 from headroles.cli.options.names import split_names
 
 if TYPE_CHECKING:
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 NAMES = ("tasks", "continual", "drift_images")
 """Parameters of the options."""
 _OPTIONS = (
-    click.option("--tasks", help="Several tasks, separated by commas, one after the other, in place of --task."),
+    click.option(
+        "--tasks",
+        type=Listed(Task()),
+        help="Several tasks, separated by commas, one after the other, in place of --task.",
+    ),
     click.option(
         "--continual",
         help="With --tasks, some of sequential (one adapter through all), separate (one a task) and merged (these "

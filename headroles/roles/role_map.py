@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from headroles.checks import near
 from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.files.ranges import Count, Hash, Size, Written
@@ -238,9 +239,11 @@ class RoleMap(Document, Shown):
     ) -> tuple[HeadRole, ...]:
         """The heads that fit all that is given, lowest entropy first."""
         if role is not None and role not in (*ROLES, SILENT):
-            raise InputError(f"role must be one of {', '.join(ROLES)}, {SILENT}, got {role!r}")
+            hint = near(role, (*ROLES, SILENT))
+            raise InputError(f"role must be one of {', '.join(ROLES)}, {SILENT}, got {role!r}{hint}")
         if concept is not None and concept not in self.concepts:
-            raise InputError(f"concept must be one of {', '.join(self.concepts)}, got {concept!r}")
+            hint = near(concept, self.concepts)
+            raise InputError(f"concept must be one of {', '.join(self.concepts)}, got {concept!r}{hint}")
         if layer is not None and layer not in self.layers:
             raise InputError(f"layer must be one of {', '.join(map(str, self.layers))}, got {layer!r}")
         wanted = {"role": role, "concept": concept, "layer": layer}

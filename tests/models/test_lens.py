@@ -12,7 +12,7 @@ from headroles.models.lens import HookedRootModule, HookPoint, WaitingPackage, w
 def slow(tmp_path, monkeypatch):
     """A package that says when its __init__ runs, in `slow.RAN`; a package within; a class with its module's name."""
     files = {
-        "slow/__init__.py": "from . import inner\nfrom .Thing import Thing as Thing\nfrom .inner import deep\nRAN = True",
+        "slow/__init__.py": "from . import inner\nfrom .Thing import Thing\nfrom .inner import deep\nRAN = True",
         "slow/Thing.py": "class Thing: pass",
         "slow/light.py": "from slow.inner.deep import DEEP\nimport slow.inner.deep as deep\nassert deep.DEEP == DEEP",
         "slow/inner/__init__.py": "from .deep import DEEP\nfrom slow.light import DEEP as ROUND\nRAN = True",
