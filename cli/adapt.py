@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options import choices
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.adapt_help import SECTIONS
+from headroles.cli.options.bars import open_bar, say
 from headroles.cli.options.config import config_option
 from headroles.cli.options.continual import continual_options, run_continual, take_continual
 from headroles.cli.options.kinds import Choice, Listed, Method, Model, RoleMapFile, Task
@@ -163,7 +163,7 @@ def command(list_tasks: bool, list_methods: bool, dry_run: bool, **options: Any)
     if dry_run:
         _plan(given)
         return
-    adapted = adapt(**given, progress=_Bar(), say=partial(click.echo, err=True))
+    adapted = adapt(**given, progress=_Bar(), say=say)
     if is_main():
         _report(adapted, options["output"])
 
@@ -222,7 +222,7 @@ class _Bar:
         from tqdm import tqdm
 
         if self.bar is None:
-            self.bar = tqdm(total=step.steps, initial=step.step - 1, unit="step", disable=None, leave=False)
+            self.bar = open_bar("training", step.steps, "step", initial=step.step - 1)
         facts = f"loss {step.loss:.3f}  accuracy {100 * step.accuracy:.1f}%"
         self.bar.set_postfix_str(facts, refresh=False)
         self.bar.update(1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options import choices
+from headroles.cli.options.bars import say
 from headroles.cli.options.kinds import Choice, Entry, Listed, Model, RoleMapFile, Task
 from headroles.cli.options.names import split_names
 from headroles.cli.options.numbers import parse_numbers, parse_shots
@@ -115,7 +116,7 @@ def _compare(given: dict[str, Any], reference: str, form: str) -> Comparison:
             raise click.UsageError(f"--{name} is missing; to read a comparison that is there, give its FOLDER alone")
     arguments = _arguments(given, reference, form)
     try:
-        found = compare(**arguments, progress=_show, say=partial(click.echo, err=True))
+        found = compare(**arguments, progress=_show, say=say)
     except KeyboardInterrupt:
         click.echo(f"\nstopped: what is done is kept in {given['output']}; the same command goes on", err=True)
         raise click.exceptions.Exit(130) from None
@@ -145,4 +146,4 @@ def _arguments(given: dict[str, Any], reference: str, form: str) -> dict[str, An
 
 def _show(outcome: Outcome, over: int, count: int) -> None:
     """A line a cell."""
-    click.echo(f"{over} of {count}: {outcome.told}", err=True)
+    say(f"{over} of {count}: {outcome.told}")

@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 
 import headroles
+from headroles.cli.options.bars import is_first, telling_progress
 from headroles.cli.options.telling import telling
 from headroles.errors import InputError, ToldElsewhere, said
 
@@ -90,14 +91,14 @@ def group(context: click.Context) -> None:
 def main() -> None:
     """Run the command line."""
     try:
-        with telling():
+        with telling(), telling_progress():
             code = group(standalone_mode=False)
     except click.ClickException as error:
-        if int(os.environ.get("RANK", "0")) > 0:
+        if not is_first():
             sys.exit(2)  # One of several processes with the same mistake in their options: the first one says it.
         _fail(error.format_message())
     except click.Abort:
-        if int(os.environ.get("RANK", "0")) == 0:
+        if is_first():
             from headroles.cli.options.stopped import how_to_go_on
 
             click.echo("\n" + how_to_go_on(group, sys.argv[1:]), err=True)

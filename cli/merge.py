@@ -9,7 +9,6 @@ import click
 
 from headroles.cli.options.kinds import Bank, Existing, Model
 
-
 _SHARD = Existing("shard", "make one with `headroles score --shard i/n`")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from headroles.cli.options import choices
+from headroles.cli.options.bars import say
 from headroles.cli.options.config import config_option
 from headroles.cli.options.kinds import Choice, Existing, Listed, Method, Model, RoleMapFile
 from headroles.cli.options.names import split_names
@@ -84,7 +84,7 @@ def command(output: Path, activation: str | None, **given: Any) -> None:
     given["model"] = join_activation(given["model"], activation)
     names = {name: given[name] and split_names(given[name]) for name in ("tables", "methods")}
     numbers = {name: parse_numbers(name, given[name]) for name in ("seeds", "shots")}
-    found = reproduce(**{**given, **names, **numbers}, output=output, say=partial(click.echo, err=True))
+    found = reproduce(**{**given, **names, **numbers}, output=output, say=say)
     if is_main():
         _report(found, output)
 

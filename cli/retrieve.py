@@ -10,6 +10,7 @@ import click
 
 from headroles.cli.options import choices
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.bars import say
 from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.heads import head_options
@@ -92,7 +93,7 @@ def _search(
 
         check_suffix(output)
         check_new(output, overwrite=overwrite)
-    found = retrieve(role_map, **given, rebuild=not no_rebuild, say=lambda line: click.echo(line, err=True))
+    found = retrieve(role_map, **given, rebuild=not no_rebuild, say=say)
     if output:
         from headroles.figures.files import write_figure
 

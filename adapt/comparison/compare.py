@@ -22,6 +22,7 @@ from headroles.adapt.data.task import Task
 from headroles.adapt.jobs.job import MODEL, Job
 from headroles.adapt.jobs.output import check_apart
 from headroles.checks import typed
+from headroles.counting import counted
 from headroles.errors import InputError
 from headroles.heads.ablation import current_ablation
 from headroles.models.hooked_clip import HookedCLIP
@@ -227,7 +228,7 @@ class _Comparing:
     def _do(self, cells: Sequence[Cell]) -> list[Outcome]:
         """The outcome of each."""
         outcomes = []
-        for outcome in run_all(self.bed, cells, self.work):
+        for outcome in counted(run_all(self.bed, cells, self.work), "cells", len(cells), "cell"):
             self.over += 1
             if self.progress:
                 self.progress(outcome, self.over, self.count)

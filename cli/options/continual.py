@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options.bars import say
 from headroles.cli.options.kinds import Listed, Task
 from headroles.cli.options.names import split_names
 
@@ -77,7 +77,7 @@ def run_continual(given: Mapping[str, Any], options: Mapping[str, Any], progress
     from headroles.adapt.continual.adapt_tasks import adapt_tasks
     from headroles.adapt.training.processes import is_main
 
-    found = adapt_tasks(**options, **given, progress=progress, say=partial(click.echo, err=True))
+    found = adapt_tasks(**options, **given, progress=progress, say=say)
     if is_main():
         _report(found, options["output"])
 

@@ -198,7 +198,7 @@ class RoleMapFile(File):
     def find(self, path: Path) -> Path:
         from headroles.roles.role_map import RoleMap
 
-        return RoleMap.find(path)
+        return RoleMap.locate(path)
 
 
 class AdapterFolder(File):

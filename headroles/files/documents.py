@@ -60,11 +60,11 @@ class Document:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a JSON file that `save` wrote, or that of a folder. InputError where there is none, or another one."""
-        path = cls.find(path)
+        path = cls.locate(path)
         return cls.from_dict(read_json(path, cls.called), str(path))
 
     @classmethod
-    def find(cls, path: str | os.PathLike[str]) -> Path:
+    def locate(cls, path: str | os.PathLike[str]) -> Path:
         """The JSON file itself, or that of a folder; InputError where there is none."""
         path = Path(path)
         if cls.file_name and path.is_dir():

@@ -15,6 +15,7 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
+from headroles.counting import counted
 from headroles.errors import InputError
 from headroles.images.images import FolderImages, ImageFiles, ShapesImages
 from headroles.images.labelled import LabelledImages, open_labelled
@@ -69,7 +70,9 @@ def illustrate(
     album = _Album(images.images, numbers, model)
     rows = np.random.default_rng([seed, 8]).permutation(len(index))[:_QUERIES]
     searches = [
-        _search(index, int(row), name, weights[name], labels.get(name), album) for row in rows for name in concepts
+        _search(index, int(row), name, weights[name], labels.get(name), album)
+        for row in counted(rows, "searching", len(rows), "query")
+        for name in concepts
     ]
     examples = _examples(model, role_map, index, album, batch)
     return Illustrations(
@@ -197,8 +200,8 @@ def _patches(
 ) -> dict[str, tuple[Example, ...]]:
     rows = sorted({row for own in best.values() for row in own})
     found: dict[tuple[str, int], Example] = {}
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
+    parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
+    for part in counted(parts, "looking at images", len(rows), size=len):
         pixels = torch.stack([album.pixels(row) for row in part])
         views = view_heads(model, pixels, [(head.layer, head.head) for head in heads], directions)
         for number, head in enumerate(heads):
