@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from headroles.adapt.training.records import Step
 
 
+
 @click.command(cls=SectionedCommand, sections=SECTIONS)
 @click.option(
     "--model", type=Model(), default="shapes", show_default=True,
@@ -151,12 +152,12 @@ def command(list_tasks: bool, list_methods: bool, dry_run: bool, **options: Any)
     if list_methods:
         _list_methods()
         return
-    from headroles.adapt.jobs.adapt import adapt
-    from headroles.adapt.training.processes import is_main
-
     options = {name: value for name, value in options.items() if value is not None}
     several = take_continual(options)
     given = _arguments(options)
+    from headroles.adapt.jobs.adapt import adapt
+    from headroles.adapt.training.processes import is_main
+
     if several:
         run_continual(several, given, _Bar(), dry_run)
         return
@@ -179,7 +180,7 @@ def _plan(options: dict[str, Any]) -> None:
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     """What `headroles.adapt.adapt` takes, from the options that are given."""
-    from headroles.adapt.jobs.job import TASK
+    from headroles.adapt.data.names import DEFAULT
     from headroles.models.known_models import join_activation
 
     # One name says it all, so that the adapter's base model can be found again.
@@ -189,7 +190,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     seeds = parse_numbers("seeds", options["seeds"])
     numbers: dict[str, Any] = {"shots": parse_shots(options["shots"]), "seeds": seeds}
     if options.keys() & {"task", "test_share", "val_share", "label", "class_names", "domains"}:
-        options["task"] = join_reading(options.get("task", TASK), options)
+        options["task"] = join_reading(options.get("task", DEFAULT), options)
     assigned = _read_assigned(options["method"], options.pop("assigned", ()))
     twice = sorted(assigned.keys() & {**options, **lists}.keys())
     if twice:

@@ -11,6 +11,7 @@ import click
 
 from headroles.cli.options import choices
 from headroles.cli.options.bars import say
+from headroles.cli.options.config import config_option
 from headroles.cli.options.kinds import Choice, Entry, Listed, Model, RoleMapFile, Task
 from headroles.cli.options.names import split_names
 from headroles.cli.options.numbers import parse_numbers, parse_shots
@@ -79,6 +80,7 @@ _SECTIONS = {
 @click.option("--reference", default="zero-shot", show_default=True, help="What the others are held against.")
 @click.option("--format", "form", type=Choice(choices.FORMATS), default="text", show_default=True, help="Of the table.")
 @pixels_option
+@config_option
 def command(folder: Path | None, reference: str, form: str, **options: Any) -> None:
     """Compare methods of adaptation on tasks, over seeds: each method x task x seed is trained once and tested.
 

@@ -92,6 +92,8 @@ def _diff_models(base: Path, tuned: Path, output: Path | None, as_json: bool, to
 
 def _report(found: RoleMapDiff) -> None:
     """What agrees, then every head that changed its role."""
+    from headroles.roles.role_map import SILENT
+
     for letter, name in zip("AB", found.names, strict=True):
         click.echo(f"{letter}: {name}")
     heads, same = len(found.heads), len(found.heads) - len(found.changed)
@@ -108,7 +110,7 @@ def _report(found: RoleMapDiff) -> None:
         click.echo("heads that changed their role (concept, entropy):")
     for head in found.changed:
         sides = [
-            f"{role:<14} {concept} {entropy:.2f}" if concept else role
+            role if role == SILENT else f"{role:<14} {concept or 'no concept'} {entropy:.2f}"
             for role, concept, entropy in zip(head.roles, head.concepts, head.entropies, strict=True)
         ]
         click.echo(f"  {head.name:<8} {sides[0]:<34} -> {sides[1]}")

@@ -9,7 +9,7 @@ import click
 
 from headroles.cli.options import choices
 from headroles.cli.options.dry_run import dry_run_option
-from headroles.cli.options.kinds import Choice, Heads, Images, Model, RoleMapFile
+from headroles.cli.options.kinds import Choice, Concept, Heads, Images, Model, RoleMapFile
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.running import running_options
 from headroles.cli.options.sections import SectionedCommand
@@ -26,7 +26,9 @@ _SECTIONS = {
 @click.command(cls=SectionedCommand, sections=_SECTIONS)
 @click.argument("model", type=Model())
 @click.option("--heads", type=Heads(), help="Heads, and directions of heads, to scale, such as L6.H3,L7.H0.D0-2.")
-@click.option("--damp", metavar="CONCEPT", help="Scale what speaks of this concept in --role-map instead.")
+@click.option(
+    "--damp", type=Concept(), metavar="CONCEPT", help="Scale what speaks of this concept in --role-map instead."
+)
 @click.option("--any-role", is_flag=True, help="With --damp: of Mixed and Generalization heads too.")
 @click.option("--factor", type=float, default=0.0, show_default=True, help="0 takes out, above 1 strengthens.")
 @click.option("--role-map", type=RoleMapFile(), help="Role map of the model, or its folder.")

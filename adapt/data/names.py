@@ -13,6 +13,8 @@ from headroles.shapes.shifts import SHIFTS as _SHIFTS
 from headroles.shapes.tasks import TASKS as _SHAPES
 from headroles.shapes.tasks import find_task
 
+DEFAULT = "shapes:tiny"
+"""The task where none is given."""
 SHAPES, HUB = "shapes:", "hf:"
 """What names of built-in tasks begin with, and those of data sets of the Hugging Face hub."""
 TASKS: dict[str, str] = {f"{SHAPES}{name}": task.summary for name, task in _SHAPES.items()}

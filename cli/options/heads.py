@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from headroles.cli.options.kinds import Heads
+from headroles.cli.options.kinds import Concept, Heads
 
 
 def head_options(verb: str = "") -> Callable[[Callable[..., Any]], Any]:
@@ -18,7 +18,7 @@ def head_options(verb: str = "") -> Callable[[Callable[..., Any]], Any]:
 
     options = (
         click.option("--heads", type=Heads(), help=say("these heads, such as L6.H3,L7.*, or directions: L6.H3.D0-2.")),
-        click.option("--concept", help=say("the Attribute heads of this concept.")),
+        click.option("--concept", type=Concept(), help=say("the Attribute heads of this concept.")),
         click.option("--any-role", is_flag=True, help="With --concept: Mixed and Generalization heads too."),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,21 @@ class Heads(_Named):
         from headroles.heads.names import check_written
 
         check_written(text)
+
+
+class Concept(_Named):
+    """A concept of the command's role map."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Those of the role map that is typed, or of the last scoring."""
+        from headroles.roles.role_map import RoleMap
+
+        # Arguments are not read yet where the last option still lacks its value.
+        for place in filter(None, (ctx.params.get("role_map"), *ctx.args, "headroles-output")):
+            with suppress(InputError, OSError):
+                known = RoleMap.load(place).concepts
+                return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+        return []
 
 
 class Listed(_Named):

@@ -96,8 +96,8 @@ _HUB_PREFIX = "hf-hub:"
 BUNDLED = {"shapes": "model", "shapes-natural": "natural"}
 """Name of a model that ships with the package -> its folder in `headroles.bundled`."""
 KNOWN = (
-    KnownModel("shapes", None, 8, 8, "bundled, trained on the shapes world, roles planted; works offline"),
-    KnownModel("shapes-natural", None, 8, 12, "bundled, the same world, no role planted; works offline"),
+    KnownModel("shapes", None, 8, 8, "bundled, of the shapes world, roles planted"),
+    KnownModel("shapes-natural", None, 8, 12, "bundled, of the same world, no role planted"),
     KnownModel("ViT-B/32", "openai/clip-vit-base-patch32", 12, 12, "OpenAI CLIP", QUICK),
     KnownModel("ViT-B/16", "openai/clip-vit-base-patch16", 12, 12, "OpenAI CLIP, the paper's model", QUICK),
     KnownModel("ViT-L/14", "openai/clip-vit-large-patch14", 24, 16, "OpenAI CLIP", QUICK),

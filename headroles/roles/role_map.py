@@ -84,6 +84,11 @@ class HeadRole:
         return self.q_value <= STANDS_OUT
 
     @property
+    def leading(self) -> str:
+        """The dominant concept; "" where none leads: the head is silent, or follows all labels, or none, alike."""
+        return self.concept if self.concept_share > min(self.distribution.values(), default=0.0) else ""
+
+    @property
     def name(self) -> str:
         """`L7.H3`: layer 7, head 3, both 0-based."""
         return f"L{self.layer}.H{self.head}"
@@ -280,7 +285,7 @@ class RoleMap(Document, Shown):
             (
                 role.name,
                 role.role,
-                f"{role.concept} ({role.concept_share:.0%})" if role.concept else "",
+                f"{role.leading} ({role.concept_share:.0%})" if role.leading else "",
                 f"{role.entropy:.2f}",
                 f"{role.null_entropy:.2f}",
                 "yes" if role.stands_out else "no",

@@ -177,7 +177,7 @@ def _view(views: HeadViews, row: int, place: int, chosen: Chosen, text: str | No
     return HeadView(
         head=chosen.part.name,
         role=chosen.role.role,
-        concept=chosen.role.concept,
+        concept=chosen.role.leading,
         text=text,
         contribution=None if text is None else split.sum().item(),
         contribution_of_cls=None if text is None else split[0].item(),
