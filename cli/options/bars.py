@@ -13,11 +13,11 @@ from typing import Any
 
 import click
 
-from headroles.counting import showing
+from headroles.images.counting import showing
 
 
 class Bars:
-    """Shows counted loops (`headroles.counting`); a loop within a loop is not shown, and only the first process's."""
+    """Shows counted loops (`headroles.images.counting`) of the first process; a loop within a loop is not shown."""
 
     def __init__(self) -> None:
         self.busy = False

@@ -15,8 +15,8 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
-from headroles.counting import counted
 from headroles.errors import InputError
+from headroles.images.counting import counted
 from headroles.images.images import FolderImages, ImageFiles, ShapesImages
 from headroles.images.labelled import LabelledImages, open_labelled
 from headroles.images.notes import LOG

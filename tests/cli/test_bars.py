@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from headroles.cli.options.bars import Bars, say, telling_progress
-from headroles.counting import counted, showing
+from headroles.images.counting import counted, showing
 
 
 class Terminal(io.StringIO):
