@@ -16,8 +16,8 @@ from headroles.files.json_files import dump_json
 from headroles.roles.role_map import STANDS_OUT, RoleMap
 
 SCRIPTS = (
-    "data", "dom", "heads", "changes", "spread", "summary", "doses", "validation", "retrieval", "adaptation",
-    "settings", "page",
+    "data", "dom", "tables", "heads", "changes", "spread", "summary", "doses", "validation", "overlay", "examples",
+    "retrieval", "adaptation", "settings", "page",
 )  # fmt: skip
 """The parts of the page's script, in the order in which they build on each other."""
 _DATA = '<script type="application/json" id="data">'

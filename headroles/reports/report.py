@@ -139,9 +139,10 @@ class Report:
             raise InputError(f"report: {path} is no page of this headroles ({said(error)}); write it again") from error
 
     def _repr_html_(self) -> str:
-        """The page in a frame, which may run its own script and nothing else."""
+        """The page in a frame, which may run its own script, give its tables to save, and nothing else."""
         page = html.escape(self.to_html())
-        return f'<iframe srcdoc="{page}" sandbox="allow-scripts" style="width:100%;height:700px;border:0"></iframe>'
+        rights = "allow-scripts allow-downloads"
+        return f'<iframe srcdoc="{page}" sandbox="{rights}" style="width:100%;height:700px;border:0"></iframe>'
 
 
 @typed

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from headroles.checks import near
 from headroles.errors import InputError
 from headroles.files.documents import Document
-from headroles.files.ranges import Count, Hash, Size, Written
+from headroles.models.on_hub import OnHub
 from headroles.models.words import Words
 from headroles.roles.direction import HeadDirection
 from headroles.roles.explorable import Explorable
 from headroles.roles.map_checks import find_contradiction
 from headroles.roles.picked_text import PickedText
+from headroles.roles.scored import BankInfo as BankInfo
+from headroles.roles.scored import ImagesInfo as ImagesInfo
+from headroles.roles.scored import ModelInfo as ModelInfo
 from headroles.roles.spread import ConceptSpread, HeadSpread
 from headroles.shown import Shown, html_table
 
@@ -84,59 +88,22 @@ class HeadRole:
         return self.q_value <= STANDS_OUT
 
     @property
+    def leading(self) -> str:
+        """The dominant concept; "" where none leads: the head is silent, or follows all labels, or none, alike."""
+        return self.concept if self.concept_share > min(self.distribution.values(), default=0.0) else ""
+
+    @property
     def name(self) -> str:
         """`L7.H3`: layer 7, head 3, both 0-based."""
         return f"L{self.layer}.H{self.head}"
 
 
 @dataclass(frozen=True)
-class ModelInfo:
-    """The scored model."""
-
-    name: str
-    """As given to `load`."""
-    weights_hash: Hash
-    """sha256 over the loaded weights."""
-    layers: Size
-    """Layers of the scored tower. SigLIP's attention pooling counts as one more: heads of layer `layers` are its."""
-    heads: Size
-    """Heads of a layer."""
-
-
-@dataclass(frozen=True)
-class ImagesInfo:
-    """The images that went in; into a text tower, texts."""
-
-    source: str
-    """"shapes" or the folder's name; of a text tower, the name of the texts."""
-    count: Count
-    """How many were read; 0 by weights."""
-    broken: tuple[str, ...]
-    """Files that could not be read, relative to the folder."""
-    sketch: Annotated[str, Written()] = ""
-    """Their fingerprints (`headroles.files.sketch`), so that no image judges heads that it chose; "" where no such
-    thing is to be feared."""
-    reading: Mapping[str, Any] = field(default_factory=dict)
-    """How they were read, as `headroles.Reading.to_dict` says it."""
-
-
-@dataclass(frozen=True)
-class BankInfo:
-    """The probe bank, or the labels of the images."""
-
-    name: str
-    """Name or file name."""
-    hash: Hash
-    """sha256 of texts and labels; image probes: of concepts, values and how many images have each."""
-    counts: Mapping[str, Size]
-    """Texts, or labelled images, of every concept."""
-
-
-@dataclass(frozen=True)
-class RoleMap(Document, Shown, Explorable):
+class RoleMap(Document, Shown, Explorable, OnHub):
     """The roles of all scored heads and everything that they depend on."""
 
     called, made_by, file_name = "role map", "headroles score", "role_map.json"
+    hub_files, card = ("role_map.json", "role_map.csv"), "headroles.roles.role_map_card:write_card"
     figures: ClassVar[Mapping[str, str]] = {
         "entropy": "headroles.figures.entropy:entropy_figure",
         "concepts": "headroles.figures.concepts:concepts_figure",
@@ -241,15 +208,13 @@ class RoleMap(Document, Shown, Explorable):
         if role is not None and role not in (*ROLES, SILENT):
             raise InputError(f"role must be one of {', '.join(ROLES)}, {SILENT}, got {role!r}")
         if concept is not None and concept not in self.concepts:
-            raise InputError(f"concept must be one of {', '.join(self.concepts)}, got {concept!r}")
+            known = ", ".join(self.concepts)
+            raise InputError(f"concept must be one of {known}, got {concept!r}{near(concept, self.concepts)}")
         if layer is not None and layer not in self.layers:
             raise InputError(f"layer must be one of {', '.join(map(str, self.layers))}, got {layer!r}")
         wanted = {"role": role, "concept": concept, "layer": layer}
-        found = [
-            head
-            for head in self.head_roles
-            if all(value is None or getattr(head, name) == value for name, value in wanted.items())
-        ]
+        asked = {name: value for name, value in wanted.items() if value is not None}
+        found = [head for head in self if all(getattr(head, name) == value for name, value in asked.items())]
         return tuple(sorted(found, key=lambda head: (head.entropy, head.layer, head.head)))
 
     def to_frame(self) -> pd.DataFrame:
@@ -278,7 +243,7 @@ class RoleMap(Document, Shown, Explorable):
             (
                 role.name,
                 role.role,
-                f"{role.concept} ({role.concept_share:.0%})" if role.concept else "",
+                f"{role.leading} ({role.concept_share:.0%})" if role.leading else "",
                 f"{role.entropy:.2f}",
                 f"{role.null_entropy:.2f}",
                 "yes" if role.stands_out else "no",

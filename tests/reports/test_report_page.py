@@ -4,13 +4,26 @@ import io
 from base64 import b64encode
 from dataclasses import replace
 
+import pandas as pd
 import pytest
-from chromium import IN_CHROMIUM
+from adapter_folder import write_adapter
+from chromium import IN_CHROMIUM, find_violations, look_plain, resize, set_theme
 from PIL import Image
 
 from headroles.causal.costs import Estimate
 from headroles.causal.dose_curve import DoseCurve, DosePoint
-from headroles.reports.evidence import Example, Illustrations, Match, Search, SharedValues
+from headroles.reports.adaptation import read_adaptation
+from headroles.reports.evidence import (
+    Example,
+    HeadExamples,
+    Histogram,
+    Illustrations,
+    Match,
+    NearestImages,
+    Search,
+    SharedValues,
+)
+from headroles.reports.render import asset, looks_of
 from headroles.reports.report import Report
 from headroles.roles.spread import ConceptSpread, HeadSpread
 
@@ -42,23 +55,42 @@ def validation(role_map, random_validation):
 
 @pytest.fixture(scope="module")
 def illustrations(role_map):
-    """One picture everywhere, black."""
+    """One picture everywhere, black; the same numbers for every head."""
     content = io.BytesIO()
     Image.new("RGB", (8, 8)).save(content, "JPEG")
     shown = tuple(Match("3", score, value) for score, value in ((0.75, "<b>red</b>"), (0.5, None)))
+    top = (Example("3", 0.125, (0.1, 0.0, -0.2, 0.05)),)
+    own = HeadExamples(
+        top, (Example("3", -0.5),), (Example("3", 0.25),), Histogram(-0.5, 0.5, (1, 0, 1)),
+        (NearestImages("a second text", (Example("3", 0.75),)),),
+    )  # fmt: skip
     return Illustrations(
         source="photos", count=2, side=2, names={"3": HOSTILE[1]},
         pictures={"3": b64encode(content.getvalue()).decode()},
-        examples={head.name: (Example("3", 0.125, (0.1, 0.0, -0.2, 0.05)),) for head in role_map},
+        examples={head.name: own for head in role_map},
         searches=(Search("3", "color", "<b>red</b>", shown, shown), Search("3", "shape", None, shown, shown)),
         precision=(SharedValues("color", ("L1.H0",), 0.9, (0.8, 0.95), 0.4, (0.3, 0.5), 0.2, 2),),
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def full(role_map, random_role_map, validation, illustrations, tmp_path_factory):
+    """Where a page with every part lies, a second role map among them."""
+    folder = tmp_path_factory.mktemp("full")
+    for job in ("one", "two"):
+        for seed in (1, 2):
+            write_adapter(folder / job / f"seed-{seed}", seed)
+    runs = tuple(read_adaptation(folder / job) for job in ("one", "two"))
+    found = Report(role_map, validation, illustrations, runs, HOSTILE, random_role_map(seed=1, silent=("L1.H0",)))
+    found.save(folder / "report.html")
+    return (folder / "report.html").as_uri()
 
 
 @pytest.fixture
 def page(browser, role_map, validation, illustrations, tmp_path):
     """The report of `role_map`, open in the browser; no error may be left in its console."""
     Report(role_map, validation, illustrations, commands=HOSTILE).save(tmp_path / "report.html")
+    browser.get_log("browser")
     browser.get((tmp_path / "report.html").as_uri())
     assert browser.execute_script("return document.documentElement.dataset.ready") == "true"
     yield browser
@@ -173,7 +205,7 @@ def test_the_page_says_what_stands_out_from_chance(page, role_map):
         assert cell.get_attribute("aria-label").endswith(said)
         assert ("hollow" in cell.find_element(By.CSS_SELECTOR, ".mark").get_attribute("class")) != head.stands_out
     clear = sum(head.stands_out for head in role_map.heads(role="attribute"))
-    assert f"{clear} of these stand out" in page.find_element(By.CSS_SELECTOR, "[data-role=attribute]").text
+    assert f"{clear} of which stand out" in page.find_element(By.CSS_SELECTOR, "[data-role=attribute]").text
     assert not page.find_elements(By.CSS_SELECTOR, "[data-role=silent]")
 
 
@@ -242,12 +274,17 @@ def test_pictures_show_and_their_names_stay_texts(page, illustrations):
     assert HOSTILE[1] in {alt for _, alt in sizes}
     values = [each.text for each in page.find_elements(By.CSS_SELECTOR, "#retrieval .value")]
     assert values == ["✓ <b>red</b>", "✗ none"]
-    assert numbers(page, "#panel .examples") == [0.125]
-    alpha = page.execute_script(
+    assert numbers(page, "#panel .examples") == [0.125, -0.5, 0.25, 0.75], "most, least, at random, of the next text"
+    assert "a second text" in page.find_element(By.ID, "panel").text
+    bins = "return [...document.querySelectorAll('#panel .bin')].map(each => each.height.baseVal.value)"
+    heights = page.execute_script(bins)
+    assert heights[0] == heights[2] > heights[1] == 0
+    pixels = page.execute_script(
         "return [...document.querySelector('#panel canvas').getContext('2d').getImageData(0, 0, 2, 2).data]"
-        ".filter((value, index) => index % 4 === 3)"
     )
-    assert alpha == [0, 235, 235, 118], "dark where a patch adds nothing"
+    assert [value for value in pixels[3::4]] == [round(255 * (0.25 + 0.65 * share)) for share in (0.5, 0, 1, 0.25)]
+    adds, takes = pixels[:3], pixels[8:11]
+    assert adds[0] > adds[2] and takes[0] < takes[2], "orange where a patch adds, purple where it takes"
 
 
 def test_spreads_and_doses_are_shown_where_a_map_and_a_validation_have_them(
@@ -279,13 +316,108 @@ def test_spreads_and_doses_are_shown_where_a_map_and_a_validation_have_them(
     assert browser.get_log("browser") == []
 
 
-@pytest.mark.parametrize("width", [360, 1200])
-def test_the_page_is_never_wider_than_its_window(page, width):
-    page.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+@pytest.fixture
+def plain(browser):
+    """The browser as it was, after a test that turned it into something else."""
+    yield
+    look_plain(browser)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1200, "light")])
+def test_axe_finds_nothing_on_a_phone_and_a_desk_dark_and_light(browser, full, plain, width, scheme):
+    """With two adapters, and with all details open; the page is never wider than its window."""
+    resize(browser, width)
+    set_theme(browser, scheme)
+    browser.get(full)
+    assert find_violations(browser) == []
+    browser.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
+    assert find_violations(browser, contrast=False) == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_words_on_every_colour_of_a_scale_can_be_read(browser, role_map):
+    """WCAG's contrast of 4.5, also where axe sees no colour because a mark lies on it."""
+    pairs = browser.execute_script(
+        "const data = { looks: arguments[0] };\n" + asset("dom.js") + "return ['entropy', 'diverging'].flatMap(name => "
+        "Array.from({ length: 201 }, (_, at) => between(data.looks[name], at / 200))).map(each => [each, inkOn(each)])",
+        looks_of(role_map),
     )
-    assert page.execute_script("return document.documentElement.scrollWidth") <= width
-    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    def luminance(color: str) -> float:
+        parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for pair in pairs:
+        low, high = sorted(map(luminance, pair))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, pair
+
+
+def test_on_a_phone_a_tapped_head_leads_to_its_panel_and_back(page, plain):
+    resize(page, 390)
+    page.execute_script("document.documentElement.style.scrollBehavior = 'auto'")
+    page.find_element(By.CSS_SELECTOR, '[data-head="L1.H1"]').click()
+    where = "return document.querySelector(arguments[0]).getBoundingClientRect().top"
+    assert 0 <= page.execute_script(where, "#panel") < 150
+    assert page.switch_to.active_element.get_attribute("id") == "panel"
+    page.find_element(By.CSS_SELECTOR, "#panel .back").click()
+    assert 0 <= page.execute_script(where, '[data-head="L1.H1"]') < 850
+    assert page.switch_to.active_element.get_attribute("data-head") == "L1.H1"
+
+
+def test_on_paper_no_mark_covers_letters_at_sixteen_columns(browser, random_role_map, plain, tmp_path):
+    Report(random_role_map(heads=16)).save(tmp_path / "report.html")
+    browser.get((tmp_path / "report.html").as_uri())
+    resize(browser, 700)
+    set_theme(browser, "light", "print")
+    boxes = browser.execute_script(
+        "return [...document.querySelectorAll('#heads td.head')].map(cell => [cell, cell.querySelector('span'), "
+        "cell.querySelector('.mark')].map(each => { const box = each.getBoundingClientRect(); "
+        "return [box.left, box.top, box.right, box.bottom]; }))"
+    )
+    assert len(boxes) == 32
+    for cell, letters, mark in boxes:
+        assert mark[1] >= letters[3] - 1 or mark[0] >= letters[2], "beside or below"
+        assert cell[0] <= min(letters[0], mark[0]) and cell[3] + 1 >= mark[3], "within the cell"
+
+
+def test_a_heading_sorts_its_table_and_a_button_saves_it_in_full(page, role_map, tmp_path):
+    page.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    page.execute_script("document.querySelector('#all-heads').open = true")
+    table = page.find_element(By.CSS_SELECTOR, "#all-heads table")
+    heading = next(each for each in table.find_elements(By.TAG_NAME, "th") if each.text.startswith("entropy"))
+    names = "return [...arguments[0].tBodies[0].rows].map(row => row.dataset.row)"
+    by_entropy = [head.name for head in role_map.heads()]
+    stored = [head.name for head in role_map]
+    for wanted, order in (("ascending", by_entropy), ("descending", by_entropy[::-1]), (None, stored)):
+        page.execute_script("arguments[0].click()", heading.find_element(By.TAG_NAME, "button"))
+        assert page.execute_script(names, table) == order and heading.get_attribute("aria-sort") == wanted
+    page.execute_script("arguments[0].click()", page.find_element(By.CSS_SELECTOR, "#all-heads .csv"))
+    WebDriverWait(page, 5).until(lambda _: list(tmp_path.glob("*.csv")))
+    (path,) = tmp_path.glob("*.csv")
+    frame = pd.read_csv(path)
+    assert path.name == "every-head-of-the-role-map.csv"
+    assert frame["head"].tolist() == [head.name for head in role_map]
+    assert frame["entropy"].tolist() == [head.entropy for head in role_map], "unrounded"
+    assert HOSTILE[0] in frame["texts"][0]
+
+
+def test_names_of_the_scatter_plot_cover_no_mark_and_no_name(page, validation):
+    boxes = page.execute_script(
+        "return ['.scatter text.name', '.scatter .point path'].map(where => [...document.querySelectorAll(where)].map("
+        "each => { const box = each.getBoundingClientRect(); return [box.left, box.top, box.right, box.bottom]; }))"
+    )
+    names, marks = boxes
+    assert names
+    for place, one in enumerate(names):
+        for other in (*names[:place], *names[place + 1 :], *marks):
+            assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+def test_a_loss_of_accuracy_is_called_a_loss(page, validation):
+    page.execute_script("document.querySelector('[data-test]').focus()")
+    lost = validation["color"].costs["color"].accuracy
+    assert f"zero-shot accuracy lost\n{100 * lost:.1f} points" in page.find_element(By.ID, "cut").text
 
 
 def test_pointing_shows_a_head_until_one_is_pinned(page):
@@ -325,7 +457,7 @@ def test_two_maps_side_by_side_show_a_head_in_both_and_the_changed_ones_first(
     found = Report(role_map, against=other)
     found.save(tmp_path / "report.html")
     browser.get((tmp_path / "report.html").as_uri())
-    names = [button.text for button in browser.find_elements(By.CSS_SELECTOR, "#changes > .scroll tbody button")]
+    names = [button.text for button in browser.find_elements(By.CSS_SELECTOR, "#changes .changed-now tbody button")]
     assert names == [head.name for head in found.changes.changed][:12] and names
     assert browser.find_element(By.CSS_SELECTOR, ".in-both h3").text == names[0]
     framed = browser.execute_script("return [...document.querySelectorAll('.sides .changed')].map(e => e.dataset.pair)")
