@@ -1,8 +1,12 @@
 // Questions to the engine, and what the visitor has chosen: heads, an image.
 
 const complaint = make("p", { class: "complaint", role: "alert" });
+let complaining = null;
 
-/** Ask, one question at a time: while one is open only the latest of the others waits. `visit` gets the newest answer. */
+/**
+ * Ask, one question at a time: while one is open only the latest of the others waits. `visit` gets the newest answer. A
+ * complaint stays until the same asker gets an answer; those of others come meanwhile.
+ */
 function asker(visit) {
   let open = false, next = null;
   return async function send(message) {
@@ -15,8 +19,9 @@ function asker(visit) {
       try {
         const answer = await ask(own);
         if (!next) visit(answer, own);
-        complaint.textContent = "";
+        if (complaining === send) complaint.textContent = "";
       } catch (error) {
+        complaining = send;
         complaint.textContent = error.message;
       }
     }
