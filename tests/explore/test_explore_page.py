@@ -30,7 +30,9 @@ CELL = """<!doctype html><html lang="en"><title>cell</title><link rel="icon" hre
 <main id="explore"></main><script type="module">
 import widget from "./explore.js";
 const handlers = {}, values = { heads: [], image: "0" };
-const post = async (where, body) => (await fetch(where, { method: "POST", body: JSON.stringify(body) })).json();
+const reply = async (where, body) => (await fetch(where, { method: "POST", body: JSON.stringify(body) })).json();
+let last = Promise.resolve();
+const post = (where, body) => (last = last.then(() => reply(where, body)));  // In order, as notebooks send.
 const fire = (name, ...given) => (handlers[name] || []).forEach((visit) => visit(...given));
 window.model = {
   get: (name) => values[name],
