@@ -280,7 +280,7 @@ function legend() {
       hollowEntry(),
       kinds.includes("silent") ? entry(make("span", { class: "silent-key", "aria-hidden": "true" }), " silent") : null),
     make("p", {}, concepts.map((concept) => entry(chip(concept), " ", concept))),
-    make("p", { class: "quiet small", id: "keys" }, "Point at a cell, or walk with the arrow keys. Enter or a click pins a head, Escape frees it."));
+    make("p", { class: "quiet small screen", id: "keys" }, "Point at a cell, or walk with the arrow keys. Enter or a click pins a head, Escape frees it."));
 }
 
 function allHeads() {
