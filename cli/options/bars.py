@@ -42,7 +42,7 @@ def open_bar(label: str, total: int | None, unit: str, main: bool = True, **more
     from tqdm import tqdm
 
     off = None if main and is_first() else True  # None: off where there is no terminal.
-    how = {"file": sys.stderr, "leave": False, "dynamic_ncols": True}
+    how: Any = {"file": sys.stderr, "leave": False, "dynamic_ncols": True}
     return tqdm(desc=label, total=total, unit=unit, disable=off, **how, **more)
 
 

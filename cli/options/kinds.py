@@ -195,7 +195,8 @@ class File(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path that is meant."""
-        return self.find(Path(super().convert(value, param, ctx)))
+        path: Any = super().convert(value, param, ctx)
+        return self.find(path)
 
 
 class Existing(File):
