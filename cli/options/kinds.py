@@ -123,6 +123,16 @@ class Bank(_Named):
         return BUNDLED
 
 
+class Word(_Named):
+    """A word that Tab offers; what is none of them is for the library to refuse."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = words
+
+    def known(self) -> Iterable[str]:
+        return self.words
+
+
 class Images(_Named):
     """What the images are called: a path, a pattern, or a name such as shapes or hf:NAME."""
 
