@@ -59,6 +59,6 @@ def test_a_wrong_grid_is_one_line(run, tmp_path, monkeypatch, options, expected)
 def test_a_comparison_is_asked_for_by_a_file(run, tmp_path):
     (tmp_path / "grid.yaml").write_text(f"methods: [coop, deer]\ntasks: shapes:tiny\noutput: {tmp_path / 'out'}\n")
     code, _, error = run("compare", "--config", tmp_path / "grid.yaml")
-    assert code == 2 and "has a wrong methods: method must be one of dear" in error and error.count("\n") == 1
+    assert code == 2 and "method must be one of dear" in error and error.count("\n") == 1
     (tmp_path / "grid.yaml").write_text(f"methods: [coop]\ntasks: none\noutput: {tmp_path / 'out'}\n")
     assert "tasks: the grid is empty" in run("compare", "--config", tmp_path / "grid.yaml")[2]
