@@ -56,7 +56,7 @@ def command(role_map: Path, images: str | None, classes: str | None, no_browser:
 
     names = None if classes is None else split_names(classes)
     serve(role_map, images, browser=not no_browser, ready=_say, classes=names, **given)
-    click.echo("closed")
+    click.echo("\nclosed", err=True)  # A terminal has put ^C on the line.
 
 
 def _say(address: str) -> None:
