@@ -240,6 +240,8 @@ def test_an_image_of_ones_own_is_chosen_and_what_is_none_is_said(page, tmp_path)
 
 def test_the_widget_and_python_share_heads_and_image(browser, address, explorer):
     page = Page(browser, address + "cell.html")
+    host = browser.find_element(By.ID, "explore")
+    assert host.get_attribute("data-lm-suppress-shortcuts") == "true", "keys of the page are none of the notebook's"
     ActionChains(browser).key_down(Keys.CONTROL).click(page.find('[data-head="L2.H2"]')).key_up(Keys.CONTROL).perform()
     page.find('[data-image="3"]').click()
     page.wait(lambda: (explorer.heads, explorer.image) == (((2, 2),), "3"))
@@ -249,7 +251,7 @@ def test_the_widget_and_python_share_heads_and_image(browser, address, explorer)
     browser.execute_script("model.set('heads', arguments[0])", heads)
     page.wait(lambda: page.find("#taken").text == "Taken: L1.H0, L1.H1, L1.H2")
     browser.execute_script("document.body.dataset.jpThemeLight = 'false'")
-    page.wait(lambda: browser.find_element(By.ID, "explore").get_attribute("data-theme") == "dark")
+    page.wait(lambda: host.get_attribute("data-theme") == "dark")
     browser.execute_script("leave()")
     page.wait(lambda: page.run("return root.childElementCount") == 0)
     assert browser.get_log("browser") == []

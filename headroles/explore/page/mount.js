@@ -5,6 +5,7 @@
  * Promises a function that takes the page away.
  */
 export async function mount(root, ask, state = ownState({ heads: [], image: "" })) {
+  root.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab: Space and arrows pressed in here are ours.
   const shadow = root.shadowRoot || root.attachShadow({ mode: "open" });
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(STYLE);
