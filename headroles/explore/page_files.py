@@ -26,7 +26,7 @@ _LOCAL = ("index.html", "page.css", "start.js")
 def page_module() -> str:
     """The script module, its style included."""
     parts = [asset(f"{name}.js") for name in _OF_REPORT] + [_own(f"{name}.js") for name in _OWN]
-    scope = "function open(root, ask, data, state, ended) {\n" + _own("scope.js") + "\n".join(parts) + "\n}\n"
+    scope = "function open(root, ask, data, state) {\n" + _own("scope.js") + "\n".join(parts) + "\n}\n"
     style = f"const STYLE = {json.dumps(page_style())};\n"
     return style + "\n".join((_own("transport.js"), _own("mount.js"), scope))
 

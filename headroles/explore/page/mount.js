@@ -10,10 +10,10 @@ export async function mount(root, ask, state = ownState({ heads: [], image: "" }
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(STYLE);
   shadow.adoptedStyleSheets = [sheet];
-  const unfollow = followTheme(root), stop = new AbortController();
+  const unfollow = followTheme(root);
   shadow.replaceChildren(Object.assign(document.createElement("p"), { className: "wait", textContent: "reading the images …" }));
   try {
-    open(shadow, ask, await ask({ ask: "map" }), state, stop.signal);
+    open(shadow, ask, await ask({ ask: "map" }), state);
     root.dataset.ready = "true";
   } catch (error) {
     shadow.firstElementChild.textContent = error.message;
@@ -22,7 +22,6 @@ export async function mount(root, ask, state = ownState({ heads: [], image: "" }
   }
   return () => {
     unfollow();
-    stop.abort();
     state.stop();
     shadow.replaceChildren();
   };
