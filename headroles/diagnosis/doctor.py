@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from headroles.checks import typed
+from headroles.counting import counted
 from headroles.diagnosis.diagnosis import Diagnosis
 from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFacts
 from headroles.errors import InputError
@@ -67,7 +68,7 @@ def _given(model: HookedCLIP) -> Origin:
 
 def _examine(model: HookedCLIP, origin: Origin, source: Source, batch: int) -> Diagnosis:
     vision_config, text_config = _configs(model)
-    checks = tuple(_check_exactness(model, source))
+    checks = tuple(counted(_check_exactness(model, source), "summing parts", unit="check"))
     weights = list(model.clip.parameters())
     return Diagnosis(
         model=model.model_name,
@@ -200,7 +201,7 @@ def _measure_cost(model: HookedCLIP, batch: int) -> Cost:
     )
     peaks = [peak_bytes(each, model.device) for each in passes]
     seconds: list[list[float]] = [[], []]
-    for _ in range(_ROUNDS):
+    for _ in counted(range(_ROUNDS), "taking times", _ROUNDS, "round"):
         for taken, each in zip(seconds, passes, strict=True):
             taken.append(_time(each, model.device))
     plain, scoring = (batch / statistics.median(taken) for taken in seconds)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
+from headroles.counting import counted
 from headroles.errors import InputError
 from headroles.images.images import FolderImages
 from headroles.images.labelled import LabelledImages, open_labelled
@@ -63,7 +64,9 @@ def illustrate(
     album = Album(images.images, numbers, model)
     rows = np.random.default_rng([seed, 8]).permutation(len(index))[:_QUERIES].tolist()
     searches = [
-        _search(index, row, name, weights[name], labels.get(name), album) for row in rows for name in concepts
+        _search(index, row, name, weights[name], labels.get(name), album)
+        for row in counted(rows, "searching", len(rows), "query")
+        for name in concepts
     ]
     examples = find_examples(model, role_map, index, album, rows, batch)
     return Illustrations(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from headroles.checks import near
 from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.models.on_hub import OnHub
@@ -85,6 +86,11 @@ class HeadRole:
     def stands_out(self) -> bool:
         """Whether it is more concentrated than its null model, at a false-discovery rate of `STANDS_OUT`."""
         return self.q_value <= STANDS_OUT
+
+    @property
+    def leading(self) -> str:
+        """The dominant concept; "" where none leads: the head is silent, or follows all labels, or none, alike."""
+        return self.concept if self.concept_share > min(self.distribution.values(), default=0.0) else ""
 
     @property
     def name(self) -> str:
@@ -200,9 +206,11 @@ class RoleMap(Document, Shown, Explorable, OnHub):
     ) -> tuple[HeadRole, ...]:
         """The heads that fit all that is given, lowest entropy first."""
         if role is not None and role not in (*ROLES, SILENT):
-            raise InputError(f"role must be one of {', '.join(ROLES)}, {SILENT}, got {role!r}")
+            hint = near(role, (*ROLES, SILENT))
+            raise InputError(f"role must be one of {', '.join(ROLES)}, {SILENT}, got {role!r}{hint}")
         if concept is not None and concept not in self.concepts:
-            raise InputError(f"concept must be one of {', '.join(self.concepts)}, got {concept!r}")
+            hint = near(concept, self.concepts)
+            raise InputError(f"concept must be one of {', '.join(self.concepts)}, got {concept!r}{hint}")
         if layer is not None and layer not in self.layers:
             raise InputError(f"layer must be one of {', '.join(map(str, self.layers))}, got {layer!r}")
         wanted = {"role": role, "concept": concept, "layer": layer}
@@ -239,7 +247,7 @@ class RoleMap(Document, Shown, Explorable, OnHub):
             (
                 role.name,
                 role.role,
-                f"{role.concept} ({role.concept_share:.0%})" if role.concept else "",
+                f"{role.leading} ({role.concept_share:.0%})" if role.leading else "",
                 f"{role.entropy:.2f}",
                 f"{role.null_entropy:.2f}",
                 "yes" if role.stands_out else "no",
