@@ -73,8 +73,9 @@ def read_config(path: Path, context: click.Context) -> dict[str, Any]:
         elif (value := _words(path, key, node, option)) is not None:
             try:
                 option.type_cast_value(context, value)
-            except click.BadParameter as error:
-                raise InputError(f"config: {path} has a wrong {key}: {error.message}") from error
+            except (click.BadParameter, InputError) as error:
+                said = getattr(error, "message", str(error))
+                raise InputError(f"config: {path} has a wrong {key}: {said}") from error
             given[option.name] = value
     return given
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headroles.errors import InputError
+from headroles.images.counting import showing
 
 PORT = 8350
 """Where the page is, unless another port is asked for."""
@@ -31,7 +32,8 @@ def serve(
         from headroles.explore.serving import LocalPage, open_browser, open_port
     except ImportError as error:
         raise InputError(
-            f"explore: the local page needs the package {error.name}; pip install 'headroles[explore]'"
+            f"explore: the local page needs the package {error.name}; pip install 'headroles[explore]'",
+            page="local-page",
         ) from error
     from headroles.explore.opening import open_engine
     from headroles.explore.page_files import page_files
@@ -42,4 +44,5 @@ def serve(
         ready(page.address)
         if browser:
             open_browser(page.address)
-        page.run()
+        with showing(None):  # What an answer counts is not for the terminal.
+            page.run()

@@ -31,7 +31,9 @@ def open_port(port: int) -> Iterator[socket.socket]:
             place.bind((HOST, port))
             place.listen()
         except (OSError, OverflowError) as error:
-            raise InputError(f"port: {_why(error, port)}; give another --port, or 0 for a free one") from error
+            raise InputError(
+                f"port: {_why(error, port)}; give another --port, or 0 for a free one", page="local-page"
+            ) from error
         yield place
 
 

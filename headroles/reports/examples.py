@@ -10,6 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
+from headroles.images.counting import counted
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.reports.album import Album
 from headroles.reports.evidence import Example, HeadExamples, Histogram, NearestImages
@@ -108,8 +109,8 @@ def _heat_maps(
     for head, row in places:
         asked.setdefault(row, {})[head.name] = head
     rows, maps = sorted(asked), {}
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
+    parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
+    for part in counted(parts, "looking at images", len(rows), size=len):
         heads = {name: head for row in part for name, head in asked[row].items()}
         along = torch.stack([directions[head.texts[0].text] for head in heads.values()])
         pixels = torch.stack([album.pixels(row) for row in part])

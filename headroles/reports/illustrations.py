@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 
 from headroles.errors import InputError
+from headroles.images.counting import counted
 from headroles.images.images import FolderImages
 from headroles.images.labelled import LabelledImages, open_labelled
 from headroles.images.notes import LOG
@@ -63,7 +64,9 @@ def illustrate(
     album = Album(images.images, numbers, model)
     rows = np.random.default_rng([seed, 8]).permutation(len(index))[:_QUERIES].tolist()
     searches = [
-        _search(index, row, name, weights[name], labels.get(name), album) for row in rows for name in concepts
+        _search(index, row, name, weights[name], labels.get(name), album)
+        for row in counted(rows, "searching", len(rows), "query")
+        for name in concepts
     ]
     examples = find_examples(model, role_map, index, album, rows, batch)
     return Illustrations(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from headroles.checks import near
 from headroles.errors import InputError
 from headroles.files.documents import Document
 from headroles.models.on_hub import OnHub
@@ -85,6 +86,11 @@ class HeadRole:
     def stands_out(self) -> bool:
         """Whether it is more concentrated than its null model, at a false-discovery rate of `STANDS_OUT`."""
         return self.q_value <= STANDS_OUT
+
+    @property
+    def leading(self) -> str:
+        """The dominant concept; "" where none leads: the head is silent, or follows all labels, or none, alike."""
+        return self.concept if self.concept_share > min(self.distribution.values(), default=0.0) else ""
 
     @property
     def name(self) -> str:
@@ -202,15 +208,13 @@ class RoleMap(Document, Shown, Explorable, OnHub):
         if role is not None and role not in (*ROLES, SILENT):
             raise InputError(f"role must be one of {', '.join(ROLES)}, {SILENT}, got {role!r}")
         if concept is not None and concept not in self.concepts:
-            raise InputError(f"concept must be one of {', '.join(self.concepts)}, got {concept!r}")
+            known = ", ".join(self.concepts)
+            raise InputError(f"concept must be one of {known}, got {concept!r}{near(concept, self.concepts)}")
         if layer is not None and layer not in self.layers:
             raise InputError(f"layer must be one of {', '.join(map(str, self.layers))}, got {layer!r}")
         wanted = {"role": role, "concept": concept, "layer": layer}
-        found = [
-            head
-            for head in self.head_roles
-            if all(value is None or getattr(head, name) == value for name, value in wanted.items())
-        ]
+        asked = {name: value for name, value in wanted.items() if value is not None}
+        found = [head for head in self if all(getattr(head, name) == value for name, value in asked.items())]
         return tuple(sorted(found, key=lambda head: (head.entropy, head.layer, head.head)))
 
     def to_frame(self) -> pd.DataFrame:
@@ -239,7 +243,7 @@ class RoleMap(Document, Shown, Explorable, OnHub):
             (
                 role.name,
                 role.role,
-                f"{role.concept} ({role.concept_share:.0%})" if role.concept else "",
+                f"{role.leading} ({role.concept_share:.0%})" if role.leading else "",
                 f"{role.entropy:.2f}",
                 f"{role.null_entropy:.2f}",
                 "yes" if role.stands_out else "no",

@@ -460,7 +460,7 @@ def test_two_maps_side_by_side_show_a_head_in_both_and_the_changed_ones_first(
     found = Report(role_map, against=other)
     found.save(tmp_path / "report.html")
     browser.get((tmp_path / "report.html").as_uri())
-    names = [button.text for button in browser.find_elements(By.CSS_SELECTOR, "#changes > .tabled tbody button")]
+    names = [button.text for button in browser.find_elements(By.CSS_SELECTOR, "#changes .changed-now tbody button")]
     assert names == [head.name for head in found.changes.changed][:12] and names
     assert browser.find_element(By.CSS_SELECTOR, ".in-both h3").text == names[0]
     framed = browser.execute_script("return [...document.querySelectorAll('.sides .changed')].map(e => e.dataset.pair)")

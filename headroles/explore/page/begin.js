@@ -5,7 +5,7 @@ const page = make("div", { class: "page" },
   make("header", { class: "head-line" }, make("h1", { class: "eyebrow" }, "headroles explore"),
     make("p", { class: "quiet small" }, `${plural(heads.length, "head")}, ${plural(data.images.count, "image")} (${data.images.source})`, data.images.broken ? `, ${plural(data.images.broken, "file")} could not be read` : "")),
   complaint,
-  data.changes ? make("details", { class: "card changes", open: true }, make("summary", {}, make("h2", {}, "Side by side")), changesView(data.changes, goToHead)) : null,
+  data.changes ? make("details", { class: "card changes", open: true }, make("summary", {}, make("h2", {}, "Side by side")), changesView(data.changes, preview)) : null,
   make("div", { class: "columns" }, make("div", { class: "column" }, mapCard, panel), make("div", { class: "column" }, pictureCard(), textsCard()), make("div", { class: "column" }, cutsCard())), said);
 root.replaceChildren(page);
 

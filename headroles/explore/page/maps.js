@@ -13,6 +13,7 @@ function mapped(shown, grid, quantity = "contribution", most = largest(grid)) {
 /** The colours of a map and its two ends. */
 function scaleOf(quantity, most) {
   const signed = quantity !== "attention", colors = signed ? data.looks.diverging : data.looks.entropy;
-  return make("p", { class: "scale-line small quiet" }, number(signed ? -most : 0, 4), " ",
-    make("span", { class: "scale", "aria-hidden": "true", style: { background: `linear-gradient(to right, ${colors.join(", ")})` } }), " ", number(most, 4, signed));
+  const digits = Math.min(8, Math.max(1, 1 - Math.floor(Math.log10(most))));
+  return make("p", { class: "scale-line small quiet" }, number(signed ? -most : 0, signed ? digits : 0), " ",
+    make("span", { class: "scale", "aria-hidden": "true", style: { background: `linear-gradient(to right, ${colors.join(", ")})` } }), " ", number(most, digits, signed));
 }
