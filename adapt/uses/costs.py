@@ -41,7 +41,8 @@ class TaskPixels:
     @classmethod
     def open(cls, examples: Sequence[Example], preprocess: Preprocess, batch: int) -> TaskPixels:
         """InputError names a file that cannot be read."""
-        rows = list(DataLoader(TaskImages(examples, preprocess), batch_size=batch))
+        loader = DataLoader(TaskImages(examples, preprocess), batch_size=batch)
+        rows = list(counted(loader, "reading images", len(examples), size=lambda each: len(each[0])))
         return cls(tuple(pixels for _, pixels, _ in rows), torch.cat([labels for _, _, labels in rows]))
 
 

@@ -123,6 +123,16 @@ class Bank(_Named):
         return BUNDLED
 
 
+class Word(_Named):
+    """A word that Tab offers; what is none of them is for the library to refuse."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = words
+
+    def known(self) -> Iterable[str]:
+        return self.words
+
+
 class Images(_Named):
     """What the images are called: a path, a pattern, or a name such as shapes or hf:NAME."""
 
@@ -195,7 +205,8 @@ class File(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path that is meant."""
-        return self.find(Path(super().convert(value, param, ctx)))
+        path: Any = super().convert(value, param, ctx)
+        return self.find(path)
 
 
 class Existing(File):
