@@ -16,7 +16,7 @@ from headroles.cli.options.adapt_help import SECTIONS
 from headroles.cli.options.bars import open_bar, say
 from headroles.cli.options.config import config_option
 from headroles.cli.options.continual import continual_options, run_continual, take_continual
-from headroles.cli.options.kinds import Choice, Listed, Method, Model, RoleMapFile, Task
+from headroles.cli.options.kinds import Choice, Listed, Method, Model, RoleMapFile, Task, Word
 from headroles.cli.options.names import split_names
 from headroles.cli.options.numbers import parse_numbers, parse_shots
 from headroles.cli.options.pixels import pixels_option
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--activation", type=Choice(choices.ACTIVATIONS),
-    help="quick_gelu or gelu, for a weights file that does not say its own.",
+    help="For a weights file that does not say its own.",
 )  # fmt: skip
 @click.option(
     "--task", type=Task(), help="Built-in task, folder, list or data set; see --list-tasks.  [default: shapes:tiny]"
@@ -129,7 +129,10 @@ if TYPE_CHECKING:
     choices=choices.EPOCHS,
 )
 @setting(TrainConfig, "precision", "Mixed precision.", choices=choices.PRECISIONS)
-@click.option("--log", help="Log the training's numbers into the output's logs/: csv, tensorboard, wandb, or several.")
+@click.option(
+    "--log", type=Listed(Word(choices.LOGS)),
+    help="Log the training's numbers into the output's logs/: csv, tensorboard, wandb, or several.",
+)  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
 @click.option(

@@ -22,7 +22,7 @@ _OWN = ""
 )  # fmt: skip
 @click.option(
     "--activation", type=Choice(choices.ACTIVATIONS),
-    help="quick_gelu or gelu, for a weights file that does not say its own.",
+    help="For a weights file that does not say its own.",
 )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images of a timed batch.")

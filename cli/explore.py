@@ -8,20 +8,27 @@ from typing import Any
 import click
 
 from headroles.cli.options.dry_run import dry_run_option
+from headroles.cli.options.kinds import Images, Model, RoleMapFile
 from headroles.cli.options.names import split_names
 from headroles.cli.options.pixels import pixels_option
-from headroles.cli.options.reading_bar import ReadingBar
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
+from headroles.cli.options.sections import SectionedCommand
+
+_SECTIONS = {
+    "What is shown": ("images", "count", "seed", "classes", "against", "max_pixels"),
+    "The page": ("port", "no_browser"),
+    "How it runs": ("model", "device", "batch", "workers", "dry_run"),
+}
 
 
-@click.command()
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
 @role_map_argument
 @click.option(
-    "--images",
+    "--images", type=Images("shapes"),
     help="Folder of images, labelled (CONCEPT/VALUE/) or not, a CSV file, or shapes for rendered scenes.  [default: "
     "shapes for a bundled model]",
-)
+)  # fmt: skip
 @click.option("--count", type=click.IntRange(min=1), default=200, show_default=True, help="Images at most.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of scenes.")
 @click.option(
@@ -29,14 +36,12 @@ from headroles.cli.options.running import running_options
     help="Names to tell images among, to begin with: a,b,c, or @FILE, one a line.  [default: the labels' values, or "
     "texts of the role map]",
 )
-@click.option(
-    "--against", type=click.Path(path_type=Path), help="Another role map, or its folder, to show side by side."
-)
+@click.option("--against", type=RoleMapFile(), help="Another role map, or its folder, to show side by side.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8350, show_default=True, help="Port of the page; 0: a free one."
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address, open no browser.")
-@click.option("--model", help="Name, folder or hub id; default: the role map's.")
+@click.option("--model", type=Model(), help="Name, folder or hub id; default: the role map's.")
 @running_options
 @pixels_option
 @dry_run_option
@@ -50,16 +55,8 @@ def command(role_map: Path, images: str | None, classes: str | None, no_browser:
     from headroles.explore.local import serve
 
     names = None if classes is None else split_names(classes)
-    with ReadingBar(images or "shapes") as bar:
-        done = 0
-
-        def watch(numbers: Any, fingerprints: Any) -> None:
-            nonlocal done
-            done += len(numbers)
-            bar(done, None)
-
-        serve(role_map, images, browser=not no_browser, ready=_say, classes=names, watch=watch, **given)
-    click.echo("closed")
+    serve(role_map, images, browser=not no_browser, ready=_say, classes=names, **given)
+    click.echo("\nclosed", err=True)  # A terminal has put ^C on the line.
 
 
 def _say(address: str) -> None:

@@ -10,7 +10,7 @@ import click
 from headroles.cli.options import choices
 from headroles.cli.options.bars import say
 from headroles.cli.options.config import config_option
-from headroles.cli.options.kinds import Choice, Existing, Listed, Method, Model, RoleMapFile
+from headroles.cli.options.kinds import Choice, Existing, Listed, Method, Model, RoleMapFile, Word
 from headroles.cli.options.names import split_names
 from headroles.cli.options.numbers import parse_numbers
 from headroles.cli.options.pixels import pixels_option
@@ -37,10 +37,11 @@ _SECTIONS = {
 )  # fmt: skip
 @click.option(
     "--activation", type=Choice(choices.ACTIVATIONS),
-    help="quick_gelu or gelu, for a weights file that does not say its own.",
+    help="For a weights file that does not say its own.",
 )  # fmt: skip
 @click.option(
     "--tables",
+    type=Listed(Word(choices.TABLES)),
     help="Some of zero-shot, base-to-novel, few-shot, cross-dataset and domain-shift, with commas.  [default: all]",
 )
 @click.option(

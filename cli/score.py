@@ -40,7 +40,7 @@ def _workers(context: click.Context, option: click.Parameter, text: str) -> int 
 )  # fmt: skip
 @click.option(
     "--activation", type=Choice(choices.ACTIVATIONS),
-    help="quick_gelu or gelu, for a weights file that does not say its own.",
+    help="For a weights file that does not say its own.",
 )  # fmt: skip
 @click.option(
     "--texts-from", type=Model(), metavar="CLIP",

@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 from small_form import small_form
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-WITH_OUTPUTS = {"03_are_roles_real"}
+WITH_OUTPUTS = {"03_are_roles_real", "04_explore"}
 """Stored with the outputs of a run, to be read without running it; all others are stored without."""
 
 pytestmark = [

@@ -22,10 +22,10 @@ from headroles.adapt.data.task import Task
 from headroles.adapt.jobs.job import MODEL, Job
 from headroles.adapt.jobs.output import check_apart
 from headroles.checks import typed
-from headroles.counting import counted
 from headroles.errors import InputError
 from headroles.files.run_file import check_run, write_run
 from headroles.heads.ablation import current_ablation
+from headroles.images.counting import counted
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.processes import launched
 from headroles.roles.role_map import RoleMap

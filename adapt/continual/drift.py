@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from headroles.adapt.data.augment import TaskImages
 from headroles.adapt.data.examples import Example
 from headroles.adapt.methods.method import Method
-from headroles.counting import counted
+from headroles.images.counting import counted
 from headroles.images.images import read_ahead
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.lens import HookPoint

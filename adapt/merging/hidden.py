@@ -15,7 +15,7 @@ from headroles.adapt.data.augment import TaskImages
 from headroles.adapt.data.examples import Example
 from headroles.adapt.methods.acting import TEXT, VISION
 from headroles.adapt.methods.method import Method
-from headroles.counting import counted
+from headroles.images.counting import counted
 from headroles.images.images import read_ahead
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.lens import HookPoint

@@ -16,9 +16,9 @@ from headroles.adapt.data.tasks import Task, TaskImages
 from headroles.adapt.methods.clip_cite import AVERAGES, UNIFORM, ClipCite, ClipCiteConfig
 from headroles.adapt.methods.role_numbers import RANDOM, balance_shares
 from headroles.checks import typed
-from headroles.counting import counted
 from headroles.errors import InputError
 from headroles.files.ranges import Share
+from headroles.images.counting import counted
 from headroles.images.images import read_ahead
 from headroles.shown import Shown
 

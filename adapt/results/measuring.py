@@ -15,8 +15,8 @@ from headroles.adapt.results.frozen_memo import run_images
 from headroles.adapt.results.protocols import LEFT_OUT, check_protocol
 from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import add_up, share
-from headroles.counting import counted
 from headroles.errors import InputError
+from headroles.images.counting import counted
 from headroles.images.images import read_ahead
 from headroles.models.finite import check_rows
 from headroles.passes.processes import gather

@@ -19,11 +19,11 @@ from headroles.adapt.data.tasks import TaskImages
 from headroles.adapt.methods.bypass import read_images
 from headroles.adapt.methods.features import unit
 from headroles.causal.margins import margin
-from headroles.counting import counted
 from headroles.heads.ablate import Ablator
 from headroles.heads.contributions import image_contributions
 from headroles.heads.names import Head
 from headroles.heads.reference import HeadReference
+from headroles.images.counting import counted
 from headroles.images.images import Preprocess
 from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP, recording
@@ -41,7 +41,8 @@ class TaskPixels:
     @classmethod
     def open(cls, examples: Sequence[Example], preprocess: Preprocess, batch: int) -> TaskPixels:
         """InputError names a file that cannot be read."""
-        rows = list(DataLoader(TaskImages(examples, preprocess), batch_size=batch))
+        loader = DataLoader(TaskImages(examples, preprocess), batch_size=batch)
+        rows = list(counted(loader, "reading images", len(examples), size=lambda each: len(each[0])))
         return cls(tuple(pixels for _, pixels, _ in rows), torch.cat([labels for _, _, labels in rows]))
 
 

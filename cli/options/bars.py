@@ -13,11 +13,14 @@ from typing import Any
 
 import click
 
-from headroles.counting import showing
+from headroles.images.counting import showing
+
+_LARGE = ("matplotlib", "pandas", "scipy", "torch")
+"""Libraries whose import takes long."""
 
 
 class Bars:
-    """Shows counted loops (`headroles.counting`); a loop within a loop is not shown, and only the first process's."""
+    """Shows counted loops (`headroles.images.counting`) of the first process; a loop within a loop is not shown."""
 
     def __init__(self) -> None:
         self.busy = False
@@ -42,8 +45,8 @@ def open_bar(label: str, total: int | None, unit: str, main: bool = True, **more
     from tqdm import tqdm
 
     off = None if main and is_first() else True  # None: off where there is no terminal.
-    how = {"file": sys.stderr, "leave": False, "dynamic_ncols": True}
-    return tqdm(desc=label, total=total, unit=unit, disable=off, **how, **more)
+    how: Any = {"file": sys.stderr, "leave": False, "dynamic_ncols": True}
+    return tqdm(desc=label, total=total, unit=f" {unit}", disable=off, **how, **more)
 
 
 def say(line: str) -> None:
@@ -60,7 +63,7 @@ def is_first() -> bool:
 
 @contextmanager
 def telling_progress() -> Iterator[None]:
-    """Meanwhile loops are shown, and the first import of torch, which takes seconds, is said on a terminal."""
+    """Meanwhile loops are shown, and the first import that takes seconds is said on a terminal."""
     finder = _Loading()
     sys.meta_path.insert(0, finder)
     try:
@@ -71,10 +74,14 @@ def telling_progress() -> Iterator[None]:
 
 
 class _Loading(MetaPathFinder):
-    """Finds nothing; says "loading ..." when torch is looked for."""
+    """Finds nothing; says "loading ..." when the first of the large libraries is looked for."""
+
+    def __init__(self) -> None:
+        self.said = False
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name == "torch" and sys.stderr.isatty() and is_first():
+        if name in _LARGE and not self.said and sys.stderr.isatty() and is_first():
+            self.said = True
             click.echo("loading ...", err=True)
         return None
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options import choices
 from headroles.cli.options.bars import say
-from headroles.cli.options.kinds import Listed, Task
+from headroles.cli.options.kinds import Listed, Task, Word
 from headroles.cli.options.names import split_names
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _OPTIONS = (
     ),
     click.option(
         "--continual",
+        type=Listed(Word(choices.CONTINUAL), "all"),
         help="With --tasks, some of sequential (one adapter through all), separate (one a task) and merged (these "
         "merged), or all.  [default: all]",
     ),

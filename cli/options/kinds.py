@@ -21,9 +21,13 @@ class Choice(click.Choice):
     def __init__(self, choices: Iterable[str]) -> None:
         super().__init__(tuple(choices))
 
-    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        """All of them, and what may have been meant."""
-        return f"must be one of {', '.join(self.choices)}, got {value!r}{near(str(value), self.choices)}"
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word; InputError for none of them."""
+        if value not in self.choices:
+            name = max(param.opts, key=len).lstrip("-") if param else "it"
+            known = ", ".join(self.choices)
+            raise InputError(f"{name} must be one of {known}, got {value!r}{near(str(value), self.choices)}")
+        return value
 
 
 class _Named(click.ParamType):
@@ -119,6 +123,16 @@ class Bank(_Named):
         return BUNDLED
 
 
+class Word(_Named):
+    """A word that Tab offers; what is none of them is for the library to refuse."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self.words = words
+
+    def known(self) -> Iterable[str]:
+        return self.words
+
+
 class Images(_Named):
     """What the images are called: a path, a pattern, or a name such as shapes or hf:NAME."""
 
@@ -191,7 +205,8 @@ class File(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path that is meant."""
-        return self.find(Path(super().convert(value, param, ctx)))
+        path: Any = super().convert(value, param, ctx)
+        return self.find(path)
 
 
 class Existing(File):
@@ -204,7 +219,7 @@ class Existing(File):
 
     def find(self, path: Path) -> Path:
         if not path.exists():
-            raise InputError(f"{self.called}: there is no {path}; {self.advice}")
+            raise InputError(f"{self.called}: there is no file or folder {path}; {self.advice}")
         return path
 
 

@@ -14,12 +14,12 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from headroles.checks import typed
-from headroles.counting import counted
 from headroles.diagnosis.diagnosis import Diagnosis
 from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFacts
 from headroles.errors import InputError
 from headroles.heads.contributions import Contributions, image_contributions, text_contributions
 from headroles.heads.moments import HeadMoments, observe
+from headroles.images.counting import counted
 from headroles.images.images import Preprocess, collate
 from headroles.images.sources.find import Source, find_source
 from headroles.images.sources.stream import StreamedImages

@@ -26,7 +26,6 @@ from headroles.explore.question import Question
 from headroles.explore.writing import Texts, Writing, describe_look
 from headroles.heads.ablate import EFFECTS
 from headroles.heads.names import Head, head_name
-from headroles.images.images import Watch
 from headroles.images.labelled import LabelledImages
 from headroles.images.prompts import check_template
 from headroles.models.hooked_clip import HookedCLIP
@@ -68,7 +67,6 @@ class Engine:
         against: RoleMap | None = None,
         batch: int = 64,
         workers: int = 0,
-        watch: Watch | None = None,
     ) -> None:
         """`classes`: those to begin with; None for the values of the labels, or texts of the role map. `against`: a
         role map to show side by side with it.
@@ -80,7 +78,7 @@ class Engine:
         self.against = against
         self.changes = None if against is None else diff(role_map, against)
         self.role_map, self.model = role_map, model
-        self.gallery = Gallery(model, images, role_map.layers, batch, workers, watch)
+        self.gallery = Gallery(model, images, role_map.layers, batch, workers)
         self.texts = Texts(model)
         self.writing = Writing(model, role_map, self.gallery, self.texts)
         self.cutting = Cutting(model, self.gallery)

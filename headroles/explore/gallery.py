@@ -14,7 +14,7 @@ from torch import Tensor
 
 from headroles.errors import InputError, said
 from headroles.heads.moments import observe_with_embedding
-from headroles.images.images import UNREADABLE, Watch, open_image, printable
+from headroles.images.images import UNREADABLE, open_image, printable
 from headroles.images.labelled import LabelledImages
 from headroles.images.pictures import restore
 from headroles.models.finite import check_rows
@@ -39,11 +39,10 @@ class Gallery:
         layers: tuple[int, ...],
         batch: int = 64,
         workers: int = 0,
-        watch: Watch | None = None,
     ) -> None:
-        """One pass over the images; `watch` is told of every batch. InputError where none can be read."""
+        """One pass over the images. InputError where none can be read."""
         self.model, self.images, self.layers = model, images, layers
-        index, self.numbers = index_in_memory(model, images.images, layers, batch, workers, watch)
+        index, self.numbers = index_in_memory(model, images.images, layers, batch, workers)
         self.heads, self.embeddings, self.bases = index.heads, index.embeddings, index.bases
         self.names, self.broken = [*index.names], len(index.broken)
         self.first = len(index)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headroles.errors import InputError
+from headroles.images.counting import showing
 
 PORT = 8350
 """Where the page is, unless another port is asked for."""
@@ -43,4 +44,5 @@ def serve(
         ready(page.address)
         if browser:
             open_browser(page.address)
-        page.run()
+        with showing(None):  # What an answer counts is not for the terminal.
+            page.run()

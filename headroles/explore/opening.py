@@ -10,7 +10,7 @@ import numpy as np
 from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.explore.engine import Engine
-from headroles.images.images import Watch, with_preprocess
+from headroles.images.images import with_preprocess
 from headroles.images.labelled import LabelledImages
 from headroles.images.pictures import Given, is_open, open_given
 from headroles.images.reading import announce, describe_images
@@ -35,7 +35,6 @@ def open_engine(
     device: str = "auto",
     batch: int = 64,
     workers: int = 0,
-    watch: Watch | None = None,
 ) -> Engine:
     """What the page and the widget ask; opening it passes over the images once.
 
@@ -43,8 +42,8 @@ def open_engine(
     file, "shapes" (scenes of `seed`), image files, PIL images, arrays; None for scenes with a bundled model. Of folders
     and scenes at most `count` are taken, spread evenly. `classes`: names to tell images among, to begin with; None for
     the values of the images' labels, or else texts of the role map. `against`: a role map, its file or folder, to show
-    side by side, the heads that changed first. `watch` is told of every batch that was read. Raises InputError where
-    the parts do not belong together, or cannot be read.
+    side by side, the heads that changed first. Raises InputError where the parts do not belong together, or cannot be
+    read.
     """
     scored, beside = RoleMap.of(role_map), None if against is None else RoleMap.of(against)
     check_tower(scored)
@@ -52,7 +51,7 @@ def open_engine(
     clip = open_model(scored, model, device)
     opened = _open(given, clip, count, seed)
     announce(describe_images(opened.images, opened.name, reader=clip))
-    return Engine(scored, clip, opened, classes=classes, against=beside, batch=batch, workers=workers, watch=watch)
+    return Engine(scored, clip, opened, classes=classes, against=beside, batch=batch, workers=workers)
 
 
 def _choose(images: LabelledImages | Given | None, role_map: RoleMap) -> LabelledImages | Given:

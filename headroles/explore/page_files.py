@@ -13,8 +13,9 @@ from importlib import resources
 
 from headroles.reports.render import asset
 
-_OF_REPORT = ("dom", "tables", "heads", "changes")
-"""Parts of the report's script: elements and numbers, tables, the map of heads and what is told of one, two maps."""
+_OF_REPORT = ("dom", "tables", "overlay", "heads", "changes")
+"""Parts of the report's script: elements and numbers, tables, what lies over pictures, the map of heads and what is
+told of one, two maps beside."""
 _OWN = ("asking", "maps", "picture", "head", "texts", "cuts", "begin")
 """Parts of this page's, in the order in which they build on each other."""
 _LOCAL = ("index.html", "page.css", "start.js")

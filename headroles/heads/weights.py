@@ -17,11 +17,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from headroles.checks import check_fields
-from headroles.counting import counted
 from headroles.errors import InputError
 from headroles.files.json_files import dump_json, read_object
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.whole import write_text
+from headroles.images.counting import counted
 
 _AGAIN = "learn them again with headroles debias --learn"
 FORMAT = "headroles.head-weights.1"

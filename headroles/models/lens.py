@@ -61,7 +61,7 @@ def _run(package: ModuleType) -> None:
     with _LOCK:
         if type(package) is not WaitingPackage:
             return
-        package.__class__ = ModuleType  # A name that is not there meanwhile is none.
+        cast(Any, package).__class__ = ModuleType  # A name that is not there meanwhile is none.
         try:
             cast(Loader, package.__loader__).exec_module(package)
         except BaseException:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from headroles.counting import counted
+from headroles.images.counting import counted
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.reports.album import Album
 from headroles.reports.evidence import Example, HeadExamples, Histogram, NearestImages

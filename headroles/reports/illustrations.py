@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from headroles.counting import counted
 from headroles.errors import InputError
+from headroles.images.counting import counted
 from headroles.images.images import FolderImages
 from headroles.images.labelled import LabelledImages, open_labelled
 from headroles.images.notes import LOG

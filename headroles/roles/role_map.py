@@ -206,19 +206,15 @@ class RoleMap(Document, Shown, Explorable, OnHub):
     ) -> tuple[HeadRole, ...]:
         """The heads that fit all that is given, lowest entropy first."""
         if role is not None and role not in (*ROLES, SILENT):
-            hint = near(role, (*ROLES, SILENT))
-            raise InputError(f"role must be one of {', '.join(ROLES)}, {SILENT}, got {role!r}{hint}")
+            raise InputError(f"role must be one of {', '.join(ROLES)}, {SILENT}, got {role!r}")
         if concept is not None and concept not in self.concepts:
-            hint = near(concept, self.concepts)
-            raise InputError(f"concept must be one of {', '.join(self.concepts)}, got {concept!r}{hint}")
+            known = ", ".join(self.concepts)
+            raise InputError(f"concept must be one of {known}, got {concept!r}{near(concept, self.concepts)}")
         if layer is not None and layer not in self.layers:
             raise InputError(f"layer must be one of {', '.join(map(str, self.layers))}, got {layer!r}")
         wanted = {"role": role, "concept": concept, "layer": layer}
-        found = [
-            head
-            for head in self.head_roles
-            if all(value is None or getattr(head, name) == value for name, value in wanted.items())
-        ]
+        asked = {name: value for name, value in wanted.items() if value is not None}
+        found = [head for head in self if all(getattr(head, name) == value for name, value in asked.items())]
         return tuple(sorted(found, key=lambda head: (head.entropy, head.layer, head.head)))
 
     def to_frame(self) -> pd.DataFrame:

@@ -18,12 +18,12 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.stats import norm
 
-from headroles.counting import counted
 from headroles.errors import InputError
 from headroles.heads.ablation import record_ablation
 from headroles.heads.matched import Place, draw_matched
 from headroles.heads.names import Head, Part, head_list
 from headroles.heads.weights import HeadWeights
+from headroles.images.counting import counted
 from headroles.roles.head_roles import draw_blocks
 from headroles.roles.role_map import SILENT, RoleMap
 from headroles.uses.cue_bench import CueBench

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from headroles.cli.options.bars import Bars, say, telling_progress
-from headroles.counting import counted, showing
+from headroles.images.counting import counted, showing
 
 
 class Terminal(io.StringIO):
@@ -60,10 +60,10 @@ def test_a_line_is_said_above_a_bar(terminal):
 
 
 @pytest.mark.parametrize("at", [Terminal, io.StringIO])
-def test_loading_is_said_when_torch_is_looked_for(monkeypatch, at):
+def test_loading_is_said_once_when_a_large_library_is_looked_for(monkeypatch, at):
     monkeypatch.setattr(sys, "stderr", at())
     with telling_progress():
         for finder in sys.meta_path[:1]:
             assert finder.find_spec("json", None) is None and sys.stderr.getvalue() == ""
-            assert finder.find_spec("torch", None) is None
+            assert finder.find_spec("pandas", None) is finder.find_spec("torch", None) is None
     assert sys.stderr.getvalue() == ("loading ...\n" if at is Terminal else "")

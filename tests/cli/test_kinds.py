@@ -37,6 +37,7 @@ def complete(*words):
         (("compare", "--methods", "dear,coc"), ["dear,cocoop"]),
         (("score", "--probes", "gen"), ["general"]),
         (("validate", "--mode", ""), ["mean", "zero", "resample"]),
+        (("adapt", "--log", "csv,ten"), ["csv,tensorboard"]),
     ],
 )
 def test_tab_completes(words, offered):
@@ -114,6 +115,7 @@ def test_every_role_map_may_be_given_by_its_folder(commands, random_role_map, tm
 def test_words_to_choose_among_are_the_librarys():
     from headroles.adapt.comparison.table import FORMATS
     from headroles.adapt.methods.mmrl import INFERENCES
+    from headroles.adapt.reproduction.benchmark import TABLES
     from headroles.adapt.results.protocols import PROTOCOLS
     from headroles.adapt.training.log import LOGS
     from headroles.heads import ablate, constants, upstream
@@ -123,6 +125,7 @@ def test_words_to_choose_among_are_the_librarys():
 
     for ours, theirs in (
         (choices.FORMATS, FORMATS), (choices.INFERENCES, INFERENCES), (choices.PROTOCOLS, PROTOCOLS),
+        (choices.TABLES, TABLES),
         (choices.EFFECTS, ablate.EFFECTS), (choices.MODES, ablate.MODES), (choices.TOWERS, ablate.TOWERS),
         (choices.CONSTANTS, constants.CONSTANTS), (choices.READINGS, upstream.READINGS), (choices.RULES, rules.RULES),
         (choices.PRECISIONS, PRECISIONS), (choices.WEIGHTS, concepts.WEIGHTS), (choices.NOISE, discovery.NOISE),

@@ -12,9 +12,11 @@ from headroles import InputError, ablating, scaling_heads
 from headroles.causal.margins import ValueTexts
 from headroles.explore.engine import Engine
 from headroles.explore.page_files import page_files
+from headroles.explore.serving import LocalPage, open_port
 
 pytest.importorskip("selenium")
 pytest.importorskip("anywidget", reason="needs headroles[notebook]")
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -28,7 +30,9 @@ CELL = """<!doctype html><html lang="en"><title>cell</title><link rel="icon" hre
 <main id="explore"></main><script type="module">
 import widget from "./explore.js";
 const handlers = {}, values = { heads: [], image: "0" };
-const post = async (where, body) => (await fetch(where, { method: "POST", body: JSON.stringify(body) })).json();
+const reply = async (where, body) => (await fetch(where, { method: "POST", body: JSON.stringify(body) })).json();
+let last = Promise.resolve();
+const post = (where, body) => (last = last.then(() => reply(where, body)));  // In order, as notebooks send.
 const fire = (name, ...given) => (handlers[name] || []).forEach((visit) => visit(...given));
 window.model = {
   get: (name) => values[name],
@@ -104,7 +108,9 @@ class Page:
         self.root = host.shadow_root
 
     def wait(self, ready):
-        return WebDriverWait(self.browser, 10, 0.02).until(lambda _: ready())
+        """Until it is; what is drawn anew meanwhile is looked at again."""
+        waiting = WebDriverWait(self.browser, 10, 0.02, [StaleElementReferenceException])
+        return waiting.until(lambda _: ready())
 
     def find(self, selector: str):
         return self.root.find_element(By.CSS_SELECTOR, selector)
@@ -246,4 +252,19 @@ def test_the_widget_and_python_share_heads_and_image(browser, address, explorer)
     page.wait(lambda: browser.find_element(By.ID, "explore").get_attribute("data-theme") == "dark")
     browser.execute_script("leave()")
     page.wait(lambda: page.run("return root.childElementCount") == 0)
+    assert browser.get_log("browser") == []
+
+
+def test_the_server_of_this_machine_shows_two_maps_side_by_side(browser, tiny, tiny_map, role_map_of, labelled):
+    """Under its own policy, which runs no script but the page's."""
+    other = role_map_of(tiny)
+    engine = Engine(tiny_map, tiny, labelled, against=other)
+    with open_port(0) as place, LocalPage(engine.answer, page_files(), place).running() as address:
+        page = Page(browser, address)
+        script = "return [...root.querySelectorAll('.changed-now tbody button')].map((each) => each.textContent)"
+        assert page.run(script) == [head.name for head in engine.changes.changed] == ["L1.H3"]
+        page.find('.sides [data-pair="L2.H1"]').click()
+        assert page.find(".in-both h3").text == page.shown == "L2.H1"
+        assert page.numbers(".in-both .role-line b") == [each["L2.H1"].entropy for each in (tiny_map, other)]
+        page.wait(lambda: page.numbers(".amount"))
     assert browser.get_log("browser") == []

@@ -1,6 +1,14 @@
 // Questions to the engine, and what the visitor has chosen: heads, an image.
 
 const complaint = make("p", { class: "complaint", role: "alert" });
+const complaints = new Map();
+
+/** Say what went wrong with questions of one kind, until one of them goes well. */
+function complain(kind, text) {
+  complaints.delete(kind);
+  if (text) complaints.set(kind, text);
+  complaint.textContent = [...complaints.values()].at(-1) || "";
+}
 
 /** Ask, one question at a time: while one is open only the latest of the others waits. `visit` gets the newest answer. */
 function asker(visit) {
@@ -12,13 +20,10 @@ function asker(visit) {
     while (next) {
       const own = next;
       next = null;
-      try {
-        const answer = await ask(own);
-        if (!next) visit(answer, own);
-        complaint.textContent = "";
-      } catch (error) {
-        complaint.textContent = error.message;
-      }
+      const answer = await ask(own).catch((error) => complain(visit, error.message));
+      if (!answer) continue;
+      complain(visit, "");
+      if (!next) queueMicrotask(() => visit(answer, own));
     }
     open = false;
   };

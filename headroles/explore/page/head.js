@@ -57,6 +57,9 @@ function topImage(each, most) {
   return make("li", {}, button, make("span", { class: "small" }, number(each.amount, 4, true)));
 }
 
+// Only where all is one column does a click on the map go to the panel: else the map and the image are what to look at.
+isStacked = () => getComputedStyle(panel).position === "static";
+
 /** Show a head as a click on the map would, along a text. */
 function goToHead(name, text) {
   Object.assign(aim, { name, text });
@@ -81,7 +84,8 @@ function headsCard() {
     if (event.ctrlKey || event.metaKey || event.shiftKey) toggle(event);
   }, true);
   const card = make("section", { class: "card", "aria-labelledby": "heads-title" }, make("h2", { id: "heads-title" }, "Heads of ", make("em", {}, map.model.name)),
-    wrapped, legend(), make("p", { class: "quiet small" }, "Space, or a click with Ctrl, takes a head: taken heads are cut or scaled below."));
+    wrapped, make("details", { open: layers.length <= 6 }, make("summary", {}, "Marks and keys"), legend(),
+      make("p", { class: "quiet small" }, "Space, or a click with Ctrl, takes a head: what it writes is cut or scaled.")));
   return { card, walk };
 }
 

@@ -53,9 +53,10 @@ const sendOwn = asker((shown) => {
 function addFile(file) {
   if (!file) return;
   if (file.size > data.largest) {
-    complaint.textContent = `${file.name} has ${fixed(file.size / 1e6, 1)} MB; at most ${fixed(data.largest / 1e6, 0)} MB are read`;
+    complain(addFile, `${file.name} has ${fixed(file.size / 1e6, 1)} MB; at most ${fixed(data.largest / 1e6, 0)} MB are read`);
     return;
   }
+  complain(addFile, "");
   const reader = new FileReader();
   reader.addEventListener("load", () => sendOwn({ ask: "add image", data: reader.result, name: file.name }));
   reader.readAsDataURL(file);

@@ -46,7 +46,7 @@ function changesView(found, chosen = () => {}) {
     make("div", { class: "sides" }, grids.map(({ figure }) => figure)),
     make("div", { class: "legend" },
       make("p", {}, make("span", { class: "entry" }, make("span", { class: "changed-key", "aria-hidden": "true" }), " its role changes"), make("span", {}, "colours, letters and marks as in the role map")),
-      make("p", { class: "quiet small" }, "Point at a cell, or walk with the arrow keys: the head is shown in both maps.")),
+      make("p", { class: "quiet small screen" }, "Point at a cell, or walk with the arrow keys: the head is shown in both maps.")),
     make("div", { class: "changed-now" }, both,
       few.length ? list(`Heads that change their role, largest change of entropy first${few.length < changed.length ? `; the first ${few.length} of ${changed.length}` : ""}`, few) : make("p", {}, "No head changes its role.")),
     make("details", {}, make("summary", {}, `All ${plural(sorted.length, "head")} of both maps`), list("Changed heads first, then by the change of entropy", sorted)),

@@ -61,7 +61,7 @@ function plural(count, one, many = one + "s") {
 function table(caption, head, rows, { plain, ...attributes } = {}) {
   const cell = (content) => make("td", { class: content instanceof HTMLDataElement ? "figure" : null }, content);
   const element = make("table", attributes,
-    make("caption", {}, caption),
+    make("caption", {}, make("span", {}, caption)),
     make("thead", {}, make("tr", {}, head.map((title) => make("th", { scope: "col" }, title)))),
     make("tbody", {}, rows.map(([first, ...rest]) =>
       make("tr", {}, make("th", { scope: "row" }, first), rest.map(cell)))));

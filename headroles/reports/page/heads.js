@@ -213,7 +213,7 @@ function conceptBars(head) {
 function bar(length, concept) {
   const look = looks.get(concept) || { color: "#777777", hatch: 0 };
   return make("span", { class: "track", "aria-hidden": "true" },
-    make("i", { class: "hatch" + look.hatch, style: { width: `${100 * length}%`, "--fill": look.color } }));
+    make("i", { class: "edged hatch" + look.hatch, style: { width: `${100 * length}%`, "--fill": look.color } }));
 }
 
 function textList(head) {
@@ -280,7 +280,7 @@ function legend() {
       hollowEntry(),
       kinds.includes("silent") ? entry(make("span", { class: "silent-key", "aria-hidden": "true" }), " silent") : null),
     make("p", {}, concepts.map((concept) => entry(chip(concept), " ", concept))),
-    make("p", { class: "quiet small", id: "keys" }, "Point at a cell, or walk with the arrow keys. Enter or a click pins a head, Escape frees it."));
+    make("p", { class: "quiet small screen", id: "keys" }, "Point at a cell, or walk with the arrow keys. Enter or a click pins a head, Escape frees it."));
 }
 
 function allHeads() {
@@ -294,7 +294,7 @@ function allHeads() {
       [make("span", { class: index < 5 ? null : "paper" }, index ? " · " : "", text.text, " ", make("span", { class: "quiet" }, `(${text.concept} `, percent(text.share), ")"))])));
   const titles = ["head", "role", "concept", "stands out", "entropy", "by chance", "90% interval", "p", "q", "stability", "effective rank", "variance", "texts"];
   return make("details", { id: "all-heads" }, make("summary", {}, "All heads as a table"),
-    handy(make("table", {}, make("caption", {}, "Every head of the role map"),
+    handy(make("table", {}, make("caption", {}, make("span", {}, "Every head of the role map")),
       make("thead", {}, make("tr", {}, titles.map((title) => make("th", { scope: "col" }, title)))), make("tbody", {}, heads.map(row)))));
 }
 

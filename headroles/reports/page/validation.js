@@ -105,7 +105,7 @@ function scatter(points) {
   const width = 640, height = 300, left = 46, bottom = 40, top = 10, right = 12;
   const most = Math.max(1, ...points.map((head) => head.entropy));
   const x = (value) => left + (value / most) * (width - left - right), y = (value) => top + (1 - value) * (height - top - bottom);
-  const note = make("p", { class: "small", role: "status", "aria-live": "polite" }, "Point at a mark, or walk with the arrow keys; Enter shows the head in the role map.");
+  const note = make("p", { class: "small screen", role: "status", "aria-live": "polite" }, "Point at a mark, or walk with the arrow keys; Enter shows the head in the role map.");
   const sorted = [...points].sort((one, other) => one.entropy - other.entropy);
   const shapes = sorted.map((head) => draw("g", { class: `point ${head.role}${byName.get(head.name)?.clear ? "" : " hollow"}`, role: "button", "data-name": head.name, transform: `translate(${x(head.entropy).toFixed(1)},${y(head.selectivity).toFixed(1)})`,
     "aria-label": `${head.name}, ${head.role}, ${head.concept}, ${clearnessOf(head.name)}, entropy ${fixed(head.entropy, 2)}, selectivity ${fixed(head.selectivity, 2)}${head.strongest ? ", hits " + head.strongest + " most" : ""}` },

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from headroles.counting import counted, showing
+from headroles.images.counting import counted, showing
 
 
 @pytest.fixture
