@@ -41,9 +41,17 @@ _RESULTS = {
     "halves.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
+@click.option(
+    "--style",
+    type=click.Choice(["screen", "paper"]),
+    default="screen",
+    show_default=True,
+    help="paper: as wide as a column of text, or two; text of 7 points, no heading, .pdf if --output says no other; "
+    "what the heading would say is printed, for the caption.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")
 @click.option("--overwrite", is_flag=True, help="Replace files that --output names and that exist already.")
-def command(result: Path, kind: str, heads: str | None, output: Path | None, overwrite: bool) -> None:
+def command(result: Path, kind: str, heads: str | None, style: str, output: Path | None, overwrite: bool) -> None:
     """Draw a role map (entropy of layers x heads, concepts of every head, texts of chosen heads, heads x concepts,
     concepts x layers) or an adapter.
 
@@ -58,11 +66,12 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
     if heads and "texts" not in shown.figures:
         raise click.UsageError("--heads chooses heads of a role map's texts; this is none")
     _check_kind(kind, shown)
+    default = default.with_suffix(".pdf") if style == "paper" else default
     path = output or (default if kind == "all" else default.with_stem(f"{default.stem}-{kind}"))
     if output:
         check_new(*name_plots(shown, kind, path), overwrite=overwrite)
     options = {"texts": {"heads": split_names(heads)}} if heads else {}
-    for written in save_plots(shown, kind, path, **options):
+    for written in save_plots(shown, kind, path, style, **options):
         click.echo(f"wrote {written}")
 
 

@@ -27,17 +27,19 @@ class Shown:
         """The kinds that there is something to draw for: what "all" means."""
         return tuple(self.figures)
 
-    def plot(self, kind: str | None = None, **options: Any) -> Figure:
+    def plot(self, kind: str | None = None, *, style: str | None = None, **options: Any) -> Figure:
         """Draw the result as a matplotlib Figure; a notebook shows it, `savefig` writes it.
 
-        `kind`: one of `figures`; None: the first. `options` are those of the figure's own function, such as `ax` where
-        one axis will do. Raises InputError for another kind.
+        `kind`: one of `figures`; None: the first. `style`: "paper" fits a column of text, with the heading in the
+        figure's `caption` alone; None: "screen". `options` are those of the figure's own function, such as `ax` where
+        one axis will do. Raises InputError for another kind or style.
         """
         kind = next(iter(self.figures)) if kind is None else kind
         if kind not in self.figures:
             raise InputError(f"kind must be one of {', '.join(self.figures)}, got {kind!r}")
         module, _, function = self.figures[kind].partition(":")
-        return getattr(import_module(module), function)(self, **options)
+        with import_module("headroles.figures.style").styled(style):
+            return getattr(import_module(module), function)(self, **options)
 
 
 def html_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]], most: int = 50) -> str:

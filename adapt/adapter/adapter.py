@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 FIGURES: Mapping[str, str] = {
     "curves": "headroles.adapt.results.plot:curves_figure",
-    "mask": "headroles.adapt.results.plot:mask_figure",
+    "mask": "headroles.adapt.results.mask_plot:mask_figure",
     "fusion": "headroles.adapt.results.plot:fusion_figure",
     "found": "headroles.adapt.results.found_plot:found_figure",
     "shots": "headroles.adapt.results.shots_plot:shots_figure",

@@ -40,7 +40,7 @@ def test_the_figure_of_axes_is_the_whole_one():
 
 
 def test_text_of_an_svg_is_text_and_characters_without_a_glyph_are_told_in_one_line(caplog):
-    figure = Drawing()
+    figure = Drawing(figsize=(4, 3))
     figure.text(0, 0, "plain \U0001fae8\U0001fae9")
     content = io.BytesIO()
     save_figure(figure, content, ".svg")

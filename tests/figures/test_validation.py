@@ -33,7 +33,7 @@ def test_the_heading_counts_sets_whose_whole_intervals_lie_above(validation):
     sure, unsure = Estimate(3.0, 2.0, 4.0), Estimate(3.0, 0.5, 9.0)
     tests = tuple(replace(test, against_random=sure, against_others=unsure) for test in validation.tests)
     tests = (replace(tests[0], against_others=sure), *tests[1:])
-    heading = matrix_figure(replace(validation, tests=tests))._suptitle.get_text()
+    heading = matrix_figure(replace(validation, tests=tests)).texts[0].get_text().replace("\n", " ")
     assert f"1 of {len(tests)} matter to their concept above all" in heading
 
 
