@@ -60,7 +60,7 @@ def command(result: Path, kind: str, heads: str | None, style: str, output: Path
     probabilities), the validation.json of a role map (what cutting heads costs, concept by concept), or another result
     that was saved as JSON, such as what `headroles diff --json` prints.
     """
-    from headroles.figures.files import name_plots, save_plots
+    from headroles.figures.files import check_suffix, draw_plots, name_plots, write_figure
 
     shown, default = _open(result)
     if heads and "texts" not in shown.figures:
@@ -71,8 +71,13 @@ def command(result: Path, kind: str, heads: str | None, style: str, output: Path
     if output:
         check_new(*name_plots(shown, kind, path), overwrite=overwrite)
     options = {"texts": {"heads": split_names(heads)}} if heads else {}
-    for written in save_plots(shown, kind, path, style, **options):
-        click.echo(f"wrote {written}")
+    check_suffix(path)
+    figures = draw_plots(shown, kind, style, **options)
+    for figure, target in zip(figures, name_plots(shown, kind, path), strict=True):
+        write_figure(figure, target)
+        click.echo(f"wrote {target}")
+        if style == "paper":
+            click.echo(f"  caption: {getattr(figure, 'caption', '')}")
 
 
 def _check_kind(kind: str, shown: Shown) -> None:

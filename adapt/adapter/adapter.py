@@ -24,6 +24,7 @@ from headroles.adapt.training.records import EpochRecord
 from headroles.checks import typed
 from headroles.errors import InputError, said
 from headroles.files.json_files import read_object
+from headroles.files.latex import Tabled
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.tensors import pack_tensors
 from headroles.files.whole import replacing_together, write_bytes, write_text
@@ -46,7 +47,7 @@ FIGURES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Adapter(Shown):
+class Adapter(Shown, Tabled):
     """An adapted CLIP, and what its folder says of it. `of` makes one of what was trained by hand."""
 
     figures: ClassVar[Mapping[str, str]] = FIGURES

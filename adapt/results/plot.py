@@ -68,7 +68,7 @@ class Run:
         return ("cls", *self.info.attributes) if fused else ()
 
 
-_KINDS = ("-", "--", ":", "-.")
+_KINDS: tuple[Any, ...] = ("-", "--", ":", "-.")
 """Lines of the first seed, the second ..."""
 Given: TypeAlias = "Sequence[Run] | Sequence[Adapter] | Adapter"
 """What the figures take."""
@@ -157,7 +157,7 @@ def curves_figure(runs: Given) -> Figure:
         if len(runs) > 1:
             accuracy.legend(handles=_seed_keys(runs), frameon=False, loc="lower right")
         if runs[0].parts:
-            _draw_fusion(*(figure.add_subplot(grid[row, 2]) for row in (0, 1)), runs)
+            _draw_fusion(figure.add_subplot(grid[0, 2]), figure.add_subplot(grid[1, 2]), runs)
         for axes in figure.axes:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         sns.despine(figure)

@@ -64,7 +64,7 @@ def _map(
 ) -> None:
     """One map of layers by heads, with a word in every cell."""
     names = [[written.get(f"L{layer}.H{head}", "") for head in range(values.shape[1])] for layer in layers]
-    sns.heatmap(values, ax=axes, annot=np.array(names), fmt="", linewidths=0.8, yticklabels=layers, **look)
+    sns.heatmap(values, ax=axes, annot=np.array(names), fmt="", linewidths=0.8, yticklabels=[*map(str, layers)], **look)
     axes.set(xlabel="head", ylabel="layer")
     axes.tick_params(rotation=0)
 

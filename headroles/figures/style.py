@@ -65,6 +65,10 @@ _STYLE = {
     "svg.fonttype": "none",  # text stays text: it can be searched, edited and read aloud
     "pdf.fonttype": 42,
 }
+_SIZES = (
+    "font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize",
+    "figure.titlesize",
+)  # fmt: skip
 UNDATED: Mapping[str, dict[str, Any]] = {
     ".png": {"Software": None},
     ".svg": {"Date": None},
@@ -120,9 +124,7 @@ def styled(name: str | None) -> Iterator[None]:
 
 def figure_style() -> AbstractContextManager[None]:
     """Our settings over matplotlib's own, whatever the user has set, and back to those at the end."""
-    sizes = ("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize")
-    sizes += ("legend.fontsize", "figure.titlesize")
-    return matplotlib.style.context(["default", {**_STYLE, **dict.fromkeys(sizes, now().size)}])
+    return matplotlib.style.context(["default", {**_STYLE, **dict.fromkeys(_SIZES, now().size)}])
 
 
 def save_figure(figure: Figure, target: Any, suffix: str) -> None:

@@ -136,6 +136,7 @@ class RoleMap(Document, Shown):
     """The roles of all scored heads and everything that they depend on."""
 
     called, made_by, file_name = "role map", "headroles score", "role_map.json"
+    latex_columns = ("name", "role", "concept", "concept_share", "entropy", "null_entropy", "q_value", "stands_out")
     figures: ClassVar[Mapping[str, str]] = {
         "entropy": "headroles.figures.entropy:entropy_figure",
         "concepts": "headroles.figures.concepts:concepts_figure",
