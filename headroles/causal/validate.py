@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from headroles.causal.config import ValidateConfig
-from headroles.causal.head_record import Progress
 from headroles.causal.validate_run import ValidateRun
 from headroles.causal.validation import Validation
 from headroles.checks import make_config, typed
 from headroles.images.labelled import LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.bars import bar_unless
+from headroles.passes.image_pass import Progress
 from headroles.roles.role_map import RoleMap
 
 
