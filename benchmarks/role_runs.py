@@ -68,6 +68,8 @@ class Plan:
     """Of every training; None: as in TRAININGS."""
     rates: tuple[tuple[str, float], ...] = ()
     """Learning rates by test, where they are not those of RATES."""
+    settings: tuple[tuple[str, Any], ...] = ()
+    """Settings of every mask in test a, where they are not DeAR's defaults."""
     precision: str = "no"
     """What is tested is computed in this: "no" (fp32) or "bf16". Trainings are fp32: their small steps gain nothing."""
 
@@ -118,6 +120,7 @@ class Bench:
         """Names a run: all that its figures depend on."""
         settings = {**asdict(self.plan), **asdict(unit), "variant": variant, "train": self._training(unit).to_dict()}
         settings |= {"output": "", "rates": (), "variants": (), "method": self._settings(unit, variant)}
+        del settings["settings"]  # They are the method's.
         settings["roles"] = self.role_map(_layers_of(unit.test)).to_json()
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
@@ -131,7 +134,7 @@ class Bench:
 
     def _settings(self, unit: Unit, variant: str) -> dict[str, Any]:
         if unit.test == MASKS:
-            return {**MASKED[variant], "mask_seed": unit.seed}
+            return {**MASKED[variant], **dict(self.plan.settings), "mask_seed": unit.seed}
         if unit.test == AVERAGES:
             return {"roles_seed": unit.seed}
         return {"heads": variant, "roles_seed": unit.seed, "text": False}

@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from multiprocessing import get_context
@@ -48,8 +48,8 @@ import click
 import numpy as np
 import torch
 from role_runs import AVERAGES, LOW_RANK, MASKS, TASKS, TESTS, Bench, Plan, Unit, units, variants_of
+from role_tables import FIGURES, Rows, over_tasks, plain, print_head, print_line, print_table, read_figures, signed
 
-from headroles.adapt.metrics import harmonic_mean, interval
 from headroles.adapt.results.equal_base import adjust_holm, mean_difference, pair_up
 
 CONTRASTS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -62,7 +62,6 @@ CONTRASTS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """Which variants are compared; fixed before any run."""
 VALUES = ("novel", "kept")
-FIGURES = ("base", "novel", "mean of hm", "hm of means", "retention")
 TUNING_TASKS, TUNING_SEED = ("hidden", "pastel", "rare", "weave"), 101
 NEUTRAL = {MASKS: "open", AVERAGES: "uniform", LOW_RANK: "random"}
 """The variant that `--tune` trains."""
@@ -71,10 +70,6 @@ GRID = {
     AVERAGES: (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3),
     LOW_RANK: (5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 2e-1),
 }
-
-Rows = dict[tuple[str, int, str], dict[str, Any]]
-"""(task, seed, variant) -> run."""
-
 
 class Runs:
     """Runs of a plan, from the file of those that are done or from processes."""
@@ -132,11 +127,11 @@ def compare(test: str, rows: Rows, tasks: Sequence[str], seeds: Sequence[int]) -
     found = [_difference(rows, pair, value, tasks, seeds) for pair, value in contrasts]
     apart = [_units(differences) for differences, _ in found]
     click.echo(f"\n{test}: difference at equal base accuracy, points, 95% intervals over {_over(apart[0], tasks)}\n")
-    _line("first minus second", "of", "difference", "p", "Holm's p", "detectable", "shared base, points")
-    _line(*["---"] * 7)
+    print_head("first minus second", "of", "difference", "p", "Holm's p", "detectable", "shared base, points")
     if len(apart[0]) < 2:
         for (pair, value), each in zip(contrasts, found, strict=True):
-            _line(" - ".join(pair), value, f"{100 * each[0].mean():+.2f}", *["-"] * 3, f"{100 * each[1].mean():.1f}")
+            difference, shared = 100 * each[0].mean(), 100 * each[1].mean()
+            print_line(" - ".join(pair), value, f"{difference:+.2f}", *["-"] * 3, f"{shared:.1f}")
         return
     tested = [pair_up(100 * each, level=0.05 / len(contrasts)) for each in apart]
     adjusted = adjust_holm([each.p_value for each in tested])
@@ -144,14 +139,13 @@ def compare(test: str, rows: Rows, tasks: Sequence[str], seeds: Sequence[int]) -
         low, high = each.bounds or (np.nan, np.nan)
         difference = f"{each.mean:+.2f} [{low:+.2f}, {high:+.2f}]"
         cells = (f"{each.p_value:.2g}", f"{holm:.2g}", f"{each.detectable:.2f}", f"{100 * shared.mean():.1f}")
-        _line(" - ".join(pair), value, difference, *cells)
+        print_line(" - ".join(pair), value, difference, *cells)
 
 
 def _difference(
     rows: Rows, pair: tuple[str, str], value: str, tasks: Sequence[str], seeds: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean difference, and the length of the range that both reach; both (task, seed)."""
-
 
     def curve(*place: Any) -> np.ndarray:
         return np.array([rows[place][key] for key in ("base", value)])
@@ -177,51 +171,33 @@ def tabulate(test: str, rows: Rows, tasks: Sequence[str], seeds: Sequence[int]) 
     for variant, place in itertools.product(variants_of(test), shown):
         strength = rows[tasks[0], seeds[0], variant]["strengths"][place]
         name = variant if test != AVERAGES else f"{variant} {strength:g}"
-        whole[name] = _figures(rows, variant, place, tasks, seeds)
-    frozen = _figures(rows, variants_of(test)[0], 0, tasks, seeds)
+        whole[name] = read_figures(rows, variant, place, tasks, seeds)
+    frozen = read_figures(rows, variants_of(test)[0], 0, tasks, seeds)
     click.echo(f"\n{test}: mean over {len(tasks)} tasks, 95% intervals over {len(seeds)} seeds, percent\n")
-    _table({name: over_tasks(values) for name, values in {"zero-shot": frozen, **whole}.items()}, FIGURES, _plain)
+    print_table({name: over_tasks(values) for name, values in {"zero-shot": frozen, **whole}.items()}, FIGURES, plain)
     if test != MASKS:
         return
     others = [name for name in whole if name != "role"]
     click.echo("\nrole minus each, paired by task and seed, 95% intervals over seeds\n")
-    _table({name: over_tasks(whole["role"]) - over_tasks(whole[name]) for name in others}, FIGURES, _signed)
+    print_table({name: over_tasks(whole["role"]) - over_tasks(whole[name]) for name in others}, FIGURES, signed)
     click.echo("\nthe same, 95% intervals over tasks\n")
     own = ("base", "novel", "hm", "retention")
-    _table({name: (whole["role"] - whole[name]).mean(1) for name in others}, own, _signed)
+    print_table({name: (whole["role"] - whole[name]).mean(1) for name in others}, own, signed)
     click.echo("\nharmonic mean by task, mean over seeds\n")
-    _line("task", "zero-shot", *whole)
-    _line(*["---"] * (2 + len(whole)))
+    print_head("task", "zero-shot", *whole)
     for row, task in enumerate(tasks):
-        _line(task, *(f"{100 * part[row, :, 2].mean():.1f}" for part in (frozen, *whole.values())))
-
-
-def _figures(rows: Rows, variant: str, place: int, tasks: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
-    """Base, novel, their harmonic mean and the change of the kept ones: (task, seed, 4)."""
-
-    def read(row: dict[str, Any]) -> list[float]:
-        base, novel = row["base"][place], row["novel"][place]
-        return [base, novel, harmonic_mean(base, novel), row["kept"][place] - row["kept"][0]]
-
-    return np.array([[read(rows[task, seed, variant]) for seed in seeds] for task in tasks])
-
-
-def over_tasks(values: np.ndarray) -> np.ndarray:
-    """FIGURES (seed, 5) from figures (task, seed, 4)."""
-    base, novel, own, retention = np.moveaxis(values.mean(0), -1, 0)
-    return np.stack([base, novel, own, np.vectorize(harmonic_mean)(base, novel), retention], -1)
+        print_line(task, *(f"{100 * part[row, :, 2].mean():.1f}" for part in (frozen, *whole.values())))
 
 
 def tell_learned(rows: Rows) -> None:
     """Where learned weights end, against where the role map puts them."""
     click.echo("\nrank correlation of learned mask weights with the role map's, over trainings\n")
-    _line("mask", "median rho", "lowest", "highest", "p <= .05 in")
-    _line(*["---"] * 5)
+    print_head("mask", "median rho", "lowest", "highest", "p <= .05 in")
     for variant in ("learned", "free"):
         found = [row for (_, _, name), row in rows.items() if name == variant]
         rho = np.array([row["rho"] for row in found])
         seen = np.mean([row["p"] <= 0.05 for row in found])
-        _line(variant, *(f"{value:+.2f}" for value in (np.median(rho), rho.min(), rho.max())), f"{seen:.0%}")
+        print_line(variant, *(f"{value:+.2f}" for value in (np.median(rho), rho.min(), rho.max())), f"{seen:.0%}")
 
 
 def tune(plan: Plan, tests: Sequence[str], processes: int) -> None:
@@ -232,31 +208,9 @@ def tune(plan: Plan, tests: Sequence[str], processes: int) -> None:
             wanted = [Unit(test, task, TUNING_SEED, (NEUTRAL[test],)) for task in TUNING_TASKS]
             place = -1 if test != AVERAGES else 2
             runs.make(wanted, processes)
-            values = _figures(runs.get(wanted), NEUTRAL[test], place, TUNING_TASKS, (TUNING_SEED,))
+            values = read_figures(runs.get(wanted), NEUTRAL[test], place, TUNING_TASKS, (TUNING_SEED,))
             cells = zip(FIGURES, over_tasks(values)[0], strict=True)
             click.echo(f"{test} lr {rate:g}: " + "  ".join(f"{name} {100 * value:.1f}" for name, value in cells))
-
-
-def _table(rows: dict[str, np.ndarray], figures: Sequence[str], write: Callable[[np.ndarray], str]) -> None:
-    """One row a variant, one column a figure: the mean over the first axis of (seed or task, figure)."""
-    _line("", *figures)
-    _line(*["---"] * (1 + len(figures)))
-    for name, values in rows.items():
-        _line(name, *(write(column) for column in values.T))
-
-
-def _line(*cells: str) -> None:
-    click.echo("| " + " | ".join(cells) + " |")
-
-
-def _plain(values: np.ndarray, sign: str = "") -> str:
-    bounds = interval(values.tolist())
-    around = "" if bounds is None else f" ± {50 * (bounds[1] - bounds[0]):.1f}"
-    return f"{100 * values.mean():{sign}.1f}{around}"
-
-
-def _signed(values: np.ndarray) -> str:
-    return _plain(values, "+")
 
 
 def _names(text: str, known: Iterable[str], option: str) -> tuple[str, ...]:
