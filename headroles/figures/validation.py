@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 
 from headroles.causal.costs import Estimate, HeadEffect
 from headroles.causal.validation import Validation
+from headroles.errors import InputError
 from headroles.figures.marks import mark_roles, role_keys
 from headroles.figures.names import name_points
 from headroles.figures.page import head
@@ -33,8 +34,10 @@ def matrix_figure(validation: Validation, ax: Axes | None = None) -> Figure:
     """Rows: whose Attribute heads were cut. Columns: what lost how much, in times of a head of all tests' matched sets.
 
     The colour is logarithmic beyond 1, red where a concept loses, blue where it gains; a frame marks a concept's own
-    heads. With `ax` it is drawn into that.
+    heads. With `ax` it is drawn into that. InputError where no concept's heads were cut.
     """
+    if not validation.tests:
+        raise InputError("kind: no concept's heads were cut in this validation, so there is no matrix")
     columns, rows = [concept.name for concept in validation.concepts], [test.concept for test in validation.tests]
     times = np.array(
         [[_number(test.costs[name].times.value) for name in columns] for test in validation.tests], dtype=float
