@@ -34,6 +34,7 @@ from headroles.adapt.training.records import EpochRecord
 from headroles.checks import typed
 from headroles.errors import InputError, said
 from headroles.files.json_files import read_object
+from headroles.files.latex import Tabled
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.tensors import pack_tensors
 from headroles.files.whole import replacing_together, write_bytes, write_text
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 FIGURES: Mapping[str, str] = {
     "curves": "headroles.adapt.results.plot:curves_figure",
-    "mask": "headroles.adapt.results.plot:mask_figure",
+    "mask": "headroles.adapt.results.mask_plot:mask_figure",
     "fusion": "headroles.adapt.results.plot:fusion_figure",
     "found": "headroles.adapt.results.found_plot:found_figure",
     "shots": "headroles.adapt.results.shots_plot:shots_figure",
@@ -57,7 +58,7 @@ FIGURES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Adapter(Shown, OnHub):
+class Adapter(Shown, Tabled, OnHub):
     """An adapted CLIP, and what its folder says of it. `of` makes one of what was trained by hand."""
 
     figures: ClassVar[Mapping[str, str]] = FIGURES

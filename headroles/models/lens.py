@@ -1,7 +1,8 @@
 """TransformerLens's hook points, without the rest of it: its packages read their contents when somebody asks for them.
 
 `import transformer_lens` imports `datasets` and all that its evaluations need, which takes a second or more; a hook
-point needs none of it.
+point needs none of it. Whoever imports or asks for anything else of it gets the whole package, as if it had always been
+there.
 """
 
 from __future__ import annotations
@@ -20,16 +21,23 @@ from typing import Any, cast
 _LOCK = RLock()
 _ASIDE = "_modules_within"
 """Where a package that waits keeps its modules that are imported already."""
+_PATH = "_path"
+"""Where it keeps its `__path__` once the others are no more imported alone."""
 
 
 class WaitingPackage(ModuleType):
-    """A package that runs its `__init__` when it is asked for a name that is not there; its modules import alone."""
+    """A package that has not run its `__init__`.
+
+    While `waiting`, its modules import alone, and names are taken from where the `__init__` would; later, whatever is
+    asked for runs it first. Without `__path__`, importing a module of it asks.
+    """
 
     def __getattr__(self, name: str) -> Any:
-        if home := _find_home(self, name):
-            return getattr(import_module(*home[:2]), home[2])
-        if name in (within := self.__dict__.get(_ASIDE, {})):
-            return within[name]
+        if "__path__" in self.__dict__:
+            if home := _find_home(self, name):
+                return getattr(import_module(*home[:2]), home[2])
+            if name in (within := self.__dict__.get(_ASIDE, {})):
+                return within[name]
         _run(self)
         return getattr(self, name)
 
@@ -57,15 +65,20 @@ def _find_home(package: ModuleType, name: str) -> tuple[str, str, str] | None:
 
 
 def _run(package: ModuleType) -> None:
-    """Run the `__init__` of a package that waits, which is one like others then."""
+    """Run the `__init__` of a package that waits, after that of the one around it; it is one like others then."""
     with _LOCK:
+        around = sys.modules.get(package.__name__.rpartition(".")[0])
+        if around is not None:
+            _run(around)
         if type(package) is not WaitingPackage:
             return
+        _open(package)
         cast(Any, package).__class__ = ModuleType  # A name that is not there meanwhile is none.
         try:
             cast(Loader, package.__loader__).exec_module(package)
         except BaseException:
             package.__class__ = WaitingPackage
+            _close(package)
             raise
         for name, module in package.__dict__.pop(_ASIDE, {}).items():
             package.__dict__.setdefault(name, module)
@@ -100,15 +113,33 @@ class _Finder(MetaPathFinder):
         return spec
 
 
+def _close(package: ModuleType) -> None:
+    if "__path__" in package.__dict__:
+        package.__dict__[_PATH] = package.__dict__.pop("__path__")
+
+
+def _open(package: ModuleType) -> None:
+    if _PATH in package.__dict__:
+        package.__dict__["__path__"] = package.__dict__.pop(_PATH)
+
+
 @contextmanager
 def waiting(package: str) -> Iterator[None]:
     """Inside, imports of modules of `package` run no `__init__` of a package above them. One that is imported stays."""
     finder = _Finder(package)
+    for each in _waiting_packages():
+        _open(each)
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
+        for each in _waiting_packages():
+            _close(each)
+
+
+def _waiting_packages() -> list[ModuleType]:
+    return [module for module in sys.modules.values() if type(module) is WaitingPackage]
 
 
 with waiting("transformer_lens"):

@@ -22,6 +22,7 @@ from headroles.models.checkpoints.quiet import quiet
 from headroles.models.checkpoints.tokenizer import find_tokenizer, read_tokenizer
 from headroles.models.checkpoints.transformers_folder import load_folder
 from headroles.models.checkpoints.vision_part import load_part
+from headroles.models.checkpoints.whole_numbers import whole_numbers
 from headroles.models.families import find_family
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.joining import take_words
@@ -78,6 +79,7 @@ def load(
     return model
 
 
+@whole_numbers()
 def open_model(
     name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32, activation: str | None = None
 ) -> tuple[HookedCLIP, Origin]:

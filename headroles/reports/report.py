@@ -22,6 +22,7 @@ import headroles
 from headroles.causal.validation import Validation
 from headroles.checks import typed
 from headroles.errors import InputError, said
+from headroles.files.latex import Tabled
 from headroles.files.places import check_free
 from headroles.files.plain import from_plain
 from headroles.files.whole import write_text
@@ -47,7 +48,7 @@ NO_IMAGES = "none"
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Tabled):
     """A role map and what else the page shows."""
 
     role_map: RoleMap

@@ -15,10 +15,8 @@ from headroles.models.words import Words
 from headroles.roles.direction import HeadDirection
 from headroles.roles.explorable import Explorable
 from headroles.roles.map_checks import find_contradiction
+from headroles.roles.map_facts import BankInfo, ImagesInfo, ModelInfo
 from headroles.roles.picked_text import PickedText
-from headroles.roles.scored import BankInfo as BankInfo
-from headroles.roles.scored import ImagesInfo as ImagesInfo
-from headroles.roles.scored import ModelInfo as ModelInfo
 from headroles.roles.spread import ConceptSpread, HeadSpread
 from headroles.shown import Shown, html_table
 
@@ -97,6 +95,12 @@ class HeadRole:
         """`L7.H3`: layer 7, head 3, both 0-based."""
         return f"L{self.layer}.H{self.head}"
 
+    def __repr__(self) -> str:
+        """One line, so that the heads of a map can be listed."""
+        speaks = f" of {self.concept} ({self.concept_share:.0%})" if self.concept else ""
+        first = f"; first: {self.texts[0].text}" if self.texts else ""
+        return f"HeadRole({self.name}, {self.role}{speaks}, entropy {self.entropy:.2f}{first})"
+
 
 @dataclass(frozen=True)
 class RoleMap(Document, Shown, Explorable, OnHub):
@@ -104,6 +108,7 @@ class RoleMap(Document, Shown, Explorable, OnHub):
 
     called, made_by, file_name = "role map", "headroles score", "role_map.json"
     hub_files, card = ("role_map.json", "role_map.csv"), "headroles.roles.role_map_card:write_card"
+    latex_columns = ("name", "role", "concept", "concept_share", "entropy", "null_entropy", "q_value", "stands_out")
     figures: ClassVar[Mapping[str, str]] = {
         "entropy": "headroles.figures.entropy:entropy_figure",
         "concepts": "headroles.figures.concepts:concepts_figure",

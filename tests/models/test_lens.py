@@ -38,18 +38,34 @@ def test_a_module_is_imported_without_the_packages_above_it(slow):
     assert light.DEEP == 7 and not ran("slow") and not ran("slow.inner")
 
 
-def test_a_package_that_waits_gives_its_own_names(slow):
-    """A class named as its module is the class, as if the package had run; other names run it."""
+def test_whoever_asks_for_more_gets_the_whole_package(slow):
+    """A class that is named as its module is the class, as if the package had run."""
     with waiting("slow"):
         import_module("slow.Thing")
     package = import_module("slow")
+    assert type(package) is WaitingPackage and not ran("slow")
     from slow import Thing
 
-    assert isinstance(Thing, type) and Thing is sys.modules["slow.Thing"].Thing is package.Thing and not ran("slow")
-    assert package.RAN and package.Thing is Thing and type(package) is not WaitingPackage
+    assert isinstance(Thing, type) and Thing is sys.modules["slow.Thing"].Thing is package.Thing
+    assert package.RAN and type(package) is not WaitingPackage
     assert package.inner.ROUND == 7 and package.inner.RAN and {"inner", "Thing"} <= set(dir(package))
     with pytest.raises(AttributeError, match="nothing"):
         _ = package.nothing
+
+
+def test_importing_another_module_later_runs_the_package_first(slow):
+    with waiting("slow"):
+        import_module("slow.Thing")
+    assert import_module("slow.light").DEEP == 7 and ran("slow") and ran("slow.inner")
+
+
+def test_a_package_that_fails_waits_again(slow, tmp_path):
+    (tmp_path / "slow" / "__init__.py").write_text("import no_such_module\n")
+    with waiting("slow"):
+        import_module("slow.Thing")
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+            _ = import_module("slow").anything
 
 
 def test_one_that_was_imported_already_stays(slow):

@@ -213,7 +213,7 @@ function conceptBars(head) {
 function bar(length, concept) {
   const look = looks.get(concept) || { color: "#777777", hatch: 0 };
   return make("span", { class: "track", "aria-hidden": "true" },
-    make("i", { class: "hatch" + look.hatch, style: { width: `${100 * length}%`, "--fill": look.color } }));
+    make("i", { class: "edged hatch" + look.hatch, style: { width: `${100 * length}%`, "--fill": look.color } }));
 }
 
 function textList(head) {
