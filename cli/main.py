@@ -31,6 +31,7 @@ _SECTIONS = {
     "Use of roles": {
         "attend": "Draw where heads look on images.",
         "retrieve": "Find images that one concept's heads find alike.",
+        "explore": "Play with heads on a page of this machine.",
         "debias": "Damp the heads of a spurious concept; measure the worst group.",
         "edit": "Write a checkpoint whose heads are scaled in its weights.",
     },

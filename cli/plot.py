@@ -44,9 +44,17 @@ _MAKERS = "score, validate, adapt, compare and others make results"
     "halves.",
 )
 @click.option("--heads", help="Heads of the texts figure, such as L7.H3,L6.H0; default: each concept's clearest.")
+@click.option(
+    "--style",
+    type=click.Choice(["screen", "paper"]),
+    default="screen",
+    show_default=True,
+    help="paper: as wide as a column of text, or two; text of 7 points, no heading, .pdf if --output says no other; "
+    "what the heading would say is printed, for the caption.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="File, .png, .svg or .pdf; default: beside the result.")
 @click.option("--overwrite", is_flag=True, help="Replace files that --output names and that exist already.")
-def command(result: Path, kind: str, heads: str | None, output: Path | None, overwrite: bool) -> None:
+def command(result: Path, kind: str, heads: str | None, style: str, output: Path | None, overwrite: bool) -> None:
     """Draw a role map (entropy of layers x heads, concepts of every head, texts of chosen heads, heads x concepts,
     concepts x layers) or an adapter.
 
@@ -55,18 +63,24 @@ def command(result: Path, kind: str, heads: str | None, output: Path | None, ove
     probabilities), the validation.json of a role map (what cutting heads costs, concept by concept), or another result
     that was saved as JSON, such as what `headroles diff --json` prints.
     """
-    from headroles.figures.files import name_plots, save_plots
+    from headroles.figures.files import check_suffix, draw_plots, name_plots, write_figure
 
     shown, default = _open(result)
     if heads and "texts" not in shown.figures:
         raise click.UsageError("--heads chooses heads of a role map's texts; this is none")
     _check_kind(kind, shown)
+    default = default.with_suffix(".pdf") if style == "paper" else default
     path = output or (default if kind == "all" else default.with_stem(f"{default.stem}-{kind}"))
     if output:
         check_new(*name_plots(shown, kind, path), overwrite=overwrite)
     options = {"texts": {"heads": split_names(heads)}} if heads else {}
-    for written in save_plots(shown, kind, path, **options):
-        click.echo(f"wrote {written}")
+    check_suffix(path)
+    figures = draw_plots(shown, kind, style, **options)
+    for figure, target in zip(figures, name_plots(shown, kind, path), strict=True):
+        write_figure(figure, target)
+        click.echo(f"wrote {target}")
+        if style == "paper":
+            click.echo(f"  caption: {getattr(figure, 'caption', '')}")
 
 
 def _check_kind(kind: str, shown: Shown) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from headroles.cli.options.dry_run import dry_run_option
-from headroles.cli.options.kinds import AdapterFolder, Images, Model
+from headroles.cli.options.kinds import AdapterFolder, Images, Model, RoleMapFile
 from headroles.cli.options.output import output_options
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
@@ -17,7 +17,7 @@ from headroles.cli.options.running import running_options
 from headroles.cli.options.sections import SectionedCommand
 
 _SECTIONS = {
-    "What is shown": ("validation", "runs", "images", "count", "seed", "max_pixels"),
+    "What is shown": ("validation", "runs", "against", "images", "count", "seed", "max_pixels"),
     "How it runs": ("model", "device", "batch", "workers", "dry_run"),
     "Results": ("output", "overwrite"),
 }
@@ -29,6 +29,7 @@ _SECTIONS = {
 @click.option(
     "--run", "runs", type=AdapterFolder(several=True), multiple=True, help="Adapter folder; give it again for more."
 )
+@click.option("--against", type=RoleMapFile(), help="Another role map, or its folder, to show side by side.")
 @click.option(
     "--images",
     type=Images("shapes", "none"),

@@ -27,30 +27,35 @@ class Shown:
         """The kinds that there is something to draw for: what "all" means."""
         return tuple(self.figures)
 
-    def plot(self, kind: str | None = None, **options: Any) -> Figure:
+    def plot(self, kind: str | None = None, *, style: str | None = None, **options: Any) -> Figure:
         """Draw the result as a matplotlib Figure; a notebook shows it, `savefig` writes it.
 
-        `kind`: one of `figures`; None: the first. `options` are those of the figure's own function, such as `ax` where
-        one axis will do. Raises InputError for another kind.
+        `kind`: one of `figures`; None: the first. `style`: "paper" fits a column of text, with the heading in the
+        figure's `caption` alone; None: "screen". `options` are those of the figure's own function, such as `ax` where
+        one axis will do. Raises InputError for another kind or style.
         """
         kind = next(iter(self.figures)) if kind is None else kind
         if kind not in self.figures:
             raise InputError(f"kind must be one of {', '.join(self.figures)}, got {kind!r}")
         module, _, function = self.figures[kind].partition(":")
-        return getattr(import_module(module), function)(self, **options)
+        with import_module("headroles.figures.style").styled(style):
+            return getattr(import_module(module), function)(self, **options)
 
 
-def html_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]], most: int = 50) -> str:
-    """A table for `_repr_html_`: every text escaped, at most `most` rows and how many more there are."""
+def html_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]], most: int = 24) -> str:
+    """A table for `_repr_html_`: every text escaped, rows from `most` on folded away until they are asked for."""
 
     def line(tag: str, cells: Sequence[object]) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
 
-    body = "".join(line("td", row) for row in rows[:most])
+    def table(caption: str, rows: Sequence[Sequence[object]]) -> str:
+        body = "".join(line("td", row) for row in rows)
+        return f"<table>{caption}<thead>{line('th', columns)}</thead><tbody>{body}</tbody></table>"
+
+    shown = table(f"<caption>{html.escape(caption)}</caption>", rows[:most])
     if len(rows) > most:
-        body += f'<tr><td colspan="{len(columns)}">and {len(rows) - most} more; to_frame() has all</td></tr>'
-    head = f"<caption>{html.escape(caption)}</caption><thead>{line('th', columns)}</thead>"
-    return f"<table>{head}<tbody>{body}</tbody></table>"
+        shown += f"<details><summary>and {len(rows) - most} more</summary>{table('', rows[most:])}</details>"
+    return shown
 
 
 def show_p(p: float) -> str:

@@ -16,6 +16,7 @@ from headroles.adapt.comparison.ranks import FEW, Ranks
 from headroles.adapt.comparison.summary import OF_MEANS, ScoreSummary, Summary
 from headroles.errors import InputError
 from headroles.figures.names import name_points
+from headroles.figures.page import head
 from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
 from headroles.shown import show_p
 
@@ -33,11 +34,12 @@ def ranks_figure(comparison: Comparison, ax: Axes | None = None) -> Figure:
     ranks = Ranks.of(list(found.tables), np.array([table.mean(1) for table in found.tables.values()]))
     rows = (len(ranks.methods) + 1) // 2
     with figure_style():
-        size = (7.2, 1.5 + _LINE * (rows + len(ranks.alike)))
-        axes = Drawing(figsize=size, layout="constrained").subplots() if ax is None else ax
+        size = (7.2, 1.2 + _LINE * (rows + len(ranks.alike)))
+        axes = _axes(size, *_say_ranks(found, ranks)) if ax is None else ax
         _draw_scale(axes, ranks)
         _draw_names(axes, ranks)
-        axes.set_title(_say_ranks(found, ranks), loc="left", size=8)
+        if ax is not None:
+            axes.set_title("\n".join(_say_ranks(found, ranks)), loc="left")
     return figure_of(axes)
 
 
@@ -49,12 +51,19 @@ def _by_task(summary: Summary) -> ScoreSummary:
     return summary.scores[summary.scores.index(main) - 1]
 
 
-def _say_ranks(found: ScoreSummary, ranks: Ranks) -> str:
+def _axes(size: tuple[float, float], heading: str, facts: str) -> Axes:
+    """The one axes of a new figure."""
+    figure = Drawing(figsize=size, layout="constrained")
+    head(figure, heading, facts)
+    return figure.subplots()
+
+
+def _say_ranks(found: ScoreSummary, ranks: Ranks) -> tuple[str, str]:
     few = f"; rough, as {ranks.tasks} tasks are few" if ranks.tasks <= FEW else ""
+    test = f"Friedman p {show_p(ranks.p_value)}{few}; critical difference {ranks.critical:.2f} (Nemenyi, 5%)"
     return (
-        f"Mean ranks of {len(ranks.methods)} methods over {ranks.tasks} tasks, {found.score.protocol}, "
-        f"{found.score.title}\nFriedman p {show_p(ranks.p_value)}{few}; critical difference {ranks.critical:.2f} "
-        "(Nemenyi, 5%)"
+        f"Mean ranks of {len(ranks.methods)} methods over {ranks.tasks} tasks",
+        f"{found.score.protocol}, {found.score.title}; {test}",
     )
 
 
@@ -99,7 +108,8 @@ def pareto_figure(comparison: Comparison, ax: Axes | None = None) -> Figure:
     least = min([count for count in counts if count] or [10.0]) / 10
     points = [(max(count, least), 100 * main.means[name].mean) for name, count in zip(names, counts, strict=True)]
     with figure_style():
-        axes = Drawing(figsize=(6.6, 4.2), layout="constrained").subplots() if ax is None else ax
+        heading = "What methods reach by what they train"
+        axes = _axes((6.6, 4.0), heading, _say_over(main)) if ax is None else ax
         axes.plot(*zip(*_front(points), strict=True), color=COLORS[1], lw=1)
         axes.scatter(*zip(*points, strict=True), alpha=0)  # so that the limits are those of all
         axes.set(xscale="log", xlabel="trained numbers (none: at the left end)", ylabel=_label(main))
@@ -132,11 +142,13 @@ def halves_figure(comparison: Comparison, ax: Axes | None = None) -> Figure:
     names = [name for name in summary.methods if name in base and name in novel]
     points = [(100 * base[name].mean, 100 * novel[name].mean) for name in names]
     with figure_style():
-        axes = Drawing(figsize=(5.2, 4.6), layout="constrained").subplots() if ax is None else ax
+        facts = f"{_say_over(parts['base'])}; lines: equal harmonic mean"
+        axes = _axes((5.6, 4.4), "Base classes and novel ones", facts) if ax is None else ax
         _fit(axes, points)
         _draw_means(axes)
         axes.set(xlabel="base classes, %", ylabel="novel classes, %")
-        axes.set_title(f"{_say_over(parts['base'])}; lines: equal harmonic mean", loc="left", size=8)
+        if ax is not None:
+            axes.set_title(facts, loc="left")
         sns.despine(ax=axes)
         _draw_points(axes, names, points)
     return figure_of(axes)

@@ -14,6 +14,7 @@ from headroles.adapt.comparison.crossed import CrossedMean, adjust_holm, join_ha
 from headroles.adapt.comparison.entries import FROZEN
 from headroles.adapt.comparison.rows import Block, Cells, ComparedRow, Score, gather_scores
 from headroles.errors import InputError
+from headroles.files.latex import Tabled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +78,7 @@ def _count(gaps: Float[ndarray, "task"]) -> tuple[int, int, int]:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(Tabled):
     """All scores of all methods over tasks and seeds."""
 
     reference: str

@@ -11,18 +11,19 @@ from matplotlib.figure import Figure
 
 from headroles.adapt.continual.result import Continual
 from headroles.errors import InputError
-from headroles.figures.style import Drawing, figure_style
+from headroles.figures.page import head
+from headroles.figures.style import Drawing, figure_style, now
 
 _COLUMNS = 3
-_CELL = 0.55
-"""Inches."""
+_CELL, _SMALL, _WRITTEN = 0.55, 0.24, 8
+"""Inches of a cell, of one among many, and heads of a layer up to which numbers are written."""
 
 
 def matrix_figure(found: Continual) -> Figure:
     """A panel a strategy: accuracy on every task (rows) after every training (columns), percent, mean over seeds."""
     count = len(found.tasks)
     with figure_style():
-        size = (2.2 + (count + 1) * _CELL, 1.2 + count * _CELL)
+        size = (2.2 + (count + 1) * _CELL, 0.9 + count * _CELL)
         figure, panels = _page(found, "Accuracy on every task after every training, %", len(found.strategies), size)
         style: dict[str, Any] = {"annot": True, "fmt": ".0f", "vmin": 0, "vmax": 100, "cmap": "mako_r", "cbar": False}
         for axes, strategy in zip(panels, found.strategies, strict=True):
@@ -44,9 +45,11 @@ def drift_figure(found: Continual) -> Figure:
     }
     layers, heads = maps[strategies[0]].shape
     with figure_style():
-        size = (1.2 + heads * _CELL, 1.2 + layers * _CELL)
+        written = heads <= _WRITTEN
+        cell = _CELL if written else _SMALL
+        size = (1.2 + heads * cell + 0.6 * (not written), 0.9 + layers * cell)
         figure, panels = _page(found, "Drift of heads after all tasks, 1 - cosine", len(strategies), size)
-        style: dict[str, Any] = {"annot": True, "fmt": ".2f", "vmin": 0, "cmap": "rocket_r", "cbar": False}
+        style: dict[str, Any] = {"annot": written, "fmt": ".2f", "vmin": 0, "cmap": "rocket_r", "cbar": not written}
         style["vmax"] = max(each.max() for each in maps.values()) or 1
         for axes, name in zip(panels, strategies, strict=True):
             ticks: dict[str, Any] = {"xticklabels": range(heads), "yticklabels": range(layers - 1, -1, -1)}
@@ -59,11 +62,13 @@ def drift_figure(found: Continual) -> Figure:
 
 def _page(found: Continual, heading: str, panels: int, size: tuple[float, float]) -> tuple[Figure, list[Any]]:
     """A figure with a heading and as many panels of this size."""
-    wide = min(panels, _COLUMNS)
+    shrink = now().shrink
+    wide = min(panels, _COLUMNS, max(1, int(now().most / (shrink * size[0]))))
     high = math.ceil(panels / wide)
-    figure = Drawing(figsize=(wide * size[0], high * size[1] + 0.5), layout="constrained")
+    page = max(shrink * 4, shrink * wide * size[0]), shrink * high * size[1]
+    figure = Drawing(figsize=page, layout="constrained", fits=False)
     seeds = f"seed{'s' * (len(found.seeds) > 1)} {', '.join(map(str, found.seeds))}"
-    figure.suptitle(f"{heading}\n{found.model}, {found.method}, {seeds}", size=9)
+    head(figure, heading, f"{found.model}, {found.method}, {seeds}")
     axes = figure.subplots(high, wide, squeeze=False).flatten().tolist()
     for each in axes[panels:]:
         each.remove()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from headroles.adapt.jobs.run import JobRun
 from headroles.adapt.jobs.seed_run import Announce
 from headroles.adapt.results.adapted import Adapted
 from headroles.adapt.training.processes import join
+from headroles.adapt.training.records import Step
 from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.passes.bars import Bar
 from headroles.roles.role_map import RoleMap
 
 
@@ -42,7 +45,7 @@ def adapt(
     overwrite: bool = False,
     strict: bool = False,
     log: str | Iterable[str] = (),
-    progress: Announce | None = None,
+    progress: Announce | bool | None = None,
     say: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> Adapted:
@@ -64,7 +67,8 @@ def adapt(
     keeps the result in memory alone (`Adapted.save`). `resume` goes on there with a job that was stopped, whatever it
     was doing; `overwrite` replaces one. Every image is opened before any work: broken ones are left out and said, with
     `strict` refused.
-    `progress` is called with the seed and a `Step`, `say` with each line that tells how all was read.
+    `progress` is called with the seed and a `Step` (None: a bar in a terminal or a notebook; False: none), `say` with
+    each line that tells how all was read.
     `log`: csv, tensorboard, wandb, or several, for the training's numbers in the folder logs of the output.
     All mistakes that can be found without training are an InputError before anything is written over.
     """
@@ -77,5 +81,26 @@ def adapt(
     place = join(device)
     with working_folder(None if output is None else Path(output), job.draws) as folder:
         run = JobRun.open(job, folder, place, resume, overwrite, strict, say)
-        adapted = run.write(run.train(workers, progress), overwrite)
+        with _bar_unless(progress) as announce:
+            adapters = run.train(workers, announce)
+        adapted = run.write(adapters, overwrite)
     return adapted if output is not None else dataclasses.replace(adapted, folders=())
+
+
+@contextmanager
+def _bar_unless(progress: Announce | bool | None) -> Iterator[Announce | None]:
+    """`progress` itself, nothing for False, else a bar of the steps meanwhile, seed after seed."""
+    if callable(progress) or progress is False:
+        yield progress or None
+        return
+    with ExitStack() as stack:
+        bars: dict[int, Bar] = {}
+
+        def move(seed: int, step: Step) -> None:
+            if seed not in bars:
+                stack.close()
+                bars[seed] = Bar(f"training, seed {seed}", "step")
+                stack.callback(bars[seed].close)
+            bars[seed](step.step, step.steps)
+
+        yield move

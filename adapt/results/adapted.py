@@ -14,6 +14,7 @@ from headroles.adapt.adapter.info import CONFIG, METRICS, ROLE_MAP, TABLE, Adapt
 from headroles.adapt.metrics import Measure, table_heading, table_rows, to_csv, to_frame, to_json, to_table
 from headroles.adapt.results.protocols import LEFT_OUT, average_domains
 from headroles.errors import InputError
+from headroles.files.latex import Tabled
 from headroles.files.whole import write_text
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Adapted(Shown, Sequence[Adapter]):
+class Adapted(Shown, Tabled, Sequence[Adapter]):
     """What a job has made: adapters by seed, and all of their rows."""
 
     figures: ClassVar[Mapping[str, str]] = FIGURES

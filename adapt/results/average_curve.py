@@ -17,6 +17,7 @@ from headroles.adapt.methods.clip_cite import AVERAGES, UNIFORM, ClipCite, ClipC
 from headroles.adapt.methods.role_numbers import RANDOM, balance_shares
 from headroles.checks import typed
 from headroles.errors import InputError
+from headroles.files.latex import Tabled
 from headroles.files.ranges import Share
 from headroles.images.counting import counted
 from headroles.images.images import read_ahead
@@ -52,7 +53,7 @@ class AveragePoint:
 
 
 @dataclass(frozen=True)
-class AverageCurve(Shown):
+class AverageCurve(Shown, Tabled):
     """Averages of one training's tuned and the frozen weights, by how heads' shares are given out and by their mean."""
 
     figures: ClassVar[dict[str, str]] = {"curve": "headroles.adapt.results.average_plot:average_figure"}

@@ -7,6 +7,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from headroles.adapt.results.average_curve import AverageCurve
+from headroles.figures.page import head
 from headroles.figures.style import COLORS, Drawing, figure_style
 
 
@@ -19,8 +20,8 @@ def average_figure(curve: AverageCurve) -> Figure:
     columns = [name for name in ("novel", "kept") if frame[name].notna().all()]
     titles = {"novel": "novel classes", "kept": "other tasks"}
     with figure_style():
-        figure = Drawing(figsize=(0.6 + 3.2 * len(columns), 3.0), layout="constrained")
-        figure.suptitle(f"Averages of tuned and frozen weights\n{curve.task}", size=9)
+        figure = Drawing(figsize=(0.6 + 3.2 * len(columns), 2.7), layout="constrained")
+        head(figure, "Averages of tuned and frozen weights", curve.task)
         for axes, name in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
             for color, (average, rows) in zip(COLORS, _lines(frame), strict=False):
                 axes.plot(rows["base"], rows[name], color=color, marker="o", markersize=3, label=average)

@@ -1,36 +1,36 @@
-"""Figures of an adapter folder: its training's curves, its masks, its fusion weights; all seeds of a job in one."""
+"""Figures of an adapter folder: its training's curves and its fusion weights; all seeds of a job in one."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import seaborn as sns
-from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from headroles.adapt.adapter.adapter import FIGURES, Adapter
 from headroles.adapt.adapter.folders import find_adapters
 from headroles.adapt.adapter.info import CONFIG, FINDINGS, METRICS, ROLE_MAP, AdapterInfo
-from headroles.adapt.config import HARD_MASKS, LEARNED
 from headroles.adapt.methods.findings import Findings
-from headroles.adapt.methods.masks import masked_kinds, role_weights
 from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.training.records import EpochRecord
 from headroles.errors import InputError, said
-from headroles.figures.style import COLORS, GREY, INK, Drawing, figure_of, figure_style
+from headroles.figures.marks import ConceptLook, concept_looks, fill
+from headroles.figures.page import head
+from headroles.figures.style import GREY, INK, LINES, Drawing, figure_of, figure_style
 from headroles.files.json_files import dump_json, read_object
 from headroles.files.plain import Unfit, from_plain
-from headroles.roles.role_map import SILENT, RoleMap
+from headroles.roles.role_map import RoleMap
 from headroles.shown import Shown
 
 
@@ -68,6 +68,8 @@ class Run:
         return ("cls", *self.info.attributes) if fused else ()
 
 
+_KINDS: tuple[Any, ...] = ("-", "--", ":", "-.")
+"""Lines of the first seed, the second ..."""
 Given: TypeAlias = "Sequence[Run] | Sequence[Adapter] | Adapter"
 """What the figures take."""
 
@@ -132,80 +134,49 @@ def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
 
 
 def curves_figure(runs: Given) -> Figure:
-    """Loss and its parts, training accuracy and fusion weights over epochs; one line a seed."""
+    """Loss and its parts, training accuracy and fusion weights over epochs; a seed is a kind of line.
+
+    Fusion weights of the attributes, which are small and alike, have axes of their own below that of CLS, which span
+    what they are. Attributes have the colours of their concepts.
+    """
     runs = list_runs(runs)
     if not runs[0].history:
         what = "a merged adapter" if runs[0].info.merged else runs[0].info.method
         raise InputError(f"kind: {what} takes no training steps, so there are no curves of them")
     with figure_style():
-        figure = run_page(runs, "Training", (10.5, 3.0))
-        losses, accuracy, alpha = figure.subplots(1, 3)
-        if not runs[0].parts:
-            alpha.remove()
-        for run in runs:
-            epochs = [record["epoch"] for record in run.history]
-            _lines(losses, epochs, [{"all": record["loss"], **record["losses"]} for record in run.history])
-            if run.parts:
-                _lines(alpha, epochs, [{name: record["alpha"][name] for name in run.parts} for record in run.history])
-            accuracy.plot(epochs, [100 * record["accuracy"] for record in run.history], color=COLORS[0], marker=".")
-        for axes in (losses, accuracy, alpha):
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        losses.set(ylabel="loss (weighted parts)", xlabel="epoch")
+        columns = 3 if runs[0].parts else 2
+        figure = run_page(runs, "Training", (3.5 * columns, 2.6))
+        grid = figure.add_gridspec(2, columns)
+        losses, accuracy = (figure.add_subplot(grid[:, column]) for column in (0, 1))
+        names = list(runs[0].history[0]["losses"])
+        _lines(losses, runs, {"all": INK, **dict(zip(names, cycle(LINES)))}, _loss_of)
+        _lines(accuracy, runs, {"right": INK}, lambda record, _: 100 * record["accuracy"])
+        losses.set(ylabel="loss (weighted parts)", xlabel="epoch", ylim=(0, None))
         accuracy.set(ylabel="training accuracy, %", xlabel="epoch", ylim=(0, 101))
-        alpha.set(ylabel="fusion weight", xlabel="epoch", ylim=(0, 1))
-        for axes in (losses, alpha) if runs[0].parts else (losses,):
-            _legend(axes)
+        _legend(losses)
+        if len(runs) > 1:
+            accuracy.legend(handles=_seed_keys(runs), frameon=False, loc="lower right")
+        if runs[0].parts:
+            _draw_fusion(figure.add_subplot(grid[0, 2]), figure.add_subplot(grid[1, 2]), runs)
+        for axes in figure.axes:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         sns.despine(figure)
     return figure
 
 
-def mask_figure(runs: Given) -> Figure:
-    """How far heads let attribute tokens exchange with CLS and patches, layer by layer, as trained; 0 parts them.
-
-    The label of a head is what it is to a mask that draws lines between roles, and whether it is silent.
-    """
-    runs = list_runs(runs)
-    run = runs[0]
-    variant, first = METHODS[run.info.method].mask_of(run.info.settings), run.info.layer
-    if variant is None or first is None or not run.masked:
-        raise InputError(f"kind: {run.info.method} has no masks; take kind curves")
-    role_map = run.role_map
-    layers = range(first, role_map.model.layers)
-    kinds = masked_kinds(role_map, layers, run.info.attributes, *variant[:2])
-    weights = _mask_weights(run, layers, variant)
-    silent = {(head.layer, head.head) for head in role_map if head.role == SILENT}
-    with figure_style():
-        size = (1.0 + len(layers) * (1.0 + 0.25 * len(run.info.attributes)), 1.3 + 0.2 * role_map.model.heads)
-        heading = f"Attribute tokens that exchange with CLS and patches, mask {variant[0]}"
-        figure = run_page(runs[:1], heading, size)
-        for axes, layer in zip(figure.subplots(1, len(layers), squeeze=False)[0], layers, strict=True):
-            opened = weights[layer]
-            cells = LinearSegmentedColormap.from_list("weight", ["#EEEEEE", COLORS[0]])
-            colors: dict[str, Any] = {"cmap": cells, "vmin": 0, "vmax": 1, "cbar": False}
-            if not np.isin(opened, (0, 1)).all():
-                colors |= {"annot": True, "fmt": ".2f", "annot_kws": {"size": 5}}
-            named = enumerate(kinds[layer])
-            hard = variant[0] in HARD_MASKS  # The others draw no line between roles.
-            labels = [f"H{head}{f' {kind}' * hard}" + " (silent)" * ((layer, head) in silent) for head, kind in named]
-            sns.heatmap(opened, ax=axes, xticklabels=run.info.attributes, yticklabels=labels, linewidths=0.8, **colors)
-            axes.set_title(f"layer {layer}", loc="left", weight="bold")
-            axes.tick_params(axis="x", rotation=90)
-            axes.tick_params(axis="y", rotation=0)
-    return figure
+def _loss_of(record: Mapping[str, Any], name: str) -> float:
+    return record["loss"] if name == "all" else record["losses"][name]
 
 
-def _mask_weights(
-    run: Run, layers: range, variant: tuple[str, int, float]
-) -> dict[int, Float[np.ndarray, "head attribute"]]:
-    """Layer -> weights of its mask; learned ones as they ended."""
-    if variant[0] != LEARNED:
-        weights = role_weights(run.role_map, layers, run.info.attributes, *variant)
-        return {layer: each.numpy() for layer, each in weights.items()}
-    if run.findings is None:
-        raise InputError(f"adapter: {run.folder} has no {FINDINGS}, which says what was learned; copy the whole folder")
-    rows = {(each.layer, each.head): [each.values[name] for name in run.info.attributes] for each in run.findings}
-    heads = range(run.role_map.model.heads)
-    return {layer: np.array([rows[layer, head] for head in heads]) for layer in layers}
+def _draw_fusion(upper: Axes, lower: Axes, runs: Sequence[Run]) -> None:
+    """CLS's weight above those of the attributes."""
+    looks = attribute_looks(runs[0])
+    _lines(upper, runs, {"cls": INK}, lambda record, name: record["alpha"][name])
+    _lines(lower, runs, {look.name: look.color for look in looks}, lambda record, name: record["alpha"][name])
+    upper.set(ylabel="weight of CLS", ylim=(0, 1), xticklabels=[])
+    lower.set(ylabel="of attributes", xlabel="epoch")
+    lower.yaxis.set_major_locator(MaxNLocator(4))
+    _legend(lower)
 
 
 def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
@@ -220,7 +191,12 @@ def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
     with figure_style():
         heading = "Weights of CLS and attributes in the logits"
         axes = run_page(runs, heading, (1.5 + 0.7 * len(names), 3.0)).subplots() if ax is None else ax
-        axes.bar(names, weights.mean(0), color=[GREY, *_colors(names[1:])], width=0.7)
+        looks = [{"facecolor": GREY}, *map(fill, attribute_looks(runs[0]))]
+        for bar, look in zip(axes.bar(names, weights.mean(0), width=0.7), looks, strict=True):
+            bar.set(**look)
+        for place, value in enumerate(weights.mean(0)):
+            top = place, max(value, *weights[:, place])
+            axes.annotate(f"{value:.3f}", top, (0, 4), textcoords="offset points", ha="center")
         if len(runs) > 1:
             axes.plot(np.tile(np.arange(len(names)), len(runs)), weights.ravel(), ".", color=INK)
         axes.set(ylabel="alpha", ylim=(0, 1))
@@ -228,29 +204,41 @@ def fusion_figure(runs: Given, ax: Axes | None = None) -> Figure:
     return figure_of(axes)
 
 
-def run_page(runs: Sequence[Run], heading: str, size: tuple[float, float]) -> Figure:
-    """A figure with a heading and a line about the runs."""
+def run_page(runs: Sequence[Run], heading: str, size: tuple[float, float], fits: bool = True) -> Figure:
+    """A figure with a heading and a line about the runs; see `Drawing`."""
     info = runs[0].info
     seeds = dict.fromkeys(str(run.info.seed) for run in runs)
     facts = f"{info.base_model_name_or_path}, {info.task}, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
-    figure = Drawing(figsize=size, layout="constrained")
-    figure.suptitle(f"{heading}\n{facts}", size=9)
+    figure = Drawing(figsize=size, layout="constrained", fits=fits)
+    head(figure, heading, facts)
     return figure
 
 
-def _lines(axes: Axes, epochs: Sequence[int], records: Sequence[Mapping[str, float]]) -> None:
-    """One line a name."""
-    names = list(records[0])
-    for name, color in zip(names, [GREY, *_colors(names[1:])], strict=True):
-        axes.plot(epochs, [record[name] for record in records], color=color, label=name, marker=".")
+def attribute_looks(run: Run) -> list[ConceptLook]:
+    """How the run's attributes look: as in the figures of its role map, where it has one."""
+    known = run.role_map.concepts if run.masked_by or run.info.role_map_sha256 else ()
+    looks = concept_looks([*known, *(name for name in run.info.attributes if name not in known)])
+    return [looks[name] for name in run.info.attributes]
 
 
-def _colors(names: Sequence[str]) -> list[str]:
-    return [COLORS[number % len(COLORS)] for number in range(len(names))]
+def _lines(
+    axes: Axes, runs: Sequence[Run], colors: Mapping[str, str], value: Callable[[Mapping[str, Any], str], float]
+) -> None:
+    """One line a seed and name: the name's colour, the seed's kind of line."""
+    for run, kind in zip(runs, cycle(_KINDS)):
+        epochs = [record["epoch"] for record in run.history]
+        for name, color in colors.items():
+            values = [value(record, name) for record in run.history]
+            axes.plot(epochs, values, kind, color=color, marker=".", markersize=4, linewidth=1.2, label=name)
+
+
+def _seed_keys(runs: Sequence[Run]) -> list[Line2D]:
+    kinds = zip(runs, cycle(_KINDS))
+    return [Line2D([], [], color=INK, linestyle=kind, label=f"seed {run.info.seed}") for run, kind in kinds]
 
 
 def _legend(axes: Axes) -> None:
     """One entry a name, also where several seeds have drawn it."""
-    handles, labels = axes.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
-    axes.legend(unique.values(), unique.keys(), frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    keys = [Line2D([], [], color=line.get_color(), label=name) for name, line in found.items()]
+    axes.legend(handles=keys, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))

@@ -13,10 +13,11 @@ from headroles.adapt.results.calibration import BINS, calibration_error, fill_bi
 from headroles.adapt.results.evaluation import Evaluation
 from headroles.adapt.results.tested import MODELS, TestedImage, group_parts
 from headroles.errors import InputError
-from headroles.figures.style import COLORS, GREY, Drawing, figure_style
+from headroles.figures.page import head
+from headroles.figures.style import COLORS, GREY, Drawing, figure_style, now
 
-_ACROSS, _MOST = 4, 24
-"""Parts in a row of the figure, and in all."""
+_ACROSS, _MOST, _PART = 4, 24, (2.6, 3.4)
+"""Parts in a row of the figure, and in all; inches of one."""
 _COLORS = dict(zip(MODELS, (GREY, COLORS[0]), strict=True))
 
 
@@ -33,15 +34,17 @@ def reliability_figure(found: Evaluation) -> Figure:
         raise InputError("kind: reliability needs the tested images; make a folder with headroles evaluate --output")
     if len(parts) > _MOST:
         raise InputError(f"kind: reliability shows at most {_MOST} parts, got {len(parts)}; evaluate fewer tasks")
-    across = min(_ACROSS, len(parts))
+    wide, tall = _PART[0] * now().shrink, _PART[1] * now().shrink
+    across = min(_ACROSS, len(parts), int(now().most / wide))
     down = math.ceil(len(parts) / across)
     with figure_style():
-        figure = Drawing(figsize=(0.6 + 2.6 * across, 0.4 + 3.2 * down), layout="constrained")
-        figure.suptitle("Right answers against stated probability", size=9)
+        figure = Drawing(figsize=(0.6 + wide * across, tall * down), layout="constrained", fits=False)
+        head(figure, "Right answers against stated probability", "dashed: right as often as said; below it: too sure")
         cells = figure.subfigures(down, across, squeeze=False).ravel()
         for cell, (place, tested) in zip(cells, parts, strict=False):
             upper, lower = cell.subplots(2, 1, sharex=True, height_ratios=(3, 1))
             _draw_part(upper, lower, tested)
+            cell.legend(*upper.get_legend_handles_labels(), loc="outside lower left", frameon=False)
             upper.set_title("\n".join((place[1], f"{place[0]}, {place[2]}")), loc="left")
         sns.despine(figure)
     return figure
@@ -61,5 +64,4 @@ def _draw_part(upper: Axes, lower: Axes, tested: Sequence[TestedImage]) -> None:
         starts = [100 * b.start + (number + 0.25) * width for b in bins]
         lower.bar(starts, [b.images for b in bins], width, align="edge", color=_COLORS[model])
     upper.set(ylabel="right, %", xlim=(0, 100), ylim=(-2, 102))
-    upper.legend(frameon=False, loc="upper left")
     lower.set(xlabel="probability, %", ylabel="images")

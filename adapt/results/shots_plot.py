@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from headroles.adapt.metrics import MEAN, Measure, name_shots, shot_counts, summarize
 from headroles.errors import InputError
+from headroles.figures.page import head
 from headroles.figures.style import COLORS, Drawing, figure_style
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def shots_figure(given: Evaluation | Adapted | Runs) -> Figure:
         raise InputError("kind: shots draws several numbers of shots; make them with headroles adapt --shots 1,2,4,8")
     protocols = list(dict.fromkeys(row.protocol for row in measures))
     with figure_style():
-        figure = Drawing(figsize=(0.6 + 3.6 * len(protocols), 3.0), layout="constrained")
-        figure.suptitle("Right answers against training images a class; dashed: zero-shot", size=9)
+        figure = Drawing(figsize=(0.6 + 3.6 * len(protocols), 2.7), layout="constrained")
+        head(figure, "Right answers against training images a class", "dashed: zero-shot; bands: 95% over seeds")
         for axes, protocol in zip(figure.subplots(1, len(protocols), squeeze=False)[0], protocols, strict=True):
             _draw(axes, [row for row in measures if row.protocol == protocol], counts)
         sns.despine(figure)

@@ -108,6 +108,8 @@ class HeadEffect:
     """1 - normalised entropy of `times` over concepts (losses only): 1 where one concept alone loses."""
     costs: Mapping[str, float]
     """Labelled concept -> mean margin lost, in nats."""
+    stands_out: bool = True
+    """Whether it is more concentrated than chance, by the role map; taken for granted of files that do not say it."""
 
 
 CORRELATIONS = {

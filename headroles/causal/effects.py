@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from headroles.causal.head_record import SCALE, HeadRecord, Progress, first_row
+from headroles.causal.head_record import SCALE, HeadRecord, first_row
 from headroles.causal.margins import ValueTexts, margin
 from headroles.heads.ablate import Ablator
 from headroles.heads.names import Head
@@ -24,6 +24,7 @@ from headroles.images.images import batches
 from headroles.images.labelled import LabelledImages
 from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP, recording
+from headroles.passes.image_pass import Progress
 from headroles.shapes.world import ABSENT
 
 _CHUNK = 20_000_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,12 +15,10 @@ from headroles.images.images import Watch, batches
 from headroles.images.labelled import LabelledImages
 from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP, recording
+from headroles.passes.image_pass import Progress
 
 SCALE = "visual.ln_final.hook_scale"
 """Where the final LayerNorm's deviation is read."""
-
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
 
 
 @dataclass(frozen=True)

@@ -99,4 +99,4 @@ def _effect(costs: BlockCosts, row: int, head: HeadRole) -> HeadEffect:
     strongest = None if np.isnan(selectivity) else costs.concepts[int(np.nanargmax(times))]
     named = {name: short(value) for name, value in zip(costs.concepts, lost, strict=True)}
     known = head.name, head.role, head.concept, head.entropy, head.effective_rank
-    return HeadEffect(*known, strongest, finite(selectivity), named)
+    return HeadEffect(*known, strongest, finite(selectivity), named, head.stands_out)

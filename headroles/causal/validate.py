@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from headroles.causal.config import ValidateConfig
-from headroles.causal.head_record import Progress
 from headroles.causal.validate_run import ValidateRun
 from headroles.causal.validation import Validation
 from headroles.checks import make_config, typed
 from headroles.images.labelled import LabelledImages
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.passes.bars import bar_unless
+from headroles.passes.image_pass import Progress
 from headroles.roles.role_map import RoleMap
 
 
@@ -29,7 +30,7 @@ def validate(
     device: str = "auto",
     batch: int = 64,
     workers: int = 0,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     **settings: Any,
 ) -> Validation:
     """Cut every concept's Attribute heads, and every scored head alone, and measure what each labelled concept loses.
@@ -40,10 +41,13 @@ def validate(
     `role_map`: the map, its file or its folder. `model`: None for the one that the map names. `images`: labelled ones
     that were not scored, "shapes", a folder CONCEPT/VALUE/ or VALUE/, or a CSV file (`open_labelled`); None for scenes
     with a bundled model. `count`, `template`, `groups`: as `open_labelled` takes them. `settings` are fields of
-    ValidateConfig, in place of a `config`. Raises InputError where the role map is another model's, has no Attribute
-    head, shares no concept with the labels, or was scored on more than 1% of the images (unless `allow_overlap`).
+    ValidateConfig, in place of a `config`. `progress`: as in `score`.
+
+    Raises InputError where the role map is another model's, has no Attribute head, shares no concept with the labels,
+    or was scored on more than 1% of the images (unless `allow_overlap`).
     """
     how = make_config(ValidateConfig, config, settings)
     run = ValidateRun.open(role_map, model, images, how, count=count, template=template, groups=groups, device=device)
-    folded = run.fold(batch, workers, progress)
+    with bar_unless(progress, f"cutting heads of {run.model.model_name}") as shown:
+        folded = run.fold(batch, workers, shown)
     return run.explain(folded)

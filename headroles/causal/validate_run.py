@@ -19,7 +19,7 @@ from headroles.causal.doses import DoseSets, dose_curves
 from headroles.causal.effects import EffectSums, direct_effects, total_effects
 from headroles.causal.estimates import short
 from headroles.causal.fit import check_labels, choose_concepts
-from headroles.causal.head_record import HeadRecord, Progress
+from headroles.causal.head_record import HeadRecord
 from headroles.causal.head_sets import HeadSets
 from headroles.causal.margins import ValueTexts
 from headroles.causal.selectivity import correlate, head_effects
@@ -32,6 +32,7 @@ from headroles.images.labelled import TEMPLATE, LabelledImages, open_labelled
 from headroles.images.reading import Reading, announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.known_models import BUNDLED
+from headroles.passes.image_pass import Progress
 from headroles.roles.judged import Judged
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_map import ImagesInfo, ModelInfo, RoleMap

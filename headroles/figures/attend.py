@@ -16,13 +16,13 @@ from numpy import ndarray
 
 from headroles.errors import InputError
 from headroles.figures.fitting import shorten
-from headroles.figures.page import square
-from headroles.figures.style import GREY, INK, Drawing, figure_style
+from headroles.figures.page import head, square
+from headroles.figures.style import GREY, INK, Drawing, figure_style, now
 from headroles.images.pictures import decode_picture
 from headroles.uses.attended import QUANTITIES, Attended, HeadView, ImageView
 
-_CELL, _GAP, _ABOVE, _BELOW, _MARGIN, _TOP, _BAR = 1.5, 0.18, 0.4, 0.22, 0.3, 0.75, 0.75
-"""Inches: a picture, between pictures, its two title lines, its number, the page's edges, heading, colour bar."""
+_CELL, _GAP, _ABOVE, _BELOW, _TOP, _BAR = 1.5, 0.18, 0.4, 0.22, 0.85, 0.75
+"""Inches: a picture, between pictures, its two title lines, its number, heading, colour bar."""
 _WIDE = 6
 """Heads side by side."""
 _LOOKS = {"contribution": "PuOr_r", "attention": "cividis"}
@@ -42,24 +42,26 @@ def attend_figure(attended: Attended, quantity: str = "contribution", own_scales
     if quantity not in QUANTITIES:
         raise InputError(f"quantity must be one of {', '.join(QUANTITIES)}, got {quantity!r}")
     found, heads = attended.images, attended.images[0].heads
-    wide = min(len(heads), _WIDE)
+    look = now()
+    fitting = int((look.most - 2 * look.margin - _CELL) / (_CELL + _GAP))
+    wide, above = min(len(heads), _WIDE, max(1, fitting)), _TOP if look.headed else look.margin
     lines = math.ceil(len(heads) / wide)
     step = _CELL + _ABOVE + _BELOW
-    width = max(2 * _MARGIN + (wide + 1) * _CELL + wide * _GAP, 5.6)
-    height = _TOP + len(found) * lines * step + _BAR
+    width = max(2 * look.margin + (wide + 1) * _CELL + wide * _GAP, look.least)
+    height = above + len(found) * lines * step + _BAR
     scales = _scales(found, quantity, own_scales)
     with figure_style():
         figure = Drawing(figsize=(width, height))
         _head(figure, quantity)
         for number, view in enumerate(found):
             picture = decode_picture(view.picture) / 255
-            start = _TOP + number * lines * step + _ABOVE
-            axes = square(figure, _CELL, _MARGIN, start)
+            start = above + number * lines * step + _ABOVE
+            axes = square(figure, _CELL, look.margin, start)
             axes.imshow(picture)
             axes.set_title(shorten(view.image, _CELL), loc="left", pad=3, color=INK)
             for place, head in enumerate(view.heads):
                 row, column = divmod(place, wide)
-                axes = square(figure, _CELL, _MARGIN + (column + 1) * (_CELL + _GAP), start + row * step)
+                axes = square(figure, _CELL, look.margin + (column + 1) * (_CELL + _GAP), start + row * step)
                 _map(axes, picture, head.grid(quantity), quantity, scales[place])
                 _name(axes, head, quantity)
         _bar(figure, scales, quantity, own_scales)
@@ -74,7 +76,7 @@ def _scales(found: Sequence[ImageView], quantity: str, own: bool) -> list[Normal
     return [Normalize(-each if quantity == "contribution" else 0, each) for each in top.tolist()]
 
 
-def _head(figure: Figure, quantity: str) -> None:
+def _head(figure: Drawing, quantity: str) -> None:
     heading = (
         "What heads add to a text, patch by patch" if quantity == "contribution" else "Attention of CLS to patches"
     )
@@ -83,9 +85,7 @@ def _head(figure: Figure, quantity: str) -> None:
         if quantity == "contribution"
         else "Softmax weights; below each map what is left for CLS itself."
     )
-    width, height = figure.get_size_inches()
-    figure.text(_MARGIN / width, 1 - _MARGIN / height, heading, va="top", size=11, weight="bold")
-    figure.text(_MARGIN / width, 1 - (_MARGIN + 0.23) / height, note, va="top", color=GREY)
+    head(figure, heading, note)
 
 
 def _map(
@@ -121,7 +121,7 @@ def _name(axes: Axes, head: HeadView, quantity: str) -> None:
 
 def _bar(figure: Figure, scales: Sequence[Normalize], quantity: str, own: bool) -> None:
     width, height = figure.get_size_inches()
-    axes = figure.add_axes((_MARGIN / width + 0.15 / width, 0.47 / height, 2.6 / width, 0.12 / height))
+    axes = figure.add_axes(((now().margin + 0.15) / width, 0.47 / height, 2.6 / width, 0.12 / height))
     label = "part of the cosine with the text" if quantity == "contribution" else "attention"
     label += ", every head to its own largest" if own else ""
     look = ScalarMappable(scales[0], matplotlib.colormaps[_LOOKS[quantity]])

@@ -23,12 +23,13 @@ from headroles.figures.marks import (
     mark_roles,
     role_keys,
 )
-from headroles.figures.page import BARE, LINE, MARGIN, MIN_WIDTH, Page
-from headroles.figures.style import GREY, figure_of, figure_style, inches_wide, ink_on
+from headroles.figures.page import BARE, Page, describe
+from headroles.figures.style import GREY, figure_of, figure_style, inches_wide, ink_on, now
 from headroles.roles.role_map import SILENT, HeadRole, RoleMap
 
-_PANEL, _PANELS, _AROUND_BARS = 3.0, 4, 1.0
-"""Width of a layer's panel in inches, panels side by side (more only if there are many), labels of a bar."""
+_PANEL, _NARROW, _PANELS, _AROUND_BARS, _ENTRY = 3.0, 2.2, 4, 1.0, 1.5
+"""Width of a layer's panel in inches, also on paper, panels side by side (more only if there are many), labels of a
+bar, a key."""
 _TICKS = (0, 0.5, 1), ("0", "P(concept)", "1")
 
 
@@ -46,18 +47,22 @@ def concepts_figure(role_map: RoleMap, layers: Sequence[int] | None = None, ax: 
     if ax is not None:
         return _into(ax, role_map, layers)
     key, roles = concept_looks(role_map.concepts), role_keys(role_map.head_roles)
-    columns = min(len(layers), max(_PANELS, math.ceil(math.sqrt(len(layers)))))
-    panel = max(MIN_WIDTH - 2 * MARGIN, columns * _PANEL) / columns
-    tall, length = role_map.model.heads * LINE + 0.45, panel - _AROUND_BARS
+    look, columns = now(), min(len(layers), max(_PANELS, math.ceil(math.sqrt(len(layers)))))
+    least = _PANEL if look.headed else _NARROW
+    columns = min(columns, max(1, int((look.most - 2 * look.margin) / least)))
+    panel = max(look.least - 2 * look.margin, columns * least) / columns
+    tall, length = role_map.model.heads * look.line + 0.45, panel - _AROUND_BARS
     body = math.ceil(len(layers) / columns) * tall + 0.3
     with figure_style():
-        page = Page(role_map, "Concepts of every head", columns * panel + 2 * MARGIN, body + 1.4 * LINE, key)
-        page.legend(MARGIN, body, roles, columns=len(roles))
+        width, wide = columns * panel + 2 * look.margin, max(1, int(columns * panel / _ENTRY))
+        rows = math.ceil(len(roles) / wide)
+        page = Page(describe(role_map), "Concepts of every head", width, body + (rows + 0.4) * look.line, key)
+        page.legend(look.margin, body, roles, columns=min(len(roles), wide))
         for place, layer in enumerate(layers):
             row, column = divmod(place, columns)
             heads = _sort(role_map, layer)
-            left = MARGIN + column * panel + 0.48
-            axes = page.axes(left, row * tall + 0.2, length, len(heads) * LINE)
+            left = look.margin + column * panel + 0.48
+            axes = page.axes(left, row * tall + 0.2, length, len(heads) * look.line)
             _concept_bars(axes, heads, key, length)
             axes.set_title(f"layer {layer}", loc="left", weight="bold", pad=3)
             if place + columns >= len(layers):

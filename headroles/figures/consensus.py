@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headroles.figures.marks import hatch_silent, mark_roles, role_keys
-from headroles.figures.page import BARE
-from headroles.figures.style import GREY, Drawing, figure_of, figure_style, ink_on
+from headroles.figures.page import Page, foot_height
+from headroles.figures.style import figure_of, figure_style, ink_on, now
 from headroles.roles.consensus import Consensus, letter_of
 from headroles.roles.role_map import SILENT
 
-_CELL, _MARGIN, _LINE, _LEAST = 0.52, 0.3, 0.19, 5.6
-"""Inches."""
+_CELL, _LABELS = 0.52, 0.3
+"""Inches: a head's largest cell, and what the layers' numbers take."""
 
 
 def consensus_figure(found: Consensus, ax: Axes | None = None) -> Figure:
@@ -26,26 +26,21 @@ def consensus_figure(found: Consensus, ax: Axes | None = None) -> Figure:
     Hollow: heads that do not stand out from chance in over half of the maps. Deepest layer on top; heads that were not
     scored in all maps are left empty. With `ax` the map is drawn into that.
     """
-    with figure_style():
-        if ax is not None:
+    if ax is not None:
+        with figure_style():
             _cells(ax, found)
             ax.set_title(_heading(found), loc="left", weight="bold")
-            return figure_of(ax)
-        layers, heads = len({head.layer for head in found}), 1 + max(head.head for head in found)
-        lines, keys = len(found.names) + len(found.pairs) + 3, role_keys(found.heads)
-        top = _MARGIN + lines * _LINE
-        width = max(_LEAST, heads * _CELL + 4 * _MARGIN)
-        height = top + layers * _CELL + 0.5 + len(keys) * _LINE + _MARGIN
-        figure = Drawing(figsize=(width, height))
-        figure.text(_MARGIN / width, 1 - _MARGIN / height, _heading(found), va="top", size=11, weight="bold")
-        place = _MARGIN / width, 1 - (_MARGIN + 1.3 * _LINE) / height
-        figure.text(*place, _facts(found), va="top", color=GREY, linespacing=1.4)
-        foot = top + layers * _CELL
-        box = 2 * _MARGIN / width, 1 - foot / height, heads * _CELL / width, layers * _CELL / height
-        _cells(figure.add_axes(box), found)
-        corner = 2 * _MARGIN / width, 1 - (foot + 0.5) / height
-        figure.legend(handles=keys, loc="upper left", bbox_to_anchor=corner, **BARE)
-    return figure
+        return figure_of(ax)
+    layers, heads = len({head.layer for head in found}), 1 + max(head.head for head in found)
+    look, keys = now(), role_keys(found.heads)
+    left = _LABELS + look.margin
+    cell = min(_CELL, max(0.3, ((look.most if heads > 8 else look.least) - left - look.margin) / heads))
+    width, tall = max(look.least, left + heads * cell + look.margin), layers * cell
+    with figure_style():
+        page = Page(_facts(found), _heading(found), width, tall + 0.5 + foot_height(width - left, keys, bar=False))
+        _cells(page.axes(left, 0, heads * cell, tall), found)
+        page.foot(left, tall + 0.5, keys, bar=False)
+    return page.figure
 
 
 def _heading(found: Consensus) -> str:

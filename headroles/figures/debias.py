@@ -7,7 +7,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from headroles.figures.style import GREY, INK, Drawing, figure_of, figure_style
+from headroles.figures.page import head
+from headroles.figures.style import GREY, INK, Drawing, figure_of, figure_style, now
 from headroles.uses.debiased import Debiased
 
 
@@ -20,8 +21,15 @@ def groups_figure(found: Debiased, ax: Axes | None = None) -> Figure:
     places = np.arange(len(names))
     before, after = (np.array([100 * each.groups[name] for name in names]) for each in (found.before, found.after))
     with figure_style():
-        size = (5.6, 1.6 + 0.32 * len(names))
-        axes = Drawing(figsize=size, layout="constrained").subplots() if ax is None else ax
+        size = (5.6, 1.2 + 0.32 * len(names))
+        about = f"{found.task}: {found.heads}, {found.effect} effect"
+        if ax is None:
+            figure = Drawing(figsize=size, layout="constrained")
+            head(figure, "Right answers of every group, before and after", about)
+            axes = figure.subplots()
+        else:
+            axes = ax
+            axes.set_title(about, loc="left")
         low, high = (100 * (found.before.worst + end) for end in found.random.interval)
         axes.axvspan(low, high, color=GREY, alpha=0.25, linewidth=0, label="worst group, other heads (95%)")
         axes.hlines(places, before, after, color=INK, linewidth=1)
@@ -29,7 +37,6 @@ def groups_figure(found: Debiased, ax: Axes | None = None) -> Figure:
         axes.scatter(after, places, s=36, color=INK, zorder=3, label="after")
         axes.set_yticks(places, names)
         axes.set(xlabel="accuracy (%)", xlim=(min(0.0, low), 102), ylim=(-0.6, len(names) - 0.4))
-        axes.set_title(f"{found.task}: {found.heads}, {found.effect} effect", loc="left", size=9)
-        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.28), ncols=3)
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.28), ncols=3 if now().headed else 1)
         sns.despine(ax=axes)
     return figure_of(axes)

@@ -11,16 +11,17 @@ from matplotlib import colormaps
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from headroles.figures.marks import hatch_silent, mark_roles, role_keys
-from headroles.figures.page import BARE
-from headroles.figures.style import GREY, INK, Drawing, figure_of, figure_style, ink_on
+from headroles.figures.page import BARE, Page, foot_height
+from headroles.figures.style import INK, figure_of, figure_style, ink_on, now
 from headroles.roles.diff import RoleMapDiff
 from headroles.roles.role_map import SILENT
 
-_CELL, _MARGIN, _LINE, _LEAST = 0.52, 0.3, 0.19, 5.6
-"""Inches."""
+_CELL, _LABELS = 0.52, 0.3
+"""Inches: a head's largest cell, and what the layers' numbers take."""
 
 
 @dataclass(frozen=True)
@@ -40,30 +41,15 @@ def diff_figure(found: RoleMapDiff, ax: Axes | None = None) -> Figure:
     if ax is not None:
         return _into(ax, found)
     layers, heads = sorted(found.layers, reverse=True), 1 + max(head.head for head in found.heads)
-    width, top = max(_LEAST, heads * _CELL + 4 * _MARGIN), _MARGIN + 4.2 * _LINE
-    keys = _keys(found)
-    height = top + len(layers) * _CELL + 0.6 + len(keys) * _LINE
+    look, keys = now(), _keys(found)
+    left = _LABELS + look.margin
+    cell = min(_CELL, max(0.3, ((look.most if heads > 8 else look.least) - left - look.margin) / heads))
+    width, tall = max(look.least, left + heads * cell + look.margin), len(layers) * cell
     with figure_style():
-        figure = Drawing(figsize=(width, height))
-
-        def axes(left: float, down: float, wide: float, tall: float) -> Axes:
-            return figure.add_axes((left / width, 1 - (down + tall) / height, wide / width, tall / height))
-
-        figure.text(_MARGIN / width, 1 - _MARGIN / height, _heading(found), va="top", size=11, weight="bold")
-        names = "\n".join(f"{letter}: {name}" for letter, name in zip("AB", found.names, strict=True))
-        y = 1 - (_MARGIN + 1.3 * _LINE) / height
-        figure.text(_MARGIN / width, y, names, va="top", color=GREY, linespacing=1.4)
-        foot = top + len(layers) * _CELL
-        _cells(
-            axes(2 * _MARGIN, top, heads * _CELL, len(layers) * _CELL),
-            axes(2 * _MARGIN, foot + 0.6, 2.1, 0.13),
-            found,
-            layers,
-            heads,
-        )
-        place = (2 * _MARGIN + 2.7) / width, 1 - (foot + 0.5) / height
-        figure.legend(handles=keys, loc="upper left", bbox_to_anchor=place, **BARE)
-    return figure
+        page = Page(_names(found), _heading(found), width, tall + 0.65 + foot_height(width - left, keys))
+        bar = page.foot(left, tall + 0.6, keys)
+        _cells(page.axes(left, 0, heads * cell, tall), bar, found, layers, heads)
+    return page.figure
 
 
 def _into(axes: Axes, found: RoleMapDiff) -> Figure:
@@ -72,7 +58,8 @@ def _into(axes: Axes, found: RoleMapDiff) -> Figure:
     with figure_style():
         _cells(axes, None, found, layers, heads)
         axes.set_title(_heading(found), loc="left", weight="bold")
-        axes.legend(handles=_keys(found), ncols=2, loc="upper left", bbox_to_anchor=(0, -0.15), **BARE)
+        axes.set_xlabel(f"head\n{_names(found)}")
+        axes.legend(handles=_keys(found), ncols=2, loc="upper left", bbox_to_anchor=(0, -0.35), **BARE)
     return figure_of(axes)
 
 
@@ -82,7 +69,12 @@ def _sides(found: RoleMapDiff, side: int) -> list[_Side]:
 
 def _keys(found: RoleMapDiff) -> list[Artist]:
     frame = Rectangle((0, 0), 1, 1, facecolor="none", edgecolor=INK, linewidth=1.8, label="role changed")
-    return [*role_keys([*_sides(found, 0), *_sides(found, 1)]), frame]
+    sides = Line2D([], [], linestyle="none", label="marks: A left, B right")
+    return [sides, *role_keys([*_sides(found, 0), *_sides(found, 1)]), frame]
+
+
+def _names(found: RoleMapDiff) -> str:
+    return "\n".join(f"{letter}: {name}" for letter, name in zip("AB", found.names, strict=True))
 
 
 def _heading(found: RoleMapDiff) -> str:
@@ -95,7 +87,7 @@ def _cells(axes: Axes, bar: Axes | None, found: RoleMapDiff, layers: list[int], 
     column = np.array([head.head for head in found.heads])
     change = np.full((len(layers), heads), np.nan)
     change[row, column] = [head.entropies[1] - head.entropies[0] for head in found.heads]
-    scale: dict[str, Any] = {"ticks": [-1, 0, 1], "label": "entropy in B less that in A"}
+    scale: dict[str, Any] = {"ticks": [-1, 0, 1], "label": "entropy: B - A"}
     scale["orientation"] = "horizontal" if bar else "vertical"
     cells: dict[str, Any] = {"cmap": "vlag", "linewidths": 1.2, "xticklabels": range(heads), "yticklabels": layers}
     sns.heatmap(change, vmin=-1, vmax=1, ax=axes, cbar_ax=bar, cbar_kws=scale, **cells)

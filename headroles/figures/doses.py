@@ -12,6 +12,7 @@ from headroles.causal.costs import Estimate
 from headroles.causal.dose_curve import DoseCurve
 from headroles.causal.validation import Validation
 from headroles.errors import InputError
+from headroles.figures.page import head
 from headroles.figures.style import COLORS, GREY, Drawing, figure_of, figure_style
 
 _WIDE = 4
@@ -34,10 +35,10 @@ def doses_figure(validation: Validation, concept: str | None = None, ax: Axes | 
         return figure_of(ax)
     rows, columns = math.ceil(len(curves) / _WIDE), min(len(curves), _WIDE)
     with figure_style():
-        figure = Drawing(figsize=(max(4.2, 2.3 * columns), 0.7 + 2.1 * rows), layout="constrained")
+        figure = Drawing(figsize=(max(4.2, 2.3 * columns), 0.1 + 2.1 * rows), layout="constrained")
         how = f"{validation.settings['effect']} effect, about {validation.settings['mode']}; grey: matched sets"
         facts = f"{validation.model.name}, {validation.images.count:,} images ({validation.images.source}), {how}"
-        figure.suptitle(f"What scaling a concept's heads does to it\n{facts}", size=9)
+        head(figure, "What scaling a concept's heads does to it", facts)
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for place, axes in enumerate(panels):
             if place < len(curves):

@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 
 from headroles.figures.fitting import wrap
 from headroles.figures.marks import concept_codes, entropy_label, hatch_silent, mark_roles, role_keys
-from headroles.figures.page import BARE, LINE, MARGIN, MIN_WIDTH, Page
-from headroles.figures.style import figure_of, figure_style, inches_wide, ink_on
+from headroles.figures.page import BARE, Page, describe, foot_height
+from headroles.figures.style import figure_of, figure_style, inches_wide, ink_on, now
 from headroles.roles.role_map import SILENT, RoleMap
 
-_CELL = (0.42, 0.62)
-"""Smallest and largest cell, in inches."""
+_CELL, _TALL, _LABELS = (0.35, 0.62), 7.5, 0.3
+"""Inches: smallest and largest cell, all rows where cells can be smaller, and what the layers' numbers take."""
 
 
 def entropy_figure(role_map: RoleMap, ax: Axes | None = None) -> Figure:
@@ -33,16 +33,17 @@ def entropy_figure(role_map: RoleMap, ax: Axes | None = None) -> Figure:
     """
     if ax is not None:
         return _into(ax, role_map)
-    rows, heads = len(role_map.layers), role_map.model.heads
-    cell = float(np.clip((MIN_WIDTH - 3 * MARGIN) / heads, *_CELL))
-    left, width, bottom = 2 * MARGIN, max(MIN_WIDTH, heads * cell + 3 * MARGIN), rows * cell
-    key, keys = _key(role_map, width - left - MARGIN), role_keys(role_map.head_roles)
-    tall = 0.73 + len(keys) * LINE
+    look, rows, heads = now(), len(role_map.layers), role_map.model.heads
+    around = _LABELS + 2 * look.margin
+    cell = float(np.clip(min((look.least - around) / heads, _TALL / rows), *_CELL))
+    left, width, bottom = _LABELS + look.margin, max(look.least, heads * cell + around), rows * cell
+    keys = role_keys(role_map.head_roles)
     with figure_style():
-        page = Page(role_map, "Concept Entropy and role of every head", width, bottom + tall + len(key) * LINE)
-        bar = page.axes(left, bottom + 0.6, 2.1, 0.13)
-        _heat_map(page.axes(left, 0, heads * cell, bottom), bar, role_map)
-        page.legend(left + 2.6, bottom + 0.57, keys)
+        key = _key(role_map, width - left - look.margin)
+        tall = 0.73 + foot_height(width - left, keys)
+        body = bottom + tall + len(key) * look.line
+        page = Page(describe(role_map), "Concept Entropy and role of every head", width, body)
+        _heat_map(page.axes(left, 0, heads * cell, bottom), page.foot(left, bottom + 0.6, keys), role_map)
         page.text(left, bottom + tall, "\n".join(key), linespacing=1.5)
     return page.figure
 
@@ -79,12 +80,14 @@ def _heat_map(axes: Axes, bar: Axes | None, role_map: RoleMap) -> None:
     sns.heatmap(entropy, vmin=low, vmax=high, ax=axes, cbar_ax=bar, cbar_kws=scale, **cells)
     hatch_silent(axes, list(zip(column[~speaks], row[~speaks], strict=True)))
     inks = [ink_on(colors(norm(head.entropy))) for head in role_map]
+    small = min(1, inches_wide(axes) / heads / _CELL[1] + 0.25)
     for x, y, ink, head in zip(column + 0.5, row + 0.46, inks, role_map, strict=True):
         look: dict[str, Any] = {"ha": "center", "color": ink}
-        axes.text(x, y, codes.get(head.concept, ""), va="center", size=9, weight="bold", **look)
+        axes.text(x - 0.06, y, codes.get(head.concept, ""), va="center", size=9 * small, weight="bold", **look)
         if head.role != SILENT:
-            axes.text(x, y + 0.46, f"{head.entropy:.2f}".removeprefix("0"), va="bottom", size=6, **look)
-    mark_roles(axes, role_map.head_roles, column + 0.84, row + 0.18, inks)
+            number = f"{head.entropy:.2f}".removeprefix("0")
+            axes.text(x, y + 0.48, number, va="bottom", size=max(5, 6 * small), **look)
+    mark_roles(axes, role_map.head_roles, column + 0.85, row + 0.17, inks, size=4.5 * small)
     axes.set(xlabel="head", ylabel="layer")
     axes.tick_params(rotation=0)
 

@@ -19,27 +19,34 @@ SUFFIXES = tuple(UNDATED)
 
 
 def save_plots(
-    result: Shown, kind: str, path: str | os.PathLike[str], **options: Mapping[str, Any]
+    result: Shown, kind: str, path: str | os.PathLike[str], style: str | None = None, **options: Mapping[str, Any]
 ) -> tuple[Path, ...]:
     """Write the figure of `kind` to `path`, or, for "all", every one with its kind in the name; all are drawn first.
 
-    `kind`: one of the result's `figures`, or "all": roles.png becomes roles-entropy.png, ... `options`: kind -> what
-    its figure takes, such as `texts={"heads": ["L7.H3"]}`. Returns the files written. The same result gives the same
-    bytes; an existing file is replaced in one step; missing folders are made. Raises InputError for another kind or
-    suffix, and for options of a figure that is not drawn.
+    `kind`: one of the result's `figures`, or "all": roles.png becomes roles-entropy.png, ... `style`: see `Shown.plot`.
+    `options`: kind -> what its figure takes, such as `texts={"heads": ["L7.H3"]}`. Returns the files written. The same
+    result gives the same bytes; an existing file is replaced in one step; missing folders are made. Raises InputError
+    for another kind, style or suffix, and for options of a figure that is not drawn.
     """
     path = Path(path)
-    if kind not in (*result.figures, "all"):
-        raise InputError(f"kind must be one of {', '.join(result.figures)}, all, got {kind!r}")
     check_suffix(path)
-    kinds = result.kinds if kind == "all" else (kind,)
-    for other in options.keys() - set(kinds):
-        raise InputError(f"{', '.join(options[other])} can be chosen for {other} only, got kind {kind!r}")
-    figures = [result.plot(each, **options.get(each, {})) for each in kinds]
+    figures = draw_plots(result, kind, style, **options)
     paths = name_plots(result, kind, path)
     for figure, target in zip(figures, paths, strict=True):
         write_figure(figure, target)
     return paths
+
+
+def draw_plots(
+    result: Shown, kind: str, style: str | None = None, **options: Mapping[str, Any]
+) -> tuple[Figure, ...]:
+    """The figures that `save_plots` writes."""
+    if kind not in (*result.figures, "all"):
+        raise InputError(f"kind must be one of {', '.join(result.figures)}, all, got {kind!r}")
+    kinds = result.kinds if kind == "all" else (kind,)
+    for other in options.keys() - set(kinds):
+        raise InputError(f"{', '.join(options[other])} can be chosen for {other} only, got kind {kind!r}")
+    return tuple(result.plot(each, style=style, **options.get(each, {})) for each in kinds)
 
 
 def name_plots(result: Shown, kind: str, path: Path) -> tuple[Path, ...]:

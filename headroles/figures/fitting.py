@@ -11,13 +11,17 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from headroles.figures.fonts import font_families
-from headroles.figures.style import SIZE
+from headroles.figures.style import now
+
+
+def text_width(text: str) -> float:
+    """Inches, in the style of now."""
+    return _width(text, now().size)
 
 
 @cache
-def text_width(text: str) -> float:
-    """Inches."""
-    font = FontProperties(family=list(font_families()), size=SIZE)
+def _width(text: str, size: float) -> float:
+    font = FontProperties(family=list(font_families()), size=size)
     with warnings.catch_warnings(action="ignore"):  # of missing glyphs, which `save_figure` tells of
         return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 

@@ -106,14 +106,16 @@ def mark_roles(
     x: Float[ndarray, "head"],
     y: Float[ndarray, "head"],
     inks: Sequence[str] | None = None,
+    size: float = _MARKER,
 ) -> None:
     """The role markers of heads at data coordinates, which may lie outside the axes; silent heads have none.
 
     The marker of a head that does not stand out from chance is hollow, drawn in the head's ink (None: all `INK`).
+    `size`: points.
     """
-    roles, sure = np.array([head.role for head in heads]), np.array([head.stands_out for head in heads])
+    roles, sure = np.array([head.role for head in heads]), np.array([head.stands_out for head in heads], bool)
     ink = np.array([INK] * len(heads) if inks is None else inks)
-    look: dict[str, Any] = {"s": _MARKER**2, "zorder": 3, "clip_on": False}
+    look: dict[str, Any] = {"s": size**2, "zorder": 3, "clip_on": False}
     for role, (shape, color) in MARKERS.items():
         full, hollow = (roles == role) & sure, (roles == role) & ~sure
         axes.scatter(x[full], y[full], marker=shape, facecolor=color, edgecolor=INK, linewidth=0.6, **look)

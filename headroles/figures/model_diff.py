@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headroles.errors import InputError
-from headroles.figures.style import GREY, Drawing, figure_of, figure_style
+from headroles.figures.page import head
+from headroles.figures.style import GREY, Drawing, figure_of, figure_style, inches_wide, now
 from headroles.heads.model_diff import ModelDiff
 
 _CELL, _LEAST = 0.52, 4.6
@@ -38,22 +39,31 @@ def model_diff_figure(found: ModelDiff, quantity: str = "change", ax: Axes | Non
     with figure_style():
         if ax is not None:
             _draw(ax, found, quantity, layers, heads)
+            ax.set_title(_heading(found), loc="left", weight="bold", pad=18)
+            names = " -> ".join(name if len(name) <= _LONGEST else f"...{name[-_LONGEST:]}" for name in found.names)
+            ax.text(0, 1.01, names, transform=ax.transAxes, color=GREY, va="bottom").set_in_layout(False)
             return figure_of(ax)
-        figure = Drawing(figsize=(max(_LEAST, heads * _CELL + 1.6), layers * _CELL + 1.3), layout="constrained")
+        cell = min(_CELL, max(0.36, (now().most - 1.6) / heads))
+        size = max(now().shrink * _LEAST, heads * cell + 1.6), layers * cell + 0.7
+        figure = Drawing(figsize=size, layout="constrained", fits=False)
+        names = "\n".join(f"{letter}: {name}" for letter, name in zip("AB", found.names, strict=True))
+        head(figure, _heading(found), names)
         _draw(figure.add_subplot(), found, quantity, layers, heads)
     return figure
 
 
+def _heading(found: ModelDiff) -> str:
+    return f"{len(found.changed)} of {len(found.heads)} heads changed"
+
+
 def _draw(axes: Axes, found: ModelDiff, quantity: str, layers: int, heads: int) -> None:
     values = np.zeros((layers, heads))
-    for head in found.heads:
-        values[layers - 1 - head.layer, head.head] = getattr(head, quantity) or 0.0
+    for each in found.heads:
+        values[layers - 1 - each.layer, each.head] = getattr(each, quantity) or 0.0
     style: dict[str, Any] = {"fmt": ".0f" if quantity == "rotation" else ".2g", "cmap": "rocket_r", "linewidths": 1.2}
     style |= {"vmin": 0, "vmax": values.max() or 1, "cbar_kws": {"label": QUANTITIES[quantity]}}
     style |= {"xticklabels": range(heads), "yticklabels": range(layers - 1, -1, -1)}
+    style["annot_kws"] = {"size": min(now().size, 18 * inches_wide(axes) / heads)}
     sns.heatmap(values, ax=axes, annot=True, mask=values <= 1e-7, **style)
     axes.set(xlabel="head", ylabel="layer", facecolor="#f2f2f2")
     axes.tick_params(rotation=0)
-    axes.set_title(f"{len(found.changed)} of {len(found.heads)} heads changed", loc="left", weight="bold", pad=18)
-    names = " -> ".join(name if len(name) <= _LONGEST else f"...{name[-_LONGEST:]}" for name in found.names)
-    axes.text(0, 1.01, names, transform=axes.transAxes, color=GREY, va="bottom").set_in_layout(False)

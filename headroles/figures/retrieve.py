@@ -9,36 +9,37 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from headroles.figures.fitting import shorten
-from headroles.figures.page import square
-from headroles.figures.style import GREY, INK, Drawing, figure_style
+from headroles.figures.page import head, square
+from headroles.figures.style import GREY, INK, Drawing, figure_style, now
 from headroles.images.images import UNREADABLE, find_printed, open_image
 from headroles.images.pictures import decode_picture
 from headroles.uses.retrieved import Retrieved
 from headroles.uses.search import Neighbour
 
-_CELL, _GAP, _MARGIN, _TOP, _ROW, _THUMB = 1.2, 0.14, 0.3, 0.8, 1.95, 256
-"""Inches: a picture, between pictures, the page's edge, heading, a row with its title and names; pixels."""
+_CELL, _GAP, _TOP, _ROW, _THUMB = 1.2, 0.14, 0.9, 1.95, 256
+"""Inches: a picture, between pictures, heading, a row with its title and names; pixels."""
 
 
 def contact_sheet(found: Retrieved) -> Figure:
     """Two rows of pictures below the query: by the heads that searched, by the whole embedding."""
     rows = ((found.by, found.by_heads), ("whole embedding", found.by_embedding))
     across = 1 + max(len(found.by_heads), 1)
-    width = max(2 * _MARGIN + across * _CELL + (across - 1) * _GAP + 0.3, 5.6)
-    height = _TOP + len(rows) * _ROW + 0.1
+    look = now()
+    above = _TOP if look.headed else look.margin
+    cell = min(_CELL, max(0.8, (look.most - 2 * look.margin - 0.3) / across - _GAP))
+    width = max(2 * look.margin + across * (cell + _GAP) - _GAP + 0.3, look.least)
+    height = above + len(rows) * (_ROW - _CELL + cell) + 0.1
     with figure_style():
         figure = Drawing(figsize=(width, height))
-        figure.text(_MARGIN / width, 1 - _MARGIN / height, "Images that these heads find alike", va="top", size=11,
-                    weight="bold")  # fmt: skip
         note = "Below each picture: cosine with the query. Heads: of their summed parts, the index's mean taken off."
-        figure.text(_MARGIN / width, 1 - (_MARGIN + 0.23) / height, note, va="top", color=GREY)
+        head(figure, "Images that these heads find alike", note)
         picture = _look(found, found.query) if found.query_picture is None else _decode(found.query_picture)
-        _picture(square(figure, _CELL, _MARGIN, _TOP + 0.25), picture, found.query, "query")
+        _picture(square(figure, cell, look.margin, above + 0.25), picture, found.query, "query")
         for line, (label, neighbours) in enumerate(rows):
-            top, left = _TOP + line * _ROW, _MARGIN + _CELL + _GAP + 0.3
+            top, left = above + line * (_ROW - _CELL + cell), look.margin + cell + _GAP + 0.3
             figure.text(left / width, 1 - top / height, f"by {label}", va="top", weight="bold", color=INK)
             for place, each in enumerate(neighbours):
-                axes = square(figure, _CELL, left + place * (_CELL + _GAP), top + 0.25)
+                axes = square(figure, cell, left + place * (cell + _GAP), top + 0.25)
                 _picture(axes, _look(found, each.name), each.name, _score(each))
     return figure
 

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import seaborn as sns
 from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
@@ -17,8 +18,8 @@ from numpy import ndarray
 from headroles.errors import InputError
 from headroles.figures.fitting import shorten
 from headroles.figures.marks import mark_roles, role_keys
-from headroles.figures.page import BARE, LINE, MARGIN, MIN_WIDTH, Page
-from headroles.figures.style import GREY, figure_of, figure_style, ink_on
+from headroles.figures.page import BARE, Page, describe, foot_height
+from headroles.figures.style import GREY, figure_of, figure_style, ink_on, now
 from headroles.roles.role_map import SILENT, HeadRole, RoleMap
 
 _COLUMN = 0.5
@@ -27,6 +28,8 @@ _NAME = 0.9
 """Inches of its name."""
 _SURE = 0.1
 """Shares from here on are written into their cells."""
+_MOST = 96
+"""Rows, so that a page of a large model can still be read: the heads with the largest shares."""
 _D = "D: disentanglement, 1 where one concept alone needs the head"
 """Beside the column of that name."""
 
@@ -68,24 +71,34 @@ def shares_figure(role_map: RoleMap, ax: Axes | None = None) -> Figure:
 
     A cell's colour is the share of the head's variance in the span of the concept's texts, by labelled images the
     head's importance for the concept, and P(concept) in a map that has neither; from 0.1 on it is written too. Silent
-    heads are left out. With `ax` the matrix is drawn into that. Raises InputError where all heads are silent.
+    heads are left out, and of more than 96 heads those with smaller shares. With `ax` the matrix is drawn into that.
+    Raises InputError where all heads are silent.
     """
     found = Shares.of(role_map)
     order = np.lexsort((-found.values.max(1), found.values.argmax(1)))
-    keys = role_keys(found.heads)
+    order = order[np.isin(order, np.argsort(-found.values.max(1), kind="stable")[:_MOST])]
+    keys = role_keys([found.heads[row] for row in order])
     if ax is None:
-        wide, tall = len(role_map.concepts) * _COLUMN, len(order) * LINE
-        with figure_style():
-            page = Page(role_map, "Heads and concepts", max(MIN_WIDTH, wide + 1.8), tall + 1.5 + len(keys) * LINE)
-            axes = page.axes(2.8 * MARGIN, 0.1, wide, tall)
-            bar = page.axes(2.8 * MARGIN, tall + 1.1, 2.1, 0.13)
-            _matrix(axes, bar, role_map, found, order)
-            page.legend(2.8 * MARGIN + 2.6, tall + 1.05, keys)
-        return page.figure
+        return _page(role_map, found, order, keys)
     with figure_style():
         _matrix(ax, None, role_map, found, order)
         ax.legend(handles=keys, ncols=3, loc="lower left", bbox_to_anchor=(0, 1.01), **BARE)
     return figure_of(ax)
+
+
+def _page(role_map: RoleMap, found: Shares, order: np.ndarray, keys: Sequence[Artist]) -> Figure:
+    look, left = now(), 0.55 + now().margin
+    column = _COLUMN if look.headed else min(_COLUMN, (look.most - left - 0.6) / len(role_map.concepts))
+    wide, tall = len(role_map.concepts) * column, len(order) * look.line
+    with figure_style():
+        heading = "Heads and concepts"
+        if len(order) < len(found.heads):
+            heading += f": {len(order)} of {len(found.heads)} heads, those with the largest shares"
+        width = max(look.least, left + wide + 0.6 + look.margin)
+        page = Page(describe(role_map), heading, width, tall + 1.2 + foot_height(width - left, keys))
+        axes = page.axes(left, 0.1, wide, tall)
+        _matrix(axes, page.foot(left, tall + 1.1, keys), role_map, found, order)
+    return page.figure
 
 
 def _matrix(axes: Axes, bar: Axes | None, role_map: RoleMap, found: Shares, order: np.ndarray) -> None:

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from headroles.figures.fitting import shorten
-from headroles.figures.page import LINE, MARGIN, MIN_WIDTH, Page
+from headroles.figures.page import Page, describe
 from headroles.figures.shares import Shares
-from headroles.figures.style import GREY, figure_of, figure_style, ink_on
+from headroles.figures.style import GREY, figure_of, figure_style, ink_on, now
 from headroles.roles.role_map import RoleMap
 
 _CELL, _NAME = 0.42, 0.9
@@ -31,12 +31,15 @@ def spread_figure(role_map: RoleMap, ax: Axes | None = None) -> Figure:
     """
     values = layer_parts(role_map)
     if ax is None:
-        wide, tall = len(role_map.layers) * _CELL, len(role_map.concepts) * 1.6 * LINE
+        look, left = now(), now().margin + 1.0
+        room = look.least - left - 0.9 - look.margin
+        cell = _CELL if look.headed else min(_CELL, max(0.26, room / len(role_map.layers)))
+        wide, tall = len(role_map.layers) * cell, len(role_map.concepts) * 1.6 * look.line
         with figure_style():
-            width = max(MIN_WIDTH, wide + 3.4)
-            page = Page(role_map, "Where concepts live", width, tall + 1.2)
-            axes = page.axes(MARGIN + 1.0, 0.15, wide, tall)
-            bar = page.axes(MARGIN + 1.0, tall + 0.7, 2.1, 0.13)
+            width = max(look.least, left + wide + 0.9 + look.margin)
+            page = Page(describe(role_map), "Where concepts live", width, tall + 1.2)
+            axes = page.axes(left, 0.2, wide, tall)
+            bar = page.axes(left, tall + 0.75, min(2.1, width - left - 0.3), 0.13)
             _matrix(axes, bar, role_map, values)
         return page.figure
     with figure_style():

@@ -17,8 +17,10 @@ from scipy.stats import rankdata
 
 from headroles.causal.costs import Estimate, HeadEffect
 from headroles.causal.validation import Validation
-from headroles.figures.marks import MARKERS, role_keys
+from headroles.errors import InputError
+from headroles.figures.marks import mark_roles, role_keys
 from headroles.figures.names import name_points
+from headroles.figures.page import head
 from headroles.figures.style import GREY, INK, Drawing, figure_of, figure_style, ink_on
 
 _TICKS = (-100, -10, -1, 0, 1, 10, 100, 1000)
@@ -32,8 +34,10 @@ def matrix_figure(validation: Validation, ax: Axes | None = None) -> Figure:
     """Rows: whose Attribute heads were cut. Columns: what lost how much, in times of a head of all tests' matched sets.
 
     The colour is logarithmic beyond 1, red where a concept loses, blue where it gains; a frame marks a concept's own
-    heads. With `ax` it is drawn into that.
+    heads. With `ax` it is drawn into that. InputError where no concept's heads were cut.
     """
+    if not validation.tests:
+        raise InputError("kind: no concept's heads were cut in this validation, so there is no matrix")
     columns, rows = [concept.name for concept in validation.concepts], [test.concept for test in validation.tests]
     times = np.array(
         [[_number(test.costs[name].times.value) for name in columns] for test in validation.tests], dtype=float
@@ -41,7 +45,7 @@ def matrix_figure(validation: Validation, ax: Axes | None = None) -> Figure:
     top = max(2.0, np.nanmax(np.abs(times), initial=2.0))
     norm = SymLogNorm(1, vmin=-top, vmax=top)
     with figure_style():
-        size = (2.6 + 0.62 * len(columns), 2.6 + 0.42 * len(rows))
+        size = (2.6 + 0.62 * len(columns), 2.2 + 0.42 * len(rows))
         heading = f"What cutting a concept's heads costs: {_verdict(validation)}"
         axes = _axes(validation, heading, size) if ax is None else ax
         bar = {"ticks": [tick for tick in _TICKS if abs(tick) <= top], "format": "%g", "label": "margin lost a head"}
@@ -83,22 +87,19 @@ def _write_cells(axes: Axes, times: np.ndarray, norm: SymLogNorm) -> None:
 def selectivity_figure(validation: Validation, ax: Axes | None = None) -> Figure:
     """One marker a scored head: its Concept Entropy, and how much the cost of cutting it is one concept's.
 
-    With `ax` it is drawn into that.
+    Hollow: heads that do not stand out from chance. With `ax` it is drawn into that.
     """
     with figure_style():
         heading = "Do heads of low Concept Entropy matter to one concept?"
-        axes = _axes(validation, heading, (5.6, 4.2)) if ax is None else ax
+        axes = _axes(validation, heading, (5.6, 3.8)) if ax is None else ax
         scored = [head for head in validation.heads if head.selectivity is not None]
-        for role, (marker, color) in MARKERS.items():
-            heads = [head for head in scored if head.role == role]
-            place = [head.entropy for head in heads], [head.selectivity or 0.0 for head in heads]
-            axes.scatter(*place, marker=marker, color=color, edgecolor=INK, linewidth=0.6, s=28)
+        x, y = (np.array([getattr(head, name) for head in scored], float) for name in ("entropy", "selectivity"))
+        mark_roles(axes, scored, x, y, size=5.3)
         if not scored:
             axes.text(0.5, 0.5, "no head has a selectivity", transform=axes.transAxes, ha="center", color=GREY)
         if "entropy" in validation.correlations:
-            text = f"Spearman {validation.correlations['entropy']}"
-            axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top")
-        axes.legend(handles=role_keys(), frameon=False, loc="lower left")
+            axes.set_title(f"Spearman {validation.correlations['entropy']}", loc="right", color=GREY)
+        axes.legend(handles=role_keys(scored), frameon=False, loc="lower left")
         right = max([1.0, *(head.entropy + 0.02 for head in validation.heads)])
         axes.set(xlabel="Concept Entropy", ylabel="causal selectivity", xlim=(0, right), ylim=(-0.02, 1.02))
         sns.despine(ax=axes)
@@ -125,7 +126,7 @@ def _axes(validation: Validation, heading: str, size: tuple[float, float]) -> Ax
     how = f"{validation.settings['effect']} effect, {validation.settings['mode']}"
     facts = f"{validation.model.name}, {validation.images.count:,} images ({validation.images.source}), {how}"
     figure = Drawing(figsize=size, layout="constrained")
-    figure.suptitle(f"{heading}\n{facts}", size=9)
+    head(figure, heading, facts)
     return figure.subplots()
 
 

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.errors import InputError
 from headroles.files.json_files import dump_json, read_json
+from headroles.files.latex import Tabled
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.whole import write_text
 
 if TYPE_CHECKING:
-    import pandas as pd
     from typing_extensions import Self
 
-SUFFIXES = (".json", ".csv")
-"""All of a document, or its table."""
+SUFFIXES = (".json", ".csv", ".tex")
+"""All of a document, or its table, for programs or for a paper."""
 
 
 @dataclass(frozen=True)
-class Document:
-    """What results share: `to_dict`, `to_json`, `save`, `load`, `from_dict`, `of`.
+class Document(Tabled):
+    """What results share: `to_dict`, `to_json`, `to_latex`, `save`, `load`, `from_dict`, `of`.
 
     A class's fields are dataclasses, tuples, mappings and plain values (`headroles.files.plain`). It has a field
     `schema_version` whose default is the version that it reads, and may have a field `format` whose default marks its
@@ -46,16 +46,15 @@ class Document:
         """The JSON file's text: sorted keys, the same for the same result."""
         return dump_json(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
-    def to_frame(self) -> pd.DataFrame:
-        """The table of the CSV file."""
-        raise NotImplementedError(f"{type(self).__name__}.to_frame")
-
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write `.json` (all) or `.csv` (`to_frame`); an existing file is replaced in one step."""
+        """Write `.json` (all), `.csv` (`to_frame`) or `.tex` (`to_latex`); an existing file is replaced in one step."""
         path = Path(path)
         if path.suffix not in SUFFIXES:
-            raise InputError(f"{self.called} file must end in .json or .csv, got {path.name}")
-        write_text(path, self.to_json() if path.suffix == ".json" else self.to_frame().to_csv(index=False))
+            raise InputError(f"{self.called} file must end in {', '.join(SUFFIXES)}, got {path.name}")
+        if path.suffix == ".csv":
+            write_text(path, self.to_frame().to_csv(index=False))
+        else:
+            write_text(path, self.to_json() if path.suffix == ".json" else self.to_latex())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

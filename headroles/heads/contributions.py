@@ -39,6 +39,11 @@ class Contributions:
     """SigLIP: the heads of the pooling head. A second cut through the same sum, so not in `total()`: together with
     the pooling output's bias they are heads + biases + mlps + start + constant."""
 
+    def __repr__(self) -> str:
+        """One line."""
+        images, layers, heads, embed = self.heads.shape
+        return f"Contributions({images} inputs: {layers} layers of {heads} heads, MLPs and biases, embedding {embed})"
+
     def total(self) -> Float[Tensor, "image embed"]:
         """The sum of all parts."""
         total = self.heads.sum((1, 2)) + self.biases.sum(1) + self.mlps.sum(1) + self.start + self.constant

@@ -56,6 +56,12 @@ class HeadMoments:
     tower: str = "visual"
     """Whose heads: "visual", which images go into, or "text"."""
 
+    def __repr__(self) -> str:
+        """One line."""
+        blocks, _, heads, width = self.first.shape
+        what, layers = f"{self.images:,} images in {blocks} blocks", ", ".join(map(str, self.layers))
+        return f"HeadMoments({what}; layers {layers}, {heads} heads of width {width}, {self.tower} tower)"
+
     @classmethod
     def empty(
         cls, model: HookedCLIP, layers: Sequence[int], blocks: int = 32, blocks_by: str = "contiguous",

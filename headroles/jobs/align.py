@@ -24,6 +24,7 @@ from headroles.models.load import open_model
 from headroles.models.loading import announced
 from headroles.models.words import Fit, Words
 from headroles.passes.align_pass import PairPreprocess, fold_pairs, solve
+from headroles.passes.bars import bar_unless
 from headroles.passes.image_pass import Part, PassOptions, Progress, join_pass
 from headroles.passes.processes import on_main, place, together
 from headroles.passes.state import Seen
@@ -103,7 +104,7 @@ def align(
     batch: int | None = None,
     workers: int | None = None,
     strict: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> AlignedMap:
     """Learn the linear map from a vision tower's embedding to a CLIP's, by ridge regression on unlabelled images.
 
@@ -117,7 +118,8 @@ def align(
         workers=workers, strict=strict, settings={"seed": seed},
     )  # fmt: skip
     pair = Pair.open(job, device)
-    return _learn(job, pair, progress)
+    with bar_unless(progress, f"aligning {pair.vision.model_name}") as shown:
+        return _learn(job, pair, shown)
 
 
 def align_loaded(job: ScoreJob, device: str, progress: Progress | None) -> ScoreJob:

@@ -15,6 +15,7 @@ from headroles.jobs.score_job import ScoreJob
 from headroles.jobs.ways import open_way
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.words import join_names
+from headroles.passes.bars import bar_unless
 from headroles.passes.image_pass import Part, Progress
 from headroles.roles.config import CONFIGS, ImageScoreConfig, ScoreConfig, WeightScoreConfig
 from headroles.roles.discovery import DiscoveryConfig, Encoder
@@ -57,7 +58,7 @@ def score(
     batch: int | None = None,
     workers: int | None = None,
     strict: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     **settings: Any,
 ) -> RoleMap:
     """Turn images into a role map: what does each head of this model do?
@@ -82,6 +83,7 @@ def score(
     `groups`: images that belong together, such as the frames of a film, and are drawn together for intervals: a column
     of a CSV or parquet file or a data set, "folder" for the folder of each file, or one label an image.
     `batch` and `workers`: None for what the device takes; `strict` refuses a broken image instead of leaving it out.
+    `progress` is called with images done and in all; None: a bar in a terminal or a notebook; False: none.
 
     Raises InputError for whatever does not fit, before a large model is loaded where that can be told.
     """
@@ -115,11 +117,13 @@ def score(
         strict=strict,
     )
     if align_to is not None:
-        job = align_loaded(job, device, progress)
+        with bar_unless(progress, "aligning") as shown:
+            job = align_loaded(job, device, shown)
     way = open_way(job, device)
     way.subject.announce()
     options = job.pass_options(way.subject.model.device, Part())
-    sums, seen = way.fold(options, fit=batch is None, progress=progress)
+    with bar_unless(progress, f"scoring {way.subject.model.model_name}") as shown:
+        sums, seen = way.fold(options, fit=batch is None, progress=shown)
     role_map = way.explain(sums, seen).role_map
     tell_doubts(role_map)
     return role_map

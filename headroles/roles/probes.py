@@ -39,6 +39,10 @@ class ProbeBank:
     labels: tuple[str, ...]
     """The concept of each text."""
 
+    def __repr__(self) -> str:
+        """One line: hundreds of texts would drown a console."""
+        return f"ProbeBank({self.name}: {len(self.texts)} texts of {len(self.concepts)} concepts)"
+
     @cached_property
     def concepts(self) -> tuple[str, ...]:
         """The concepts, sorted."""

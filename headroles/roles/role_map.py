@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.checks import near
 from headroles.errors import InputError
 from headroles.files.documents import Document
-from headroles.files.ranges import Count, Hash, Size, Written
+from headroles.models.on_hub import OnHub
 from headroles.models.words import Words
 from headroles.roles.direction import HeadDirection
+from headroles.roles.explorable import Explorable
 from headroles.roles.map_checks import find_contradiction
+from headroles.roles.map_facts import BankInfo, ImagesInfo, ModelInfo
 from headroles.roles.picked_text import PickedText
 from headroles.roles.spread import ConceptSpread, HeadSpread
 from headroles.shown import Shown, html_table
@@ -93,55 +95,20 @@ class HeadRole:
         """`L7.H3`: layer 7, head 3, both 0-based."""
         return f"L{self.layer}.H{self.head}"
 
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """The scored model."""
-
-    name: str
-    """As given to `load`."""
-    weights_hash: Hash
-    """sha256 over the loaded weights."""
-    layers: Size
-    """Layers of the scored tower. SigLIP's attention pooling counts as one more: heads of layer `layers` are its."""
-    heads: Size
-    """Heads of a layer."""
+    def __repr__(self) -> str:
+        """One line, so that the heads of a map can be listed."""
+        speaks = f" of {self.concept} ({self.concept_share:.0%})" if self.concept else ""
+        first = f"; first: {self.texts[0].text}" if self.texts else ""
+        return f"HeadRole({self.name}, {self.role}{speaks}, entropy {self.entropy:.2f}{first})"
 
 
 @dataclass(frozen=True)
-class ImagesInfo:
-    """The images that went in; into a text tower, texts."""
-
-    source: str
-    """"shapes" or the folder's name; of a text tower, the name of the texts."""
-    count: Count
-    """How many were read; 0 by weights."""
-    broken: tuple[str, ...]
-    """Files that could not be read, relative to the folder."""
-    sketch: Annotated[str, Written()] = ""
-    """Their fingerprints (`headroles.files.sketch`), so that no image judges heads that it chose; "" where no such
-    thing is to be feared."""
-    reading: Mapping[str, Any] = field(default_factory=dict)
-    """How they were read, as `headroles.Reading.to_dict` says it."""
-
-
-@dataclass(frozen=True)
-class BankInfo:
-    """The probe bank, or the labels of the images."""
-
-    name: str
-    """Name or file name."""
-    hash: Hash
-    """sha256 of texts and labels; image probes: of concepts, values and how many images have each."""
-    counts: Mapping[str, Size]
-    """Texts, or labelled images, of every concept."""
-
-
-@dataclass(frozen=True)
-class RoleMap(Document, Shown):
+class RoleMap(Document, Shown, Explorable, OnHub):
     """The roles of all scored heads and everything that they depend on."""
 
     called, made_by, file_name = "role map", "headroles score", "role_map.json"
+    hub_files, card = ("role_map.json", "role_map.csv"), "headroles.roles.role_map_card:write_card"
+    latex_columns = ("name", "role", "concept", "concept_share", "entropy", "null_entropy", "q_value", "stands_out")
     figures: ClassVar[Mapping[str, str]] = {
         "entropy": "headroles.figures.entropy:entropy_figure",
         "concepts": "headroles.figures.concepts:concepts_figure",

@@ -1,5 +1,6 @@
 """`headroles plot` draws whatever result it is given: its file, or the folder that holds it."""
 
+import re
 from dataclasses import fields
 
 import pytest
@@ -61,6 +62,14 @@ def test_an_evaluation_is_no_role_map(results, run, tmp_path):
         assert run("plot", place)[:2] == (0, f"wrote {tmp_path / 'tested' / 'evaluation-shots.png'}\n")
     code, _, errors = run("plot", tmp_path / "tested", "--kind", "reliability")
     assert code == 2 and "reliability needs the tested images" in errors and errors.count("\n") == 1
+
+
+def test_on_paper_pictures_are_vectors_and_the_caption_is_printed(results, run):
+    code, text, errors = run("plot", results / "diff", "--style", "paper")
+    assert code == 0, errors
+    written, caption = text.splitlines()
+    assert written == f"wrote {results / 'diff' / 'diff-map.pdf'}"
+    assert re.fullmatch(r"  caption: \d of 6 heads change their role; kappa .*; A: tiny, .*; B: tiny, .*", caption)
 
 
 def test_mistakes_are_one_line(results, run):

@@ -7,7 +7,7 @@ def test_wrong_options_are_one_line(run, tmp_path):
     for options, expected in (
         (["--learn", "dear"], "learn: expected some of ltv, head-purification, talo, got 'dear'"),
         (["--images", "3"], "images must be at least 10, got 3"),
-        (["--output", "found.txt"], "output: must end in .json or .csv, got found.txt"),
+        (["--output", "found.txt"], "output: must end in .json or .csv or .tex, got found.txt"),
         (["--output", taken], "exists already"),
         (["--figure", "found.txt"], "found.txt"),
     ):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from headroles.causal.costs import Estimate
+from headroles.errors import InputError
 from headroles.figures.validation import matrix_figure, selectivity_figure
 
 
@@ -33,7 +34,7 @@ def test_the_heading_counts_sets_whose_whole_intervals_lie_above(validation):
     sure, unsure = Estimate(3.0, 2.0, 4.0), Estimate(3.0, 0.5, 9.0)
     tests = tuple(replace(test, against_random=sure, against_others=unsure) for test in validation.tests)
     tests = (replace(tests[0], against_others=sure), *tests[1:])
-    heading = matrix_figure(replace(validation, tests=tests))._suptitle.get_text()
+    heading = matrix_figure(replace(validation, tests=tests)).texts[0].get_text().replace("\n", " ")
     assert f"1 of {len(tests)} matter to their concept above all" in heading
 
 
@@ -50,3 +51,13 @@ def test_axes_without_a_selectivity_say_so(validation):
     heads = tuple(replace(head, selectivity=None) for head in validation.heads)
     words = [text.get_text() for text in selectivity_figure(replace(validation, heads=heads)).axes[0].texts]
     assert "no head has a selectivity" in words
+    with pytest.raises(InputError, match="no concept's heads were cut"):
+        matrix_figure(replace(validation, tests=()))
+
+
+def test_heads_that_do_not_stand_out_are_hollow(validation):
+    heads = (replace(validation.heads[0], selectivity=0.5, stands_out=False), *validation.heads[1:])
+    figure = selectivity_figure(replace(validation, heads=heads))
+    hollow = [marks for marks in figure.axes[0].collections if len(marks.get_facecolors()) == 0]
+    assert sum(len(marks.get_offsets()) for marks in hollow) == 1
+    assert "hollow: no more than chance" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]

@@ -36,7 +36,7 @@ def test_the_figure_shows_the_bins_of_both(tmp_path):
     assert frozen.get_xydata().tolist() == [[75, 100]]
     assert np.allclose(adapted.get_xydata(), [[39.5, 50], [97, 200 / 3]])
     assert [bar.get_height() for bar in lower.patches] == [5, 2, 3]
-    labels = [text.get_text() for text in upper.get_legend().get_texts()]
+    labels = [text.get_text() for text in found.plot().subfigs[0].legends[0].get_texts()]
     assert labels == ["zero-shot, ECE 25.0", f"adapted, ECE {100 * (2 * 0.105 + 3 * (0.97 - 2 / 3)) / 5:.1f}"]
     found.write(tmp_path)
     again = Evaluation.load(tmp_path)

@@ -6,12 +6,15 @@ import re
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgba
 
 from headroles.adapt.adapter.info import AdapterInfo
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.adapt.methods.dear import Dear
-from headroles.adapt.results.plot import Run, curves_figure, fusion_figure, mask_figure, read_runs
+from headroles.adapt.results.mask_plot import mask_figure
+from headroles.adapt.results.plot import Run, curves_figure, fusion_figure, read_runs
 from headroles.errors import InputError
+from headroles.figures.marks import concept_looks
 from headroles.roles.role_map import RoleMap
 
 CORE = ("color", "shape")
@@ -38,7 +41,14 @@ def seed(model, make_role_map, tmp_path):
 
 
 def cells(axes) -> list[list[float]]:
-    return axes.collections[0].get_array().reshape(4, len(CORE)).tolist()
+    """Weights of heads by tokens: those that are written, and of the others whether a cell has a concept's colour."""
+    written = {tuple(text.get_position()): float(text.get_text()) for text in axes.texts}
+    found = np.zeros((4, len(CORE)))
+    for patch in axes.patches:
+        column, row = (int(place) for place in patch.get_xy())
+        coloured = tuple(patch.get_facecolor()) != to_rgba("#EEEEEE")
+        found[row, column] = written.get((column + 0.5, row + 0.5), float(coloured))
+    return found.tolist()
 
 
 def test_mask_shows_which_head_opens_which_token(seed):
@@ -53,14 +63,35 @@ def test_mask_shows_which_head_opens_which_token(seed):
 
 
 def test_curves_show_every_epoch_of_every_seed(seed):
-    losses, accuracy, alpha = curves_figure([seed, seed]).axes
+    other = dataclasses.replace(seed, info=dataclasses.replace(seed.info, seed=7))
+    losses, accuracy, cls, alpha = curves_figure([seed, other]).axes
     lines = {line.get_label(): line.get_ydata() for line in losses.lines}
     assert {name: list(values) for name, values in lines.items()} == {
         "all": [3.0, 1.5], "ce": [2.0, 1.0], "text": [1.0, 0.5]
     }  # fmt: skip
     assert len(losses.lines) == 6 and len(losses.get_legend().get_texts()) == 3
     assert list(accuracy.lines[0].get_ydata()) == [25, 50]
-    assert [text.get_text() for text in alpha.get_legend().get_texts()] == ["cls", *CORE]
+    assert [text.get_text() for text in alpha.get_legend().get_texts()] == [*CORE]
+    assert list(cls.lines[0].get_ydata()) == [0.8, 0.8] and list(alpha.lines[1].get_ydata()) == [0.07, 0.09]
+    assert {line.get_linestyle() for line in alpha.lines} == {"-", "--"}
+    assert [text.get_text() for text in accuracy.get_legend().get_texts()] == ["seed 1", "seed 7"]
+
+
+def test_attributes_have_the_colours_of_the_role_map(seed):
+    role_map = seed.role_map
+    looks = concept_looks(role_map.concepts)
+    *_, alpha = curves_figure([seed]).axes
+    assert [line.get_color() for line in alpha.lines] == [looks[name].color for name in CORE]
+    bars = fusion_figure([seed]).axes[0].patches[1:]
+    assert [bar.get_facecolor() for bar in bars] == [to_rgba(looks[name].color) for name in CORE]
+
+
+def test_masks_of_many_layers_and_heads_are_no_wider_than_a_screen(seed, random_role_map):
+    deep = random_role_map(layers=tuple(range(12)), heads=16)
+    info = dataclasses.replace(seed.info, layer=0)
+    figure = mask_figure([dataclasses.replace(seed, info=info, masked_by=deep)])
+    assert len(figure.axes) == 12 and figure.get_size_inches()[0] <= 12
+    assert len(figure.legends[0].get_texts()) == 2
 
 
 def test_fusion_shows_the_mean_and_the_seeds(seed):
@@ -90,7 +121,7 @@ def test_learned_masks_are_drawn_and_told_as_they_ended(seed, model, make_role_m
     info = dataclasses.replace(seed.info, settings=config)
     first, second = mask_figure([dataclasses.replace(seed, info=info, findings=found)]).axes
     expected = torch.linspace(-3, 3, 16).sigmoid().reshape(2, 4, 2)
-    assert np.allclose(cells(first), expected[0]) and np.allclose(cells(second), expected[1])
+    assert np.allclose([cells(first), cells(second)], expected, atol=0.005)
     assert Dear(model, role_map, DearConfig(core=CORE)).findings() is None
     with pytest.raises(InputError, match=r"has no findings\.json, which says what was learned; copy the whole folder"):
         mask_figure([dataclasses.replace(seed, info=info)])
