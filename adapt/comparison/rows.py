@@ -44,7 +44,7 @@ class ComparedRow:
     trained: Count
     """How many numbers were trained."""
     shots: Count | None = None
-    """Training images a class, where a cell has several numbers of them."""
+    """Training images a class, where a cell has several numbers of them; tables say it of all."""
 
 
 class Score(NamedTuple):

@@ -170,10 +170,11 @@ def test_known_names_are_unique_and_listed(run):
     assert len({model.name for model in KNOWN}) == len(KNOWN)
     code, out, _ = run("models")
     assert code == 0
-    lines = out.splitlines()
+    lines = [line for line in out.splitlines() if not line.startswith("  ")]
     assert len(lines) == len(KNOWN)
     for model, line in zip(KNOWN, lines, strict=True):
         assert line.startswith(f"{model.name} ") and f"{model.layers} x {model.heads} heads" in line
+        assert model.hub_id is None or f"{line}\n  {model.hub_id}" in out
 
 
 @torch.inference_mode()
