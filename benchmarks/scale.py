@@ -68,7 +68,7 @@ def peak_memory(source: str) -> list[int]:
     import torch
 
     from headroles import ScoreConfig, load
-    from headroles.images.sources import find_source
+    from headroles.images.sources.find import find_source
     from headroles.roles.score_texts import collect_moments
 
     torch.set_num_threads(1)

@@ -26,7 +26,6 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import normalize
-from transformer_lens.hook_points import HookPoint
 
 from headroles import RoleMap, load, score
 from headroles.causal.margins import ValueTexts
@@ -34,6 +33,7 @@ from headroles.heads.matched import draw_matched
 from headroles.heads.names import Head, head_list
 from headroles.images.labelled import open_labelled
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.lens import HookPoint
 from headroles.roles.role_map import SILENT
 from headroles.shapes.render import render_with_mask
 from headroles.shapes.world import CONCEPTS, NAMES, Scene, sample_scene

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.adapt.config import DearConfig, TrainConfig
+from headroles.cli.options import choices
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.adapt_help import SECTIONS
+from headroles.cli.options.bars import open_bar, say
 from headroles.cli.options.config import config_option
 from headroles.cli.options.continual import continual_options, run_continual, take_continual
+from headroles.cli.options.kinds import Choice, Listed, Method, Model, RoleMapFile, Task, Word
 from headroles.cli.options.names import split_names
 from headroles.cli.options.numbers import parse_numbers, parse_shots
 from headroles.cli.options.pixels import pixels_option
+from headroles.cli.options.sections import SectionedCommand
 from headroles.cli.options.settings import setting, write_setting
 from headroles.cli.options.task import join_reading, task_options
 from headroles.cli.options.template import template_option
@@ -26,21 +30,31 @@ if TYPE_CHECKING:
     from headroles.adapt.training.records import Step
 
 
-@click.command()
-@click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
-@click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
-@click.option("--task", help="Built-in task, folder, list or data set; see --list-tasks.  [default: shapes:tiny]")
+
+@click.command(cls=SectionedCommand, sections=SECTIONS)
+@click.option(
+    "--model", type=Model(), default="shapes", show_default=True,
+    help="Name, folder, file or hub id: `headroles models`.",
+)  # fmt: skip
+@click.option(
+    "--activation", type=Choice(choices.ACTIVATIONS),
+    help="For a weights file that does not say its own.",
+)  # fmt: skip
+@click.option(
+    "--task", type=Task(), help="Built-in task, folder, list or data set; see --list-tasks.  [default: shapes:tiny]"
+)
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
 @task_options
 @template_option("the task's own")
 @click.option("--list-tasks", is_flag=True, help="List the built-in tasks and their shifts, and stop.")
 @click.option(
     "--role-map",
-    type=click.Path(path_type=Path),
+    type=RoleMapFile(),
     help="Role map of the model.  [default: headroles-output/role_map.json; for a bundled model made if need be]",
 )
 @click.option(
     "--protocol",
+    type=Choice(choices.PROTOCOLS),
     help="What is trained and tested: base-to-novel (half of the classes train, each half is tested among its own "
     "names), joint (the same training, every test image among the names of both halves), few-shot (all classes), "
     "cross-dataset (all classes; other tasks are tested), domain-shift (the same classes in other renderings are "
@@ -57,29 +71,31 @@ if TYPE_CHECKING:
 @click.option("--seeds", default="1", show_default=True, help="Such as 1, 1-3 or 1,5; one adapter each.")
 @click.option(
     "--targets",
+    type=Listed(Task(), "none"),
     help="Tasks, separated by commas, that cross-dataset and domain-shift test on.  [default: for a built-in task all "
     "its peers, for a data set of CoOp's the other ten, for ImageNet its four shifts]",
 )
 @click.option(
     "--retention",
+    type=Listed(Task(), "none"),
     help="Other tasks, separated by commas, whose zero-shot accuracy is compared, or none.  [default: for the bundled "
     "model, the plain concepts]",
 )
 @continual_options
-@click.option("--method", default="dear", show_default=True, help="How to adapt; see --list-methods.")
+@click.option("--method", type=Method(), default="dear", show_default=True, help="How to adapt; see --list-methods.")
 @click.option("--list-methods", is_flag=True, help="List the methods and their settings, and stop.")
 @click.option(
     "--set",
     "assigned",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A setting of the method or of the training, by name; may be repeated. The options below are of DeAR and of "
-    "the training, with DeAR's defaults.",
+    help="A setting of the method or of the training, by name; may be repeated. Other options of the training and of "
+    "DeAR say DeAR's defaults.",
 )
-@setting(DearConfig, "mask", "What heads let through: role, open, layer, random, inverted, soft or learned.")
+@setting(DearConfig, "mask", "What heads let through.", choices=choices.MASKS)
 @setting(DearConfig, "mask_seed", "Seed of the random mask.")
 @setting(DearConfig, "mask_floor", "Share of a concept up to which the soft mask parts its token.")
-@setting(DearConfig, "mask_start", "Where learned masks begin: soft, or uniform, all alike.")
+@setting(DearConfig, "mask_start", "Where learned masks begin; uniform: all alike.", choices=choices.MASK_STARTS)
 @setting(DearConfig, "mask_rate", "Learning rate of learned masks, as a multiple of the training's.")
 @setting(DearConfig, "lambda_mask", "Weight of the loss that holds learned masks near the role map's.")
 @setting(DearConfig, "layer", "First layer with tokens and masks.", "first of the last third")
@@ -89,13 +105,16 @@ if TYPE_CHECKING:
 @setting(DearConfig, "text_tokens", "Learned tokens in the text tower; 0 for none.")
 @setting(DearConfig, "beta", "Share of a learned token that enters anew at each layer.")
 @setting(DearConfig, "train_norm", "Train the LayerNorm before the attribute tokens' projection too.")
-@setting(DearConfig, "fusion", "Weights of CLS and attributes in the logits: learned, fixed, or cls (CLS alone).")
+@setting(
+    DearConfig, "fusion", "Weights of CLS and attributes in the logits; cls: CLS alone.", choices=choices.FUSIONS
+)
 @setting(DearConfig, "alpha_cls", "Weight of CLS: at the start, or fixed.")
 @setting(DearConfig, "lambda_image", "Weight of the loss that holds image embeddings near the frozen CLIP's.")
 @setting(DearConfig, "lambda_text", "Weight of the loss that holds text embeddings near the frozen CLIP's.")
 @setting(DearConfig, "lambda_fusion", "Weight of the loss that holds the weight of CLS up.")
 @click.option(
     "--inference",
+    type=Choice(choices.INFERENCES),
     help="Of mmrl and mmrlpp: unified, or decoupled, as published: classes that were not trained by CLS alone.  "
     "[default: unified]",
 )
@@ -105,9 +124,15 @@ if TYPE_CHECKING:
 @setting(TrainConfig, "weight_decay", "Weight decay of AdamW.")
 @setting(TrainConfig, "warmup_epochs", "Epochs at a very small learning rate.")
 @setting(TrainConfig, "cache_views", "Augmented views an image whose trunk outputs are kept on disk; 0: fresh views.")
-@setting(TrainConfig, "select_epoch", "Which epoch is taken: last, or validation, the best on validation images.")
-@setting(TrainConfig, "precision", "Mixed precision: no, bf16 or fp16.")
-@click.option("--log", help="Log the training's numbers into the output's logs/: csv, tensorboard, wandb, or several.")
+@setting(
+    TrainConfig, "select_epoch", "Which epoch is taken; validation: the best on validation images.",
+    choices=choices.EPOCHS,
+)
+@setting(TrainConfig, "precision", "Mixed precision.", choices=choices.PRECISIONS)
+@click.option(
+    "--log", type=Listed(Word(choices.LOGS)),
+    help="Log the training's numbers into the output's logs/: csv, tensorboard, wandb, or several.",
+)  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
 @click.option(
@@ -130,19 +155,19 @@ def command(list_tasks: bool, list_methods: bool, dry_run: bool, **options: Any)
     if list_methods:
         _list_methods()
         return
-    from headroles.adapt.jobs.adapt import adapt
-    from headroles.adapt.training.processes import is_main
-
     options = {name: value for name, value in options.items() if value is not None}
     several = take_continual(options)
     given = _arguments(options)
+    from headroles.adapt.jobs.adapt import adapt
+    from headroles.adapt.training.processes import is_main
+
     if several:
         run_continual(several, given, _Bar(), dry_run)
         return
     if dry_run:
         _plan(given)
         return
-    adapted = adapt(**given, progress=_Bar(), say=partial(click.echo, err=True))
+    adapted = adapt(**given, progress=_Bar(), say=say)
     if is_main():
         _report(adapted, options["output"])
 
@@ -158,8 +183,8 @@ def _plan(options: dict[str, Any]) -> None:
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     """What `headroles.adapt.adapt` takes, from the options that are given."""
-    from headroles.adapt.jobs.job import TASK
-    from headroles.models.checkpoints.checkpoint import join_activation
+    from headroles.adapt.data.names import DEFAULT
+    from headroles.models.known_models import join_activation
 
     # One name says it all, so that the adapter's base model can be found again.
     model = join_activation(options["model"], options.pop("activation", None))
@@ -168,7 +193,7 @@ def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     seeds = parse_numbers("seeds", options["seeds"])
     numbers: dict[str, Any] = {"shots": parse_shots(options["shots"]), "seeds": seeds}
     if options.keys() & {"task", "test_share", "val_share", "label", "class_names", "domains"}:
-        options["task"] = join_reading(options.get("task", TASK), options)
+        options["task"] = join_reading(options.get("task", DEFAULT), options)
     assigned = _read_assigned(options["method"], options.pop("assigned", ()))
     twice = sorted(assigned.keys() & {**options, **lists}.keys())
     if twice:
@@ -201,7 +226,7 @@ class _Bar:
         from tqdm import tqdm
 
         if self.bar is None:
-            self.bar = tqdm(total=step.steps, initial=step.step - 1, unit="step", disable=None, leave=False)
+            self.bar = open_bar("training", step.steps, "step", initial=step.step - 1)
         facts = f"loss {step.loss:.3f}  accuracy {100 * step.accuracy:.1f}%"
         self.bar.set_postfix_str(facts, refresh=False)
         self.bar.update(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,32 @@ import click
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.heads import head_options
+from headroles.cli.options.kinds import Model
 from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
+from headroles.cli.options.sections import SectionedCommand
 from headroles.files.json_files import dump_json
 
 
-@click.command()
+def _once(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
+    """One text, as every map is of one."""
+    if len(given) > 1:
+        raise click.BadParameter(f"one text a figure, got {len(given)}; run it again for the others", param=option)
+    return given[0] if given else None
+
+
+_SECTIONS = {
+    "Images and model": ("images", "model", "max_pixels"),
+    "Which heads": ("heads", "concept", "any_role", "every"),
+    "What is drawn": ("text", "attention", "masks", "own_scales", "drawn"),
+    "How it runs": ("device", "batch", "dry_run"),
+    "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
+    "Results": ("output", "overwrite", "as_json"),
+}
+
+
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
 @role_map_argument
 @click.option(
     "--image", "images", type=click.Path(path_type=Path), multiple=True, required=True,
@@ -25,17 +44,21 @@ from headroles.files.json_files import dump_json
 )  # fmt: skip
 @head_options()
 @click.option("--all", "every", is_flag=True, help="Every Attribute head.")
-@click.option("--text", help="Text to look for; default: each head's own first text.")
+@click.option("--text", multiple=True, callback=_once, help="Text to look for; default: each head's own first text.")
 @click.option("--attention", is_flag=True, help="Draw the plain attention of CLS instead of what it adds to the text.")
 @click.option(
     "--masks", type=click.Path(path_type=Path),
     help="Folder of PNG masks named as the images: how well do the maps find what they show?",
 )  # fmt: skip
 @click.option("--own-scales", is_flag=True, help="Draw every head on a scale of its own instead of one for all.")
-@click.option("--model", help="Name, folder or hub id; default: the role map's.")
+@click.option("--model", type=Model(), help="Name, folder or hub id; default: the role map's.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @pixels_option
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images a forward.")
+@click.option(
+    "--draw", "drawn", type=click.IntRange(min=1), default=12, show_default=True,
+    help="Images in the figure, the first ones; numbers are of all.",
+)  # fmt: skip
 @output_options("File, .png, .svg or .pdf; default: attend.png by the role map.")
 @click.option("--json", "as_json", is_flag=True, help="Numbers, and what was left out, as JSON; figure with --output.")
 @dry_run_option
@@ -45,6 +68,7 @@ def command(
     images: tuple[Path, ...],
     attention: bool,
     own_scales: bool,
+    drawn: int,
     output: Path | None,
     overwrite: bool,
     as_json: bool,
@@ -63,7 +87,8 @@ def command(
         check_new(path, overwrite=overwrite)
     found = attend(role_map, images, attention=attention, **given)
     if path:
-        write_figure(found.plot("attention" if attention else "contribution", own_scales=own_scales), path)
+        first = replace(found, images=found.images[:drawn])
+        write_figure(first.plot("attention" if attention else "contribution", own_scales=own_scales), path)
     if as_json:
         broken = [{"image": name, "error": error} for name, error in found.broken.items()]
         scores = [asdict(score) for score in found.scores]
@@ -73,7 +98,8 @@ def command(
         click.echo(f"{row['image']}  {row['head']} {row['concept']}  {_describe(row)}")
     for score in found.scores:
         click.echo(str(score))
-    click.echo(f"wrote {path}")
+    few = f" (the first {drawn} of {len(found.images)} images; more with --draw)" if len(found.images) > drawn else ""
+    click.echo(f"wrote {path}{few}")
 
 
 def _describe(row: dict[str, Any]) -> str:

@@ -9,27 +9,54 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options import choices
+from headroles.cli.options.bars import say
+from headroles.cli.options.config import config_option
+from headroles.cli.options.kinds import Choice, Entry, Listed, Model, RoleMapFile, Task
 from headroles.cli.options.names import split_names
 from headroles.cli.options.numbers import parse_numbers, parse_shots
 from headroles.cli.options.pixels import pixels_option
+from headroles.cli.options.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from headroles.adapt.comparison.comparison import Comparison
     from headroles.adapt.comparison.crew import Outcome
 
 
-@click.command()
+_SECTIONS = {
+    "What is compared": ("methods", "tasks", "seeds", "model", "role_map", "protocol", "shots", "targets", "retention"),
+    "Data": ("root", "strict", "max_pixels"),
+    "Settings": ("assigned", "tune", "tune_tasks", "tune_seed"),
+    "How it runs": ("device", "workers", "processes", "threads", "shard", "skip_refused"),
+    "Results": ("output", "overwrite", "drop_adapters", "reference", "form", "config"),
+}
+
+
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
-@click.option("--methods", help="Such as dear,mmrlpp,mmrlpp+roles (with the role map) or open=dear; or all.")
-@click.option("--tasks", help="As --task of `headroles adapt`, separated by commas; all: the built-in ones.")
+@click.option(
+    "--methods", type=Listed(Entry()), help="Such as dear,mmrlpp,mmrlpp+roles (with the role map) or open=dear; or all."
+)
+@click.option(
+    "--tasks", type=Listed(Task(), "all"),
+    help="As --task of `headroles adapt`, separated by commas; all: the built-in ones.",
+)  # fmt: skip
 @click.option("--seeds", help="Such as 1-10 or 1,5.  [default: 1-5]")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of the cells and tables.")
-@click.option("--model", help="Name, folder, file or hub id: `headroles models`.  [default: shapes]")
-@click.option("--role-map", type=click.Path(path_type=Path), help="For the methods that take roles.")
-@click.option("--protocol", help="As of `headroles adapt`.  [default: of each task its own]")
+@click.option("--model", type=Model(), help="Name, folder, file or hub id: `headroles models`.  [default: shapes]")
+@click.option("--role-map", type=RoleMapFile(), help="For the methods that take roles.")
+@click.option(
+    "--protocol", type=Choice(choices.PROTOCOLS), help="As of `headroles adapt`.  [default: of each task its own]"
+)
 @click.option("--shots", help="Training images a class, or all, or several such as 1,2,4.  [default: 16]")
-@click.option("--targets", help="Tasks that cross-dataset and domain-shift test on, separated by commas.")
-@click.option("--retention", help="Other tasks, separated by commas, whose zero-shot accuracy is compared, or none.")
+@click.option(
+    "--targets", type=Listed(Task(), "none"),
+    help="Tasks that cross-dataset and domain-shift test on, separated by commas.",
+)  # fmt: skip
+@click.option(
+    "--retention", type=Listed(Task(), "none"),
+    help="Other tasks, separated by commas, whose zero-shot accuracy is compared, or none.",
+)  # fmt: skip
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --tasks names.")
 @click.option(
     "--set",
@@ -39,7 +66,7 @@ if TYPE_CHECKING:
     help="A setting of all methods' training, or of one method; may be repeated.",
 )
 @click.option("--tune", is_flag=True, help="Choose each method's settings on validation images, with equal trials.")
-@click.option("--tune-tasks", help="Tasks that settings are chosen on.  [default: all]")
+@click.option("--tune-tasks", type=Listed(Task()), help="Tasks that settings are chosen on.  [default: all]")
 @click.option("--tune-seed", type=int, help="Seed of the trials; is not reported.  [default: 101]")
 @click.option("--processes", type=int, help="Cells at once.  [default: 1]")
 @click.option("--threads", type=int, help="Threads of each; bytes depend on it.  [default: 1]")
@@ -51,8 +78,9 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(min=0), help="Decoding processes, for each.  [default: 0]")
 @click.option("--strict", is_flag=True, help="Refuse images that cannot be read, or are there twice.")
 @click.option("--reference", default="zero-shot", show_default=True, help="What the others are held against.")
-@click.option("--format", "form", default="text", show_default=True, help="text, markdown, csv, latex or html.")
+@click.option("--format", "form", type=Choice(choices.FORMATS), default="text", show_default=True, help="Of the table.")
 @pixels_option
+@config_option
 def command(folder: Path | None, reference: str, form: str, **options: Any) -> None:
     """Compare methods of adaptation on tasks, over seeds: each method x task x seed is trained once and tested.
 
@@ -90,7 +118,7 @@ def _compare(given: dict[str, Any], reference: str, form: str) -> Comparison:
             raise click.UsageError(f"--{name} is missing; to read a comparison that is there, give its FOLDER alone")
     arguments = _arguments(given, reference, form)
     try:
-        found = compare(**arguments, progress=_show, say=partial(click.echo, err=True))
+        found = compare(**arguments, progress=_show, say=say)
     except KeyboardInterrupt:
         click.echo(f"\nstopped: what is done is kept in {given['output']}; the same command goes on", err=True)
         raise click.exceptions.Exit(130) from None
@@ -120,4 +148,4 @@ def _arguments(given: dict[str, Any], reference: str, form: str) -> dict[str, An
 
 def _show(outcome: Outcome, over: int, count: int) -> None:
     """A line a cell."""
-    click.echo(f"{over} of {count}: {outcome.told}", err=True)
+    say(f"{over} of {count}: {outcome.told}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options import choices
+from headroles.cli.options.kinds import Choice
 from headroles.cli.options.output import check_new, output_options
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     "--bootstraps", type=click.IntRange(min=1), default=2000, show_default=True, help="Resamples of heads, intervals."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the resamples.")
-@click.option("--tower", default="visual", show_default=True, help="Of models: visual or text.")
+@click.option("--tower", type=Choice(choices.TOWERS), default="visual", show_default=True, help="Of models.")
 @click.option("--leading", type=click.IntRange(min=1), default=3, show_default=True, help="Of models: directions.")
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Of models: heads shown.")
 def command(
@@ -90,6 +92,8 @@ def _diff_models(base: Path, tuned: Path, output: Path | None, as_json: bool, to
 
 def _report(found: RoleMapDiff) -> None:
     """What agrees, then every head that changed its role."""
+    from headroles.roles.role_map import SILENT
+
     for letter, name in zip("AB", found.names, strict=True):
         click.echo(f"{letter}: {name}")
     heads, same = len(found.heads), len(found.heads) - len(found.changed)
@@ -106,7 +110,7 @@ def _report(found: RoleMapDiff) -> None:
         click.echo("heads that changed their role (concept, entropy):")
     for head in found.changed:
         sides = [
-            f"{role:<14} {concept} {entropy:.2f}" if concept else role
+            role if role == SILENT else f"{role:<14} {concept or 'no concept'} {entropy:.2f}"
             for role, concept, entropy in zip(head.roles, head.concepts, head.entropies, strict=True)
         ]
         click.echo(f"  {head.name:<8} {sides[0]:<34} -> {sides[1]}")

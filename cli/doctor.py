@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import click
 
+from headroles.cli.options import choices
+from headroles.cli.options.kinds import Choice, Images, Model
+
 _OWN = ""
 """--record without a file."""
 
 
 @click.command()
-@click.argument("model", default="shapes")
-@click.option("--texts-from", metavar="CLIP", help="The CLIP that a vision tower without texts comes from.")
-@click.option("--images", default="shapes", show_default=True, help="Whatever `headroles score --images` takes.")
-@click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
+@click.argument("model", type=Model(), default="shapes")
+@click.option(
+    "--texts-from", type=Model(), metavar="CLIP", help="The CLIP that a vision tower without texts comes from."
+)
+@click.option(
+    "--images", type=Images("shapes"), default="shapes", show_default=True,
+    help="Whatever `headroles score --images` takes.",
+)  # fmt: skip
+@click.option(
+    "--activation", type=Choice(choices.ACTIVATIONS),
+    help="For a weights file that does not say its own.",
+)  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images of a timed batch.")
 @click.option("--json", "as_json", is_flag=True, help="Print all facts as JSON.")

@@ -8,21 +8,37 @@ from typing import Any
 
 import click
 
+from headroles.cli.options import choices
 from headroles.cli.options.ablation import ablation_options, note_ablation
 from headroles.cli.options.config import config_option
+from headroles.cli.options.kinds import AdapterFolder, Choice, Listed, Model, Task
 from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.running import running_options
+from headroles.cli.options.sections import SectionedCommand
 from headroles.cli.options.template import template_option
 
+_SECTIONS = {
+    "Task and model": ("task", "root", "template", "protocol", "model", "strict", "max_pixels"),
+    "How it runs": ("device", "batch", "workers", "dry_run"),
+    "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
+    "Results": ("output", "overwrite", "as_json", "config"),
+}
 
-@click.command()
-@click.argument("adapter", type=click.Path(path_type=Path), default="headroles-output/adapter")
-@click.option("--task", help="Built-in task, folder, CSV file or data set, or several with commas; default: its own.")
+
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
+@click.argument("adapter", type=AdapterFolder(), default="headroles-output/adapter")
+@click.option(
+    "--task", type=Listed(Task()),
+    help="Built-in task, folder, CSV file or data set, or several with commas; default: its own.",
+)  # fmt: skip
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
 @template_option("the adapter's for its own task")
-@click.option("--protocol", help="Default: the adapter's own for its own task; others are tested on all classes.")
-@click.option("--model", help="Where the base model is, if it has moved.")
+@click.option(
+    "--protocol", type=Choice(choices.PROTOCOLS),
+    help="Default: the adapter's own for its own task; others are tested on all classes.",
+)  # fmt: skip
+@click.option("--model", type=Model(), help="Where the base model is, if it has moved.")
 @running_options
 @output_options(
     "Also write a folder: metrics, predictions, confusion matrix, F1 of every class, calibration.",

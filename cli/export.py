@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
+from headroles.cli.options.kinds import AdapterFolder, Model
 from headroles.cli.options.template import template_option
 
 
 @click.command()
-@click.argument("adapter", type=click.Path(path_type=Path), default="headroles-output/adapter")
+@click.argument("adapter", type=AdapterFolder(), default="headroles-output/adapter")
 @click.option("--classes", help='Any class names, such as "a,b,c"; default: those of the adapter\'s task.')
 @template_option("the adapter's")
-@click.option("--model", help="Where the base model is, if it has moved.")
+@click.option("--model", type=Model(), help="Where the base model is, if it has moved.")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder; default: export, in that of the adapter.")
 @click.option("--overwrite", is_flag=True, help="Replace an export that is already in the output folder.")
 def command(adapter: Path, output: Path | None, classes: str | None, **given: Any) -> None:

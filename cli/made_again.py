@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 def command_lines(report: Report, path: Path) -> tuple[str, ...]:
-    """score, validate, adapt for every adapter, and the command that runs now; folders of images by name alone.
+    """score of one map or two, validate, adapt for every adapter, and the command that runs now.
 
-    `path` is the file of the report's role map.
+    Folders of images by name alone; `path` is the file of the report's role map.
     """
     return (
         score_line(report.role_map),
+        *([score_line(report.against)] if report.against else []),
         *validate_lines(report.validation, path),
         *(adapt_line(run) for run in report.adaptations),
         shlex.join(["headroles", *sys.argv[1:]]),

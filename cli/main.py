@@ -10,40 +10,54 @@ from importlib import import_module
 import click
 
 import headroles
+from headroles.cli.options.bars import is_first, telling_progress
 from headroles.cli.options.telling import telling
 from headroles.errors import InputError, ToldElsewhere, said
 
-_COMMANDS = {
-    "adapt": "Adapt a CLIP to a task from a few images a class.",
-    "attend": "Draw where heads look on images.",
-    "compare": "Compare methods of adaptation on tasks, over seeds.",
-    "debias": "Damp the heads of a spurious concept; measure the worst group.",
-    "diff": "Compare two role maps, or two models: which heads changed.",
-    "doctor": "Look at a model: what it is, whether it is read exactly, what works with it.",
-    "edit": "Write a checkpoint whose heads are scaled in its weights.",
-    "evaluate": "Test an adapter on its own task or on others.",
-    "export": "Write an adapter for serving, for torch alone.",
-    "help": "Say more about a refusal, or about a command.",
-    "merge": "Put the shards of a scoring run together.",
-    "merge-adapters": "Make one adapter of several.",
-    "models": "List the models that `--model` knows by name.",
-    "plot": "Draw a role map or an adapter.",
-    "predict": "Say what is in images with an adapter.",
-    "probes": "List the bundled probe banks.",
-    "report": "Write one HTML page about a role map.",
-    "reproduce": "Run CoOp's benchmark; published tables beside ours.",
-    "retrieve": "Find images that one concept's heads find alike.",
-    "score": "Turn images into a role map of a CLIP's heads.",
-    "task-heads": "Say which heads a task uses, and which may be touched.",
-    "validate": "Cut heads: does a concept die with its heads, and it alone?",
+_SECTIONS = {
+    "Models": {
+        "models": "List the models that `--model` knows by name.",
+        "doctor": "Look at a model: what it is, whether it is read exactly, what works with it.",
+    },
+    "Roles of heads": {
+        "probes": "List the bundled probe banks.",
+        "score": "Turn images into a role map of a CLIP's heads.",
+        "merge": "Put the shards of a scoring run together.",
+        "plot": "Draw a role map or an adapter.",
+        "report": "Write one HTML page about a role map.",
+        "diff": "Compare two role maps, or two models: which heads changed.",
+        "validate": "Cut heads: does a concept die with its heads, and it alone?",
+    },
+    "Use of roles": {
+        "attend": "Draw where heads look on images.",
+        "retrieve": "Find images that one concept's heads find alike.",
+        "explore": "Play with heads on a page of this machine.",
+        "debias": "Damp the heads of a spurious concept; measure the worst group.",
+        "edit": "Write a checkpoint whose heads are scaled in its weights.",
+    },
+    "Adaptation": {
+        "task-heads": "Say which heads a task uses, and which may be touched.",
+        "adapt": "Adapt a CLIP to a task from a few images a class.",
+        "evaluate": "Test an adapter on its own task or on others.",
+        "predict": "Say what is in images with an adapter.",
+        "export": "Write an adapter for serving, for torch alone.",
+        "merge-adapters": "Make one adapter of several.",
+        "compare": "Compare methods of adaptation on tasks, over seeds.",
+        "reproduce": "Run CoOp's benchmark; published tables beside ours.",
+    },
+    "Help": {
+        "help": "Say more about a refusal, or about a command.",
+    },
 }
+"""Title -> commands and what they do, in the order in which they are of use."""
+_COMMANDS = {name: says for commands in _SECTIONS.values() for name, says in commands.items()}
 
 
 class _LazyGroup(click.Group):
     """Imports a command's module only when that command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         return import_module(f"headroles.cli.{name.replace('-', '_')}").command if name in _COMMANDS else None
@@ -58,8 +72,9 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(_COMMANDS.items()))
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()))
 
 
 @click.group(cls=_LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,14 +92,14 @@ def group(context: click.Context) -> None:
 def main() -> None:
     """Run the command line."""
     try:
-        with telling():
+        with telling(), telling_progress():
             code = group(standalone_mode=False)
     except click.ClickException as error:
-        if int(os.environ.get("RANK", "0")) > 0:
+        if not is_first():
             sys.exit(2)  # One of several processes with the same mistake in their options: the first one says it.
         _fail(error.format_message())
     except click.Abort:
-        if int(os.environ.get("RANK", "0")) == 0:
+        if is_first():
             from headroles.cli.options.stopped import how_to_go_on
 
             click.echo("\n" + how_to_go_on(group, sys.argv[1:]), err=True)

@@ -7,9 +7,13 @@ from typing import Any
 
 import click
 
+from headroles.cli.options.kinds import Bank, Existing, Model
+
+_SHARD = Existing("shard", "make one with `headroles score --shard i/n`")
+
 
 @click.command()
-@click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("shards", nargs=-1, required=True, type=_SHARD)
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -17,8 +21,8 @@ import click
     show_default=True,
     help="Folder for the results.",
 )
-@click.option("--model", help="Where the model is on this machine.  [default: the one that was scored]")
-@click.option("--probes", help="Where the bank is on this machine.  [default: the one that was asked for]")
+@click.option("--model", type=Model(), help="Where the model is on this machine.  [default: the one that was scored]")
+@click.option("--probes", type=Bank(), help="Where the bank is on this machine.  [default: the one that was asked for]")
 @click.option("--encoder", help="Where the sentence encoder is on this machine.  [default: the one that was asked for]")
 @click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda, cuda:1 ...")
 @click.option("--overwrite", is_flag=True, help="Replace a role map that is already in the output folder.")

@@ -7,30 +7,47 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options import choices
+from headroles.cli.options.kinds import AdapterFolder, Choice, Model, Task
 from headroles.cli.options.pixels import pixels_option
+from headroles.cli.options.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from headroles.adapt.adapter.adapter import Adapter
 
 
-@click.command()
-@click.argument("adapters", nargs=-1, required=True, type=click.Path(path_type=Path))
+_SECTIONS = {
+    "How they are merged": ("by", "weights", "strength"),
+    "By recall": ("task", "images", "root", "clusters", "temperature", "sigma", "seed", "max_pixels"),
+    "How it runs": ("model", "device"),
+    "Results": ("output", "overwrite"),
+}
+
+
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
+@click.argument("adapters", nargs=-1, required=True, type=AdapterFolder())
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of the merged adapter.")
-@click.option("--by", default="mean", show_default=True, help="mean, arithmetic (task arithmetic) or recall (RECALL).")
+@click.option(
+    "--by", type=Choice(choices.MERGING), default="mean", show_default=True,
+    help="arithmetic: task arithmetic (2212.04089); recall: RECALL.",
+)  # fmt: skip
 @click.option("--weights", help="By mean: each adapter's share, such as 1,1,2.  [default: alike]")
 @click.option(
     "--strength",
     type=float,
     help="By arithmetic: lambda in start + lambda * sum of differences to it.  [default: 1 / number of adapters]",
 )
-@click.option("--task", help="By recall: the newest task, whose training images it looks at.  [default: the newest's]")
+@click.option(
+    "--task", type=Task(),
+    help="By recall: the newest task, whose training images it looks at.  [default: the newest's]",
+)  # fmt: skip
 @click.option("--images", type=click.Path(path_type=Path), help="By recall: a folder of images, in place of --task.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that tasks name.")
 @click.option("--clusters", type=int, help="By recall: clusters of these images, one typical each.  [default: 16]")
 @click.option("--temperature", type=float, help="By recall: of the softmax over adapters.  [default: 1]")
 @click.option("--sigma", type=float, help="By recall: width of the kernel.  [default: by the median distance]")
 @click.option("--seed", type=int, help="By recall: seed of the clustering.  [default: 0]")
-@click.option("--model", help="Where the base model is, if it has moved.")
+@click.option("--model", type=Model(), help="Where the base model is, if it has moved.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--overwrite", is_flag=True, help="Replace an adapter that is already in the output folder.")
 @pixels_option

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options.kinds import Existing
 from headroles.cli.options.names import split_names
 from headroles.cli.options.output import check_new
 
@@ -29,9 +30,11 @@ _RESULTS = {
 }
 """Stem of the pictures' files, where the result's has its usual name -> the result; in a folder, the first."""
 
+_MAKERS = "score, validate, adapt, compare and others make results"
+
 
 @click.command()
-@click.argument("result", type=click.Path(path_type=Path), default="headroles-output/role_map.json")
+@click.argument("result", type=Existing("result", _MAKERS), default="headroles-output/role_map.json")
 @click.option(
     "--kind",
     default="all",
@@ -93,14 +96,11 @@ def _check_kind(kind: str, shown: Shown) -> None:
 def _open(place: Path) -> tuple[Shown, Path]:
     """The result there, and the picture beside it."""
     from headroles.adapt.adapter.folders import find_adapters
-    from headroles.errors import InputError
 
     kinds = {stem: _load(home) for stem, home in _RESULTS.items()}
     if place.is_dir() and not find_adapters(place):
         files = (place / kind.file_name for kind in kinds.values())
         place = next((file for file in files if file.is_file()), place)
-    if not place.exists():
-        raise InputError(f"result: there is no file {place}; score, validate, adapt, compare and others make results")
     if place.is_dir():
         from headroles.adapt.results.plot import read_runs
 

@@ -9,7 +9,9 @@ import click
 
 from headroles.cli.options.ablation import ablation_options, note_ablation
 from headroles.cli.options.dry_run import dry_run_option
+from headroles.cli.options.kinds import AdapterFolder, Model
 from headroles.cli.options.pixels import pixels_option
+from headroles.cli.options.sections import SectionedCommand
 from headroles.cli.options.template import template_option
 from headroles.files.json_files import dump_json
 
@@ -17,13 +19,21 @@ if TYPE_CHECKING:
     from headroles.adapt.results.prediction import Predictions
 
 
-@click.command()
-@click.argument("adapter", type=click.Path(path_type=Path))
+_SECTIONS = {
+    "Classes": ("classes", "template", "top"),
+    "How it runs": ("model", "device", "strict", "max_pixels", "dry_run"),
+    "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
+    "Results": ("as_json",),
+}
+
+
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
+@click.argument("adapter", type=AdapterFolder())
 @click.argument("images", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--classes", help="Any class names: a,b,c, or @FILE, one a line; default: those of the adapter's task.")
 @template_option("the adapter's")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to show of an image.")
-@click.option("--model", help="Where the base model is, if it has moved.")
+@click.option("--model", type=Model(), help="Where the base model is, if it has moved.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--strict", is_flag=True, help="Refuse images that cannot be read.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list: probabilities, or why left out.")

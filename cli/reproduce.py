@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options import choices
+from headroles.cli.options.bars import say
 from headroles.cli.options.config import config_option
+from headroles.cli.options.kinds import Choice, Existing, Listed, Method, Model, RoleMapFile, Word
 from headroles.cli.options.names import split_names
 from headroles.cli.options.numbers import parse_numbers
 from headroles.cli.options.pixels import pixels_option
+from headroles.cli.options.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from headroles.adapt.reproduction.reproduction import Reproduction
 
 
-@click.command()
-@click.option("--root", type=click.Path(path_type=Path), required=True, help="Folder of CoOp's data sets.")
+_ROOT = Existing("root", "give the folder that holds imagenet/, eurosat/ and others")
+_SECTIONS = {
+    "Model and data": ("root", "model", "activation", "role_map", "max_pixels"),
+    "What is run": ("tables", "methods", "seeds", "shots", "epochs", "inference"),
+    "How it runs": ("device", "workers", "resume"),
+    "Results": ("output", "overwrite", "config"),
+}
+
+
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
+@click.option("--root", type=_ROOT, required=True, help="Folder of CoOp's data sets.")
 @click.option(
-    "--model", default="ViT-B/16", show_default=True, help="Name, folder, file or hub id: `headroles models`."
-)
-@click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
+    "--model", type=Model(), default="ViT-B/16", show_default=True,
+    help="Name, folder, file or hub id: `headroles models`.",
+)  # fmt: skip
+@click.option(
+    "--activation", type=Choice(choices.ACTIVATIONS),
+    help="For a weights file that does not say its own.",
+)  # fmt: skip
 @click.option(
     "--tables",
+    type=Listed(Word(choices.TABLES)),
     help="Some of zero-shot, base-to-novel, few-shot, cross-dataset and domain-shift, with commas.  [default: all]",
 )
-@click.option("--methods", help="Methods, separated by commas.  [default: all that the tables have figures of]")
+@click.option(
+    "--methods", type=Listed(Method()),
+    help="Methods, separated by commas.  [default: all that the tables have figures of]",
+)  # fmt: skip
 @click.option("--seeds", default="1-3", show_default=True, help="Such as 1, 1-3 or 1,5; one adapter each.")
 @click.option("--shots", default="1,2,4,8,16", show_default=True, help="Of the few-shot table; the others have 16.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Other than the methods' published ones, for a quick look.")
 @click.option(
     "--inference",
+    type=Choice(choices.INFERENCES),
     default="decoupled",
     show_default=True,
     help="Of mmrl and mmrlpp: decoupled, as published, or unified, as `headroles adapt` has it.",
 )
-@click.option("--role-map", type=click.Path(path_type=Path), help="Role map of the model, for methods that need one.")
+@click.option("--role-map", type=RoleMapFile(), help="Role map of the model, for methods that need one.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Decoding processes.")
 @click.option(
@@ -59,12 +80,12 @@ def command(output: Path, activation: str | None, **given: Any) -> None:
     """
     from headroles.adapt.reproduction.reproduce import reproduce
     from headroles.adapt.training.processes import is_main
-    from headroles.models.checkpoints.checkpoint import join_activation
+    from headroles.models.known_models import join_activation
 
     given["model"] = join_activation(given["model"], activation)
     names = {name: given[name] and split_names(given[name]) for name in ("tables", "methods")}
     numbers = {name: parse_numbers(name, given[name]) for name in ("seeds", "shots")}
-    found = reproduce(**{**given, **names, **numbers}, output=output, say=partial(click.echo, err=True))
+    found = reproduce(**{**given, **names, **numbers}, output=output, say=say)
     if is_main():
         _report(found, output)
 

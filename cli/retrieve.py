@@ -8,16 +8,20 @@ from typing import Any
 
 import click
 
+from headroles.cli.options import choices
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.bars import say
 from headroles.cli.options.dry_run import dry_run_option
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.heads import head_options
+from headroles.cli.options.kinds import Choice, Images, Model
 from headroles.cli.options.modes import refuse_idle
 from headroles.cli.options.output import check_new, output_options
 from headroles.cli.options.overlap import overlap_option
 from headroles.cli.options.pixels import pixels_option
 from headroles.cli.options.role_map import role_map_argument
 from headroles.cli.options.running import running_options
+from headroles.cli.options.sections import SectionedCommand
 from headroles.files.json_files import dump_json
 
 _RUNNING = ("model", "device", "batch", "workers")
@@ -25,7 +29,17 @@ _EVALUATING = ("k", "count", "seed", "groups", "allow_overlap")
 _SEARCHING = ("query", "images", "concept", "heads", "all_heads", "top", "index", "precision", "no_rebuild", "output")
 
 
-@click.command()
+_SECTIONS = {
+    "Search": ("query", "images", "top", "index", "precision", "no_rebuild"),
+    "Which heads": ("heads", "concept", "any_role", "all_heads"),
+    "Precision on labelled images, instead": ("evaluate", "k", "count", "seed", "groups", "allow_overlap"),
+    "How it runs": ("model", "device", "batch", "workers", "max_pixels", "dry_run"),
+    "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
+    "Results": ("output", "overwrite", "as_json"),
+}
+
+
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
 @role_map_argument
 @click.option("--query", type=click.Path(path_type=Path), help="Image to search with.")
 @click.option("--images", type=click.Path(path_type=Path), help="Folder to search in, any depth.")
@@ -33,17 +47,20 @@ _SEARCHING = ("query", "images", "concept", "heads", "all_heads", "top", "index"
 @click.option("--all-heads", is_flag=True, help="With --concept: all scored heads, each times its P(concept).")
 @click.option("--top", type=click.IntRange(min=1), default=8, show_default=True, help="Neighbours.")
 @click.option("--index", type=click.Path(path_type=Path), help="Folder of the index; default: beside the role map.")
-@click.option("--precision", default="float16", show_default=True, help="Numbers of a new index: float16 or float32.")
+@click.option("--precision", type=Choice(choices.NUMBERS), default="float16", show_default=True, help="Of a new index.")
 @click.option("--no-rebuild", is_flag=True, help="Refuse a stale index instead of bringing it up to date.")
 @output_options("Also draw a contact sheet: .png, .svg or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--evaluate", help="Instead: precision on labelled images: shapes, CONCEPT/VALUE/ folders, or a CSV.")
+@click.option(
+    "--evaluate", type=Images("shapes"),
+    help="Instead: precision on labelled images: shapes, CONCEPT/VALUE/ folders, or a CSV.",
+)  # fmt: skip
 @click.option("--k", type=click.IntRange(min=1), default=10, show_default=True, help="With --evaluate: neighbours.")
 @click.option("--count", type=click.IntRange(min=2), help="With --evaluate: images; default: 2000 scenes, or all.")
 @click.option("--seed", default=1, show_default=True, help="With --evaluate: of scenes and resamples.")
 @groups_option
 @overlap_option
-@click.option("--model", help="Name, folder or hub id; default: the role map's.")
+@click.option("--model", type=Model(), help="Name, folder or hub id; default: the role map's.")
 @running_options
 @pixels_option
 @dry_run_option
@@ -76,7 +93,7 @@ def _search(
 
         check_suffix(output)
         check_new(output, overwrite=overwrite)
-    found = retrieve(role_map, **given, rebuild=not no_rebuild, say=lambda line: click.echo(line, err=True))
+    found = retrieve(role_map, **given, rebuild=not no_rebuild, say=say)
     if output:
         from headroles.figures.files import write_figure
 

@@ -7,25 +7,14 @@ from typing import Any
 
 import click
 
+from headroles.cli.options import choices
 from headroles.cli.options.ablation import ablation_options
 from headroles.cli.options.config import config_option
 from headroles.cli.options.groups import groups_option
+from headroles.cli.options.kinds import Bank, Choice, Images, Model
 from headroles.cli.options.pixels import pixels_option
+from headroles.cli.options.score_help import IMAGES, SECTIONS
 from headroles.cli.options.sections import SectionedCommand
-
-IMAGES = """
-\b
-IMAGES are one of
-  shapes                      rendered scenes, offline
-  photos/                     a folder of image files, at any depth
-  list.csv                    a table with a column of paths (--column)
-  shards/  shards/*.tar  "shards/{000..010}.tar"     tar files, as webdataset writes
-  data/  data/*.parquet       parquet files with a column of images (--column)
-  saved/                      a folder that datasets' save_to_disk wrote (--split)
-  hf:NAME  hf:NAME:CONFIG     a data set of the Hugging Face hub, streamed (--split)
-With --by images they need labels: shapes, a folder CONCEPT/VALUE/, or a table path,CONCEPT,CONCEPT...
-With --by weights none is read, unless some are given for the mean of their embeddings. With --tower text texts go in.
-"""
 
 
 def _batch(context: click.Context, option: click.Parameter, text: str) -> int | None:
@@ -44,36 +33,27 @@ def _workers(context: click.Context, option: click.Parameter, text: str) -> int 
     return int(text)
 
 
-SECTIONS = {
-    "Model and images": (
-        "model", "activation", "texts_from", "align_to", "images", "count", "column", "split", "key",
-        "groups", "max_pixels", "strict",
-    ),
-    "What is computed": ("by", "tower", "texts", "preset", "layers", "bootstraps", "seed"),
-    "By texts": (
-        "probes", "texts_per_head", "selection", "weights", "prior_correction", "center_texts", "constants", "rank",
-        "span_rank", "null_draws", "concepts", "encoder", "noise", "min_cluster_size",
-    ),
-    "By images": ("shares", "sharing"),
-    "By weights": ("texts_per_direction", "coherence", "reading", "directions_per_head"),
-    "Roles": ("roles_by", "low", "high"),
-    "How it runs": ("device", "precision", "compile", "batch", "workers", "shard", "resume", "save_every", "dry_run"),
-    "Without some heads": ("ablate", "ablate_mode", "ablate_effect", "ablate_images"),
-    "Results": ("output", "overwrite", "config"),
-}  # fmt: skip
-
-
 @click.command(cls=SectionedCommand, sections=SECTIONS, epilog=IMAGES)
-@click.option("--model", default="shapes", show_default=True, help="Name, folder, file or hub id: `headroles models`.")
-@click.option("--activation", help="quick_gelu or gelu, for a weights file that does not say its own.")
 @click.option(
-    "--texts-from", metavar="CLIP", help="The CLIP that a vision tower without texts comes from, such as a LLaVA's."
-)
+    "--model", type=Model(), default="shapes", show_default=True,
+    help="Name, folder, file or hub id: `headroles models`.",
+)  # fmt: skip
 @click.option(
-    "--align-to", metavar="CLIP",
+    "--activation", type=Choice(choices.ACTIVATIONS),
+    help="For a weights file that does not say its own.",
+)  # fmt: skip
+@click.option(
+    "--texts-from", type=Model(), metavar="CLIP",
+    help="The CLIP that a vision tower without texts comes from, such as a LLaVA's.",
+)  # fmt: skip
+@click.option(
+    "--align-to", type=Model(), metavar="CLIP",
     help="Give a vision tower without texts, such as a DINOv2, those of a CLIP, by a linear map learned on the images.",
 )
-@click.option("--images", help="What the heads see; see IMAGES below.  [default: shapes; by weights, of texts none]")
+@click.option(
+    "--images", type=Images("shapes"),
+    help="What the heads see; see IMAGES below.  [default: shapes; by weights, of texts none]",
+)  # fmt: skip
 @click.option(
     "--count",
     type=click.IntRange(min=2),
@@ -88,12 +68,13 @@ SECTIONS = {
 @groups_option
 @click.option(
     "--probes",
+    type=Bank(),
     help="Texts to describe heads with: a bank (see `headroles probes`) or a CSV file with columns text,concept.  "
     "[default: shapes for a bundled model, else general]",
 )
 @click.option(
     "--by",
-    type=click.Choice(["texts", "images", "weights"]),
+    type=Choice(["texts", "images", "weights"]),
     default="texts",
     show_default=True,
     help="Describe heads by the texts that span their outputs, by labels of the images that their outputs follow, or "
@@ -102,13 +83,13 @@ SECTIONS = {
 @click.option(
     "--as",
     "preset",
-    type=click.Choice(["textspan", "dear"]),
+    type=Choice(["textspan", "dear"]),
     help="All definitions of a paper at once: textspan (arXiv 2310.05916), or dear (2603.01111), which discovers "
     "concepts (--encoder). What contradicts it is refused.  [default: ours]",
 )
 @click.option(
     "--concepts",
-    type=click.Choice(["bank", "discover"]),
+    type=Choice(["bank", "discover"]),
     help="Those of the bank, or clusters of the texts that heads pick (the CSV file then needs the column text "
     "alone).  [default: bank]",
 )
@@ -116,20 +97,24 @@ SECTIONS = {
     "--encoder", help="Sentence encoder to discover with, folder or hub id.  [default: all-MiniLM-L6-v2 of the hub]"
 )
 @click.option(
-    "--noise", help="Texts in no discovered cluster: nearest joins one, own calls them other.  [default: nearest]"
+    "--noise",
+    type=Choice(choices.NOISE),
+    help="Texts in no discovered cluster: nearest joins one, own calls them other.  [default: nearest]"
 )
 @click.option(
     "--min-cluster-size", type=int, help="Texts that make a cluster.  [default: a 30th of all, within 5 and 20]"
 )
 @click.option(
-    "--shares", help="What a concept explains: marginal, all of it, or unique, what no other does.  [default: marginal]"
+    "--shares",
+    type=Choice(choices.SHARES),
+    help="What a concept explains: marginal, all of it, or unique, what no other does.  [default: marginal]"
 )
 @click.option(
     "--sharing", type=float, help="How much importances prefer heads that many concepts use, such as 0.3.  [default: 0]"
 )
 @click.option(
     "--tower",
-    type=click.Choice(["visual", "text"]),
+    type=Choice(["visual", "text"]),
     help="Whose heads; those of the text tower by texts or by weights.  [default: visual]",
 )
 @click.option(
@@ -146,6 +131,7 @@ SECTIONS = {
 )
 @click.option(
     "--reading",
+    type=Choice(choices.READINGS),
     help="A direction counts by what earlier heads write along what it reads, or all read equally: heads, equal.  "
     "[default: heads]",
 )
@@ -154,9 +140,14 @@ SECTIONS = {
 @click.option(
     "--texts-per-head", type=int, help="Texts that describe a head, never more than its width.  [default: 20]"
 )
-@click.option("--weights", help="What a text counts: its share of variance, or 1 (count).  [default: variance]")
-@click.option("--selection", help="How TextSpan picks: std (original) or variance.  [default: std]")
-@click.option("--roles-by", help="Rule for roles: threshold, quantile or null.  [default: threshold]")
+@click.option(
+    "--weights", type=Choice(choices.WEIGHTS),
+    help="What a text counts: its share of variance, or 1 (count).  [default: variance]",
+)  # fmt: skip
+@click.option(
+    "--selection", type=Choice(choices.SELECTIONS), help="How TextSpan picks: std is the original.  [default: std]"
+)
+@click.option("--roles-by", type=Choice(choices.RULES), help="Rule for roles.  [default: threshold]")
 @click.option(
     "--low",
     type=float,
@@ -179,6 +170,7 @@ SECTIONS = {
 )
 @click.option(
     "--constants",
+    type=Choice(choices.CONSTANTS),
     help="Attention biases and the last LayerNorm's mean and beta: apart, or spread over the heads.  [default: apart]",
 )
 @click.option("--rank", type=int, help="Leading directions of a head that texts are projected on, if not all.")
@@ -193,6 +185,7 @@ SECTIONS = {
 @click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, cuda, cuda:1 ...")
 @click.option(
     "--precision",
+    type=Choice(choices.PRECISIONS),
     help="Matrix products of the images' forward: no (fp32), bf16, fp16 (GPU only); sums are float64.  [default: no]",
 )
 @click.option("--compile", is_flag=True, help="Compile the MLPs with torch.compile: minutes at first, then faster.")
@@ -244,7 +237,7 @@ def command(output: Path, device: str, resume: bool, overwrite: bool, dry_run: b
     from headroles.cli.options.score_report import report_score
     from headroles.jobs.run_score import look, run_job
     from headroles.jobs.score_job import ScoreJob
-    from headroles.models.checkpoints.checkpoint import join_activation
+    from headroles.models.known_models import join_activation
     from headroles.models.words import join_names
 
     given = fill_preset(given)

@@ -7,14 +7,24 @@ from typing import Any
 
 import click
 
+from headroles.cli.options.kinds import Model, RoleMapFile, Task
 from headroles.cli.options.output import check_new
 from headroles.cli.options.pixels import pixels_option
+from headroles.cli.options.sections import SectionedCommand
+
+_SECTIONS = {
+    "Model and task": ("model", "role_map", "concepts", "root", "template", "strict", "max_pixels"),
+    "What is measured": ("images", "tolerance", "seed"),
+    "Trained beside it": ("learn", "shots"),
+    "How it runs": ("device",),
+    "Results": ("output", "figure", "overwrite", "as_json"),
+}
 
 
-@click.command()
-@click.argument("task", default="shapes:tiny")
-@click.option("--model", default="shapes", show_default=True, help="Name, folder or hub id of a CLIP.")
-@click.option("--role-map", type=click.Path(path_type=Path), help="File or folder.  [default: as adapt finds one]")
+@click.command(cls=SectionedCommand, sections=_SECTIONS)
+@click.argument("task", type=Task(), default="shapes:tiny")
+@click.option("--model", type=Model(), default="shapes", show_default=True, help="Name, folder or hub id of a CLIP.")
+@click.option("--role-map", type=RoleMapFile(), help="File or folder.  [default: as adapt finds one]")
 @click.option("--concepts", help="What the task's classes differ in, such as color,shape; built-in tasks know it.")
 @click.option("--learn", default="", help="Train beside it, some of: ltv,head-purification,talo.  [default: none]")
 @click.option("--images", default=256, show_default=True, help="Training images that heads are cut on, at most.")

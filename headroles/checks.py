@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import wraps
 from numbers import Integral, Real
@@ -25,11 +25,19 @@ _LEAST = {"batch": 1, "count": 1, "k": 1, "shots": 1, "top": 1, "workers": 0, "s
 """Bounds that these settings have wherever they are met."""
 
 
+def near(word: str, known: Iterable[str]) -> str:
+    """What may have been meant, to end a message with: "; did you mean shape?"; "" where nothing is near."""
+    found = get_close_matches(word, list(known), 1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
 def check_choices(settings: Any, where: str = "", **choices: Sequence[str]) -> None:
     """Each named setting is one of its choices; `where` ends the sentence about them, as in " with image probes"."""
     for name, known in choices.items():
         if getattr(settings, name) not in known:
-            raise InputError(f"{name} must be one of {', '.join(known)}{where}, got {getattr(settings, name)!r}")
+            given = getattr(settings, name)
+            hint = near(str(given), known)
+            raise InputError(f"{name} must be one of {', '.join(known)}{where}, got {given!r}{hint}")
 
 
 def check_least(settings: Any, **least: float) -> None:

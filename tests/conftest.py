@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from chromium import open_chromium
 from forked_commands import ForkedCommands
 from transformers import (
     AutoTokenizer,
@@ -298,6 +299,13 @@ def random_role_map():
 def random_validation():
     """A function that makes up a validation of a role map, on two of its concepts and one of its own."""
     return build_random_validation
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """One Chromium for all tests that are marked `chromium.IN_CHROMIUM`."""
+    with open_chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ FLOORS = (
     ("headroles.adapt.continual", "headroles.adapt.uses"),
     ("headroles.adapt.reproduction",),
     ("headroles.reports",),
+    ("headroles.explore",),
     ("headroles.cli.options",),
     ("headroles.cli",),
 )

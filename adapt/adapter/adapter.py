@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from headroles.adapt.adapter.card import write_card
-from headroles.adapt.adapter.info import CARD, CONFIG, FINDINGS, METRICS, ROLE_MAP, TABLE, WEIGHTS, AdapterInfo
+from headroles.adapt.adapter.info import (
+    CARD,
+    CONFIG,
+    FILES,
+    FINDINGS,
+    METRICS,
+    ROLE_MAP,
+    TABLE,
+    WEIGHTS,
+    AdapterInfo,
+)
 from headroles.adapt.adapter.tensors import fill, read_tensors
 from headroles.adapt.config import TrainConfig
 from headroles.adapt.data.task import Task
@@ -30,6 +40,7 @@ from headroles.files.tensors import pack_tensors
 from headroles.files.whole import replacing_together, write_bytes, write_text
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.load import load
+from headroles.models.on_hub import OnHub
 from headroles.roles.role_map import RoleMap
 from headroles.shown import Shown, html_table
 
@@ -47,10 +58,11 @@ FIGURES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Adapter(Shown, Tabled):
+class Adapter(Shown, Tabled, OnHub):
     """An adapted CLIP, and what its folder says of it. `of` makes one of what was trained by hand."""
 
     figures: ClassVar[Mapping[str, str]] = FIGURES
+    called, hub_files = "adapter", FILES
 
     method: Method
     """The module around the frozen CLIP (`method.model`) that embeds images and texts."""
@@ -99,10 +111,11 @@ class Adapter(Shown, Tabled):
     def _pack(self) -> bytes:
         return pack_tensors(self.method.state_dict(), {"format": "pt"})
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
+    def save(self, folder: str | os.PathLike[str], license: str | None = None) -> None:
         """Write the folder and then let go of the training's checkpoint.
 
         All files are written before the first takes its place: where that fails, an older adapter stays whole.
+        `license`: the card's; None for "unknown".
         """
         folder = Path(folder)
         history = [dataclasses.asdict(record) for record in self.history]
@@ -110,7 +123,7 @@ class Adapter(Shown, Tabled):
         more |= {"reading": dict(self.info.reading), "left_out": list(self.info.left_out)}
         texts = {
             CONFIG: self.info.to_json(),
-            CARD: write_card(self.info, self.measures, self.trainable, self.findings),
+            CARD: write_card(self.info, self.measures, self.trainable, self.findings, license),
             TABLE: to_csv(self.measures),
             METRICS: to_json(self.measures, **{name: each for name, each in more.items() if each}),
         }
@@ -148,6 +161,9 @@ class Adapter(Shown, Tabled):
         method.make_room(tensors)
         fill(method, tensors, folder)
         return cls(method.eval(), info, measures, history)
+
+    def _save_folder(self, folder: Path, license: str | None) -> None:
+        self.save(folder, license)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a protocol, task and part of the evaluation; accuracies in [0, 1]."""

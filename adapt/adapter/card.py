@@ -9,12 +9,17 @@ from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.metrics import Measure, to_table
 from headroles.files.json_files import dump_json
+from headroles.models.on_hub import card_head
 
 
 def write_card(
-    info: AdapterInfo, measures: Sequence[Measure], trainable: str, findings: Findings | None = None
+    info: AdapterInfo,
+    measures: Sequence[Measure],
+    trainable: str,
+    findings: Findings | None = None,
+    license: str | None = None,
 ) -> str:
-    """The text of README.md; `trainable`: trained and frozen parameters."""
+    """The text of README.md; `trainable`: trained and frozen parameters; `license`: see `Adapter.save`."""
     found = "" if findings is None else _write_findings(findings)
     prompt = " and ".join(f'"{line}"' for line in info.template.split("\n"))
     shots = "all images" if info.shots is None else f"{info.shots} images"
@@ -23,15 +28,9 @@ def write_card(
     kept = any(measure.protocol == "retention" for measure in measures)
     retention = " Retention: zero-shot on tasks that were not trained." if kept else ""
     table = to_table(measures, markdown=True) if measures else "Not evaluated."
-    return f"""---
-library_name: headroles
-base_model: {dump_json(info.base_model_name_or_path, ensure_ascii=False)}
-tags:
-- clip
-- few-shot
-- {info.method}
----
-
+    task = "image-classification" if METHODS[info.method].needs_classes else "zero-shot-image-classification"
+    head = card_head(license, info.base_model_name_or_path, ["clip", "few-shot", info.method], task)
+    return f"""{head}
 # {info.base_model_name_or_path} adapted to {_title(info)}
 
 {METHODS[info.method].describe(info.layer)} The CLIP itself is
@@ -49,6 +48,8 @@ Percent of right answers (top-1); `difference` is adapted minus zero-shot.{reten
 {found}
 ## Use
 
+The files are laid out as PEFT lays them out, no more: PEFT does not know the method and cannot load it. headroles can:
+
 ```
 headroles predict FOLDER IMAGE... --classes "a,b,c"
 headroles evaluate FOLDER --task TASK
@@ -59,6 +60,8 @@ from headroles.adapt import load_adapter, predict
 
 predict(load_adapter("FOLDER"), "IMAGE", ["a", "b", "c"])
 ```
+
+From the hub: `headroles.adapt.Adapter.from_pretrained("someone/name")`.
 """
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import headroles
 from headroles.adapt.adapter.memory import image_ids, remember_split
 from headroles.adapt.adapter.merging import Merging
+from headroles.adapt.adapter.places import CONFIG as CONFIG
+from headroles.adapt.adapter.places import find_config
 from headroles.adapt.config import TrainConfig
 from headroles.adapt.data.reading import record_reading
 from headroles.adapt.data.task import Task
@@ -26,7 +28,7 @@ from headroles.files.plain import Unfit, from_plain
 from headroles.heads.ablation import current_ablation
 
 FORMAT, SCHEMA_VERSION = "headroles-adapter", 1
-CONFIG, WEIGHTS, ROLE_MAP, CARD = "adapter_config.json", "adapter_model.safetensors", "role_map.json", "README.md"
+WEIGHTS, ROLE_MAP, CARD = "adapter_model.safetensors", "role_map.json", "README.md"
 METRICS, TABLE, FINDINGS = "metrics.json", "metrics.csv", "findings.json"
 _RARE = ("begun_with", "merged")
 """Fields that the file has only where they say something."""
@@ -213,12 +215,7 @@ def _find_kind(raw: Mapping[str, Any], path: Path) -> type[Method]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        places = [*path.parent.glob(f"*-*/{CONFIG}"), *path.parent.glob(f"*-*/*-*/{CONFIG}")]
-        several = f"; it holds one a seed, such as {min(places).parent}" if places else ""
-        hint = several or "; make one: headroles adapt"
-        raise InputError(f"adapter: {path.parent} is no adapter folder (no {CONFIG}){hint}")
-    raw = read_json(path, "adapter", "copy the whole folder")
+    raw = read_json(find_config(path.parent), "adapter", "copy the whole folder")
     if not isinstance(raw, dict):
         raise InputError(f"adapter: {path} holds no settings; expected a JSON object")
     return raw

@@ -23,13 +23,18 @@ from headroles.adapt.jobs.job import MODEL, Job
 from headroles.adapt.jobs.output import check_apart
 from headroles.checks import typed
 from headroles.errors import InputError
+from headroles.files.run_file import check_run, write_run
 from headroles.heads.ablation import current_ablation
+from headroles.images.counting import counted
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.passes.processes import launched
 from headroles.roles.role_map import RoleMap
 
 Say = Callable[[str], None]
 _WHOLE = (1, 1)
+
+_NAMED = 8
+"""Cells that a note names."""
 
 
 @typed
@@ -123,10 +128,21 @@ class _Comparing:
             self.bed = Bed.open(self.grid, self.work.device, strict=self.work.strict)
             with self.store.turn():
                 self._prepare()
+            if self.shard == _WHOLE:  # One of several says not all that makes the comparison.
+                write_run(self.work.output, keep=True)
             self._tune()
             cells = self._begin(self.grid.cells)
             failed = [f"{each.cell}: {each.why}" for each in self._do(cells) if isinstance(each, Failure)]
-        return self.store.write(failed)
+        return self.store.write(failed, self._lacking())
+
+    def _lacking(self) -> tuple[str, ...]:
+        """Of a shard, which cells of the whole grid are not over."""
+        if self.shard[1] == 1:
+            return ()
+        records = ((cell, self.store.record(cell)) for cell in self.grid.cells)
+        lacking = [f"{cell}" for cell, record in records if record is None or not record.over]
+        what = f"{len(lacking)} of {count_of(len(self.grid.cells), 'cell')} of all shards are not done: "
+        return (what + "; ".join(lacking[:_NAMED]) + " ..." * (len(lacking) > _NAMED),) if lacking else ()
 
     def _check_given(self) -> None:
         """InputError for what can be seen without opening anything."""
@@ -145,6 +161,7 @@ class _Comparing:
         for task in self.grid.tasks:
             check_apart(Job(task=task), self.work.output)
         Store(self.work.output).check()
+        check_run(self.work.output)
 
     def _prepare(self) -> None:
         """Check every cell, find the role map, and make room; nothing is trained."""
@@ -227,7 +244,7 @@ class _Comparing:
     def _do(self, cells: Sequence[Cell]) -> list[Outcome]:
         """The outcome of each."""
         outcomes = []
-        for outcome in run_all(self.bed, cells, self.work):
+        for outcome in counted(run_all(self.bed, cells, self.work), "cells", len(cells), "cell"):
             self.over += 1
             if self.progress:
                 self.progress(outcome, self.over, self.count)

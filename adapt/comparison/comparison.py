@@ -144,7 +144,8 @@ class Comparison(Document, Shown):
             columns=["method", *(each.name for each in dataclasses.fields(MethodFacts))],
         )
         frames = [each.to_frame().assign(without=" ".join(each.without)) for each in summaries]
-        text: str = pd.concat(frames).merge(facts, "left", "method").to_csv(index=False, lineterminator="\n")
+        table = self._with_shots(pd.concat(frames)).merge(facts, "left", "method")
+        text: str = table.to_csv(index=False, lineterminator="\n")
         return text.rstrip("\n")
 
     def to_frame(self) -> pd.DataFrame:
@@ -154,7 +155,13 @@ class Comparison(Document, Shown):
         columns = [field.name for field in dataclasses.fields(ComparedRow)]
         frame = pd.DataFrame([dataclasses.astuple(row) for row in self.rows], columns=columns)
         frame.insert(columns.index("adapted") + 1, "difference", frame["adapted"] - frame["zero_shot"])
-        return frame
+        return self._with_shots(frame)
+
+    def _with_shots(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """With the training images a class, or all, also where every cell has the same number of them."""
+        if isinstance(self.shots, tuple):
+            return frame
+        return frame.assign(shots="all" if self.shots is None else self.shots)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -15,13 +15,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 from torch.utils.data import DataLoader
-from transformer_lens.hook_points import HookPoint
 
 from headroles.adapt.data.augment import TaskImages
 from headroles.adapt.data.examples import Example
 from headroles.adapt.methods.method import Method
+from headroles.images.counting import counted
 from headroles.images.images import read_ahead
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.lens import HookPoint
 
 _BATCH = 64
 
@@ -94,7 +95,7 @@ def _mean(
     model: HookedCLIP, pixels: Sequence[Tensor], run: Callable[[Tensor], object]
 ) -> Float[Tensor, "layer head embed"]:
     total, count = torch.zeros((), device=model.device), 0
-    for images in pixels:
+    for images in counted(pixels, "drift of heads", sum(map(len, pixels)), size=len):
         with _watching(model) as seen:
             run(images.to(model.device, model.dtype))
         total, count = total + seen.contributions(), count + len(images)

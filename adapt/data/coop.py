@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from headroles.adapt.data.names import find_folder
 from headroles.adapt.data.split_file import Labelled, Splits, labelled_task, parse_splits
 from headroles.adapt.data.task import Task
 from headroles.errors import InputError, said
@@ -28,8 +29,6 @@ class DataSet:
     """The file that names classes or splits."""
     template: str = TEMPLATE
     """Its prompt."""
-    names: tuple[str, ...] = ()
-    """What papers call it."""
     renamed: Mapping[str, str] = field(default_factory=dict)
     """Class names of its folders -> the benchmark's, for split files that keep the former."""
 
@@ -47,8 +46,8 @@ def open_data_set(name: str, root: Path, template: str | None = None) -> Task:
 
 def find_data_set(name: str) -> DataSet | None:
     """The data set that has this folder's name, or this name in papers, however it is written."""
-    plain = _plain(name)
-    return next((d for d in DATA_SETS.values() if plain in map(_plain, (d.folder, *d.names))), None)
+    folder = find_folder(name)
+    return DATA_SETS[folder] if folder else None
 
 
 def default_data_sets(name: str, shifts: bool) -> tuple[str, ...]:
@@ -63,10 +62,6 @@ def default_data_sets(name: str, shifts: bool) -> tuple[str, ...]:
     if shifts:
         return shifted if data_set.folder == "imagenet" else ()
     return tuple(each for each in DATA_SETS if each not in (data_set.folder, *shifted))
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _make_task(data_set: DataSet, folder: Path, splits: Splits, template: str | None) -> Task:
@@ -168,35 +163,34 @@ _EUROSAT = {
 }  # fmt: skip
 _CALTECH = {"airplanes": "airplane", "Faces": "face", "Leopards": "leopard", "Motorbikes": "motorbike"}
 _LISTED = [
-    DataSet("imagenet", "images", _read_imagenet, names=("ImageNet",)),
+    DataSet("imagenet", "images", _read_imagenet),
     DataSet("caltech-101", "101_ObjectCategories", _read_split, "split_zhou_Caltech101.json", renamed=_CALTECH),
     DataSet(
-        "oxford_pets", "images", _read_split, "split_zhou_OxfordPets.json", "a photo of a {}, a type of pet.", ("Pets",)
+        "oxford_pets", "images", _read_split, "split_zhou_OxfordPets.json", "a photo of a {}, a type of pet."
     ),
-    DataSet("stanford_cars", "", _read_split, "split_zhou_StanfordCars.json", names=("Cars",)),
+    DataSet("stanford_cars", "", _read_split, "split_zhou_StanfordCars.json"),
     DataSet(
-        "oxford_flowers", "jpg", _read_split, "split_zhou_OxfordFlowers.json", "a photo of a {}, a type of flower.",
-        ("Flowers102",),
+        "oxford_flowers", "jpg", _read_split, "split_zhou_OxfordFlowers.json", "a photo of a {}, a type of flower."
     ),
-    DataSet("food-101", "images", _read_split, "split_zhou_Food101.json", "a photo of {}, a type of food.", ("Food",)),
+    DataSet("food-101", "images", _read_split, "split_zhou_Food101.json", "a photo of {}, a type of food."),
     DataSet(
-        "fgvc_aircraft", "images", _read_aircraft, "variants.txt", "a photo of a {}, a type of aircraft.", ("Aircraft",)
+        "fgvc_aircraft", "images", _read_aircraft, "variants.txt", "a photo of a {}, a type of aircraft."
     ),
     DataSet("sun397", "SUN397", _read_split, "split_zhou_SUN397.json"),
     DataSet(
-        "dtd", "images", _read_split, "split_zhou_DescribableTextures.json", "{} texture.", ("DescribableTextures",)
+        "dtd", "images", _read_split, "split_zhou_DescribableTextures.json", "{} texture."
     ),
     DataSet(
         "eurosat", "2750", _read_split, "split_zhou_EuroSAT.json", "a centered satellite photo of {}.",
         renamed=_EUROSAT,
     ),
     DataSet(
-        "ucf101", "UCF-101-midframes", _read_split, "split_zhou_UCF101.json", "a photo of a person doing {}.", ("UCF",)
+        "ucf101", "UCF-101-midframes", _read_split, "split_zhou_UCF101.json", "a photo of a person doing {}."
     ),
     DataSet("imagenetv2", "imagenetv2-matched-frequency-format-val", _read_numbered),
     DataSet("imagenet-sketch", "images", _read_shift),
-    DataSet("imagenet-adversarial", "imagenet-a", _read_shift, names=("ImageNet-A",)),
-    DataSet("imagenet-rendition", "imagenet-r", _read_shift, names=("ImageNet-R",)),
+    DataSet("imagenet-adversarial", "imagenet-a", _read_shift),
+    DataSet("imagenet-rendition", "imagenet-r", _read_shift),
 ]  # fmt: skip
 
 DATA_SETS: dict[str, DataSet] = {data_set.folder: data_set for data_set in _LISTED}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headroles.adapt.data.examples import RowSource
 from headroles.adapt.data.listed import check_column, check_split, choose_label
+from headroles.adapt.data.names import HUB
 from headroles.adapt.data.spec import Reading
 from headroles.adapt.data.splits import Row, make_task
 from headroles.adapt.data.task import Task
@@ -18,8 +19,6 @@ from headroles.errors import InputError, said
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-HUB = "hf:"
-"""What a data set of the Hugging Face hub is called with, such as hf:food101 or hf:NAME:CONFIG."""
 _PIP = "pip install 'headroles[datasets]'"
 
 

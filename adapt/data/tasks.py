@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from headroles.adapt.data.augment import TaskImages
-from headroles.adapt.data.coop import DATA_SETS, find_data_set, open_data_set
+from headroles.adapt.data.coop import find_data_set, open_data_set
 from headroles.adapt.data.examples import Example, ImageError, ShapesSource
 from headroles.adapt.data.folders import read_folder
-from headroles.adapt.data.hugging_face import HUB, is_dataset_folder, read_dataset, read_hub, read_parquet
+from headroles.adapt.data.hugging_face import is_dataset_folder, read_dataset, read_hub, read_parquet
 from headroles.adapt.data.listed import LISTS, read_list
+from headroles.adapt.data.names import HUB, SHAPES, SHIFTS, TASKS, unknown
 from headroles.adapt.data.spec import FOLDERS, KNOWN, Reading, split_spec
 from headroles.adapt.data.spec import SHIFTS as SHIFTED
 from headroles.adapt.data.split_file import find_split_file, read_split_file
@@ -20,20 +21,12 @@ from headroles.adapt.data.task import Task
 from headroles.checks import typed
 from headroles.errors import InputError, said
 from headroles.images.prompts import check_named
-from headroles.shapes.shifts import SHIFTS as _SHIFTS
 from headroles.shapes.tasks import POOL, find_task
-from headroles.shapes.tasks import TASKS as _SHAPES
 
 __all__ = ["SHIFTS", "TASKS", "Example", "ImageError", "ShapesSource", "Task", "TaskImages", "open_task"]
 
-SHAPES = "shapes:"
-"""What names of built-in tasks begin with."""
 PLAIN = "plain"
 """Domain of a built-in task's pictures as they are; under a shift it is the shift's name."""
-TASKS: dict[str, str] = {f"{SHAPES}{name}": task.summary for name, task in _SHAPES.items()}
-"""Name of a built-in task -> what it is."""
-SHIFTS: dict[str, str] = {name: shift.summary for name, shift in _SHIFTS.items()}
-"""Name of a domain shift -> what it does."""
 
 
 @typed
@@ -85,7 +78,7 @@ def _open_files(spec: str, root: str | os.PathLike[str] | None, template: str | 
         return _open_file(path, template, reading)
     if path.is_dir():
         return _open_folder(path, template, reading, domains)
-    raise InputError(_unknown(spec))
+    raise unknown(spec)
 
 
 def _open_file(path: Path, template: str | None, reading: Reading) -> Task:
@@ -158,13 +151,3 @@ def _join(renderings: Sequence[Task], name: str) -> Task:
         tuple(example for each in renderings for example in getattr(each, split)) for split in ("train", "val", "test")
     )
     return replace(renderings[0], name=name, train=train, val=val, test=test)
-
-
-def _unknown(spec: str) -> str:
-    if find_data_set(spec) is not None:
-        return f"task: data set {spec} needs the folder that holds the data sets; give it with --root"
-    return (
-        f"task: there is no {spec}; expected a built-in task ({', '.join(list(TASKS)[:3])} ...), a folder of class "
-        f"folders, a CSV, TSV, JSON-lines, split or parquet file, a Hugging Face datasets folder, "
-        f"or, with --root, one of {', '.join(DATA_SETS)}"
-    )

@@ -10,6 +10,7 @@ from typing import Any
 
 from headroles.adapt.adapter.folders import Draw
 from headroles.adapt.config import LAST, DearConfig, Settings, TrainConfig, split_settings
+from headroles.adapt.data.names import DEFAULT
 from headroles.adapt.data.task import Task
 from headroles.adapt.methods.registry import find_method
 from headroles.adapt.methods.training_data import TrainingData
@@ -21,7 +22,7 @@ from headroles.models.known_models import BUNDLED
 from headroles.roles.role_map import RoleMap
 from headroles.shapes.tasks import RETENTION
 
-MODEL, TASK = "shapes", "shapes:tiny"
+MODEL, TASK = "shapes", DEFAULT
 """Where nothing else is asked for."""
 
 

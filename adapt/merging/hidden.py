@@ -10,14 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader
-from transformer_lens.hook_points import HookPoint
 
 from headroles.adapt.data.augment import TaskImages
 from headroles.adapt.data.examples import Example
 from headroles.adapt.methods.acting import TEXT, VISION
 from headroles.adapt.methods.method import Method
+from headroles.images.counting import counted
 from headroles.images.images import read_ahead
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.lens import HookPoint
 
 _BATCH = 64
 Place = tuple[str, int]
@@ -86,5 +87,5 @@ def represent(method: Method, examples: Sequence[Example]) -> Float[Tensor, "sam
 
 def _trunks(method: Method, examples: Sequence[Example]) -> Iterator[Tensor]:
     loader = DataLoader(TaskImages(examples, method.preprocess), batch_size=_BATCH)
-    for _, pixels, _ in read_ahead(loader):
+    for _, pixels, _ in counted(read_ahead(loader), "reading images", len(examples), size=lambda each: len(each[1])):
         yield method.image_trunk(pixels)

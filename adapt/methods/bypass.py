@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformer_lens.hook_points import HookPoint
 
 from headroles.heads.ablate import Hooks
 from headroles.heads.names import head_name
 from headroles.models.hooked_clip import HookedCLIP, Tower
+from headroles.models.lens import HookPoint
 
 
 class Unit(NamedTuple):

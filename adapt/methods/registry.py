@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from headroles.adapt.methods.method import Method
+from headroles.checks import near
 from headroles.errors import InputError
+
+if TYPE_CHECKING:
+    from headroles.adapt.methods.method import Method
 
 _HOMES = {
     "dear": "dear:Dear",
@@ -36,7 +40,7 @@ _HOMES = {
 """Name -> module of this room, and class."""
 
 
-class Methods(Mapping[str, type[Method]]):
+class Methods(Mapping[str, "type[Method]"]):
     """Name -> class of every method."""
 
     def __getitem__(self, name: str) -> type[Method]:
@@ -46,6 +50,9 @@ class Methods(Mapping[str, type[Method]]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(_HOMES)
+
+    def __contains__(self, name: object) -> bool:
+        return name in _HOMES  # Without loading it.
 
     def __len__(self) -> int:
         return len(_HOMES)
@@ -57,6 +64,11 @@ METHODS = Methods()
 
 def find_method(name: str) -> type[Method]:
     """The class of a method; InputError for a name that is none."""
+    return METHODS[check_method(name)]
+
+
+def check_method(name: str) -> str:
+    """The name of a method, which is not loaded; InputError for a name that is none."""
     if name not in METHODS:
-        raise InputError(f"method must be one of {', '.join(METHODS)}, got {name!r}")
-    return METHODS[name]
+        raise InputError(f"method must be one of {', '.join(METHODS)}, got {name!r}{near(name, METHODS)}")
+    return name

@@ -61,7 +61,12 @@ class Training:
 
 def find_present(root: Path) -> tuple[str, ...]:
     """The data sets whose folder of images is there."""
-    return tuple(name for name, each in DATA_SETS.items() if (root / each.folder / each.images).is_dir())
+    return tuple(name for name in DATA_SETS if folder_of(name, root).is_dir())
+
+
+def folder_of(name: str, root: Path) -> Path:
+    """Where a data set's images are looked for."""
+    return root / DATA_SETS[name].folder / DATA_SETS[name].images
 
 
 def list_trainings(

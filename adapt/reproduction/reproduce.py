@@ -18,6 +18,7 @@ from headroles.adapt.reproduction.benchmark import (
     Training,
     check_names,
     find_present,
+    folder_of,
     list_trainings,
 )
 from headroles.adapt.reproduction.calibration import why_other
@@ -174,7 +175,8 @@ def _with_seeds(trainings: Sequence[Training], seeds: Sequence[int]) -> list[tup
 def _tell_missing(tables: Sequence[str], root: Path, present: Sequence[str]) -> tuple[str, ...]:
     wanted = {name for table in tables for name in TABLES[table][1]}
     missing = [name for name in DATA_SETS if name in wanted and name not in present]
-    lines = [f"left out, as {root} does not hold their images: {', '.join(missing)}"] if missing else []
+    looked = ", ".join(f"{name} ({folder_of(name, root)})" for name in missing)
+    lines = [f"left out, as these folders of images are not there: {looked}"] if missing else []
     cut = [table for table in tables if table in ("cross-dataset", "domain-shift") and "imagenet" not in present]
     return (*lines, *(f"no table {table}: it trains on imagenet" for table in cut))
 

@@ -19,6 +19,7 @@ from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.files.latex import Tabled
 from headroles.files.ranges import Share
+from headroles.images.counting import counted
 from headroles.images.images import read_ahead
 from headroles.shown import Shown
 
@@ -150,7 +151,8 @@ def _ask(method: ClipCite, configs: Sequence[ClipCiteConfig], task: Task, batch:
     trunk, right = method.class_trunk(task.classes, task.template), torch.zeros(len(configs), dtype=torch.float64)
     texts = [_with(method, config).encode_texts(trunk) for config in configs]
     images = TaskImages(task.test, method.preprocess, False, 0, 0)
-    for _, pixels, labels in read_ahead(DataLoader(images, batch_size=batch)):
+    loader = read_ahead(DataLoader(images, batch_size=batch))
+    for _, pixels, labels in counted(loader, f"testing {task.name}", len(task.test), size=lambda each: len(each[0])):
         seen = method.image_trunk(pixels)
         for row, config in enumerate(configs):
             logits = method.logits(_with(method, config).encode_images(seen), texts[row])

@@ -16,6 +16,7 @@ from headroles.adapt.results.protocols import LEFT_OUT, check_protocol
 from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import add_up, share
 from headroles.errors import InputError
+from headroles.images.counting import counted
 from headroles.images.images import read_ahead
 from headroles.models.finite import check_rows
 from headroles.passes.processes import gather
@@ -42,7 +43,8 @@ def compare(
     text = method.class_trunk(task.classes, task.template)
     texts = method.encode_texts(text)
     counts = torch.zeros(3, len(task.classes), dtype=torch.long, device=method.device)
-    for numbers, pixels, labels in read_ahead(DataLoader(images, batch_size=batch, num_workers=workers)):
+    loader = read_ahead(DataLoader(images, batch_size=batch, num_workers=workers))
+    for numbers, pixels, labels in counted(loader, f"testing {task.name}", len(own), size=lambda each: len(each[0])):
         names = [own[number].key for number in numbers.tolist()]
         (trunk, known), labels = run_images(method, task.name, names, pixels), labels.to(method.device)
         guesses = (known @ text.frozen.T, method.logits(method.encode_images(trunk), texts))

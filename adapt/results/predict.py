@@ -24,6 +24,7 @@ from headroles.adapt.results.adapted import Adapted, pick_adapter
 from headroles.adapt.results.prediction import Prediction, Predictions
 from headroles.checks import typed
 from headroles.errors import InputError, said
+from headroles.images.counting import counted
 from headroles.images.images import UNREADABLE, ImageFiles, find_images, open_image
 from headroles.images.pictures import Picture, to_picture
 from headroles.images.prompts import check_named, check_template
@@ -134,7 +135,7 @@ def _open_all(
     """The name and the pixels of every image; InputError where none can be read, or one without `broken`."""
     whole = 0
     broken_files: list[tuple[Path, BaseException]] = []
-    for number, image in enumerate(images, 1):
+    for number, image in enumerate(counted(images, "looking at images", len(images)), 1):
         if isinstance(image, Image.Image):
             whole += 1
             yield f"picture {number}", method.preprocess(image)

@@ -23,6 +23,7 @@ from headroles.heads.ablate import Ablator
 from headroles.heads.contributions import image_contributions
 from headroles.heads.names import Head
 from headroles.heads.reference import HeadReference
+from headroles.images.counting import counted
 from headroles.images.images import Preprocess
 from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP, recording
@@ -40,7 +41,8 @@ class TaskPixels:
     @classmethod
     def open(cls, examples: Sequence[Example], preprocess: Preprocess, batch: int) -> TaskPixels:
         """InputError names a file that cannot be read."""
-        rows = list(DataLoader(TaskImages(examples, preprocess), batch_size=batch))
+        loader = DataLoader(TaskImages(examples, preprocess), batch_size=batch)
+        rows = list(counted(loader, "reading images", len(examples), size=lambda each: len(each[0])))
         return cls(tuple(pixels for _, pixels, _ in rows), torch.cat([labels for _, _, labels in rows]))
 
 
@@ -71,7 +73,7 @@ def measure_costs(
     reference = _mean_outputs(model, images.pixels, sorted({layer for layer, _ in heads}))
     ablator = Ablator(model, "mean", "total", reference)
     whole, cut, parts = [], [], []
-    for pixels in images.pixels:
+    for pixels in counted(images.pixels, "cutting heads", len(images.labels), size=len):
         residuals = [model.start_images(pixels)]
         for layer in range(tower.layers):
             residuals.append(tower.run(residuals[-1], [layer]))

@@ -10,10 +10,22 @@ from typing import Any
 
 import click
 
+from headroles.cli.options import choices
+from headroles.cli.options.kinds import Choice, Heads
+
 _OPTIONS = (
-    click.option("--ablate", metavar="HEADS", help="Heads, or directions of heads, to cut out: L6.H3,L7.*,L6.H5.D0-2."),
-    click.option("--ablate-mode", help="What stands in for them: mean (default), zero or resample."),
-    click.option("--ablate-effect", help="total (default), through later layers; direct: their part of the embedding."),
+    click.option(
+        "--ablate",
+        type=Heads(),
+        metavar="HEADS",
+        help="Heads, or directions of heads, to cut out: L6.H3,L7.*,L6.H5.D0-2.",
+    ),
+    click.option("--ablate-mode", type=Choice(choices.MODES), help="What stands in for them.  [default: mean]"),
+    click.option(
+        "--ablate-effect",
+        type=Choice(choices.EFFECTS),
+        help="total: through later layers; direct: their part of the embedding.  [default: total]",
+    ),
     click.option(
         "--ablate-images", help="Folder of images for means; default: the command's own, or scenes (bundled model)."
     ),

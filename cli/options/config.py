@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from headroles.cli.options.kinds import Choice
 from headroles.cli.options.pixels import VARIABLE
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ def read_config(path: Path, context: click.Context) -> dict[str, Any]:
                 option.type_cast_value(context, value)
             except click.BadParameter as error:
                 raise InputError(f"config: {path} has a wrong {key}: {error.message}") from error
+            except InputError as error:  # A name may have moved since, and another be typed: it is looked up later.
+                if isinstance(option.type, Choice):
+                    raise InputError(f"config: {path} has a wrong {key}: {error}") from error
             given[option.name] = value
     return given
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from headroles.cli.options import choices
+from headroles.cli.options.bars import say
+from headroles.cli.options.kinds import Listed, Task, Word
 from headroles.cli.options.names import split_names
 
 if TYPE_CHECKING:
@@ -16,9 +18,14 @@ if TYPE_CHECKING:
 NAMES = ("tasks", "continual", "drift_images")
 """Parameters of the options."""
 _OPTIONS = (
-    click.option("--tasks", help="Several tasks, separated by commas, one after the other, in place of --task."),
+    click.option(
+        "--tasks",
+        type=Listed(Task()),
+        help="Several tasks, separated by commas, one after the other, in place of --task.",
+    ),
     click.option(
         "--continual",
+        type=Listed(Word(choices.CONTINUAL), "all"),
         help="With --tasks, some of sequential (one adapter through all), separate (one a task) and merged (these "
         "merged), or all.  [default: all]",
     ),
@@ -72,7 +79,7 @@ def run_continual(given: Mapping[str, Any], options: Mapping[str, Any], progress
     from headroles.adapt.continual.adapt_tasks import adapt_tasks
     from headroles.adapt.training.processes import is_main
 
-    found = adapt_tasks(**options, **given, progress=progress, say=partial(click.echo, err=True))
+    found = adapt_tasks(**options, **given, progress=progress, say=say)
     if is_main():
         _report(found, options["output"])
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from headroles.cli.options.kinds import Concept, Heads
+
 
 def head_options(verb: str = "") -> Callable[[Callable[..., Any]], Any]:
     """Adds --heads, --concept and --any-role to a command; `verb` begins their help, such as "Damp"."""
@@ -15,8 +17,8 @@ def head_options(verb: str = "") -> Callable[[Callable[..., Any]], Any]:
         return f"{verb} {words}" if verb else words[0].upper() + words[1:]
 
     options = (
-        click.option("--heads", help=say("these heads, such as L6.H3,L7.*, or directions: L6.H3.D0-2.")),
-        click.option("--concept", help=say("the Attribute heads of this concept.")),
+        click.option("--heads", type=Heads(), help=say("these heads, such as L6.H3,L7.*, or directions: L6.H3.D0-2.")),
+        click.option("--concept", type=Concept(), help=say("the Attribute heads of this concept.")),
         click.option("--any-role", is_flag=True, help="With --concept: Mixed and Generalization heads too."),
     )
 

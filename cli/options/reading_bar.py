@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from headroles.cli.options.bars import open_bar
+
 
 class ReadingBar:
     """Shows the main process's part of the pass: the others' are as large."""
@@ -22,11 +24,8 @@ class ReadingBar:
 
     def __call__(self, done: int, total: int | None) -> None:
         if self.bar is None:
-            from tqdm import tqdm
-
             from headroles.passes.processes import is_main, place
 
             label = self.label if place()[1] == 1 else f"{self.label} (process 1 of {place()[1]})"
-            off = None if is_main() else True  # None: off where there is no terminal
-            self.bar = tqdm(desc=label, total=total, unit=self.unit, disable=off)
+            self.bar = open_bar(label, total, self.unit, is_main())
         self.bar.update(done - self.bar.n)

@@ -77,7 +77,7 @@ def _say_clearest(role_map: RoleMap) -> None:
     chance, first = ("0 to 1", "value") if role_map.probe_kind == "image" else ("1: chance on average", "text")
     click.echo(f"clearest head of each concept (entropy, {chance}; q; its first {first} of that concept):")
     for concept in role_map.concepts:
-        heads = role_map.heads(concept=concept)
+        heads = [head for head in role_map.heads(concept=concept) if head.leading]
         if heads:
             head = heads[0]
             text = next((picked.text for picked in head.texts if picked.concept == concept), "-")
@@ -85,3 +85,7 @@ def _say_clearest(role_map: RoleMap) -> None:
             click.echo(f"  {concept:<{wide}} {head.name:<8} {head.role:<14} {numbers}  {text}")
         else:
             click.echo(f"  {concept:<{wide}} none")
+    undecided = sum(head.role != "silent" and not head.leading for head in role_map)
+    if undecided:
+        who = "1 head follows" if undecided == 1 else f"{undecided} heads follow"
+        click.echo(f"{who} no concept more than another")

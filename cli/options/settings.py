@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, get_type_hints
 
 import click
 
+from headroles.cli.options.kinds import Choice
+
 _TYPES = {int: int, int | None: int, float: float, str: str, tuple[str, ...]: str}
 
 
-def setting(config: type, name: str, help: str, default: str | None = None) -> Callable:
+def setting(
+    config: type, name: str, help: str, default: str | None = None, choices: Sequence[str] = ()
+) -> Callable:
     """An option named as a field of a settings class, which is None where it is not given.
 
     The help says the field's default, or `default` where words say it better. A field that is true or false makes a
@@ -24,7 +28,8 @@ def setting(config: type, name: str, help: str, default: str | None = None) -> C
         return click.option(f"{option}/--no-{option[2:]}", default=None, help=f"{help}  [default: {shown}]")
     value: Any = fields[name].default
     shown = default or (",".join(value) if isinstance(value, tuple) else f"{value:g}" if kind is float else str(value))
-    return click.option(option, type=_TYPES[kind], help=f"{help}  [default: {shown}]")
+    given = Choice(choices) if choices else _TYPES[kind]
+    return click.option(option, type=given, help=f"{help}  [default: {shown}]")
 
 
 def write_setting(value: Any) -> str:

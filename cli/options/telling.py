@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from headroles.cli.options.bars import say
 from headroles.errors import SAYS, InputError, reword
 
 
@@ -59,4 +60,4 @@ class _Listener(logging.Handler):
         if record.levelno > logging.INFO:
             self.kept.append(line)  # A bar may be drawn.
         else:
-            click.echo(line, err=True)
+            say(line)

@@ -19,6 +19,7 @@ from headroles.diagnosis.model_facts import Cost, Exactness, Readiness, TowerFac
 from headroles.errors import InputError
 from headroles.heads.contributions import Contributions, image_contributions, text_contributions
 from headroles.heads.moments import HeadMoments, observe
+from headroles.images.counting import counted
 from headroles.images.images import Preprocess, collate
 from headroles.images.sources.find import Source, find_source
 from headroles.images.sources.stream import StreamedImages
@@ -67,7 +68,7 @@ def _given(model: HookedCLIP) -> Origin:
 
 def _examine(model: HookedCLIP, origin: Origin, source: Source, batch: int) -> Diagnosis:
     vision_config, text_config = _configs(model)
-    checks = tuple(_check_exactness(model, source))
+    checks = tuple(counted(_check_exactness(model, source), "summing parts", unit="check"))
     weights = list(model.clip.parameters())
     return Diagnosis(
         model=model.model_name,
@@ -200,7 +201,7 @@ def _measure_cost(model: HookedCLIP, batch: int) -> Cost:
     )
     peaks = [peak_bytes(each, model.device) for each in passes]
     seconds: list[list[float]] = [[], []]
-    for _ in range(_ROUNDS):
+    for _ in counted(range(_ROUNDS), "taking times", _ROUNDS, "round"):
         for taken, each in zip(seconds, passes, strict=True):
             taken.append(_time(each, model.device))
     plain, scoring = (batch / statistics.median(taken) for taken in seconds)

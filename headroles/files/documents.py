@@ -59,12 +59,18 @@ class Document(Tabled):
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a JSON file that `save` wrote, or that of a folder. InputError where there is none, or another one."""
+        path = cls.locate(path)
+        return cls.from_dict(read_json(path, cls.called), str(path))
+
+    @classmethod
+    def locate(cls, path: str | os.PathLike[str]) -> Path:
+        """The JSON file itself, or that of a folder; InputError where there is none."""
         path = Path(path)
         if cls.file_name and path.is_dir():
             path = path / cls.file_name
         if not path.is_file():
             raise InputError(f"{cls.called}: no file {path}; make one with `{cls.made_by}`", page="missing-file")
-        return cls.from_dict(read_json(path, cls.called), str(path))
+        return path
 
     @classmethod
     def from_dict(cls, raw: Any, source: str = "this") -> Self:

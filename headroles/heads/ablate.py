@@ -17,7 +17,6 @@ from typing import cast
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformer_lens.hook_points import HookPoint
 
 from headroles.checks import typed
 from headroles.errors import InputError
@@ -25,6 +24,7 @@ from headroles.heads.parts import LayerCut, Parts, find_operators, read_factors
 from headroles.heads.pooling import token_weights
 from headroles.heads.reference import HeadReference
 from headroles.models.hooked_clip import HookedCLIP, MeanTower, PooledTower, Tower
+from headroles.models.lens import HookPoint
 
 MODES = ("mean", "zero", "resample")
 """What stands in for a head's output: its mean at that token, nothing, or its output on another image."""

@@ -77,12 +77,23 @@ def join_parts(parts: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(Part(*place, tuple(sorted(own or ()))) for place, own in sorted(found.items()))
 
 
-def _parse(name: str, layers: int, heads: int, width: int | None) -> list[Part]:
+def check_written(text: str) -> None:
+    """InputError where a list of heads is not written as `parse_parts` reads it, whatever the tower."""
+    for name in text.split(","):
+        _read(name.strip())
+
+
+def _read(name: str) -> tuple[str, str, tuple[int, ...]]:
+    """Layer, head and directions, as they are written."""
     match = _PATTERN.fullmatch(name)
     if not match:
         how = "L6.H3,L7.* (layer, head, from 0) or L6.H3.D0-2 (directions, 0 the strongest)"
         raise InputError(f"heads: {name!r} is no head; write such as {how}")
-    layer, head, numbers = match[1], match[2] or match[3], _read_numbers(match[4] or "", name)
+    return match[1], match[2] or match[3], _read_numbers(match[4] or "", name)
+
+
+def _parse(name: str, layers: int, heads: int, width: int | None) -> list[Part]:
+    layer, head, numbers = _read(name)
     places = (("layer", layer, layers), ("head", head, heads), ("direction", str(max(numbers, default=0)), width))
     for kind, number, least in places:
         if number != "*" and least is not None and int(number) >= least:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headroles.errors import InputError
-from headroles.images.images import Images, Watch, batches
+from headroles.images.images import Images, Watch, batches, count_images
 from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP, recording
 
@@ -59,7 +59,8 @@ class HeadReference:
             raise InputError(f"layers: layer {model.visual.layers}, of the pooling head, is to be collected alone")
         total, count, kept, broken = torch.zeros((), dtype=torch.float64), 0, [], []
         with recording(model, {name: torch.clone for name in names}) as seen:
-            for index, pixels, errors in batches(images, batch, workers, watch):
+            read = batches(images, batch, workers, watch)
+            for index, pixels, errors in count_images(read, "what heads write", len(images)):
                 broken += [images.name(number) for number, _ in errors]
                 if not len(index):
                     continue

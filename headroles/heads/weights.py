@@ -21,6 +21,7 @@ from headroles.errors import InputError
 from headroles.files.json_files import dump_json, read_object
 from headroles.files.plain import Unfit, from_plain
 from headroles.files.whole import write_text
+from headroles.images.counting import counted
 
 _AGAIN = "learn them again with headroles debias --learn"
 FORMAT = "headroles.head-weights.1"
@@ -106,7 +107,7 @@ def learn_factors(
     weight = weight / weight.sum()
     factors = torch.ones(shape, requires_grad=True)
     optimizer = torch.optim.Adam([factors], lr=config.lr)
-    for _ in range(config.steps):
+    for _ in counted(range(config.steps), "learning factors", config.steps, "step"):
         optimizer.zero_grad()
         loss = (weight * nn.functional.cross_entropy(logits(factors), labels, reduction="none")).sum()
         (loss + config.decay * (factors - 1).square().mean()).backward()

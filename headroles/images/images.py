@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from headroles.errors import InputError
 from headroles.files.packed_paths import Computed, PackedNames, PackedPaths
+from headroles.images.counting import counted
 from headroles.images.fingerprints import take_pixels
 from headroles.images.groups import folder_names
 from headroles.images.notes import Remarked, tell
@@ -252,6 +253,11 @@ def load_batches(images: Any, watch: Watch | None = None, **options: Any) -> Ite
             yield batch
     finally:
         tell(told)
+
+
+def count_images(read: Iterator[Batch], label: str, total: int | None) -> Iterator[Batch]:
+    """Batches, counted by their images; see `headroles.images.counting`."""
+    return counted(read, label, total, size=lambda batch: len(batch[0]) + len(batch[2]))
 
 
 def read_ahead(loader: Iterable[Loaded]) -> Iterator[Loaded]:

@@ -15,7 +15,7 @@ from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.images.images import Images
 from headroles.images.notes import warn
-from headroles.images.sources import find_source
+from headroles.images.sources.find import find_source
 from headroles.images.sources.stream import StreamedImages
 from headroles.jobs.score_job import ScoreJob
 from headroles.models.alignment import FACTS, AlignedMap, Alignment, check_alignable

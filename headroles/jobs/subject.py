@@ -16,7 +16,7 @@ from headroles.images.images import FolderImages, Images, Preprocess, ShapesImag
 from headroles.images.labelled import LabelledImages, open_labelled
 from headroles.images.notes import LOG
 from headroles.images.reading import Reading, announce, describe_images, stop_if_looking
-from headroles.images.sources import find_source
+from headroles.images.sources.find import find_source
 from headroles.images.sources.stream import StreamedImages
 from headroles.jobs.score_job import ScoreJob
 from headroles.models.hooked_clip import HookedCLIP

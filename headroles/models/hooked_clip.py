@@ -14,8 +14,6 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformer_lens import HookedRootModule
-from transformer_lens.hook_points import HookPoint
 from transformers import PreTrainedModel
 
 from headroles.errors import InputError
@@ -23,6 +21,7 @@ from headroles.models.checkpoints.image_processor import shape_of
 from headroles.models.families import Family, MeanTower, PooledTower, Tower, find_family
 from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.finite import check_rows
+from headroles.models.lens import HookedRootModule, HookPoint
 from headroles.models.words import Words
 
 __all__ = ["HookedCLIP", "MeanTower", "PooledTower", "Tower", "recording"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 from headroles.errors import InputError
 
@@ -27,6 +28,7 @@ class KnownModel:
 
 
 QUICK, GELU = "quick_gelu", "gelu"
+ACTIVATIONS = (QUICK, GELU)
 QUICK_SUFFIX = "-quickgelu"
 """In OpenCLIP's names of models; the activation comes from the checkpoint, so the suffix may be left out."""
 
@@ -85,11 +87,17 @@ def _size(name: str) -> tuple[int, int]:
     return _SIZES[name.partition(":")[0].removesuffix(QUICK_SUFFIX)]
 
 
+FILES = (".pt", ".pth", ".bin", ".safetensors")
+"""How files of weights end."""
+_DATA_PREFIX = "hf:"
+"""What data sets of the hub are called with; models have none."""
+_HUB_PREFIX = "hf-hub:"
+"""OpenCLIP's way to write a hub id."""
 BUNDLED = {"shapes": "model", "shapes-natural": "natural"}
 """Name of a model that ships with the package -> its folder in `headroles.bundled`."""
 KNOWN = (
-    KnownModel("shapes", None, 8, 8, "bundled, trained on the shapes world, roles planted; works offline"),
-    KnownModel("shapes-natural", None, 8, 12, "bundled, the same world, no role planted; works offline"),
+    KnownModel("shapes", None, 8, 8, "bundled, of the shapes world, roles planted"),
+    KnownModel("shapes-natural", None, 8, 12, "bundled, of the same world, no role planted"),
     KnownModel("ViT-B/32", "openai/clip-vit-base-patch32", 12, 12, "OpenAI CLIP", QUICK),
     KnownModel("ViT-B/16", "openai/clip-vit-base-patch16", 12, 12, "OpenAI CLIP, the paper's model", QUICK),
     KnownModel("ViT-L/14", "openai/clip-vit-large-patch14", 24, 16, "OpenAI CLIP", QUICK),
@@ -147,6 +155,48 @@ def find_known(name: str) -> KnownModel | None:
     if architecture != plain and model.activation != QUICK:
         raise InputError(f"model: {model.name} was trained with GELU; give it without {QUICK_SUFFIX}")
     return model
+
+
+def split_activation(name: str, activation: str | None = None) -> tuple[str, str | None]:
+    """A name without the activation that ends it, and the activation."""
+    if activation is not None and activation not in ACTIVATIONS:
+        raise InputError(f"activation: expected {' or '.join(ACTIVATIONS)}, got {activation!r}")
+    base, _, ending = name.rpartition(":")
+    if not base or ending not in ACTIVATIONS:
+        return name, activation
+    if activation not in (None, ending):
+        raise InputError(f"activation: {activation} contradicts the end of {name}; give one of them")
+    return base, ending
+
+
+def join_activation(name: str, activation: str | None) -> str:
+    """The opposite of `split_activation`: one name that says all that `load` needs."""
+    name, activation = split_activation(name, activation)
+    return f"{name}:{activation}" if activation else name
+
+
+def check_model(name: str) -> None:
+    """InputError for a name that is none of the known models, no path, and cannot be a hub id."""
+    if find_known(name) is None and not Path(name).exists():
+        read_hub_id(name)
+
+
+def read_hub_id(name: str) -> str:
+    """The hub id that a name must be which is neither known nor there; InputError where it cannot be one."""
+    if name.startswith(_DATA_PREFIX):
+        raise InputError(
+            f"model: {name} names a data set; a model of the hub is given by its id alone, such as OWNER/NAME"
+        )
+    hub_id = name.removeprefix(_HUB_PREFIX)
+    if name.startswith((".", "/", "~")) or hub_id.count("/") != 1 or hub_id.endswith(FILES):
+        short = ", ".join(near_names(name) or (model.name for model in KNOWN if ":" not in model.name))
+        which = "did you mean" if near_names(name) else "names:"
+        raise InputError(
+            f"model: no model named {name} and no such folder or file; {which} {short}, those of `headroles models`, "
+            "or a Hugging Face hub id",
+            page="unknown-model",
+        )
+    return hub_id
 
 
 def near_names(name: str) -> tuple[str, ...]:

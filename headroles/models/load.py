@@ -13,7 +13,7 @@ from transformers import PretrainedConfig
 from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.models.alignment import FACTS, AlignedMap
-from headroles.models.checkpoints.checkpoint import TRANSFORMERS, Checkpoint, find_checkpoint, join_activation
+from headroles.models.checkpoints.checkpoint import TRANSFORMERS, Checkpoint, find_checkpoint
 from headroles.models.checkpoints.converted import check_activation, load_converted
 from headroles.models.checkpoints.image_processor import FILES, makes_pictures, read_numbers, read_processor
 from headroles.models.checkpoints.larger import is_larger
@@ -22,9 +22,11 @@ from headroles.models.checkpoints.quiet import quiet
 from headroles.models.checkpoints.tokenizer import find_tokenizer, read_tokenizer
 from headroles.models.checkpoints.transformers_folder import load_folder
 from headroles.models.checkpoints.vision_part import load_part
+from headroles.models.checkpoints.whole_numbers import whole_numbers
 from headroles.models.families import find_family
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.joining import take_words
+from headroles.models.known_models import join_activation
 from headroles.models.loading import announced
 from headroles.models.preprocess import Preprocess as Preprocess
 from headroles.models.text_check import check_texts
@@ -77,6 +79,7 @@ def load(
     return model
 
 
+@whole_numbers()
 def open_model(
     name: str = "shapes", device: str = "auto", dtype: torch.dtype = torch.float32, activation: str | None = None
 ) -> tuple[HookedCLIP, Origin]:

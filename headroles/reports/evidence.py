@@ -8,14 +8,53 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Example:
-    """An image on which a head adds much to its own first text."""
+    """An image, and what a head adds on it to one of its texts."""
 
     picture: str
     """Key in `Illustrations.pictures`."""
     contribution: float
     """The head's part of the cosine of image and text."""
-    patches: tuple[float, ...]
-    """What each patch adds to it, row by row; with CLS's own part they sum to `contribution`."""
+    patches: tuple[float, ...] = ()
+    """What each patch adds to it, row by row; with CLS's own part they sum to `contribution`. None where it is of
+    another text than the first, or the page has no more room."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often a head adds how much to its first text, over all images."""
+
+    low: float
+    """The least, where the first bin begins."""
+    high: float
+    """The most, where the last bin ends."""
+    counts: tuple[int, ...]
+    """Images in each of the bins, which are of one width."""
+
+
+@dataclass(frozen=True)
+class NearestImages:
+    """The images on which a head adds most to one of its texts."""
+
+    text: str
+    """The text."""
+    images: tuple[Example, ...]
+    """Best first."""
+
+
+@dataclass(frozen=True)
+class HeadExamples:
+    """What a head adds to its texts: on which images most and least, and on how many how much."""
+
+    top: tuple[Example, ...]
+    """Those on which it adds most to its first text, best first."""
+    bottom: tuple[Example, ...]
+    """Those on which it adds least, least first."""
+    drawn: tuple[Example, ...]
+    """Images drawn at random, the same for every head."""
+    histogram: Histogram
+    """Over all images."""
+    later: tuple[NearestImages, ...] = ()
+    """Of its next texts."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +121,8 @@ class Illustrations:
     """Key -> JPEG in base64, as the model saw it."""
     side: int
     """Patches a side of a picture."""
-    examples: Mapping[str, tuple[Example, ...]]
-    """Head -> images on which it adds most to its first text."""
+    examples: Mapping[str, HeadExamples]
+    """Head -> what it adds to its texts."""
     searches: tuple[Search, ...]
     """Query by query, concept by concept."""
     precision: tuple[SharedValues, ...]

@@ -15,7 +15,10 @@ from headroles.figures.marks import HATCHES, concept_looks
 from headroles.files.json_files import dump_json
 from headroles.roles.role_map import STANDS_OUT, RoleMap
 
-SCRIPTS = ("dom", "heads", "spread", "summary", "doses", "validation", "retrieval", "adaptation", "settings", "page")
+SCRIPTS = (
+    "data", "dom", "tables", "heads", "changes", "spread", "summary", "doses", "validation", "overlay", "examples",
+    "retrieval", "adaptation", "settings", "page",
+)  # fmt: skip
 """The parts of the page's script, in the order in which they build on each other."""
 _DATA = '<script type="application/json" id="data">'
 """Where the page's numbers begin."""
@@ -47,14 +50,15 @@ def hash_source(text: str) -> str:
     return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def looks_of(role_map: RoleMap) -> dict[str, Any]:
+def looks_of(*role_maps: RoleMap) -> dict[str, Any]:
     """Codes, colours and hatches as in `headroles.figures.marks`, so that page and figures speak one language.
 
-    `stands_out` is the q-value up to which a head does.
+    Of the concepts of all maps, the first one's first. `stands_out` is the q-value up to which a head does.
     """
+    concepts = tuple(dict.fromkeys(concept for role_map in role_maps for concept in role_map.concepts))
     looks = [
         {"name": look.name, "code": look.code, "color": look.color, "hatch": HATCHES.index(look.hatch)}
-        for look in concept_looks(role_map.concepts).values()
+        for look in concept_looks(concepts).values()
     ]
     scales = {"entropy": _scale("cividis"), "diverging": _scale("PuOr_r")}
     return {"concepts": looks, "lines": _LINES, "stands_out": STANDS_OUT, **scales}

@@ -13,6 +13,7 @@ import html
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from headroles.models.known_models import BUNDLED
 from headroles.reports.adaptation import Adaptation, read_adaptation
 from headroles.reports.evidence import Illustrations
 from headroles.reports.render import SCRIPTS, asset, embed_json, extract_json, hash_source, looks_of
+from headroles.roles.diff import RoleMapDiff, diff
 from headroles.roles.role_map import RoleMap
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 LIMIT = 5_000_000
 """Bytes of the largest page: what a mail or a code review still takes."""
+_COMPUTED = ("version", "looks", "changes")
+"""What a page carries beside a report's fields."""
 NO_IMAGES = "none"
 """What `report` takes for a page without images."""
 
@@ -57,6 +61,8 @@ class Report(Tabled):
     """Adapters of the same model."""
     commands: tuple[str, ...] = ()
     """Command lines that make all of this again."""
+    against: RoleMap | None = None
+    """Another role map to show beside it: of another checkpoint, bank, reader, or of the model once it was adapted."""
 
     def __post_init__(self) -> None:
         weights = self.role_map.model.weights_hash
@@ -69,12 +75,19 @@ class Report(Tabled):
                 raise InputError(
                     f"run: {run.name} adapts other weights than the role map's; give one of the same model"
                 )
+        _ = self.changes  # Refuses maps that cannot be compared.
+
+    @cached_property
+    def changes(self) -> RoleMapDiff | None:
+        """How `role_map` (A) and `against` (B) differ; None where there is one map alone."""
+        return None if self.against is None else diff(self.role_map, self.against)
 
     def __repr__(self) -> str:
         """One line."""
         images = f"{self.illustrations.count} images" if self.illustrations else "no images"
         validated = "validated" if self.validation else "not validated"
-        return f"Report({self.role_map!r}; {validated}, {images}, {len(self.adaptations)} adapters)"
+        beside = f", against {self.against.model.name}" if self.against else ""
+        return f"Report({self.role_map!r}; {validated}, {images}, {len(self.adaptations)} adapters{beside})"
 
     def to_dict(self) -> dict[str, Any]:
         """All that the page carries: plain dicts and lists, no number rounded."""
@@ -85,7 +98,9 @@ class Report(Tabled):
             "validation": self.validation.to_dict() if self.validation else None,
             "illustrations": dataclasses.asdict(self.illustrations) if self.illustrations else None,
             "adaptations": [vars(run) for run in self.adaptations],
-            "looks": looks_of(self.role_map),
+            "against": self.against.to_dict() if self.against else None,
+            "changes": self.changes.to_dict() if self.changes else None,
+            "looks": looks_of(self.role_map, *([self.against] if self.against else [])),
         }
 
     def to_frame(self) -> pd.DataFrame:
@@ -118,16 +133,17 @@ class Report(Tabled):
             raise InputError(f"report: no file {path}; make one with `headroles report`", page="missing-file")
         try:
             raw = extract_json(path.read_text(encoding="utf-8"))
-            return from_plain(cls, {name: value for name, value in raw.items() if name not in ("version", "looks")})
+            return from_plain(cls, {name: value for name, value in raw.items() if name not in _COMPUTED})
         except (ValueError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"report: {path} is no page of this headroles ({said(error)}); write it again") from error
 
     def _repr_html_(self) -> str:
-        """The page in a frame, which may run its own script and nothing else."""
+        """The page in a frame, which may run its own script, give its tables to save, and nothing else."""
         page = html.escape(self.to_html())
-        return f'<iframe srcdoc="{page}" sandbox="allow-scripts" style="width:100%;height:700px;border:0"></iframe>'
+        rights = "allow-scripts allow-downloads"
+        return f'<iframe srcdoc="{page}" sandbox="{rights}" style="width:100%;height:700px;border:0"></iframe>'
 
 
 @typed
@@ -137,6 +153,7 @@ def report(
     runs: Iterable[Adaptation | str | os.PathLike[str]] | str | os.PathLike[str] = (),
     images: LabelledImages | str | os.PathLike[str] | None = None,
     *,
+    against: RoleMap | str | os.PathLike[str] | None = None,
     model: HookedCLIP | str | None = None,
     count: int = 500,
     seed: int = 0,
@@ -144,19 +161,22 @@ def report(
     batch: int = 64,
     workers: int = 0,
 ) -> Report:
-    """Everything about a role map on one page: its heads, what cutting them did, adapters, images that show them.
+    """Everything about a role map on one page: its heads, what cutting them did, adapters, images, another map beside.
 
     Each part as an object or as the path of its file or folder. `runs`: folders of adapters. `images`: those to show
     heads at work on, of which at most `count` are looked through: a folder, labelled (CONCEPT/VALUE/) or not, a CSV
-    file, "shapes" (scenes of `seed`), "none", or None for scenes with a bundled model and else none. `model`: None
-    for the one that the role map names; it is loaded only where images are shown. Raises InputError where the parts do
-    not belong together, or cannot be read.
+    file, "shapes" (scenes of `seed`), "none", or None for scenes with a bundled model and else none. `against`: a role
+    map to show side by side with this one, the heads that changed first. `model`: None for the one that the role map
+    names; it is loaded only where images are shown. Raises InputError where the parts do not belong together, or cannot
+    be read.
     """
     scored = RoleMap.of(role_map)
     tested = None if validation is None else Validation.of(validation)
     folders = [runs] if isinstance(runs, (str, os.PathLike)) else runs
     adaptations = tuple(run if isinstance(run, Adaptation) else read_adaptation(run) for run in folders)
-    found = Report(scored, tested, adaptations=adaptations)  # Refuses what does not fit before a model is loaded.
+    beside = None if against is None else RoleMap.of(against)
+    # Refuses what does not fit before a model is loaded.
+    found = Report(scored, tested, adaptations=adaptations, against=beside)
     source = _choose_images(images, scored)
     from headroles.images.reading import announce, describe_images, stop_if_looking
 

@@ -69,7 +69,7 @@ class HeadConsensus:
     roles: tuple[Role, ...]
     """In each map."""
     concepts: tuple[str, ...]
-    """Dominant concept in each map; "" for a silent head."""
+    """Dominant concept in each map; "" for a head that is silent, or follows no label more than another."""
     entropies: tuple[Amount, ...]
     """Normalised Concept Entropy in each map, in its own unit."""
     stand_out: tuple[bool, ...]
@@ -88,7 +88,7 @@ class HeadConsensus:
     @classmethod
     def of(cls, heads: Sequence[HeadRole]) -> HeadConsensus:
         """The same head as each map has it."""
-        roles, concepts = tuple(head.role for head in heads), tuple(head.concept for head in heads)
+        roles, concepts = tuple(head.role for head in heads), tuple(head.leading for head in heads)
         return cls(
             name=heads[0].name,
             layer=heads[0].layer,

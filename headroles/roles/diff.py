@@ -57,7 +57,7 @@ class HeadChange:
     stand_out: tuple[bool, bool]
     """Whether it stands out from chance in A, in B."""
     concepts: tuple[str, str]
-    """Dominant concept in A, in B; "" for a silent head."""
+    """Dominant concept in A, in B; "" for a head that is silent, or follows no label more than another."""
     entropies: tuple[Amount, Amount]
     """Normalised Concept Entropy in A, in B."""
 
@@ -253,7 +253,7 @@ def _change(one: HeadRole, other: HeadRole) -> HeadChange:
         head=one.head,
         roles=(one.role, other.role),
         stand_out=(one.stands_out, other.stands_out),
-        concepts=(one.concept, other.concept),
+        concepts=(one.leading, other.leading),
         entropies=(one.entropy, other.entropy),
     )
 

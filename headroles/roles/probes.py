@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headroles.checks import near
 from headroles.errors import InputError
 from headroles.files.tables import open_table
 from headroles.files.whole import write_text
@@ -67,7 +68,7 @@ class ProbeBank:
     @classmethod
     def load(cls, source: str | os.PathLike) -> ProbeBank:
         """A bundled bank by name, or a CSV file with columns `text` and `concept`."""
-        path, name = _find(source)
+        path, name = find_bank(source)
         pairs = [(text, concept) for _, (text, concept) in _read(path, name, ("text", "concept"))]
         _refuse_repeated([text for text, _ in pairs], name)
         bank = cls(name, *(tuple(part) for part in zip(*pairs, strict=True)))
@@ -94,19 +95,20 @@ class ProbeBank:
 
 def load_texts(source: str | os.PathLike) -> tuple[str, tuple[str, ...]]:
     """Name and texts of a bank, whatever their concepts: a CSV file needs the column `text` alone."""
-    path, name = _find(source)
+    path, name = find_bank(source)
     texts = [text for _, (text,) in _read(path, name, ("text",))]
     _refuse_repeated(texts, name)
     return name, tuple(texts)
 
 
-def _find(source: str | os.PathLike) -> tuple[Traversable, str]:
-    """File and name of a bank."""
+def find_bank(source: str | os.PathLike) -> tuple[Traversable, str]:
+    """File and name of a bank; InputError where there is none."""
     if str(source) in BUNDLED:
         return resources.files("headroles.roles") / "banks" / f"{source}.csv", str(source)
     path = Path(source)
     if not path.is_file():
-        raise InputError(f"probes: no bank named {source} and no such file; banks: {', '.join(BUNDLED)}")
+        hint = near(str(source), BUNDLED)
+        raise InputError(f"probes: no bank named {source} and no such file; banks: {', '.join(BUNDLED)}{hint}")
     return path, path.name
 
 

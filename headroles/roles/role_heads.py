@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from jaxtyping import Float
 from numpy import array, ndarray
 
-from headroles.checks import typed
+from headroles.checks import near, typed
 from headroles.errors import InputError
 from headroles.heads.names import Head, Part, head_list, head_name, parse_parts
 from headroles.roles.role_map import SILENT, HeadRole, RoleMap
@@ -77,7 +77,8 @@ def concept_parts(role_map: RoleMap, concept: str, any_role: bool = False) -> tu
     if not any(head.directions for head in role_map):
         return tuple(each.part for each in choose_parts(role_map, concept=concept, any_role=any_role))
     if concept not in role_map.concepts:
-        raise InputError(f"concept must be one of {', '.join(role_map.concepts)}, got {concept!r}")
+        hint = near(concept, role_map.concepts)
+        raise InputError(f"concept must be one of {', '.join(role_map.concepts)}, got {concept!r}{hint}")
     heads = role_map.head_roles if any_role else choose_heads(role_map, concept=concept)
     parts = [
         Part(head.layer, head.head, tuple(sorted(each.number for each in head.directions if each.concept == concept)))
@@ -93,7 +94,8 @@ def concept_parts(role_map: RoleMap, concept: str, any_role: bool = False) -> tu
 def concept_shares(role_map: RoleMap, concept: str) -> Float[ndarray, "layer head"]:
     """P(concept) of every scored head, in the order of the map's layers."""
     if concept not in role_map.concepts:
-        raise InputError(f"concept must be one of {', '.join(role_map.concepts)}, got {concept!r}")
+        hint = near(concept, role_map.concepts)
+        raise InputError(f"concept must be one of {', '.join(role_map.concepts)}, got {concept!r}{hint}")
     shares = {(head.layer, head.head): head.distribution[concept] for head in role_map}
     return array([[shares[layer, head] for head in range(role_map.model.heads)] for layer in role_map.layers])
 

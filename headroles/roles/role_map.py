@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from headroles.checks import near
 from headroles.errors import InputError
 from headroles.files.documents import Document
+from headroles.models.on_hub import OnHub
 from headroles.models.words import Words
 from headroles.roles.direction import HeadDirection
+from headroles.roles.explorable import Explorable
 from headroles.roles.map_checks import find_contradiction
 from headroles.roles.picked_text import PickedText
 from headroles.roles.scored import BankInfo as BankInfo
@@ -85,6 +88,11 @@ class HeadRole:
         return self.q_value <= STANDS_OUT
 
     @property
+    def leading(self) -> str:
+        """The dominant concept; "" where none leads: the head is silent, or follows all labels, or none, alike."""
+        return self.concept if self.concept_share > min(self.distribution.values(), default=0.0) else ""
+
+    @property
     def name(self) -> str:
         """`L7.H3`: layer 7, head 3, both 0-based."""
         return f"L{self.layer}.H{self.head}"
@@ -97,10 +105,11 @@ class HeadRole:
 
 
 @dataclass(frozen=True)
-class RoleMap(Document, Shown):
+class RoleMap(Document, Shown, Explorable, OnHub):
     """The roles of all scored heads and everything that they depend on."""
 
     called, made_by, file_name = "role map", "headroles score", "role_map.json"
+    hub_files, card = ("role_map.json", "role_map.csv"), "headroles.roles.role_map_card:write_card"
     latex_columns = ("name", "role", "concept", "concept_share", "entropy", "null_entropy", "q_value", "stands_out")
     figures: ClassVar[Mapping[str, str]] = {
         "entropy": "headroles.figures.entropy:entropy_figure",
@@ -206,15 +215,13 @@ class RoleMap(Document, Shown):
         if role is not None and role not in (*ROLES, SILENT):
             raise InputError(f"role must be one of {', '.join(ROLES)}, {SILENT}, got {role!r}")
         if concept is not None and concept not in self.concepts:
-            raise InputError(f"concept must be one of {', '.join(self.concepts)}, got {concept!r}")
+            known = ", ".join(self.concepts)
+            raise InputError(f"concept must be one of {known}, got {concept!r}{near(concept, self.concepts)}")
         if layer is not None and layer not in self.layers:
             raise InputError(f"layer must be one of {', '.join(map(str, self.layers))}, got {layer!r}")
         wanted = {"role": role, "concept": concept, "layer": layer}
-        found = [
-            head
-            for head in self.head_roles
-            if all(value is None or getattr(head, name) == value for name, value in wanted.items())
-        ]
+        asked = {name: value for name, value in wanted.items() if value is not None}
+        found = [head for head in self if all(getattr(head, name) == value for name, value in asked.items())]
         return tuple(sorted(found, key=lambda head: (head.entropy, head.layer, head.head)))
 
     def to_frame(self) -> pd.DataFrame:
@@ -243,7 +250,7 @@ class RoleMap(Document, Shown):
             (
                 role.name,
                 role.role,
-                f"{role.concept} ({role.concept_share:.0%})" if role.concept else "",
+                f"{role.leading} ({role.concept_share:.0%})" if role.leading else "",
                 f"{role.entropy:.2f}",
                 f"{role.null_entropy:.2f}",
                 "yes" if role.stands_out else "no",

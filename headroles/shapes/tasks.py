@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from headroles.checks import near
 from headroles.errors import InputError
 from headroles.shapes import compositions
 from headroles.shapes.captions import plural, words_of
@@ -74,7 +75,8 @@ def render_example(name: str, split: str, index: int, shift: str | None = None) 
 def find_task(name: str, shift: str | None = None) -> ShapesTask:
     """The built-in task; refuses unknown names, and shifts that hide what the task's classes differ in."""
     if name not in TASKS:
-        raise InputError(f"task: there is no built-in task shapes:{name}; there are {', '.join(TASKS)}")
+        known = ", ".join(TASKS) + near(name, TASKS)
+        raise InputError(f"task: there is no built-in task shapes:{name}; there are {known}")
     task = TASKS[name]
     if shift is not None and shift not in task.shifts:
         hidden = ", ".join(sorted(SHIFTS[shift].hides & task.shows)) if shift in SHIFTS else ""

@@ -14,7 +14,7 @@ from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.ablation import cut_parts, record_ablation
 from headroles.heads.parts import find_projectors
-from headroles.images.images import Images, Preprocess, batches, with_preprocess
+from headroles.images.images import Images, Preprocess, batches, count_images, with_preprocess
 from headroles.images.notes import warn
 from headroles.images.pictures import Given, encode_pixels, is_open, open_given
 from headroles.images.reading import announce, describe_images
@@ -133,7 +133,7 @@ def view_images(
     """
     places, found, broken = [each.part.place for each in heads], [], dict[str, str]()
     projectors = find_projectors(model.visual, [each.part for each in heads])
-    for index, pixels, errors in batches(images, batch):
+    for index, pixels, errors in count_images(batches(images, batch), "looking at images", len(images)):
         broken |= _leave_out(images, errors)
         if not len(index):
             continue
@@ -177,7 +177,7 @@ def _view(views: HeadViews, row: int, place: int, chosen: Chosen, text: str | No
     return HeadView(
         head=chosen.part.name,
         role=chosen.role.role,
-        concept=chosen.role.concept,
+        concept=chosen.role.leading,
         text=text,
         contribution=None if text is None else split.sum().item(),
         contribution_of_cls=None if text is None else split[0].item(),

@@ -37,7 +37,7 @@ class HeadView:
     role: Role
     """By the role map."""
     concept: str
-    """Dominant concept by the role map."""
+    """Dominant concept by the role map; "" where none leads."""
     text: str | None
     """The text along which contributions are measured; None, as all of these, where attention alone was asked for."""
     contribution: float | None

@@ -19,7 +19,7 @@ from headroles.heads.names import Head, Part, join_parts
 from headroles.heads.reference import HeadReference
 from headroles.heads.weights import HeadWeights, LearnConfig, learn_factors
 from headroles.images.grouped import GroupedImages, check_splits
-from headroles.images.images import Images, batches
+from headroles.images.images import Images, batches, count_images
 from headroles.images.prompts import write_prompts
 from headroles.models.finite import check_rows
 from headroles.models.hooked_clip import HookedCLIP
@@ -137,9 +137,10 @@ class CueBench:
                 self.model, self._means_from(), self.role_map.layers, pool=0, batch=self.batch, workers=self.workers
             )
         with ablating(self.model, heads, "mean", "total", self._reference):
+            read = batches(self.grouped.images, self.batch, self.workers)
             rows = [
                 self.model.embed_images(pixels).float().cpu()
-                for index, pixels, _ in batches(self.grouped.images, self.batch, self.workers)
+                for index, pixels, _ in count_images(read, "without the heads", len(self.numbers))
                 if len(index)
             ]
         found = torch.cat(rows)

@@ -17,7 +17,7 @@ from numpy import ndarray
 from headroles.errors import InputError
 from headroles.files.lock import locked
 from headroles.files.whole import naming
-from headroles.images.images import ImageFiles, Images, Watch, batches
+from headroles.images.images import ImageFiles, Images, Watch, batches, count_images
 from headroles.uses.image_index import ImageIndex, Stamp, is_index, stamp_files, write_facts
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ def build_index(
     batch: int = 64,
     workers: int = 0,
     old: ImageIndex | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> ImageIndex:
     """Write the index of image files into a new folder, or in place of an older index.
 
@@ -51,7 +50,7 @@ def build_index(
     check_place(folder, precision)
     with _replacing_folder(folder) as partial:
         building = _Building.open(partial, model, images, tuple(layers), precision, old)
-        building.fold(batch, workers, progress)
+        building.fold(batch, workers)
         building.write()
     return ImageIndex.load(folder)
 
@@ -76,7 +75,7 @@ def index_in_memory(
     rows: list[tuple[ndarray, ndarray]] = []
     numbers: list[int] = []
     broken: dict[str, Stamp] = {}
-    for seen, pixels, errors in batches(images, batch, workers, watch):
+    for seen, pixels, errors in count_images(batches(images, batch, workers, watch), "reading images", len(images)):
         broken |= {images.name(number): (0, 0) for number, _ in errors}
         if len(seen):
             numbers += seen.tolist()
@@ -143,21 +142,18 @@ class _Building:
                 continue
             self.known.add(number)
 
-    def fold(self, batch: int, workers: int, progress: Callable[[int, int], None] | None) -> None:
+    def fold(self, batch: int, workers: int) -> None:
         """Read the other files, batch by batch."""
         fresh = [number for number in range(len(self.names)) if number not in self.known]
         part = ImageFiles([self.images.paths[number] for number in fresh], self.images.preprocess, self.images.folder)
-        done = len(self.known)
-        for index, pixels, errors in batches(part, batch, workers) if fresh else ():
+        read = count_images(batches(part, batch, workers), "reading images", len(fresh)) if fresh else ()
+        for index, pixels, errors in read:
             self.broken |= {part.name(number): self.stamps[part.name(number)] for number, _ in errors}
             if len(index):
                 place = [fresh[number] for number in index.tolist()]
                 found = _observe(self.model, pixels, self.layers, part.name, index)
                 self.heads[place], self.embeddings[place] = found
                 self.readable.update(place)
-            done += len(index) + len(errors)
-            if progress:
-                progress(done, len(self.names))
 
     def write(self) -> None:
         """The rows of the readable files, and index.json last."""

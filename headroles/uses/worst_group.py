@@ -23,6 +23,7 @@ from headroles.heads.ablation import record_ablation
 from headroles.heads.matched import Place, draw_matched
 from headroles.heads.names import Head, Part, head_list
 from headroles.heads.weights import HeadWeights
+from headroles.images.counting import counted
 from headroles.roles.head_roles import draw_blocks
 from headroles.roles.role_map import SILENT, RoleMap
 from headroles.uses.cue_bench import CueBench
@@ -44,7 +45,8 @@ def measure_debias(bench: CueBench, heads: Sequence[Head] | Sequence[Part]) -> D
 
 def _measure(bench: CueBench, heads: Sequence[Any], variance: Mapping[Any, float]) -> Debiased:
     sets = draw_other_heads(bench.role_map, heads, bench.config.draws, bench.config.seed, variance)
-    correct = {each: bench.correct(bench.dropped(each)) for each in dict.fromkeys((*sets[0], *sets[1]))}
+    drawn = dict.fromkeys((*sets[0], *sets[1]))
+    correct = {each: bench.correct(bench.dropped(each)) for each in counted(drawn, "other heads", len(drawn), "set")}
     others, among = ([correct[each] for each in some] for some in sets)
     after = bench.correct(bench.dropped(heads))
     return _compare(bench, after, others, len(set(sets[0])), among, head_list(heads), bench.config.scale)
@@ -84,7 +86,7 @@ def measure_weights(bench: CueBench, weights: HeadWeights, name: str) -> Debiase
         torch.stack([row[torch.from_numpy(rng.permutation(len(row)))] for row in factors])
         for _ in range(bench.config.draws)
     ]
-    others = [bench.correct(bench.damped(each)) for each in shuffled]
+    others = [bench.correct(bench.damped(each)) for each in counted(shuffled, "other factors", len(shuffled), "draw")]
     return _compare(bench, bench.correct(bench.damped(factors)), others, len(others), others, name, None)
 
 

@@ -22,6 +22,7 @@ def test_two_processes_of_which_one_is_killed_give_the_bytes_of_one(start, clip_
     assert code == 0 and "few-shot: minus zero-shot, 1 task x 2 seeds" in text, errors
     options = {"protocol": "few-shot", "shots": 2, "epochs": 3, "batch": 8, "retention": (), "device": "cpu"}
     compare(str(clip_folder), str(color_folder), ("tip-adapter", "coop"), seeds=(1, 2), output=whole, **options)
+    assert "methods: tip-adapter,coop\n" in (out / "run.yaml").read_text()
     assert (out / "results.csv").read_bytes() == (whole / "results.csv").read_bytes()
 
 
@@ -53,3 +54,11 @@ def test_a_wrong_grid_is_one_line(run, tmp_path, monkeypatch, options, expected)
     code, out, error = run("compare", *options)
     assert (code, out) == (2, "") and expected in error and error.count("\n") == 1, error
     assert not list(tmp_path.iterdir())
+
+
+def test_a_comparison_is_asked_for_by_a_file(run, tmp_path):
+    (tmp_path / "grid.yaml").write_text(f"methods: [coop, deer]\ntasks: shapes:tiny\noutput: {tmp_path / 'out'}\n")
+    code, _, error = run("compare", "--config", tmp_path / "grid.yaml")
+    assert code == 2 and "method must be one of dear" in error and error.count("\n") == 1
+    (tmp_path / "grid.yaml").write_text(f"methods: [coop]\ntasks: none\noutput: {tmp_path / 'out'}\n")
+    assert "tasks: the grid is empty" in run("compare", "--config", tmp_path / "grid.yaml")[2]

@@ -80,3 +80,10 @@ def test_a_file_of_ones_own_is_never_replaced(run, words, tmp_path):
     code, _, error = run(*words, "--config", tmp_path / "run.yaml", "--output", tmp_path, "--overwrite")
     assert code == 2 and "run.yaml was not written by headroles and is not replaced; rename it" in error
     assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
+
+
+def test_a_name_that_has_moved_since_does_not_stand_in_the_way_of_a_typed_one(run, config):
+    given = config("model: gone/elsewhere/model\nrole-map: gone/role_map.json\n")
+    code, _, error = run("adapt", "--config", given, "--model", "shaps", "--role-map", given)
+    assert code == 2 and "no model named shaps" in error and "gone" not in error
+    assert "role map: no file gone" in run("adapt", "--config", given, "--model", "shapes")[2]

@@ -21,13 +21,18 @@ def test_wrong_tasks_are_one_line(run, tmp_path, options, expected):
     assert not (tmp_path / "out").exists()
 
 
-def test_wrong_adapters_are_one_line(run, tmp_path):
+def test_wrong_adapters_are_one_line(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter_config.json").write_text("{}")
     for arguments, expected in (
         (["one"], "expected two or more to merge"),
-        (["one", "two"], "one is no adapter folder"),
+        (["gone", "two"], "gone is no adapter folder"),
         (["one", "two", "--weights", "a,b"], "--weights must be numbers such as 1,1,2"),
-        (["one", tmp_path / "out"], "is one of the adapters that are merged"),
     ):
         code, out, error = run("merge-adapters", *arguments, "--output", tmp_path / "out")
         assert code == 2 and not out and expected in error and error.count("\n") == 1
+    code, out, error = run("merge-adapters", "one", "two", "--output", tmp_path / "one")
+    assert code == 2 and not out and "is one of the adapters that are merged" in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ def as_pattern(message: ast.expr) -> str:
     return re.escape(message.value) if isinstance(message, ast.Constant) else ".*"
 
 
+@cache
 def refusals() -> list[tuple[str, str]]:
     """Page and message, as a regular expression, of every refusal in the code that names a page."""
     found = []

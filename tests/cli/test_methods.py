@@ -33,7 +33,9 @@ def test_methods_are_listed_with_their_settings(run):
         (["--set", "core=red,color", "--set", "beta=2"], "beta must be between 0 and 1, got 2.0"),
     ],
 )
-def test_a_wrong_method_or_setting_is_one_line(run, tmp_path, options, expected):
+def test_a_wrong_method_or_setting_is_one_line(run, tmp_path, monkeypatch, options, expected):
+    (tmp_path / "x.json").touch()
+    monkeypatch.chdir(tmp_path)
     code, out, error = run("adapt", *options, "--output", tmp_path / "out")
     assert code == 2 and not out and expected in error and error.count("\n") == 1
     assert not (tmp_path / "out").exists()

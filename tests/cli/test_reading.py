@@ -79,6 +79,7 @@ def test_a_dry_run_of_every_command_says_how_it_reads_and_writes_nothing(run, ph
         ("retrieve", output, "--query", photos / "red" / "0.png", "--images", photos, *heads): READING,
         ("retrieve", output, "--evaluate", tmp_path / "color", "--k", 2): READING,
         ("debias", output, *heads, "--task", table, "--classifier", "prompts"): "(.png 4); 4 test; preprocessing: ",
+        ("explore", output, "--images", photos, "--port", 0): READING,
         ("report", output, "--images", photos): READING,
         ("report", output, "--images", "none"): "images: none",
     }
@@ -136,6 +137,6 @@ def test_every_command_that_reads_images_has_the_same_limit_of_pixels(run):
     from headroles.cli.main import _COMMANDS
 
     limited = {name for name in _COMMANDS if "--max-pixels" in run(name, "--help")[1]}
-    reading = {"adapt", "attend", "compare", "debias", "edit", "evaluate", "predict", "report"}
+    reading = {"adapt", "attend", "compare", "debias", "edit", "evaluate", "explore", "predict", "report"}
     assert limited == reading | {"merge-adapters", "reproduce", "retrieve", "score", "task-heads", "validate"}
     assert all(run(name, "--max-pixels", 0)[0] == 2 for name in limited)

@@ -10,7 +10,7 @@ from headroles.images.blocks import RUN, Blocking
 from headroles.images.grouped import open_grouped
 from headroles.images.groups import Groups, find_groups
 from headroles.images.labelled import open_labelled
-from headroles.images.sources import find_source
+from headroles.images.sources.find import find_source
 from headroles.images.sources.stream import StreamedImages
 
 

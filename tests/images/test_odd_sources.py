@@ -12,7 +12,7 @@ from PIL import Image
 
 from headroles import InputError
 from headroles.images.images import batches
-from headroles.images.sources import find_source
+from headroles.images.sources.find import find_source
 from headroles.images.sources.stream import StreamedImages
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (9, 9, 3), dtype=np.uint8)

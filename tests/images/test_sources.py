@@ -14,8 +14,8 @@ from PIL import Image
 from headroles import InputError, RoleMap
 from headroles.files.packed_paths import PackedNames
 from headroles.images.images import pack_images
-from headroles.images.sources import find_source
 from headroles.images.sources.dataset import streamed
+from headroles.images.sources.find import find_source
 from headroles.images.sources.patterns import expand
 from headroles.images.sources.stream import StreamedImages
 from headroles.images.sources.tar import count_images

@@ -8,7 +8,7 @@ from PIL import Image
 from headroles import InputError
 from headroles.images.grouped import open_grouped
 from headroles.images.labelled import open_labelled
-from headroles.images.sources import find_source
+from headroles.images.sources.find import find_source
 
 
 def paths(path):

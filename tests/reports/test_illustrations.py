@@ -52,18 +52,63 @@ def found(tiny, role_map, images):
     return illustrate(tiny, role_map, images)
 
 
-def test_examples_are_the_images_on_which_a_head_adds_most(tiny, role_map, images, found):
+def test_examples_are_the_images_on_which_a_head_adds_most_and_least(tiny, role_map, images, found):
     heads = role_map.head_roles
     pixels = torch.stack([images.images[number][1] for number in range(len(images))])
     views = view_heads(tiny, pixels, [(head.layer, head.head) for head in heads], directions_of(tiny, heads)[1])
     assert set(found.examples) == {head.name for head in heads} and found.side**2 == tiny.patches
     for place, head in enumerate(heads):
-        totals = views.contribution[:, place].sum(-1)
-        best = torch.argsort(-totals)[:3].tolist()
-        assert [example.picture for example in found.examples[head.name]] == [str(number) for number in best]
-        for number, example in zip(best, found.examples[head.name], strict=True):
+        own, totals = found.examples[head.name], views.contribution[:, place].sum(-1)
+        order = torch.argsort(-totals).tolist()
+        assert [int(example.picture) for example in own.top] == order[:3]
+        assert [int(example.picture) for example in own.bottom] == order[:-4:-1]
+        assert [example.picture for example in own.drawn] == [example.picture for example in drawn_of(found)]
+        for example in (*own.top, *own.bottom, *own.drawn):
+            number = int(example.picture)
             assert example.contribution == pytest.approx(totals[number].item(), rel=1e-3, abs=1e-6)
             assert np.allclose(example.patches, views.contribution[number, place, 1:], rtol=1e-2, atol=1e-6)
+
+
+def drawn_of(found):
+    return next(iter(found.examples.values())).drawn
+
+
+def test_the_histogram_counts_every_image_between_the_least_and_the_most(found, images):
+    for own in found.examples.values():
+        assert sum(own.histogram.counts) == len(images)
+        assert own.histogram.low == pytest.approx(own.bottom[0].contribution, rel=1e-4)
+        assert own.histogram.high == pytest.approx(own.top[0].contribution, rel=1e-4)
+        assert own.histogram.counts[0] > 0 < own.histogram.counts[-1]
+
+
+def test_later_texts_have_their_own_nearest_images(tiny, role_map, images, found):
+    heads = [head for head in role_map if len(head.texts) > 1]
+    assert heads
+    pixels = torch.stack([images.images[number][1] for number in range(len(images))])
+    for place in (1, 2):
+        own = [head for head in heads if len(head.texts) > place]
+        along = tiny.embed_texts([head.texts[place].text for head in own])
+        views = view_heads(tiny, pixels, [(head.layer, head.head) for head in own], along)
+        for number, head in enumerate(own):
+            nearest = found.examples[head.name].later[place - 1]
+            assert nearest.text == head.texts[place].text and not any(each.patches for each in nearest.images)
+            totals = views.contribution[:, number].sum(-1)
+            assert [int(each.picture) for each in nearest.images] == torch.argsort(-totals)[:3].tolist()
+
+
+def test_what_a_page_has_no_room_for_goes_last_things_first(tiny, role_map, images, found, monkeypatch):
+    """Heat maps of the images that heads add most on stay, then the clearest heads' pictures."""
+    heads = role_map.heads()
+    monkeypatch.setattr("headroles.reports.examples._PATCHES", 3 * len(heads) * tiny.patches)
+    maps = illustrate(tiny, role_map, images).examples
+    for own in maps.values():
+        assert all(each.patches for each in own.top) and not any(each.patches for each in own.bottom)
+    shown = {search.query for search in found.searches}
+    shown |= {each.picture for search in found.searches for each in (*search.by_heads, *search.by_embedding)}
+    shown |= {example.picture for example in found.examples[heads[0].name].top}
+    monkeypatch.setattr("headroles.reports.album._PICTURES", len(shown))
+    few = illustrate(tiny, role_map, images)
+    assert heads[0].name in few.examples and len(few.pictures) <= len(shown)
 
 
 def test_searches_are_those_of_retrieve(tiny, role_map, images, found):
@@ -86,7 +131,8 @@ def test_searches_are_those_of_retrieve(tiny, role_map, images, found):
 
 
 def test_pictures_are_small_and_each_is_shown_somewhere(images, found):
-    shown = {example.picture for own in found.examples.values() for example in own}
+    shown = {each.picture for own in found.examples.values() for each in (*own.top, *own.bottom, *own.drawn)}
+    shown |= {each.picture for own in found.examples.values() for text in own.later for each in text.images}
     shown |= {each.picture for search in found.searches for each in (*search.by_heads, *search.by_embedding)}
     assert set(found.pictures) == set(found.names) == shown | {search.query for search in found.searches}
     for key, content in found.pictures.items():

@@ -6,16 +6,14 @@ import re
 from html.parser import HTMLParser
 from importlib import resources
 
-import numpy as np
 import pytest
+from adapter_folder import write_adapter
 
-from headroles.adapt.adapter.info import AdapterInfo
-from headroles.adapt.config import DearConfig, TrainConfig
-from headroles.adapt.metrics import Measure, to_json
 from headroles.errors import InputError
 from headroles.reports.adaptation import read_adaptation
 from headroles.reports.render import SCRIPTS, embed_json
 from headroles.reports.report import LIMIT, Report, report
+from headroles.roles.diff import diff
 from headroles.roles.role_map import RoleMap
 
 HOSTILE = (
@@ -24,32 +22,6 @@ HOSTILE = (
     "--><!--<b>&amp;</b>",
     "$data ${style}\u2028\u2029\x00\ud800 ünïcode",
 )
-
-
-def write_adapter(folder, seed=1, model_hash="abc123" + 58 * "0") -> None:
-    """The files of an adapter folder that a report reads."""
-    folder.mkdir(parents=True)
-    info = AdapterInfo(
-        base_model_name_or_path="tiny", base_model_hash=model_hash, task="toy", protocol="base-to-novel",
-        classes=("a", "b"), trained_classes=("a",), template="a photo of a {}", shots=None, training_images="0",
-        targets=(), retention=("other",), seed=seed, layer=1, attributes=("color", "shape"),
-        method="dear", settings=DearConfig(core=("color", "shape")), train=TrainConfig(), role_map_sha256="0",
-    )  # fmt: skip
-    rng = np.random.default_rng(seed)
-    parts = (("base-to-novel", "base"), ("base-to-novel", "novel"), ("base-to-novel", "hm"), ("retention", "all"))
-    measures = [
-        Measure(seed, protocol, "toy", part, 30, *rng.random(2).tolist(), {"adapted": {"a": 0.5}})
-        for protocol, part in parts
-    ]
-    history = [
-        {
-            "epoch": epoch, "loss": 3 / epoch, "losses": {"ce": 2 / epoch, "text": 1 / epoch}, "accuracy": epoch / 7,
-            "lr": 0.001, "alpha": {"cls": 0.7, "color": 0.2, "shape": 0.1},
-        }
-        for epoch in (1, 2, 3)
-    ]  # fmt: skip
-    (folder / "adapter_config.json").write_text(info.to_json())
-    (folder / "metrics.json").write_text(to_json(measures, history=history, trainable="trainable params: 5"))
 
 
 class Page(HTMLParser):
@@ -139,6 +111,30 @@ def test_a_report_is_made_of_paths_or_of_objects(role_map, random_validation, tm
         report(tmp_path, tmp_path / "none.json")
 
 
+def test_a_second_map_stands_beside_the_first_with_the_differences_of_diff(run, role_map, random_role_map, tmp_path):
+    other = random_role_map(seed=1, name="tuned")
+    other.save(tmp_path / "tuned" / "role_map.json")
+    own = ("report", tmp_path, "--images", "none", "--against")
+    code, _, errors = run(*own, tmp_path / "tuned")
+    assert code == 0, errors
+    data = Page((tmp_path / "report.html").read_text(encoding="utf-8")).data
+    assert RoleMap.from_dict(data["against"]) == other
+    assert [line.split()[3] for line in data["commands"] if line.startswith("headroles score")] == ["tiny", "tuned"]
+    assert data["changes"] == json.loads(embed_json(diff(role_map, other).to_dict())) and data["changes"]["heads"]
+    loaded = Report.load(tmp_path / "report.html")
+    assert loaded.against == other and loaded.changes == diff(role_map, other) and "against tuned" in repr(loaded)
+    random_role_map(seed=1, heads=2).save(tmp_path / "small" / "role_map.json")
+    code, _, errors = run(*own, tmp_path / "small", "--overwrite")
+    assert code == 2 and "only maps of models of one size" in errors and len(errors.strip().splitlines()) == 1
+
+
+def test_concepts_of_both_banks_have_looks_and_the_first_ones_keep_their_colours(role_map):
+    other = dataclasses.replace(role_map, bank=dataclasses.replace(role_map.bank, counts={"color": 3, "mood": 4}))
+    both, alone = (Report(role_map, against=each).to_dict()["looks"]["concepts"] for each in (other, None))
+    assert [(look["name"], look["color"]) for look in both[:-1]] == [(look["name"], look["color"]) for look in alone]
+    assert both[-1]["name"] == "mood" and len({look["code"] for look in both}) == len(both)
+
+
 def test_a_saved_page_is_read_again(role_map, random_validation, tmp_path):
     write_adapter(tmp_path / "job")
     page = tmp_path / "report.html"
@@ -155,7 +151,8 @@ def test_a_saved_page_is_read_again(role_map, random_validation, tmp_path):
 
 def test_a_notebook_frames_the_page_and_escapes_it(role_map):
     text = Report(role_map, commands=HOSTILE)._repr_html_()
-    assert text.startswith('<iframe srcdoc="') and 'sandbox="allow-scripts"' in text and text.count("<") == 2
+    assert text.startswith('<iframe srcdoc="') and text.count("<") == 2
+    assert 'sandbox="allow-scripts allow-downloads"' in text
 
 
 def test_the_page_takes_nothing_from_outside(role_map):

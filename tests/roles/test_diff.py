@@ -44,6 +44,21 @@ def test_a_map_agrees_with_itself():
     assert found.same_weights and len(found.heads) == 12
 
 
+def test_a_head_that_follows_no_label_more_than_another_has_no_concept(run, tmp_path):
+    known = make_map()
+    even = dict.fromkeys(CONCEPTS, 1 / 3)
+    tied = replace(known["L1.H0"], role="generalization", concept="color", concept_share=1 / 3, distribution=even)
+    other = replace(known, head_roles=(tied, *known.head_roles[1:]))
+    first = replace(known["L1.H0"], role="attribute")
+    known = replace(known, head_roles=(first, *known.head_roles[1:]))
+    assert tied.leading == "" and first.leading == first.concept
+    assert diff(known, other).heads[0].concepts == (first.concept, "")
+    for name, each in (("a.json", known), ("b.json", other)):
+        each.save(tmp_path / name)
+    _, out, _ = run("diff", tmp_path / "a.json", tmp_path / "b.json")
+    assert "generalization no concept" in out
+
+
 def test_kappa_is_the_textbook_one_and_chance_is_zero():
     # Cohen's own setting: 20 + 15 of 50 alike, chance 0.5.
     pairs = [(0, 0)] * 20 + [(0, 1)] * 5 + [(1, 0)] * 10 + [(1, 1)] * 15

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from headroles import FolderImages, InputError, MapScores, ProbeBank, RoleMap, S
 from headroles.heads.ablation import Ablation, ablating_loaded
 from headroles.heads.names import Part
 from headroles.heads.parts import find_projectors
+from headroles.images.counting import showing
 from headroles.images.pictures import decode_picture, restore
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.direction import HeadDirection, Side
@@ -186,6 +188,30 @@ def test_the_command_prints_the_numbers_of_every_image_and_head(run, role_map, c
     assert not (role_map.parent / "attend.png").exists()
 
 
+def test_a_figure_of_many_images_shows_the_first_and_says_so(run, role_map, color_folder, tmp_path):
+    arguments = ("attend", role_map, "--image", color_folder / "test" / "blue", "--heads", "L1.H2")
+    code, out, _ = run(*arguments, "--draw", 1, "--output", tmp_path / "one.png")
+    assert code == 0 and out.count("L1.H2") == 3
+    assert f"wrote {tmp_path / 'one.png'} (the first 1 of 3 images; more with --draw)" in out
+    code, out, _ = run(*arguments, "--output", tmp_path / "all.png")
+    assert code == 0 and out.endswith("all.png\n")
+    with Image.open(tmp_path / "one.png") as one, Image.open(tmp_path / "all.png") as every:
+        assert one.height < every.height
+
+
+def test_images_are_counted(role_map, color_folder):
+    told = []
+
+    @contextmanager
+    def shower(label, total, unit):
+        told.append(total)
+        yield told.append
+
+    with showing(shower):
+        attend(role_map, color_folder / "test", heads="L1.H2", batch=5)
+    assert told == [12, 5, 5, 2]
+
+
 def test_a_direction_is_looked_for_along_its_own_text(role_map, clip_folder, color_folder):
     scored, image = RoleMap.load(role_map), color_folder / "val" / "red" / "0.png"
     sides = Side(0.1, (PickedText("a green thing", "color", 0.1),)), Side(0.4, (PickedText("night", "time", 0.4),))
@@ -223,6 +249,7 @@ def test_the_sheet_is_drawn_and_never_replaces_a_file(run, role_map, color_folde
         (("--concept", "sound"), "concept must be one of"),
         ((), "either heads by name or a concept"),
         (("--all", "--heads", "L1.H0"), "leave out --heads"),
+        (("--heads", "L1.H0", "--text", "a", "--text", "b"), "one text a figure, got 2"),
         (("--heads", "L1.H0", "--image", "broken.png"), "broken.png cannot be read"),
         (("--heads", "L1.H0", "--image", "nowhere.png"), "there is no nowhere.png"),
         (("--heads", "L1.H0", "--model", "shapes"), "it is of"),

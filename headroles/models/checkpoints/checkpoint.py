@@ -16,16 +16,10 @@ from headroles.models.checkpoints.open_clip import WEIGHTS as OPEN_CLIP_WEIGHTS
 from headroles.models.checkpoints.peft_folder import CONFIG as ADAPTER_CONFIG
 from headroles.models.checkpoints.peft_folder import find_base
 from headroles.models.checkpoints.settings import check_pointers, read_settings
-from headroles.models.known_models import BUNDLED, GELU, KNOWN, QUICK, find_known, near_names
+from headroles.models.known_models import BUNDLED, FILES, find_known, read_hub_id, split_activation
 
-ACTIVATIONS = (QUICK, GELU)
 TRANSFORMERS, OPEN_CLIP, OPENAI = "transformers", "OpenCLIP", "OpenAI"
 """Layouts. The last has no config: what its file does not say has to be given."""
-_FILES = (".pt", ".pth", ".bin", ".safetensors")
-_DATA_PREFIX = "hf:"
-"""What data sets of the hub are called with; models have none."""
-_HUB_PREFIX = "hf-hub:"
-"""OpenCLIP's way to write a hub id."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +55,6 @@ def find_checkpoint(name: str, activation: str | None = None) -> Checkpoint:
     return _with(checkpoint, known, f"what {name} was trained with") if known else checkpoint
 
 
-def split_activation(name: str, activation: str | None = None) -> tuple[str, str | None]:
-    """A name without the activation that ends it, and the activation."""
-    if activation is not None and activation not in ACTIVATIONS:
-        raise InputError(f"activation: expected {' or '.join(ACTIVATIONS)}, got {activation!r}")
-    base, _, ending = name.rpartition(":")
-    if not base or ending not in ACTIVATIONS:
-        return name, activation
-    if activation not in (None, ending):
-        raise InputError(f"activation: {activation} contradicts the end of {name}; give one of them")
-    return base, ending
-
-
-def join_activation(name: str, activation: str | None) -> str:
-    """The opposite of `split_activation`: one name that says all that `load` needs."""
-    name, activation = split_activation(name, activation)
-    return f"{name}:{activation}" if activation else name
-
-
 def _find(name: str) -> tuple[Checkpoint, str | None]:
     """The files, and the activation that the table of models knows of."""
     if model := find_known(name):
@@ -91,20 +67,7 @@ def _find(name: str) -> tuple[Checkpoint, str | None]:
         return _open_folder(path), None
     if path.is_file():
         return _open_file(path), None
-    if name.startswith(_DATA_PREFIX):
-        raise InputError(
-            f"model: {name} names a data set; a model of the hub is given by its id alone, such as OWNER/NAME"
-        )
-    hub_id = name.removeprefix(_HUB_PREFIX)
-    if name.startswith((".", "/", "~")) or hub_id.count("/") != 1 or hub_id.endswith(_FILES):
-        short = ", ".join(near_names(name) or (model.name for model in KNOWN if ":" not in model.name))
-        which = "did you mean" if near_names(name) else "names:"
-        raise InputError(
-            f"model: no model named {name} and no such folder or file; {which} {short}, those of `headroles models`, "
-            "or a Hugging Face hub id",
-            page="unknown-model",
-        )
-    return _open_hub(hub_id, name), None
+    return _open_hub(read_hub_id(name), name), None
 
 
 def _open_hub(hub_id: str, name: str) -> Checkpoint:
@@ -129,7 +92,7 @@ def _open_folder(folder: Path) -> Checkpoint:
     if (folder / CONFIG).is_file():
         read_settings(folder / CONFIG)
         raise InputError(f"model: {folder / CONFIG} names no model_type; expected one that save_pretrained wrote")
-    files = sorted(path for path in folder.iterdir() if path.suffix in _FILES)
+    files = sorted(path for path in folder.iterdir() if path.suffix in FILES)
     hint = f"; give the file itself: {files[0]}" if files else "; expected one that save_pretrained or OpenCLIP wrote"
     raise InputError(f"model: folder {folder} has no config.json and no {OPEN_CLIP_CONFIG}{hint}")
 
@@ -147,8 +110,8 @@ def _open_adapted(folder: Path) -> Checkpoint:
 
 
 def _open_file(path: Path) -> Checkpoint:
-    if path.suffix not in _FILES:
-        raise InputError(f"model: {path} is no weights file; expected one ending in {', '.join(_FILES)}, or a folder")
+    if path.suffix not in FILES:
+        raise InputError(f"model: {path} is no weights file; expected one ending in {', '.join(FILES)}, or a folder")
     if path.name in TRANSFORMERS_WEIGHTS and is_transformers(path.parent):
         return _open_folder(path.parent)
     layout = OPEN_CLIP if (path.parent / OPEN_CLIP_CONFIG).is_file() else OPENAI

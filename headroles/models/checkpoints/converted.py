@@ -11,13 +11,13 @@ from transformers import CLIPModel
 
 from headroles.errors import InputError
 from headroles.models.checkpoints.architecture import EPS, Architecture, read_architecture
-from headroles.models.checkpoints.checkpoint import ACTIVATIONS, Checkpoint
+from headroles.models.checkpoints.checkpoint import Checkpoint
 from headroles.models.checkpoints.convert import build_config, check_tensors, convert_tensors, name_as_openai
 from headroles.models.checkpoints.image_processor import read_processor
 from headroles.models.checkpoints.open_clip import CONFIG, OpenClipConfig
 from headroles.models.checkpoints.preprocessing import build_processor
 from headroles.models.checkpoints.weights_file import StoredWeights, read_weights
-from headroles.models.known_models import GELU, QUICK
+from headroles.models.known_models import ACTIVATIONS, GELU, QUICK
 from headroles.models.preprocess import Preprocess
 
 

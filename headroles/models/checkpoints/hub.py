@@ -49,7 +49,7 @@ def fetch_model(hub_id: str, name: str) -> Path:
             return cached
         near = near_names(name)
         meant = f"; or did you mean {' or '.join(near)}?" if near else ""
-        why = _explain(hub_id, error) + meant
+        why = explain(hub_id, error) + meant
         raise InputError(f"model: cannot load {name}: {why}", page="unknown-model") from error
 
 
@@ -135,7 +135,8 @@ def _choose_weights(folder: Path, files: Collection[str]) -> list[str]:
     return [name for name in files if name == chosen or (name.startswith(f"{stem}-0") and name.endswith(suffix))]
 
 
-def _explain(hub_id: str, error: Exception) -> str:
+def explain(hub_id: str, error: Exception) -> str:
+    """Why nothing came from the hub, and what to do."""
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, GatedRepoError):

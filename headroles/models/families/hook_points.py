@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformer_lens.hook_points import HookPoint
 
 from headroles.models.families.rotary import Rotary
+from headroles.models.lens import HookPoint
 
 
 def is_hooked(point: HookPoint) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformer_lens.hook_points import HookPoint
 
 from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.families.hook_points import (
@@ -23,6 +22,7 @@ from headroles.models.families.hook_points import (
     scale_hook,
 )
 from headroles.models.families.layer_rows import attend, run_rows, take
+from headroles.models.lens import HookPoint
 
 
 class Tower(nn.Module):

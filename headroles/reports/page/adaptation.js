@@ -21,7 +21,7 @@ function compared() {
     const own = run.summary.find((each) => SAME(each) === SAME(row));
     return own ? make("span", {}, percent(own.adapted), " (", percent(own.difference, 1, true), ")") : "–";
   })]);
-  return table("Adapted accuracy (difference from zero-shot), run beside run", ["", ...data.adaptations.map((run) => run.name)], cells);
+  return table("Adapted accuracy (difference from zero-shot), run beside run", ["protocol · task · part", ...data.adaptations.map((run) => run.name)], cells);
 }
 
 function adaptation(run) {
@@ -53,7 +53,7 @@ function perSeed(run) {
     const own = run.rows.find((each) => each.seed === seed && SAME(each) === SAME(row));
     return own ? make("span", {}, percent(own.zero_shot), " → ", percent(own.adapted)) : "–";
   })]);
-  return make("details", {}, make("summary", {}, "Every seed: zero-shot → adapted"), table("Every seed: zero-shot → adapted", ["", ...run.seeds.map((seed) => "seed " + seed)], rows));
+  return make("details", {}, make("summary", {}, "Every seed: zero-shot → adapted"), table("Every seed: zero-shot → adapted", ["protocol · task · part", ...run.seeds.map((seed) => "seed " + seed)], rows));
 }
 
 function curves(run) {

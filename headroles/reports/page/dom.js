@@ -1,6 +1,5 @@
 // Elements, numbers and colours. Everything is set as text, never as markup: words come from other people's files.
 
-const data = JSON.parse(document.getElementById("data").textContent);
 const looks = new Map(data.looks.concepts.map((look) => [look.name, look]));
 
 /** An element: `attributes` with `style` as an object, then children (nodes, or text; nothing for null). */
@@ -55,15 +54,18 @@ function plural(count, one, many = one + "s") {
   return `${words(count)} ${count === 1 ? one : many}`;
 }
 
-/** A table with a caption; a cell is a node or text, numbers to the right. */
-function table(caption, head, rows, attributes = {}) {
+/**
+ * A table with a caption; a cell is a node or text, numbers to the right. `plain`: one that nobody would sort; without
+ * buttons inside, it takes the focus itself, so that keys scroll it.
+ */
+function table(caption, head, rows, { plain, ...attributes } = {}) {
   const cell = (content) => make("td", { class: content instanceof HTMLDataElement ? "figure" : null }, content);
-  return make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-    make("table", attributes,
-      make("caption", {}, caption),
-      make("thead", {}, make("tr", {}, head.map((title) => make("th", { scope: "col" }, title)))),
-      make("tbody", {}, rows.map(([first, ...rest]) =>
-        make("tr", {}, make("th", { scope: "row" }, first), rest.map(cell))))));
+  const element = make("table", attributes,
+    make("caption", {}, make("span", {}, caption)),
+    make("thead", {}, make("tr", {}, head.map((title) => make("th", { scope: "col" }, title)))),
+    make("tbody", {}, rows.map(([first, ...rest]) =>
+      make("tr", {}, make("th", { scope: "row" }, first), rest.map(cell)))));
+  return plain ? make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, element) : handy(element);
 }
 
 /** A part of the page, listed in the navigation as `short`. */
@@ -105,7 +107,7 @@ function inkOn(hex) {
     const part = value / 255;
     return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
   });
-  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 ? "#111111" : "#ffffff";
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000000" : "#ffffff";
 }
 
 /** Call `visit` with the element that fits `selector` under a mouse that moves; a page that scrolls under it is no move. */

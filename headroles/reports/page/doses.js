@@ -29,7 +29,7 @@ function doseCurve(curve) {
     draw("text", { x: x(first + wide / 2), y: height - 4, "text-anchor": "middle" }, "factor on its heads"),
     random ? [draw("polygon", { class: "range", points: band(({ random_range: range }) => range[0], ({ random_range: range }) => range[1]) }), draw("polyline", { class: "random", points: line(points, (point) => point.random.value) })] : [],
     draw("polygon", { points: band(({ gained }) => gained.low, ({ gained }) => gained.high), fill: color, "fill-opacity": 0.3 }),
-    draw("polyline", { points: line(points, own), fill: "none", stroke: color, "stroke-width": 2 }),
+    draw("polyline", { class: "edge", points: line(points, own) }), draw("polyline", { points: line(points, own), fill: "none", stroke: color, "stroke-width": 2 }),
     points.map((point) => draw("circle", { cx: x(point.factor), cy: y(own(point)), r: 2.5, fill: color })));
   return make("figure", {}, make("figcaption", {}, chip(curve.concept), " ", make("b", {}, curve.concept), " ", curve.heads.map((head, index) => [index ? ", " : "", headButton(head)])), chart);
 }

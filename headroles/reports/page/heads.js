@@ -1,9 +1,10 @@
 // The role map to point at: a grid of layers and heads, filters, and everything about one head beside it.
 
 const map = data.role_map;
-const heads = map.head_roles.map((head) => ({
+const named = (head) => ({
   ...head, name: `L${head.layer}.H${head.head}`, silent: head.role === "silent", clear: head.q_value <= data.looks.stands_out,
-}));
+});
+const heads = map.head_roles.map(named);
 const byName = new Map(heads.map((head) => [head.name, head]));
 const byEntropy = [...heads].sort((one, other) => one.silent - other.silent || one.entropy - other.entropy || one.layer - other.layer || one.head - other.head);
 const layers = [...map.layers].sort((one, other) => other - one);
@@ -28,7 +29,7 @@ function ruleText() {
 
 function label(head) {
   if (head.silent) return `${head.name}, silent`;
-  return `${head.name}, ${head.role}, ${head.concept} ${fixed(100 * head.concept_share, 0)}%, entropy ${fixed(head.entropy, 2)}, ${clearness(head)}`;
+  return `${head.name}, ${head.role}, ${looks.get(head.concept).code} ${head.concept} ${fixed(100 * head.concept_share, 0)}%, entropy ${fixed(head.entropy, 2)}, ${clearness(head)}`;
 }
 
 function clearness(head) {
@@ -93,6 +94,30 @@ function pin(name) {
   cells.get(name).setAttribute("aria-selected", "true");
   address("#" + name);
   show(name);
+  visitPanel();
+}
+
+/** Whether the panel stands below the map, as on a phone; beside the map it stays in sight. */
+function isStacked() {
+  return panel.getBoundingClientRect().left < cells.get(shown).closest("table").getBoundingClientRect().right;
+}
+
+/** Go to the panel where it is out of sight. */
+function visitPanel() {
+  const { top } = panel.getBoundingClientRect();
+  if (!isStacked() || (top >= 0 && top < innerHeight / 2)) return;
+  panel.focus({ preventScroll: true });
+  panel.scrollIntoView({ block: "start" });
+}
+
+/** For where the panel stands below the map. */
+function wayBack(name) {
+  const button = make("button", { type: "button", class: "back" }, "Back to the map");
+  button.addEventListener("click", () => {
+    cells.get(name).focus({ preventScroll: true });
+    cells.get(name).scrollIntoView({ block: "center" });
+  });
+  return button;
 }
 
 function unpin() {
@@ -115,9 +140,10 @@ function show(name) {
 
 /** Go to a head from anywhere on the page: pinned, and its cell focused. */
 function goTo(name) {
-  if (pinned !== name) pin(name);
   cells.get(name).focus({ preventScroll: true });
-  document.getElementById("heads").scrollIntoView({ block: "start" });
+  if (pinned !== name) pin(name);
+  else visitPanel();
+  if (!isStacked()) document.getElementById("heads").scrollIntoView({ block: "start" });
 }
 
 function headButton(name) {
@@ -128,7 +154,7 @@ function headButton(name) {
 
 function detail(head) {
   const state = make("span", { class: "pinned" }, pinned === head.name ? "pinned (Escape frees it)" : "");
-  const title = make("div", { class: "panel-head" }, make("h3", { id: "head-name" }, head.name), state);
+  const title = make("div", { class: "panel-head" }, make("h3", { id: "head-name" }, head.name), state, wayBack(head.name));
   if (head.silent) {
     return [title, make("p", { class: "role-line" }, make("b", {}, "silent"), ": it says nothing, whatever is in the image, so it has no role, no concept and no texts"),
       ...LOST.flatMap((part) => part(head))];
@@ -187,7 +213,7 @@ function conceptBars(head) {
 function bar(length, concept) {
   const look = looks.get(concept) || { color: "#777777", hatch: 0 };
   return make("span", { class: "track", "aria-hidden": "true" },
-    make("i", { class: "hatch" + look.hatch, style: { width: `${100 * length}%`, "--fill": look.color } }));
+    make("i", { class: "edged hatch" + look.hatch, style: { width: `${100 * length}%`, "--fill": look.color } }));
 }
 
 function textList(head) {
@@ -240,21 +266,26 @@ function filters() {
   return { form, apply };
 }
 
+/** What a hollow mark says, where there is one. */
+function hollowEntry() {
+  return heads.every((head) => head.silent || head.clear) ? null : make("span", { class: "entry" }, mark("generalization", true), " hollow: no more than chance");
+}
+
 function legend() {
   const entry = (...children) => make("span", { class: "entry" }, children);
   const scale = data.looks.entropy.join(", ");
   return make("div", { class: "legend" },
     make("p", {}, entry("one concept ", make("span", { class: "scale", "aria-hidden": "true", style: { background: `linear-gradient(to right, ${scale})` } }), ` ${chance}${heads.some((head) => head.entropy > 1) ? " or more" : ""}`),
       ROLES.map((role) => entry(mark(role), " ", role)),
-      heads.every((head) => head.silent || head.clear) ? null : entry(mark("generalization", true), " hollow: no more than chance"),
+      hollowEntry(),
       kinds.includes("silent") ? entry(make("span", { class: "silent-key", "aria-hidden": "true" }), " silent") : null),
     make("p", {}, concepts.map((concept) => entry(chip(concept), " ", concept))),
-    make("p", { class: "quiet small", id: "keys" }, "Point at a cell, or walk with the arrow keys. Enter or a click pins a head, Escape frees it."));
+    make("p", { class: "quiet small screen", id: "keys" }, "Point at a cell, or walk with the arrow keys. Enter or a click pins a head, Escape frees it."));
 }
 
 function allHeads() {
   const row = (head) => make("tr", { "data-row": head.name },
-    make("th", { scope: "row" }, make("span", { class: "screen" }, headButton(head.name)), make("span", { class: "paper" }, head.name)),
+    make("th", { scope: "row" }, headButton(head.name)),
     make("td", { class: "close" }, markOf(head), " ", head.role), make("td", { class: "close" }, head.silent ? "–" : [chip(head.concept), " ", head.concept, " ", percent(head.concept_share, 0)]),
     make("td", {}, head.clear ? "yes" : "no"), make("td", { class: "figure" }, number(head.entropy)), make("td", { class: "figure" }, number(head.null_entropy)), make("td", { class: "figure" }, head.interval ? [number(head.interval[0]), "–", number(head.interval[1])] : "–"),
     make("td", { class: "figure" }, tiny(head.p_value)), make("td", { class: "figure" }, tiny(head.q_value)),
@@ -263,8 +294,8 @@ function allHeads() {
       [make("span", { class: index < 5 ? null : "paper" }, index ? " · " : "", text.text, " ", make("span", { class: "quiet" }, `(${text.concept} `, percent(text.share), ")"))])));
   const titles = ["head", "role", "concept", "stands out", "entropy", "by chance", "90% interval", "p", "q", "stability", "effective rank", "variance", "texts"];
   return make("details", { id: "all-heads" }, make("summary", {}, "All heads as a table"),
-    make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All heads as a table" },
-      make("table", {}, make("thead", {}, make("tr", {}, titles.map((title) => make("th", { scope: "col" }, title)))), make("tbody", {}, heads.map(row)))));
+    handy(make("table", {}, make("caption", {}, make("span", {}, "Every head of the role map")),
+      make("thead", {}, make("tr", {}, titles.map((title) => make("th", { scope: "col" }, title)))), make("tbody", {}, heads.map(row)))));
 }
 
 function headsSection() {

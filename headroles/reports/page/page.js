@@ -16,6 +16,7 @@ function theme() {
 theme();
 summarySection();
 const start = headsSection();
+changesSection();
 spreadSection();
 validationSection();
 retrievalSection();

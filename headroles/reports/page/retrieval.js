@@ -1,10 +1,4 @@
-// Images: what a head looks at (in the panel), and what a concept's heads find alike, beside the whole embedding.
-
-const images = data.illustrations;
-
-function picture(key, title) {
-  return make("img", { src: "data:image/jpeg;base64," + images.pictures[key], alt: title || images.names[key], title: images.names[key] });
-}
+// What a concept's heads find alike, beside the whole embedding.
 
 function retrievalSection() {
   if (!images) return;
@@ -49,21 +43,4 @@ function precisions() {
     ["concept", "its heads", "by its heads", "by the whole embedding", "by chance", "images"],
     images.precision.map((row) => [make("span", { class: "close" }, chip(row.concept), " ", row.concept), make("span", { class: "close" }, row.heads.map((head, index) => [index ? ", " : "", headButton(head)])),
       around(row.by_heads, row.by_heads_interval), around(row.by_embedding, row.by_embedding_interval), percent(row.chance), number(row.images, 0)]));
-}
-
-/** For the panel: the images on which a head adds most to its first text; patches that add nothing are dark. */
-function examplesOf(head, examples) {
-  return [make("h4", {}, "Where it adds most to “", head.texts[0].text, "”: image, and the patches that do"),
-    make("ul", { class: "examples" }, examples.map((example) => make("li", {}, picture(example.picture),
-      make("span", { class: "spot" }, picture(example.picture, "the patches that add to it"), shade(example.patches)), make("span", { class: "small" }, number(example.contribution, 4)))))];
-}
-
-/** Black over each patch, the less it adds the more. */
-function shade(patches) {
-  const canvas = make("canvas", { width: images.side, height: images.side, "aria-hidden": "true" });
-  const context = canvas.getContext("2d"), most = Math.max(...patches, 1e-12);
-  const pixels = context.createImageData(images.side, images.side);
-  for (const [index, value] of patches.entries()) pixels.data[4 * index + 3] = 235 * (1 - Math.max(0, value) / most);
-  context.putImageData(pixels, 0, 0);
-  return canvas;
 }

@@ -8,7 +8,7 @@ function summarySection() {
     const own = heads.filter((head) => head.role === role), clear = own.filter((head) => head.clear).length;
     return make("li", { class: "tile", "data-role": role }, make("b", {}, words(own.length)),
       make("span", { class: "tile-name" }, role === "silent" ? null : [mark(role), " "], role),
-      make("span", { class: "quiet small" }, note, role === "silent" ? "" : `; ${words(clear)} of these stand out`));
+      make("span", { class: "quiet small" }, note, role === "silent" ? "" : `; ${words(clear)} of which stand out`));
   };
   document.getElementById("main").append(make("div", { class: "hero" },
     make("p", { class: "eyebrow" }, "headroles report"),
@@ -30,9 +30,9 @@ function clearest() {
   const rows = concepts.map((concept) => {
     const head = byEntropy.find((each) => each.concept === concept);
     const name = make("span", { class: "close" }, chip(concept), " ", concept);
-    if (!head) return [name, "none", "", "", "", "", ""];
+    if (!head) return [name, "none", "", "", "", "", "", ""];
     const text = head.texts.find((each) => each.concept === concept);
-    return [name, headButton(head.name), make("span", { class: "close" }, markOf(head), " ", head.role), number(head.entropy), number(head.q_value, 3), percent(head.stability, 0), text ? text.text : "–"];
+    return [name, headButton(head.name), make("span", { class: "close" }, markOf(head), " ", head.role), head.clear ? "yes" : "no", number(head.entropy), tiny(head.q_value), percent(head.stability, 0), text ? text.text : "–"];
   });
-  return table("Of all heads whose first concept it is, the one with the lowest entropy", ["concept", "head", "role", "entropy", "q", "stability", `its first ${map.probe_kind === "image" ? "value" : "text"} of that concept`], rows);
+  return table(`Of all heads whose first concept it is, the one with the lowest entropy, and its first ${map.probe_kind === "image" ? "value" : "text"} of that concept`, ["concept", "head", "role", "stands out", "entropy", "q", "stability", `its first ${map.probe_kind === "image" ? "value" : "text"}`], rows);
 }

@@ -24,6 +24,8 @@ function estimate(value, show) {
 
 const times = (value) => make("span", {}, number(value, Math.abs(value) < 10 ? 1 : 0), "×");
 const nats = (value) => number(value, 3);
+/** A loss of a share of images, in percentage points. */
+const points = (value) => make("span", {}, make("data", { value: String(value), title: String(value) }, fixed(100 * value, 1)), " points");
 
 /** A place on the diverging scale, -16 to 16 times, logarithmic from 0 in the middle. */
 const placeOf = (value) => 0.5 + (Math.sign(value) * Math.log2(1 + Math.min(16, Math.abs(value)))) / (2 * Math.log2(17));
@@ -54,7 +56,7 @@ function matrix(found) {
 function cutCell(test, name) {
   const cost = test.costs[name], value = cost.times.value, own = test.concept === name;
   const color = between(data.looks.diverging, placeOf(value));
-  const label = `cut the heads of ${test.concept}: ${name} loses ${value === null ? "nothing to compare with" : fixed(value, 1) + " times a matched random head"}`;
+  const label = `cut the heads of ${test.concept}: ${name} loses ${value === null ? "nothing to compare with, –" : fixed(value, Math.abs(value) < 10 ? 1 : 0) + "× what a matched random head costs it"}`;
   return make("td", { role: "gridcell", class: own ? "head own" : "head", "data-concept": name, "aria-label": label, style: { "--fill": color, color: inkOn(color) } },
     value === null ? "–" : times(value));
 }
@@ -66,7 +68,7 @@ function cutText(test, name) {
     make("dl", { class: "pairs" },
       make("dt", {}, "a head, in heads of all tests' matched sets"), make("dd", {}, estimate(cost.times, times)),
       make("dt", {}, "margin"), make("dd", {}, estimate(cost.margin, nats), " nats"),
-      make("dt", {}, "zero-shot accuracy"), make("dd", {}, percent(cost.accuracy)),
+      make("dt", {}, "zero-shot accuracy lost"), make("dd", {}, points(cost.accuracy)),
       others("margin, its matched sets", cost.random), others("margin, as many Generalization heads", cost.general)),
   ];
 }
@@ -74,9 +76,9 @@ function cutText(test, name) {
 function cutTable(found) {
   const rows = found.tests.flatMap((test) => found.concepts.map(({ name }) => {
     const cost = test.costs[name];
-    return [`${test.concept} → ${name}`, estimate(cost.times, times), estimate(cost.margin, nats), percent(cost.accuracy), number(cost.random, 3), number(cost.general, 3)];
+    return [`${test.concept} → ${name}`, estimate(cost.times, times), estimate(cost.margin, nats), points(cost.accuracy), number(cost.random, 3), number(cost.general, 3)];
   }));
-  return table("Heads of one concept cut → what another loses; brackets are 95% bootstrap intervals", ["cut → loses", "times a matched head", "margin, nats", "accuracy", "matched sets", "Generalization heads"], rows);
+  return table("Heads of one concept cut → what another loses; brackets are 95% bootstrap intervals", ["cut → loses", "times a matched head", "margin, nats", "accuracy lost", "matched sets", "Generalization heads"], rows);
 }
 
 function verdicts(found) {
@@ -103,20 +105,21 @@ function scatter(points) {
   const width = 640, height = 300, left = 46, bottom = 40, top = 10, right = 12;
   const most = Math.max(1, ...points.map((head) => head.entropy));
   const x = (value) => left + (value / most) * (width - left - right), y = (value) => top + (1 - value) * (height - top - bottom);
-  const note = make("p", { class: "small", role: "status", "aria-live": "polite" }, "Point at a mark, or walk with the arrow keys; Enter shows the head in the role map.");
+  const note = make("p", { class: "small screen", role: "status", "aria-live": "polite" }, "Point at a mark, or walk with the arrow keys; Enter shows the head in the role map.");
   const sorted = [...points].sort((one, other) => one.entropy - other.entropy);
   const shapes = sorted.map((head) => draw("g", { class: `point ${head.role}${byName.get(head.name)?.clear ? "" : " hollow"}`, role: "button", "data-name": head.name, transform: `translate(${x(head.entropy).toFixed(1)},${y(head.selectivity).toFixed(1)})`,
-    "aria-label": `${head.name}, ${head.role}, ${head.concept}, entropy ${fixed(head.entropy, 2)}, selectivity ${fixed(head.selectivity, 2)}${head.strongest ? ", hits " + head.strongest + " most" : ""}` },
+    "aria-label": `${head.name}, ${head.role}, ${head.concept}, ${clearnessOf(head.name)}, entropy ${fixed(head.entropy, 2)}, selectivity ${fixed(head.selectivity, 2)}${head.strongest ? ", hits " + head.strongest + " most" : ""}` },
     draw("circle", { class: "reach", r: 9 }), draw("path", { d: { attribute: "M0,-6L6,5L-6,5Z", mixed: "M0,-6L6,0L0,6L-6,0Z", generalization: "M-5,0A5,5 0 1,0 5,0A5,5 0 1,0 -5,0Z" }[head.role] })));
   const ticks = [0, 0.25, 0.5, 0.75, 1];
   const chart = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Scatter plot: Concept Entropy against causal selectivity, a mark a head" },
     ticks.flatMap((tick) => [draw("line", { class: "rule", x1: left, x2: width - right, y1: y(tick), y2: y(tick) }), draw("text", { x: left - 6, y: y(tick) + 3.5, "text-anchor": "end" }, String(tick)),
       draw("text", { x: x(tick), y: height - bottom + 16, "text-anchor": "middle" }, String(tick))]),
     draw("text", { x: x(most / 2), y: height - 6, "text-anchor": "middle" }, `Concept Entropy (0: one concept, 1: ${chance})`),
-    draw("text", { x: 12, y: y(0.5), "text-anchor": "middle", transform: `rotate(-90 12 ${y(0.5)})` }, "causal selectivity"), shapes);
+    draw("text", { x: 12, y: y(0.5), "text-anchor": "middle", transform: `rotate(-90 12 ${y(0.5)})` }, "causal selectivity"),
+    namesOf(sorted, (head) => [x(head.entropy), y(head.selectivity)], [left, top, width - right, height - bottom]), shapes);
   const visit = (target) => {
     const head = sorted.find((each) => each.name === target.dataset.name);
-    note.replaceChildren(make("b", {}, head.name), ` ${head.role}, ${head.concept}: entropy `, number(head.entropy), ", selectivity ", number(head.selectivity), head.strongest ? `, hits ${head.strongest} most` : "");
+    note.replaceChildren(make("b", {}, head.name), ` ${head.role}, ${head.concept}, ${clearnessOf(head.name)}: entropy `, number(head.entropy), ", selectivity ", number(head.selectivity), head.strongest ? `, hits ${head.strongest} most` : "");
   };
   roam(chart, [shapes], visit);
   const reach = (event) => event.target.closest("[data-name]");
@@ -127,7 +130,26 @@ function scatter(points) {
     event.preventDefault();
     goTo(reach(event).dataset.name);
   });
-  return make("div", { class: "scatter" }, chart, make("p", { class: "legend" }, ROLES.map((role) => make("span", { class: "entry" }, mark(role), " ", role, " "))), note);
+  return make("div", { class: "scatter" }, chart, make("p", { class: "legend" }, ROLES.map((role) => make("span", { class: "entry" }, mark(role), " ", role, " ")),
+    hollowEntry()), note);
+}
+
+function clearnessOf(name) {
+  return byName.has(name) ? clearness(byName.get(name)) : "not in this map";
+}
+
+/** Names of Attribute heads that stand out, where one has room beside its mark: a mark or name covers none. */
+function namesOf(sorted, place, [left, top, right, bottom]) {
+  const taken = sorted.map(place).map(([x, y]) => [x - 7, y - 7, x + 7, y + 7]);
+  const isFree = ([left, top, right, bottom]) => taken.every((other) => right <= other[0] || other[2] <= left || bottom <= other[1] || other[3] <= top);
+  return sorted.filter((head) => head.role === "attribute" && byName.get(head.name)?.clear).flatMap((head) => {
+    const [x, y] = place(head), wide = 6.2 * head.name.length;
+    const box = [[x + 8, y - 6], [x - 8 - wide, y - 6], [x - wide / 2, y - 19], [x - wide / 2, y + 8]].map(([x, y]) => [x, y, x + wide, y + 12])
+      .find((box) => box[0] >= left && box[1] >= top && box[2] <= right && box[3] <= bottom && isFree(box));
+    if (!box) return [];
+    taken.push(box);
+    return draw("text", { class: "name", "aria-hidden": "true", x: box[0], y: box[1] + 9.5 }, head.name);
+  });
 }
 
 function singles(found) {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
 from headroles import load
@@ -79,6 +80,23 @@ def test_it_comes_back_whole(saved, color_folder):
     assert again.config == dear.config and again.attributes == dear.attributes and again.layer == dear.layer
     fresh = Dear(dear.model, dear.role_map, dear.config, 3)
     assert not torch.equal(fresh.predict(pixels, fresh.text_trunk(task.prompts)), expected)
+
+
+def test_it_comes_back_from_a_folder_of_the_hub(saved, tmp_path):
+    first = load_adapter(saved[0], "cpu", saved[1].model)
+    first.save_pretrained(tmp_path / "hub", license="apache-2.0")
+    again = Adapter.from_pretrained(tmp_path / "hub", device="cpu", model=saved[1].model)
+    assert again.weights_sha256 == first.weights_sha256 and again.info == first.info
+    data = ModelCard.load(tmp_path / "hub" / "README.md").data
+    assert data.license == "apache-2.0" and data.pipeline_tag == "zero-shot-image-classification"
+    assert data.library_name == "headroles" and data.base_model is None, "a folder is no place on the hub"
+
+
+def test_the_card_says_that_peft_knows_the_layout_alone(saved):
+    peft = pytest.importorskip("peft")
+    with pytest.raises(KeyError, match="DEAR"):
+        peft.PeftConfig.from_pretrained(str(saved[0]))
+    assert "PEFT does not know the method and cannot load it" in (saved[0] / "README.md").read_text()
 
 
 def test_it_knows_its_settings(saved):

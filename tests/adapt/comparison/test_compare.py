@@ -46,8 +46,13 @@ def test_rows_costs_and_adapters_of_every_cell_are_written(whole, bed):
 def test_two_shards_give_the_rows_of_one_run_and_a_done_cell_is_not_done_again(whole, bed, tmp_path):
     told = []
     given = {"methods": METHOD_NAMES, "seeds": (1, 2), "output": tmp_path, "keep_adapters": False, **QUICK}
+    notes = []
     for shard in ((1, 2), (2, 2), (1, 2)):
-        compare(**bed, **given, shard=shard, progress=lambda cell, over, count: told.append((cell.title, over, count)))
+        done = compare(
+            **bed, **given, shard=shard, progress=lambda cell, over, count: told.append((cell.title, over, count))
+        )
+        notes.append(" ".join(done.notes))
+    assert "2 of 4 cells of all shards are not done: " in notes[0] and ", seed " in notes[0] and not any(notes[1:])
     assert results(tmp_path) == results(whole)
     assert len({title for title, _, _ in told}) == len(told) == 4 and {count for *_, count in told} == {2}
     assert not list(tmp_path.glob("cells/*/*/*/adapter_model.safetensors"))

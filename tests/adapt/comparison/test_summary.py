@@ -70,6 +70,7 @@ def test_tables_have_every_method_with_and_without_eurosat(comparison, form):
         assert {row["method"]: float(row["mean"]) for row in rows} == pytest.approx(
             {"bold": 0.795, "shy": 0.735, "zero-shot": 0.7}
         )
+        assert {row["shots"] for row in rows} == {"16"} == {f"{each}" for each in comparison.to_frame()["shots"]}
     if form == "text":
         assert "minus zero-shot, 1 task x 2 seeds without eurosat" in text and "Holm" in text
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from headroles import InputError
-from headroles.models.checkpoints.checkpoint import find_checkpoint, join_activation, split_activation
-from headroles.models.known_models import KNOWN, find_known
+from headroles.models.checkpoints.checkpoint import find_checkpoint
+from headroles.models.known_models import KNOWN, find_known, join_activation, split_activation
 
 
 def test_names_of_models():

@@ -51,6 +51,15 @@ CONFIGS = {
 }
 
 
+def test_whole_numbers_are_floats_too(folder, run):
+    change(folder / "config.json", vision_config__attention_dropout=0, text_config__initializer_factor=1)
+    code, _, errors = run("score", "--model", folder, "--dry-run", "--count", 4, "--output", folder.parent / "out")
+    assert code == 0, errors
+    change(folder / "config.json", vision_config__attention_dropout=False)
+    code, _, errors = run("score", "--model", folder, "--dry-run", "--count", 4, "--output", folder.parent / "out")
+    assert code == 2 and "attention_dropout" in errors
+
+
 @pytest.mark.parametrize("case", CONFIGS)
 def test_a_config_that_makes_no_model_names_its_setting(folder, run, case):
     settings, expected = CONFIGS[case]
