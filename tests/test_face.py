@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from importlib import import_module
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def test_no_module_stands_in_the_way_of_a_name(face):
     modules = {path.stem for path in Path(face.__file__).parent.iterdir()}
     modules |= {"adapt", "cli"} if face is headroles else set()  # Installed there.
     assert modules & set(face.__all__) == set(face._HOMES.get("", ()))
+
+
+def test_rooms_beside_the_package_are_found_without_an_import_hook():
+    """In a checkout, whatever install is used: Python that is started in its root finds the folder headroles first."""
+    for name in ("headroles.adapt", "headroles.cli", "headroles.roles"):
+        assert PathFinder.find_spec(name, headroles.__path__).origin.endswith("__init__.py")
 
 
 def test_a_name_that_is_not_there_says_the_near_one():

@@ -1,11 +1,13 @@
-"""How far a long loop is, told to whoever shows it: the command line draws a bar, a plain call shows nothing."""
+"""How far a long loop is, told to whoever shows it: the command line's bar, or that of a call from Python."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
+
+from headroles.images.bars import draw_bar
 
 T = TypeVar("T")
 Shower = Callable[[str, "int | None", str], AbstractContextManager[Callable[[int], object]]]
@@ -35,11 +37,14 @@ def counted(
     `label`: what is done with them, such as "testing shapes:tiny"; `total`: how many units there are, None where that
     is not known; `size`: units of an item, None for one each.
     """
-    shower = _SHOWER.get()
-    if shower is None:
-        yield from items
-        return
-    with shower(label, total, unit) as over:
+    with (_SHOWER.get() or _show_bar)(label, total, unit) as over:
         for item in items:
             yield item
             over(1 if size is None else size(item))
+
+
+@contextmanager
+def _show_bar(label: str, total: int | None, unit: str) -> Iterator[Callable[[int], object]]:
+    """What a call from Python shows."""
+    with closing(draw_bar(label, total, unit)) as bar:
+        yield bar.update

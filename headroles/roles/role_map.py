@@ -15,8 +15,10 @@ from headroles.models.words import Words
 from headroles.roles.direction import HeadDirection
 from headroles.roles.explorable import Explorable
 from headroles.roles.map_checks import find_contradiction
-from headroles.roles.map_facts import BankInfo, ImagesInfo, ModelInfo
 from headroles.roles.picked_text import PickedText
+from headroles.roles.scored import BankInfo as BankInfo
+from headroles.roles.scored import ImagesInfo as ImagesInfo
+from headroles.roles.scored import ModelInfo as ModelInfo
 from headroles.roles.spread import ConceptSpread, HeadSpread
 from headroles.shown import Shown, html_table
 

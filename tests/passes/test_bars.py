@@ -4,8 +4,10 @@ import io
 
 import pytest
 
-from headroles.passes import bars
-from headroles.passes.bars import OFF, bar_unless
+from headroles.images import bars
+from headroles.images.bars import OFF
+from headroles.images.counting import counted
+from headroles.passes.bars import bar_unless
 
 
 class Terminal(io.StringIO):
@@ -38,3 +40,9 @@ def test_false_and_a_variable_turn_it_off_and_a_function_takes_its_place(monkeyp
     assert seen == [(1, 2), (2, 2)]
     monkeypatch.setenv(OFF, "1")
     assert drawn(monkeypatch, Terminal()) == ""
+
+
+def test_counted_loops_show_a_bar_too(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    assert list(counted([1, 2], "looking", 2)) == [1, 2] and "looking:   0%" in stream.getvalue()

@@ -1,4 +1,4 @@
-"""What a role map depends on: the model, the images, and the bank or labels."""
+"""What a role map was scored from: model, images, bank. Needs no torch."""
 
 from __future__ import annotations
 
