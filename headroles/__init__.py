@@ -5,13 +5,14 @@ Public names are loaded on first use: `import headroles` alone loads neither tor
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from os.path import dirname, exists, join
+from os.path import exists, join
+from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
 if not exists(join(__path__[0], "adapt")):  # In a checkout adapt/ and cli/ lie beside this folder: see setup.cfg.
-    __path__.append(dirname(__path__[0]))
+    __path__ = extend_path(__path__, __name__)  # Where a strict editable install links to them.
 
 if TYPE_CHECKING:  # For editors and type checkers; the table below says the same, and a test compares the two.
     from headroles import adapt as adapt

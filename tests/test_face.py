@@ -4,7 +4,7 @@ import ast
 import subprocess
 import sys
 from importlib import import_module
-from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -51,10 +51,11 @@ def test_no_module_stands_in_the_way_of_a_name(face):
     assert modules & set(face.__all__) == set(face._HOMES.get("", ()))
 
 
-def test_rooms_beside_the_package_are_found_without_an_import_hook():
+def test_rooms_beside_the_package_are_found_and_nothing_else_there():
     """In a checkout, whatever install is used: Python that is started in its root finds the folder headroles first."""
     for name in ("headroles.adapt", "headroles.cli", "headroles.roles"):
-        assert PathFinder.find_spec(name, headroles.__path__).origin.endswith("__init__.py")
+        assert find_spec(name).origin.endswith("__init__.py")
+    assert find_spec("headroles.headroles") is find_spec("headroles.tests") is None
 
 
 def test_a_name_that_is_not_there_says_the_near_one():
