@@ -6,11 +6,11 @@ one scope a page, so that two widgets in a notebook share nothing.
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache
 from importlib import resources
 
+from headroles.files.json_files import dump_json
 from headroles.reports.render import asset
 
 _OF_REPORT = ("dom", "tables", "overlay", "heads", "changes")
@@ -27,7 +27,7 @@ def page_module() -> str:
     """The script module, its style included."""
     parts = [asset(f"{name}.js") for name in _OF_REPORT] + [_own(f"{name}.js") for name in _OWN]
     scope = "function open(root, ask, data, state) {\n" + _own("scope.js") + "\n".join(parts) + "\n}\n"
-    style = f"const STYLE = {json.dumps(page_style())};\n"
+    style = f"const STYLE = {dump_json(page_style())};\n"
     return style + "\n".join((_own("transport.js"), _own("mount.js"), scope))
 
 
