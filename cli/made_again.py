@@ -24,15 +24,23 @@ def command_lines(report: Report, path: Path) -> tuple[str, ...]:
     Folders of images by name alone; `path` is the file of the report's role map.
     """
     return (
-        score_line(report.role_map),
-        *([score_line(report.against)] if report.against else []),
+        *_score_lines(report, path),
         *validate_lines(report.validation, path),
         *(adapt_line(run) for run in report.adaptations),
         shlex.join(["headroles", *sys.argv[1:]]),
     )
 
 
-def score_line(role_map: RoleMap) -> str:
+def _score_lines(report: Report, path: Path) -> list[str]:
+    """Of the report's role map, and of the one beside it, each into a folder of its own."""
+    if report.against is None:
+        return [score_line(report.role_map)]
+    given = Path(click.get_current_context().params["against"])
+    other = given if given.suffix != ".json" else given.parent
+    return [score_line(report.role_map, path.parent), score_line(report.against, other)]
+
+
+def score_line(role_map: RoleMap, output: Path | None = None) -> str:
     """`headroles score` with every setting of a role map."""
     from headroles.cli.score import command
 
@@ -46,7 +54,7 @@ def score_line(role_map: RoleMap) -> str:
     else:
         given |= {"images": role_map.images.source, "count": count} if count else {}
     given |= {} if by == "images" else {"probes": role_map.bank.name}
-    return _line("score", command, given)
+    return _line("score", command, given | {"output": output})
 
 
 def validate_lines(validation: Validation | None, path: Path) -> list[str]:

@@ -53,12 +53,13 @@ class OnHub:
         """Write the folder as it lies on the hub, its card (README.md) included.
 
         `license`: the card's, as the hub spells it ("mit"); None for "unknown". Raises InputError where the folder has
-        a README.md that headroles did not write.
+        files and is none of these: no card of headroles lies in it.
         """
         folder = Path(folder)
         card = folder / CARD
-        if card.exists() and f"library_name: {LIBRARY}" not in card.read_text(encoding="utf-8", errors="replace"):
-            raise InputError(f"folder: {card} is not a card of headroles; give another folder")
+        ours = card.is_file() and f"library_name: {LIBRARY}" in card.read_text(encoding="utf-8", errors="replace")
+        if not ours and folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"folder: {folder} has files, but no {CARD} of {LIBRARY}; give another, or an empty one")
         self._save_folder(folder, license)
 
     @classmethod

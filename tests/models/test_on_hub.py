@@ -89,7 +89,7 @@ def test_base_models_are_named_where_they_lie_on_the_hub(tmp_path, monkeypatch):
 
 def test_mistakes_and_dead_networks_are_one_line_and_leave_nothing(hub, random_role_map, tmp_path, monkeypatch):
     (tmp_path / "README.md").write_text("my own notes")
-    with pytest.raises(InputError, match="not a card of headroles"):
+    with pytest.raises(InputError, match="has files, but no README"):
         random_role_map().save_pretrained(tmp_path)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["my own notes"]
     with pytest.raises(InputError, match="no folder nowhere; expected a folder, or a hub id"):

@@ -119,7 +119,9 @@ def test_a_second_map_stands_beside_the_first_with_the_differences_of_diff(run, 
     assert code == 0, errors
     data = Page((tmp_path / "report.html").read_text(encoding="utf-8")).data
     assert RoleMap.from_dict(data["against"]) == other
-    assert [line.split()[3] for line in data["commands"] if line.startswith("headroles score")] == ["tiny", "tuned"]
+    made = [line.split() for line in data["commands"] if line.startswith("headroles score")]
+    assert [words[3] for words in made] == ["tiny", "tuned"]
+    assert [words[-2:] for words in made] == [["--output", f"{tmp_path}"], ["--output", f"{tmp_path / 'tuned'}"]]
     assert data["changes"] == json.loads(embed_json(diff(role_map, other).to_dict())) and data["changes"]["heads"]
     loaded = Report.load(tmp_path / "report.html")
     assert loaded.against == other and loaded.changes == diff(role_map, other) and "against tuned" in repr(loaded)
