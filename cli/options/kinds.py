@@ -162,7 +162,7 @@ class Concept(_Named):
     """A concept of the command's role map."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Those of the role map that is typed, or of the last scoring."""
+        """Those of the role map that is typed, or else of the last scoring."""
         from headroles.roles.role_map import RoleMap
 
         # Arguments are not read yet where the last option still lacks its value.

@@ -44,10 +44,11 @@ def test_tab_completes(words, offered):
     assert complete(*([words] if isinstance(words, str) else words)) == offered
 
 
-def test_tab_completes_concepts_of_the_role_map(random_role_map, tmp_path):
-    random_role_map().save(tmp_path / "role_map.json")
-    assert complete("attend", str(tmp_path), "--concept", "s") == ["shape", "size"]
-    assert complete("attend", str(tmp_path / "none"), "--concept", "s") == []
+def test_tab_completes_concepts_of_the_role_map(random_role_map, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    random_role_map().save("own/role_map.json")
+    assert complete("attend", "own", "--concept", "s") == ["shape", "size"]
+    assert complete("attend", "none", "--concept", "s") == []
 
 
 @pytest.mark.parametrize(
