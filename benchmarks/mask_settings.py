@@ -64,7 +64,7 @@ class Question:
         return read_figures(runs.get(wanted), mask, -1, self.tasks, self.seeds)
 
     def head(self, *first: str) -> None:
-        """The first lines of a table of `cells`."""
+        """The first lines of a table: `first`, FIGURES, and every task."""
         print_head(*first, *FIGURES, *(f"hm, {name}" for name in self.tasks))
 
 

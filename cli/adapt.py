@@ -12,6 +12,7 @@ import click
 from headroles.adapt.config import DearConfig, TrainConfig
 from headroles.cli.options import choices
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.activation import activation_option
 from headroles.cli.options.adapt_help import SECTIONS
 from headroles.cli.options.bars import open_bar, say
 from headroles.cli.options.config import config_option
@@ -36,10 +37,7 @@ if TYPE_CHECKING:
     "--model", type=Model(), default="shapes", show_default=True,
     help="Name, folder, file or hub id: `headroles models`.",
 )  # fmt: skip
-@click.option(
-    "--activation", type=Choice(choices.ACTIVATIONS),
-    help="For a weights file that does not say its own.",
-)  # fmt: skip
+@activation_option
 @click.option(
     "--task", type=Task(), help="Built-in task, folder, list or data set; see --list-tasks.  [default: shapes:tiny]"
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from headroles.cli.options import choices
-from headroles.cli.options.kinds import Choice, Images, Model
+from headroles.cli.options.activation import activation_option
+from headroles.cli.options.kinds import Images, Model
 
 _OWN = ""
 """--record without a file."""
@@ -20,10 +20,7 @@ _OWN = ""
     "--images", type=Images("shapes"), default="shapes", show_default=True,
     help="Whatever `headroles score --images` takes.",
 )  # fmt: skip
-@click.option(
-    "--activation", type=Choice(choices.ACTIVATIONS),
-    help="For a weights file that does not say its own.",
-)  # fmt: skip
+@activation_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images of a timed batch.")
 @click.option("--json", "as_json", is_flag=True, help="Print all facts as JSON.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headroles.cli.options import choices
+from headroles.cli.options.activation import activation_option
 from headroles.cli.options.bars import say
 from headroles.cli.options.config import config_option
 from headroles.cli.options.kinds import Choice, Existing, Listed, Method, Model, RoleMapFile, Word
@@ -35,10 +36,7 @@ _SECTIONS = {
     "--model", type=Model(), default="ViT-B/16", show_default=True,
     help="Name, folder, file or hub id: `headroles models`.",
 )  # fmt: skip
-@click.option(
-    "--activation", type=Choice(choices.ACTIVATIONS),
-    help="For a weights file that does not say its own.",
-)  # fmt: skip
+@activation_option
 @click.option(
     "--tables",
     type=Listed(Word(choices.TABLES)),

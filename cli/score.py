@@ -9,6 +9,7 @@ import click
 
 from headroles.cli.options import choices
 from headroles.cli.options.ablation import ablation_options
+from headroles.cli.options.activation import activation_option
 from headroles.cli.options.config import config_option
 from headroles.cli.options.groups import groups_option
 from headroles.cli.options.kinds import Bank, Choice, Images, Model
@@ -38,10 +39,7 @@ def _workers(context: click.Context, option: click.Parameter, text: str) -> int 
     "--model", type=Model(), default="shapes", show_default=True,
     help="Name, folder, file or hub id: `headroles models`.",
 )  # fmt: skip
-@click.option(
-    "--activation", type=Choice(choices.ACTIVATIONS),
-    help="For a weights file that does not say its own.",
-)  # fmt: skip
+@activation_option
 @click.option(
     "--texts-from", type=Model(), metavar="CLIP",
     help="The CLIP that a vision tower without texts comes from, such as a LLaVA's.",
