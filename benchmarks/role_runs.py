@@ -100,8 +100,8 @@ class Bench:
         self.plan = plan
         self.model: HookedCLIP = load(plan.model, "cpu")
         self.kept = [self._open(name) for name in RETENTION]
-        # Room for the tasks of retention at two layers, and for a few halves.
-        self._read = lru_cache(24)(self._read_images)
+        # Room for all halves and the tasks of retention: 1 GB.
+        self._read = lru_cache(64)(self._read_images)
         self.role_map = lru_cache(None)(self._role_map)
 
     def _open(self, name: str) -> Task:

@@ -10,7 +10,7 @@ import itertools
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -59,8 +59,9 @@ class ShapesTask:
         return tuple(name for name, shift in SHIFTS.items() if not shift.hides & self.shows)
 
 
+@lru_cache(4096)  # 50 MB: every epoch, and every method, opens the same pictures again.
 def render_example(name: str, split: str, index: int, shift: str | None = None) -> np.ndarray:
-    """Picture `index` of a task's split, uint8 (64, 64, 3); its class is `index % len(classes)`.
+    """Picture `index` of a task's split, read-only uint8 (64, 64, 3); its class is `index % len(classes)`.
 
     Every (task, split, index) has a random stream of its own; a shift renders the same picture otherwise.
     """
@@ -68,8 +69,11 @@ def render_example(name: str, split: str, index: int, shift: str | None = None) 
     stream = [zlib.crc32((task.stream or name).encode()), _SPLITS.index(split), index]
     picture = task.draw(np.random.default_rng([*stream, _STREAM]), *task.values[index % len(task.classes)])
     if shift is None:
-        return paint(picture)[0]
-    return SHIFTS[shift].render(picture, np.random.default_rng([*stream, _SHIFT_STREAM]))
+        pixels = paint(picture)[0]
+    else:
+        pixels = SHIFTS[shift].render(picture, np.random.default_rng([*stream, _SHIFT_STREAM]))
+    pixels.flags.writeable = False
+    return pixels
 
 
 def find_task(name: str, shift: str | None = None) -> ShapesTask:
