@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from headroles.checks import near
 from headroles.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Shown:
         """
         kind = next(iter(self.figures)) if kind is None else kind
         if kind not in self.figures:
-            raise InputError(f"kind must be one of {', '.join(self.figures)}, got {kind!r}")
+            raise InputError(f"kind must be one of {', '.join(self.figures)}, got {kind!r}{near(kind, self.figures)}")
         module, _, function = self.figures[kind].partition(":")
         with import_module("headroles.figures.style").styled(style):
             return getattr(import_module(module), function)(self, **options)

@@ -15,7 +15,8 @@ FOLDERS = {"headroles": "headroles", "adapt": "headroles.adapt", "cli": "headrol
 
 FLOORS = (
     ("headroles.errors",),
-    ("headroles.checks", "headroles.files", "headroles.shown"),
+    ("headroles.checks",),
+    ("headroles.files", "headroles.shown"),
     ("headroles.shapes", "headroles.models"),
     ("headroles.images", "headroles.bundled"),
     ("headroles.heads",),

@@ -1,6 +1,20 @@
 """What a notebook shows of results: tables with every text escaped."""
 
-from headroles.shown import html_table
+from typing import ClassVar
+
+import pytest
+
+from headroles.errors import InputError
+from headroles.shown import Shown, html_table
+
+
+class Drawn(Shown):
+    figures: ClassVar = {"concepts": "nowhere:draw", "grid": "nowhere:draw"}
+
+
+def test_a_kind_that_is_not_there_is_refused_with_the_nearest_one():
+    with pytest.raises(InputError, match="kind must be one of concepts, grid, got 'concept'; did you mean concepts"):
+        Drawn().plot("concept")
 
 
 def test_a_table_escapes_its_texts_and_folds_what_is_long():

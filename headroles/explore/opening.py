@@ -17,6 +17,7 @@ from headroles.images.reading import announce, describe_images
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.models.known_models import BUNDLED
 from headroles.reports.illustrations import open_images
+from headroles.roles.diff import check_comparable
 from headroles.roles.own_model import open_model, preprocess_of
 from headroles.roles.role_heads import check_tower
 from headroles.roles.role_map import RoleMap
@@ -47,6 +48,10 @@ def open_engine(
     """
     scored, beside = RoleMap.of(role_map), None if against is None else RoleMap.of(against)
     check_tower(scored)
+    if beside is not None:
+        check_comparable(scored, beside)
+    if classes is not None and not classes:
+        raise InputError("classes: expected names, got none; name some, or leave it out")
     given = _choose(images, scored)
     clip = open_model(scored, model, device)
     opened = _open(given, clip, count, seed)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
+from headroles.errors import InputError
 from headroles.explore.gallery import Gallery
 from headroles.heads.names import Head, head_name
 from headroles.models.hooked_clip import HookedCLIP
@@ -35,7 +36,11 @@ class Texts:
         return self.model.text is not None and self.model.tokenizer is not None
 
     def embed(self, texts: Sequence[str]) -> Float[Tensor, "text embed"]:
-        """In the given order; InputError of a model that reads none."""
+        """In the given order; InputError of a model that reads none, and of a text that is longer than it reads."""
+        if cut := self.model.find_cut(texts):
+            raise InputError(
+                f"text: {cut[0][:40]!r} ... is longer than the {self.model.context} tokens that are read; shorten it"
+            )
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new:
             self._known |= dict(zip(new, self.model.embed_texts(new), strict=True))

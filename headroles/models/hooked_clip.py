@@ -6,6 +6,7 @@ What differs between them is in `headroles.models.families`. No weight is copied
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.finite import check_rows
 from headroles.models.lens import HookedRootModule, HookPoint
 from headroles.models.words import Words
+
+LOG = logging.getLogger("headroles")
 
 __all__ = ["HookedCLIP", "MeanTower", "PooledTower", "Tower", "recording"]
 
@@ -54,6 +57,7 @@ class HookedCLIP(HookedRootModule):
         self.words: Words | None = None
         self.projector: Mapping[str, Tensor] | None = None
         self._measured: tuple[Any, tuple[int, int]] | None = None
+        self._told: set[str] = set()
         self.family = family or find_family(clip.config.model_type, name)(clip)
         self.visual = self.family.visual
         self.text = self.family.text
@@ -182,14 +186,30 @@ class HookedCLIP(HookedRootModule):
         return f"texts of up to {self.family.context} tokens, read at {where}"
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """`input_ids` and, where the model takes one, `attention_mask`, on its device; long texts are cut."""
+        """`input_ids` and, where the model takes one, `attention_mask`, on its device.
+
+        Long texts are cut, which is said once of each.
+        """
         self.check_text()
         if self.tokenizer is None:
             raise InputError(
                 f"model {self.model_name} has no tokenizer; put tokenizer.json (or vocab.json and merges.txt, or "
                 "OpenAI's bpe_simple_vocab_16e6.txt.gz) beside its weights"
             )
+        if new := [text for text in self.find_cut(texts) if text not in self._told]:
+            self._told.update(new)
+            more = f" and {len(new) - 1} more" if len(new) > 1 else ""
+            LOG.warning(
+                f"texts: {new[0][:40]!r} ...{more}: longer than the {self.context} tokens that {self.model_name} "
+                "reads; what follows is left out"
+            )
         return self.family.tokenize(self.tokenizer, texts)
+
+    def find_cut(self, texts: Sequence[str]) -> list[str]:
+        """Those of the texts that are longer than the model reads."""
+        if self.text is None or self.tokenizer is None:
+            return []
+        return self.family.find_cut(self.tokenizer, texts)
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str], batch: int = 256) -> Float[Tensor, "text embed"]:

@@ -221,6 +221,11 @@ def _estimate(values: ndarray, draws: Int[ndarray, "draw head"], measure: Callab
     return Estimate(round(value, 6), None if found is None else (round(found[0], 6), round(found[1], 6)))
 
 
+def check_comparable(a: RoleMap, b: RoleMap) -> None:
+    """Refuse two maps that `diff` cannot compare (InputError)."""
+    _pair(a, b)
+
+
 def _pair(a: RoleMap, b: RoleMap) -> list[tuple[HeadRole, HeadRole]]:
     """The heads that both maps have, by layer and head."""
     one, other = a.model, b.model

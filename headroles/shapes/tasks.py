@@ -79,7 +79,7 @@ def render_example(name: str, split: str, index: int, shift: str | None = None) 
 def find_task(name: str, shift: str | None = None) -> ShapesTask:
     """The built-in task; refuses unknown names, and shifts that hide what the task's classes differ in."""
     if name not in TASKS:
-        known = ", ".join(TASKS) + near(name, TASKS)
+        known = ", ".join(TASKS) + near(f"shapes:{name}", [f"shapes:{task}" for task in TASKS])
         raise InputError(f"task: there is no built-in task shapes:{name}; there are {known}")
     task = TASKS[name]
     if shift is not None and shift not in task.shifts:

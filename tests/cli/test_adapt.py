@@ -267,6 +267,7 @@ def test_mistakes_are_one_line_and_exit_2(run, clip_folder, color_folder, role_m
         ("adapt", "--task", "shapes:tiny", "--shots", "1700", *out): "training images, 1700 were asked for",
         ("adapt", "--task", tmp_path / "nowhere", *out): "there is no",
         ("adapt", "--task", "shapes:wings", *out): "no built-in task shapes:wings",
+        ("adapt", "--task", "shapes:tinny", *out): "did you mean shapes:tiny?",
         ("adapt", "--model", tmp_path / "nowhere", *out): "no model named",
         ("adapt", "--output", tmp_path / "file"): "is a file",
         ("adapt", "--output", tmp_path / "file" / "below"): "is a file; give a folder",

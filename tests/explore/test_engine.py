@@ -168,6 +168,8 @@ def test_an_added_image_is_one_of_them(engine, color_folder):
         ({"ask": "image", "image": 0}, "image: expected an id"),
         ({"ask": "text", "text": " ", "image": "0"}, "text: expected a text"),
         ({"ask": "text", "text": "long " * 300, "image": "0"}, "at most 1,000 letters"),
+        ({"ask": "text", "text": "red " * 100, "image": "0"}, "tokens that are read; shorten it"),
+        ({"ask": "cut", "image": "0", "heads": HEADS, "classes": ["red", "red " * 100]}, "tokens that are read"),
         ({"ask": "cut", "image": "0", "heads": [[1]], "classes": CLASSES}, "heads: expected pairs"),
         ({"ask": "cut", "image": "0", "heads": HEADS, "scale": float("nan"), "classes": CLASSES}, "scale: expected"),
         ({"ask": "cut", "image": "0", "heads": HEADS, "classes": []}, "classes: expected 1 to 200 texts"),

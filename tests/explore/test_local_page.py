@@ -270,6 +270,7 @@ def test_mistakes_are_one_line_and_exit_2(run, role_map, random_role_map, color_
             ("explore", role_map, "--port", 0): "give a folder of images",
             (*own[:3], "--port", 0, "--images", tmp_path / "none"): "none is no folder",
             (*own, "--port", 0, "--against", tmp_path / "small.json"): "only maps of models of one size",
+            (*own, "--port", 0, "--classes", ""): "classes: expected names, got none",
             (*own, "--port", 70_000): "70000",
         }
         for arguments, message in mistakes.items():

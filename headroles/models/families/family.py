@@ -157,6 +157,20 @@ class Family:
         """What `encode_texts` takes; long texts are cut to the context."""
         raise NotImplementedError
 
+    def clean(self, tokenizer: Callable, text: str) -> str:
+        """The text as the tokenizer is given it."""
+        return text
+
+    def find_cut(self, tokenizer: Callable, texts: Sequence[str]) -> list[str]:
+        """Those of the texts that `tokenize` cuts."""
+        # A token is a byte at the least, but for what marks a text's start and end.
+        long = [text for text in texts if len(text.encode()) + 3 > self.context]
+        if not long:
+            return []
+        given = [self.clean(tokenizer, text) for text in long]
+        tokens = tokenizer(given, truncation=True, max_length=self.context + 1)["input_ids"]
+        return [text for text, row in zip(long, tokens, strict=True) if len(row) > self.context]
+
 
 def sides_of(size: int | Sequence[int]) -> tuple[int, int]:
     """Height and width that a config gives as one number or as two."""

@@ -133,3 +133,6 @@ class Joined(Family):
 
     def tokenize(self, tokenizer: Callable, texts: Sequence[str]) -> dict[str, Tensor]:
         return self._words.tokenize(tokenizer, texts)
+
+    def find_cut(self, tokenizer: Callable, texts: Sequence[str]) -> list[str]:
+        return self._words.find_cut(tokenizer, texts)

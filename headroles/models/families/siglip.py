@@ -103,10 +103,8 @@ class Siglip(Family):
 
         Tokenizers of SigLIP 2 do not all clean, nor do all pad on the right.
         """
-        # SigLIP's own tokenizer takes punctuation off itself, in a slightly other way.
-        clean = str.lower if isinstance(tokenizer, SiglipTokenizer) else clean_text
         tokens = tokenizer(
-            [clean(text) for text in texts],
+            [self.clean(tokenizer, text) for text in texts],
             padding="max_length",
             padding_side="right",
             truncation=True,
@@ -114,6 +112,10 @@ class Siglip(Family):
             return_tensors="pt",
         )
         return {"input_ids": tokens["input_ids"].to(self.model.device)}
+
+    def clean(self, tokenizer: Callable, text: str) -> str:
+        # SigLIP's own tokenizer takes punctuation off itself, in a slightly other way.
+        return text.lower() if isinstance(tokenizer, SiglipTokenizer) else clean_text(text)
 
 
 class Naflex(Siglip):
