@@ -38,7 +38,7 @@ STRENGTHS = tuple(round(0.1 * step, 1) for step in range(11))
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 RATES: Mapping[str, Mapping[str, float]] = {
     "shapes": {MASKS: 2e-3, AVERAGES: 5e-4, LOW_RANK: 1e-1},
-    "shapes-natural": {MASKS: 2e-3, AVERAGES: 5e-4, LOW_RANK: 1e-1},
+    "shapes-natural": {MASKS: 5e-4, AVERAGES: 5e-4, LOW_RANK: 2e-1},
 }
 """Learning rates by model and test, chosen by `roles_help.py --tune`."""
 TRAININGS = {

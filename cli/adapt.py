@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @activation_option
 @click.option(
-    "--task", type=Task(), help="Built-in task, folder, list or data set; see --list-tasks.  [default: shapes:tiny]"
+    "--task", type=Task(), help="Built-in task, folder, list or data set; see --list-tasks.  [default: shapes:turned]"
 )
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the data sets that --task names.")
 @task_options

@@ -22,7 +22,7 @@ _SECTIONS = {
 
 
 @click.command(cls=SectionedCommand, sections=_SECTIONS)
-@click.argument("task", type=Task(), default="shapes:tiny")
+@click.argument("task", type=Task(), default="shapes:turned")
 @click.option("--model", type=Model(), default="shapes", show_default=True, help="Name, folder or hub id of a CLIP.")
 @click.option("--role-map", type=RoleMapFile(), help="File or folder.  [default: as adapt finds one]")
 @click.option("--concepts", help="What the task's classes differ in, such as color,shape; built-in tasks know it.")

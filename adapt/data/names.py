@@ -13,10 +13,10 @@ from headroles.shapes.shifts import SHIFTS as _SHIFTS
 from headroles.shapes.tasks import TASKS as _SHAPES
 from headroles.shapes.tasks import find_task
 
-DEFAULT = "shapes:tiny"
-"""The task where none is given."""
 SHAPES, HUB = "shapes:", "hf:"
 """What names of built-in tasks begin with, and those of data sets of the Hugging Face hub."""
+DEFAULT = f"{SHAPES}{next(iter(_SHAPES))}"
+"""The task where none is given: the first of the list, whatever is reached on it."""
 TASKS: dict[str, str] = {f"{SHAPES}{name}": task.summary for name, task in _SHAPES.items()}
 """Name of a built-in task -> what it is."""
 SHIFTS: dict[str, str] = {name: shift.summary for name, shift in _SHIFTS.items()}

@@ -13,7 +13,7 @@ from numpy import ndarray
 from headroles.adapt.data.looking import look
 from headroles.adapt.data.task import Task
 from headroles.adapt.data.tasks import open_task
-from headroles.adapt.jobs.job import MODEL
+from headroles.adapt.jobs.job import MODEL, TASK
 from headroles.adapt.jobs.role_map import find_left
 from headroles.adapt.methods.entry import check_adaptable
 from headroles.adapt.uses.agreement import Agreement, agree
@@ -41,7 +41,7 @@ _SURE = 0.05
 @typed
 def task_heads(
     model: str | HookedCLIP = MODEL,
-    task: str | Task = "shapes:tiny",
+    task: str | Task = TASK,
     role_map: RoleMap | str | os.PathLike[str] | None = None,
     *,
     concepts: Sequence[str] | None = None,

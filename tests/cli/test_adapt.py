@@ -314,8 +314,10 @@ def test_mistakes_are_one_line_and_exit_2(run, clip_folder, color_folder, role_m
 def test_help_and_lists(run):
     from headroles.adapt.data.tasks import SHIFTS, TASKS
     from headroles.adapt.jobs.job import TASK
+    from headroles.cli.task_heads import command as task_heads
 
     assert f"[default: {TASK}]" in run("adapt", "--help")[1]
+    assert next(param.default for param in task_heads.params if param.name == "task") == TASK
     code, text, _ = run("adapt", "--list-tasks")
     assert code == 0 and all(f"  {name} " in text for name in (*TASKS, *SHIFTS))
 
