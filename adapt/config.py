@@ -113,6 +113,8 @@ class MaskConfig(Settings):
 class DearConfig(MaskConfig):
     """All settings of DeAR (arXiv 2603.01111); every part can be switched off by itself."""
 
+    mask: str = SOFT
+    """As `MaskConfig.mask`. DeAR's is "role"; the default is ours, by harmonic mean over both bundled models."""
     layer: int | None = None
     """J, the vision layer at whose input the tokens enter, 0-based; None: the first of the last third. Masks start
     there too. A text tower of another depth starts at the same fraction of its layers."""

@@ -40,7 +40,8 @@ RATES: Mapping[str, Mapping[str, float]] = {
     "shapes": {MASKS: 2e-3, AVERAGES: 5e-4, LOW_RANK: 1e-1},
     "shapes-natural": {MASKS: 5e-4, AVERAGES: 5e-4, LOW_RANK: 2e-1},
 }
-"""Learning rates by model and test, chosen by `roles_help.py --tune`."""
+"""Learning rates by model and test, chosen by `roles_help.py --tune`; of low rank in shapes-natural, whose best rate
+lies beyond where the model forgets, the best of the first grid."""
 TRAININGS = {
     MASKS: TrainConfig(epochs=20, batch=16),
     AVERAGES: TrainConfig(epochs=20, batch=32, warmup_epochs=0),

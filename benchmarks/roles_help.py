@@ -68,7 +68,7 @@ NEUTRAL = {MASKS: "open", AVERAGES: "uniform", LOW_RANK: "random"}
 GRID = {
     MASKS: (2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2),
     AVERAGES: (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3),
-    LOW_RANK: (5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 2e-1, 5e-1),
+    LOW_RANK: (5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 2e-1, 5e-1, 1.0),
 }
 
 class Runs:

@@ -282,5 +282,8 @@ def _list_methods() -> None:
         own = {**method.settings().to_dict(), **(method.preset if method.steps else {})}
         if own:
             click.echo(" " * 17 + " ".join(f"{key}={quote(write_setting(value))}" for key, value in own.items()))
+        if method.as_published:
+            published = " ".join(f"{key}={quote(write_setting(value))}" for key, value in method.as_published.items())
+            click.echo(" " * 17 + f"as published: {published}")
         if method.preset_by_data:
             click.echo(" " * 17 + f"by the data: {method.preset_by_data}")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -46,6 +47,7 @@ class Dear(Method):
     source = "https://arxiv.org/abs/2603.01111"
     settings = DearConfig
     novel = "by their texts, behind the learned text tokens"
+    as_published: ClassVar[Mapping[str, Any]] = {"mask": "role"}
     role_maps = "needed"
 
     config: DearConfig

@@ -61,6 +61,8 @@ class Method(nn.Module):
     """Class of its settings; no name of TrainConfig's is among them."""
     preset: ClassVar[Mapping[str, Any]] = {}
     """Fields of TrainConfig that its training begins with, as published; the others have TrainConfig's defaults."""
+    as_published: ClassVar[Mapping[str, Any]] = {}
+    """Settings that the publication has otherwise than `settings` by default; `reproduce` trains by them."""
     preset_by_data: ClassVar[str] = ""
     """In words, what of the preset depends on the data (`preset_for`); "" where nothing does."""
     steps: ClassVar[bool] = True

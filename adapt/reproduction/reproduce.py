@@ -115,7 +115,9 @@ class _Runner:
     def run(self, training: Training, seed: int) -> Result:
         """One adapter, or what an earlier run has left of it."""
         method = METHODS[training.method]
-        settings: dict[str, Any] = {"epochs": self.epochs} if self.epochs and method.steps else {}
+        settings: dict[str, Any] = dict(method.as_published)
+        if self.epochs and method.steps:
+            settings["epochs"] = self.epochs
         if any(field.name == "inference" for field in fields(method.settings)):
             settings["inference"] = self.inference
         (adapter,) = adapt(

@@ -43,10 +43,10 @@ def randomise(dear: Dear, seed: int = 5) -> Dear:
 
 @pytest.fixture
 def build(model, make_role_map):
-    """A Dear on the tiny model, its trained tensors moved off their start; J = 1 of 3 layers by default."""
+    """A Dear on the tiny model, its trained tensors moved off their start; J = 1 of 3 layers, role masks by default."""
 
     def call(rows=ROWS, model=model, **settings) -> Dear:
-        config = DearConfig(**{"layer": model.visual.layers - len(rows), **settings})
+        config = DearConfig(**{"layer": model.visual.layers - len(rows), "mask": "role", **settings})
         return randomise(Dear(model, make_role_map(model, rows), config))
 
     return call
