@@ -147,10 +147,8 @@ class Method(nn.Module):
 
     @classmethod
     def preset_for(cls, data: TrainingData, train: TrainConfig) -> Mapping[str, Any]:
-        """Fields of TrainConfig that differ from `preset` for these data, as published; what a user sets stays.
-
-        `train`: the training as it is set so far.
-        """
+        """Fields of TrainConfig that differ from `preset` for these data, as published, given the training so far.
+        What a user sets stays."""
         return {}
 
     @classmethod

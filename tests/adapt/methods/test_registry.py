@@ -155,6 +155,8 @@ def test_it_knows_its_settings_and_no_others(name):
     job = Job.of({}, method=name)
     assert job.settings == kind.settings.from_dict(job.settings.to_dict())
     assert all(getattr(job.train, field) == value for field, value in kind.preset.items())
+    assert all(getattr(job.settings, setting) != value for setting, value in kind.as_published.items())
+    assert Job.of(dict(kind.as_published), method=name).settings.to_dict() == job.settings.to_dict() | kind.as_published
     with pytest.raises(InputError, match="speed is no setting of the method or its training"):
         Job.of({"speed": 1}, method=name)
 

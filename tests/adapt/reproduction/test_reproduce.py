@@ -141,6 +141,7 @@ def with_imagenet(root, tmp_path):
 
 def test_what_trains_on_imagenet_is_tested_on_what_is_there(run, with_imagenet, clip_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(NAMED, lambda name: True)
+    monkeypatch.setattr(METHODS["mmrl"], "as_published", {"projection": "clip"})
     out = tmp_path / "out"
     job = ("reproduce", "--root", with_imagenet, "--model", clip_folder, "--output", out, "--methods", "mmrl")
     code, table, errors = run(*job, "--seeds", "1", "--epochs", "1", "--tables", "cross-dataset,domain-shift")
@@ -155,6 +156,7 @@ def test_what_trains_on_imagenet_is_tested_on_what_is_there(run, with_imagenet, 
     assert rows["domain-shift", "vamp", "imagenet-rendition"].published == 78.01 and "VaMP" in table
     info = json.loads(next(out.glob("runs/domain-shift/mmrl/imagenet/16-shot/seed-1/adapter_config.json")).read_text())
     assert info["mmrl"]["inference"] == "decoupled" and info["targets"] == ["imagenetv2"]
+    assert info["mmrl"]["projection"] == "clip"  # As published, whatever the default is.
 
 
 def test_another_model_has_no_published_column(run, root, clip_folder, tmp_path):

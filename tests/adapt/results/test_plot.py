@@ -27,7 +27,7 @@ def seed(model, make_role_map, tmp_path):
     info = AdapterInfo(
         base_model_name_or_path="tiny", base_model_hash="0", task="toy", protocol="few-shot", classes=("a", "b"),
         trained_classes=("a", "b"), template="{}", shots=1, training_images="0", targets=(), retention=(), seed=1,
-        layer=1, attributes=CORE, method="dear", settings=DearConfig(core=CORE), train=TrainConfig(),
+        layer=1, attributes=CORE, method="dear", settings=DearConfig(core=CORE, mask="role"), train=TrainConfig(),
         role_map_sha256="0",
     )  # fmt: skip
     records = (
