@@ -8,7 +8,6 @@ _SMALLER = {
     r"\bcount=\d{3}\b": "count=100",
     r"\bbootstraps=\d+": "bootstraps=20",
     r"\bnull_draws=\d+": "null_draws=40",
-    r'"bootstraps": \d+, "null_draws": \d+': '"bootstraps": 20, "null_draws": 40',
     r"\bdraws=\d+": "draws=20",
     r"\bresamples=\d+": "resamples=20",
     r"\bscenes=300\b": "scenes=60",
