@@ -280,10 +280,9 @@ def _list_methods() -> None:
         role_map = {"needed": "; needs a role map", "taken": "; takes a role map", "none": ""}[method.role_maps]
         click.echo(f"{name:<16} {method.title} ({method.source}): names {known}{role_map}")
         own = {**method.settings().to_dict(), **(method.preset if method.steps else {})}
-        if own:
-            click.echo(" " * 17 + " ".join(f"{key}={quote(write_setting(value))}" for key, value in own.items()))
-        if method.as_published:
-            published = " ".join(f"{key}={quote(write_setting(value))}" for key, value in method.as_published.items())
-            click.echo(" " * 17 + f"as published: {published}")
+        for title, settings in (("", own), ("as published: ", method.as_published)):
+            if settings:
+                written = (f"{key}={quote(write_setting(value))}" for key, value in settings.items())
+                click.echo(" " * 17 + title + " ".join(written))
         if method.preset_by_data:
             click.echo(" " * 17 + f"by the data: {method.preset_by_data}")

@@ -37,11 +37,11 @@ class Texts:
 
     def embed(self, texts: Sequence[str]) -> Float[Tensor, "text embed"]:
         """In the given order; InputError of a model that reads none, and of a text that is longer than it reads."""
-        if cut := self.model.find_cut(texts):
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if cut := self.model.find_cut(new):
             raise InputError(
                 f"text: {cut[0][:40]!r} ... is longer than the {self.model.context} tokens that are read; shorten it"
             )
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new:
             self._known |= dict(zip(new, self.model.embed_texts(new), strict=True))
         found = torch.stack([self._known[text] for text in texts])
