@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from method_claims import print_claims
 
 from headroles.adapt import METHODS, compare
 from headroles.adapt.comparison.crew import Outcome
@@ -43,6 +44,7 @@ TASK = "shapes:lamp"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--model", default="shapes", show_default=True, help="Or shapes-natural, in an output of its own.")
 @click.option("--methods", help="Of all, as `headroles compare` takes them; default: all, and the variants.")
 @click.option("--tasks", default="all", show_default=True, help="Separated by commas.")
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Seeds 1 to N.")
@@ -58,21 +60,24 @@ TASK = "shapes:lamp"
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs/compare"), show_default=True)
 def main(
     methods: str | None, tasks: str, seeds: int, no_tune: bool, shard: str, reference: str, estimate: bool,
-    processes: int, output: Path, retention: str, **settings: Any,
+    processes: int, output: Path, retention: str, model: str, **settings: Any,
 ) -> None:  # fmt: skip
     """Compare all methods, and print the tables as Markdown."""
     names = split_names(methods) if methods else (*METHODS, *VARIANTS)
     own = {name: OWN[name] for name in OWN if any(name == each.partition("=")[0] for each in names)}
     settings |= {"retention": split_names(retention), "own": own, "skip_refused": True, "say": click.echo}
     if estimate:
-        _estimate(names, len(list_tasks(split_names(tasks))) * seeds, 0 if no_tune else len(TUNING_TASKS), settings)
+        cells, tuning_tasks = len(list_tasks(split_names(tasks))) * seeds, 0 if no_tune else len(TUNING_TASKS)
+        _estimate(model, names, cells, tuning_tasks, settings)
         return
     chosen = {"tune": not no_tune, "tune_tasks": () if no_tune else TUNING_TASKS}
     place = {"output": output, "processes": processes, "shard": parse_shard(shard), "keep_adapters": False}
     found = compare(
-        "shapes", split_names(tasks), names, seeds=range(1, seeds + 1), progress=_tell, **chosen, **place, **settings
+        model, split_names(tasks), names, seeds=range(1, seeds + 1), progress=_tell, **chosen, **place, **settings
     )
     click.echo(found.to_table("markdown", reference))
+    click.echo("\nWhich claims hold\n")
+    print_claims(found)
     for line in found.failed:
         click.echo(f"failed: {line}")
 
@@ -81,7 +86,7 @@ def _tell(outcome: Outcome, over: int, count: int) -> None:
     click.echo(f"{over} of {count}: {outcome.told}")
 
 
-def _estimate(names: tuple[str, ...], cells: int, tuning_tasks: int, settings: dict[str, Any]) -> None:
+def _estimate(model: str, names: tuple[str, ...], cells: int, tuning_tasks: int, settings: dict[str, Any]) -> None:
     """Processor seconds of one cell of every method, and of the whole.
 
     The first cell, which opens what all share and trains nothing, is left out.
@@ -99,7 +104,7 @@ def _estimate(names: tuple[str, ...], cells: int, tuning_tasks: int, settings: d
         _tell(outcome, over, count)
 
     with tempfile.TemporaryDirectory() as place:
-        compare("shapes", TASK, names, output=place, seeds=1, progress=clock, **settings)
+        compare(model, TASK, names, output=place, seeds=1, progress=clock, **settings)
     counts = {each.name: cells + tuning_tasks * len(list_trials(each)) for each in read_entries(names)}
     click.echo("| method | a cell, s | cells |\n|---|---:|---:|")
     for name, cell in seconds.items():
