@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headroles.adapt.adapter.info import CONFIG, AdapterInfo
+from headroles.adapt.metrics import name_shots
 
 KINDS = ("shots-*", "without-*", "seed-*")
 """What folders between the output and an adapter are called, from the top."""
@@ -34,9 +35,25 @@ class Draw:
         return f"seed {self.seed}" + (f" without {self.held_out}" if self.held_out else "")
 
 
+def name_draws(draws: Sequence[Draw]) -> list[str]:
+    """A name for each by all that they differ in, such as "4 shots, seed 2"; by the seed where that is nothing."""
+    several = _differing(draws)
+    return [", ".join(_names(draw, several)) or f"seed {draw.seed}" for draw in draws]
+
+
+def _names(draw: Draw, several: Sequence[bool]) -> list[str]:
+    names = (name_shots(draw.shots), f"without {draw.held_out}", f"seed {draw.seed}")
+    return [name for name, named in zip(names, several, strict=True) if named]
+
+
+def _differing(draws: Sequence[Draw]) -> list[bool]:
+    """Whether shots, domains and seeds are several."""
+    return [len({getattr(draw, name) for draw in draws}) > 1 for name in ("shots", "held_out", "seed")]
+
+
 def place_draws(output: Path, draws: Sequence[Draw]) -> dict[Draw, Path]:
     """The folder of every adapter of a job: `output`, with a folder below it for all that they differ in."""
-    several = [len({getattr(draw, name) for draw in draws}) > 1 for name in ("shots", "held_out", "seed")]
+    several = _differing(draws)
     return {draw: _place(output, draw, several) for draw in draws}
 
 

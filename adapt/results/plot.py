@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from headroles.adapt.adapter.adapter import FIGURES, Adapter
-from headroles.adapt.adapter.folders import find_adapters
+from headroles.adapt.adapter.folders import Draw, find_adapters, name_draws
 from headroles.adapt.adapter.info import CONFIG, FINDINGS, METRICS, ROLE_MAP, AdapterInfo
 from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.registry import METHODS
@@ -69,7 +69,7 @@ class Run:
 
 
 _KINDS: tuple[Any, ...] = ("-", "--", ":", "-.")
-"""Lines of the first seed, the second ..."""
+"""Lines of the first run, the second ..."""
 Given: TypeAlias = "Sequence[Run] | Sequence[Adapter] | Adapter"
 """What the figures take."""
 
@@ -134,7 +134,7 @@ def _read_history(path: Path) -> tuple[Mapping[str, Any], ...]:
 
 
 def curves_figure(runs: Given) -> Figure:
-    """Loss and its parts, training accuracy and fusion weights over epochs; a seed is a kind of line.
+    """Loss and its parts, training accuracy and fusion weights over epochs; a run is a kind of line.
 
     Fusion weights of the attributes, which are small and alike, have axes of their own below that of CLS, which span
     what they are. Attributes have the colours of their concepts.
@@ -155,7 +155,7 @@ def curves_figure(runs: Given) -> Figure:
         accuracy.set(ylabel="training accuracy, %", xlabel="epoch", ylim=(0, 101))
         _legend(losses)
         if len(runs) > 1:
-            accuracy.legend(handles=_seed_keys(runs), frameon=False, loc="lower right")
+            accuracy.legend(handles=_run_keys(runs), frameon=False, loc="lower right")
         if runs[0].parts:
             _draw_fusion(figure.add_subplot(grid[0, 2]), figure.add_subplot(grid[1, 2]), runs)
         for axes in figure.axes:
@@ -224,7 +224,7 @@ def attribute_looks(run: Run) -> list[ConceptLook]:
 def _lines(
     axes: Axes, runs: Sequence[Run], colors: Mapping[str, str], value: Callable[[Mapping[str, Any], str], float]
 ) -> None:
-    """One line a seed and name: the name's colour, the seed's kind of line."""
+    """One line a run and name: the name's colour, the run's kind of line."""
     for run, kind in zip(runs, cycle(_KINDS)):
         epochs = [record["epoch"] for record in run.history]
         for name, color in colors.items():
@@ -232,9 +232,9 @@ def _lines(
             axes.plot(epochs, values, kind, color=color, marker=".", markersize=4, linewidth=1.2, label=name)
 
 
-def _seed_keys(runs: Sequence[Run]) -> list[Line2D]:
-    kinds = zip(runs, cycle(_KINDS))
-    return [Line2D([], [], color=INK, linestyle=kind, label=f"seed {run.info.seed}") for run, kind in kinds]
+def _run_keys(runs: Sequence[Run]) -> list[Line2D]:
+    names = name_draws([Draw.of(run.info) for run in runs])
+    return [Line2D([], [], color=INK, linestyle=kind, label=name) for name, kind in zip(names, cycle(_KINDS))]
 
 
 def _legend(axes: Axes) -> None:

@@ -77,6 +77,16 @@ def test_curves_show_every_epoch_of_every_seed(seed):
     assert [text.get_text() for text in accuracy.get_legend().get_texts()] == ["seed 1", "seed 7"]
 
 
+def test_the_legend_names_runs_by_all_that_they_differ_in(seed):
+    def named(*changes):
+        runs = [dataclasses.replace(seed, info=dataclasses.replace(seed.info, **each)) for each in changes]
+        return [text.get_text() for text in curves_figure(runs).axes[1].get_legend().get_texts()]
+
+    domains = {"held_out": "art"}, {"held_out": "photo"}
+    assert named(*domains) == ["without art", "without photo"]
+    assert named({"shots": 1, "seed": 1}, {"shots": None, "seed": 2}) == ["1 shot, seed 1", "all images, seed 2"]
+
+
 def test_attributes_have_the_colours_of_the_role_map(seed):
     role_map = seed.role_map
     looks = concept_looks(role_map.concepts)
