@@ -18,12 +18,13 @@ from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import DearConfig
 from headroles.adapt.methods.acting import Acting
-from headroles.adapt.methods.branches import ImageBranch, run_texts, run_to_cls, start_texts
+from headroles.adapt.methods.branches import ImageBranch, run_texts, start_texts
 from headroles.adapt.methods.entry import attribute_names, check_adaptable, core_notes, first_layers
 from headroles.adapt.methods.features import Batch, ImageFeatures, TextTrunk, distance, unit
 from headroles.adapt.methods.findings import Findings
+from headroles.adapt.methods.layer_trunk import LayerTrunk
 from headroles.adapt.methods.masks import masked_kinds
-from headroles.adapt.methods.method import Method, TrainedGroup
+from headroles.adapt.methods.method import TrainedGroup
 from headroles.adapt.methods.role_masks import RoleMasks, split_groups
 from headroles.adapt.methods.tokens import LearnedTokens
 from headroles.errors import InputError
@@ -36,7 +37,7 @@ _SERVED = ("attribute_tokens.", "readout.", "fusion")
 """What its own tensors behind an image are called; masks are made up."""
 
 
-class Dear(Method):
+class Dear(LayerTrunk):
     """Tokens and a readout around a frozen CLIP. Tensors are float32 whatever the model's half precision.
 
     Raises InputError where role map, settings and model do not fit each other.
@@ -54,8 +55,6 @@ class Dear(Method):
     """The method's settings."""
     role_map: RoleMap
     """Whose roles make the masks."""
-    layer: int
-    """The first vision layer that learned tokens run through."""
     attribute_tokens: LearnedTokens | None
     """Of the vision tower."""
     role_masks: RoleMasks | None
@@ -163,11 +162,6 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
         return bool(self.attributes and self.config.lambda_image)
 
     @torch.no_grad()
-    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
-        """The residual stream before the first layer with attribute tokens; no learned tensor plays a part."""
-        return self.model.visual.run(self.model.start_images(pixels), range(self.layer))
-
-    @torch.no_grad()
     def text_trunk(self, prompts: Sequence[str | Sequence[str]]) -> TextTrunk:
         """All of the prompts, one or several a class, that no learned tensor plays a part in; compute it once a run."""
         return start_texts(self.model, self._texts, prompts, self.text_layer)
@@ -175,18 +169,6 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
     def class_trunk(self, names: Sequence[str], template: str) -> TextTrunk:
         """What of classes does not depend on training: their prompts up to the first text layer with tokens."""
         return dataclasses.replace(self.text_trunk(write_prompts(template, names)), names=tuple(names))
-
-    @torch.no_grad()
-    def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
-        """Frozen CLIP's own unit embeddings, from where the trunk ends."""
-        tower = self.model.visual
-        return unit(tower.read(tower.run(trunk.to(self.model.dtype), range(self.layer, tower.layers))[:, 0]))
-
-    @torch.no_grad()
-    def frozen_targets(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
-        """`frozen_images` to rounding: of the last layer CLS alone."""
-        tower = self.model.visual
-        return unit(tower.read(run_to_cls(tower, trunk.to(self.model.dtype), self.layer)))
 
     def encode_images(self, trunk: Float[Tensor, "image token width"]) -> ImageFeatures:
         """Adapted unit embeddings of images, with gradients."""

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from headroles.adapt.methods.branches import ImageBranch, run_texts, run_to_cls
+from headroles.adapt.methods.branches import ImageBranch, run_texts
 from headroles.adapt.methods.features import TextTrunk, unit
-from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.layer_trunk import LayerTrunk
 from headroles.adapt.methods.tokens import LayerTokens
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
 
 
-class TwoTowers(Method):
+class TwoTowers(LayerTrunk):
     """Tokens enter the vision tower at `layer` and the text tower at `text_layer`; all below is computed once.
 
     A subclass sets both and gives `image_tokens` and `text_tokens`.
     """
 
-    layer: int
-    """The first vision layer with learned tokens."""
     text_layer: int
     """The first text layer with learned tokens."""
     apart: frozenset[int] = frozenset()
@@ -49,22 +46,6 @@ class TwoTowers(Method):
     def masks(self) -> dict[int, Float[Tensor, "... token token"]]:
         """Vision layer -> what is added to attention scores; here none."""
         return {}
-
-    @torch.no_grad()
-    def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
-        """The residual stream before the first layer with learned tokens."""
-        return self.model.visual.run(self.model.start_images(pixels), range(self.layer))
-
-    @torch.no_grad()
-    def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
-        tower = self.model.visual
-        return unit(tower.read(tower.run(trunk.to(self.model.dtype), range(self.layer, tower.layers))[:, 0]))
-
-    @torch.no_grad()
-    def frozen_targets(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
-        """`frozen_images` to rounding: of the last layer CLS alone."""
-        tower = self.model.visual
-        return unit(tower.read(run_to_cls(tower, trunk.to(self.model.dtype), self.layer)))
 
     def run_images(
         self, trunk: Float[Tensor, "image token width"]
