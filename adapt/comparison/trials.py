@@ -9,6 +9,7 @@ from typing import Any
 from headroles.adapt.comparison.entries import Entry
 from headroles.adapt.comparison.grids import list_trials
 from headroles.adapt.comparison.record import CellRecord
+from headroles.adapt.comparison.table import count_of
 from headroles.files.ranges import Count, Share
 
 HM = "hm"
@@ -57,10 +58,16 @@ def _figure(record: CellRecord) -> float | None:
 
 def _best(trials: Sequence[Trial]) -> int:
     """The number of the trial whose mean over tasks is highest, of equals the first; what failed counts as 0."""
+    sums = _sums(trials)
+    return max(sums, key=lambda number: (sums[number], -number))
+
+
+def _sums(trials: Sequence[Trial]) -> dict[int, float]:
+    """Of every trial what it reached on all tasks together, to 9 digits."""
     sums: dict[int, float] = {}
     for trial in trials:
         sums[trial.trial] = sums.get(trial.trial, 0.0) + (trial.accuracy or 0.0)
-    return max(sums, key=lambda number: (round(sums[number], 9), -number))
+    return {number: round(found, 9) for number, found in sums.items()}
 
 
 def choose(entries: Iterable[Entry], trials: Sequence[Trial]) -> tuple[Entry, ...]:
@@ -78,16 +85,23 @@ def say_tuned(trials: Sequence[Trial]) -> list[str]:
     """The line of a table's caption; none where nothing was tuned."""
     if not trials:
         return []
-    chosen = {trial.method: trial.settings for trial in trials if trial.chosen}
-    counts = {name: len({each.trial for each in trials if each.method == name}) for name in chosen}
-    tasks = len({trial.task for trial in trials})
-    said = "; ".join(
-        f"{name} " + (" ".join(f"{key}={_show(value)}" for key, value in settings.items()) or "as published")
-        for name, settings in sorted(chosen.items())
-    )
-    number = " to ".join(map(str, sorted({min(counts.values()), max(counts.values())})))
-    how = f"{number} trials a method on validation images of {tasks} tasks, with a seed that is not reported"
-    return [f"tuned: {how}: {said}"]
+    own = {name: [each for each in trials if each.method == name] for name in sorted({each.method for each in trials})}
+    counts = {len({each.trial for each in some}) for some in own.values()}
+    tasks = count_of(len({trial.task for trial in trials}), "task")
+    number = " to ".join(map(str, sorted({min(counts), max(counts)})))
+    how = f"{number} trials a method on validation images of {tasks}, with a seed that is not reported"
+    return [f"tuned: {how}; chosen: " + "; ".join(f"{name} {_say_chosen(some)}" for name, some in own.items())]
+
+
+def _say_chosen(trials: Sequence[Trial]) -> str:
+    """Of what a method's trials differ in, what the chosen one has; and whether others were as good."""
+    every = {trial.trial: trial.settings for trial in trials}
+    best = next(trial.trial for trial in trials if trial.chosen)
+    alike = [name for name in every[best] if all(each.get(name) == every[best][name] for each in every.values())]
+    values = [f"{name}={_show(value)}" for name, value in every[best].items() if name not in alike]
+    sums = _sums(trials)
+    equal = sum(found == sums[best] for found in sums.values()) - 1
+    return (" ".join(values) or "unchanged") + (f" ({equal} of the others as good)" if equal else "")
 
 
 def _show(value: Any) -> str:
