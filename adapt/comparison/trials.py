@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from headroles.adapt.comparison.entries import Entry
-from headroles.adapt.comparison.grids import list_trials
+from headroles.adapt.comparison.grids import RATE, list_trials
 from headroles.adapt.comparison.record import CellRecord
 from headroles.adapt.comparison.table import count_of
 from headroles.files.ranges import Count, Share
 
 HM = "hm"
 """The part that ranks trials where there is one."""
+_END = "*"
+"""Marks a rate at the upper end of what was tried."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ def say_tuned(trials: Sequence[Trial]) -> list[str]:
     tasks = count_of(len({trial.task for trial in trials}), "task")
     number = " to ".join(map(str, sorted({min(counts), max(counts)})))
     how = f"{number} trials a method on validation images of {tasks}, with a seed that is not reported"
-    return [f"tuned: {how}; chosen: " + "; ".join(f"{name} {_say_chosen(some)}" for name, some in own.items())]
+    said = "; ".join(f"{name} {_say_chosen(some)}" for name, some in own.items())
+    ends = " (*: the highest that was tried, so more may be better)" if _END in said else ""
+    return [f"tuned: {how}; chosen: {said}{ends}"]
 
 
 def _say_chosen(trials: Sequence[Trial]) -> str:
@@ -98,7 +102,12 @@ def _say_chosen(trials: Sequence[Trial]) -> str:
     every = {trial.trial: trial.settings for trial in trials}
     best = next(trial.trial for trial in trials if trial.chosen)
     alike = [name for name in every[best] if all(each.get(name) == every[best][name] for each in every.values())]
-    values = [f"{name}={_show(value)}" for name, value in every[best].items() if name not in alike]
+    highest = max((each[RATE] for each in every.values() if RATE in each), default=None)
+    values = [
+        f"{name}={_show(value)}" + _END * (name == RATE and value == highest)
+        for name, value in every[best].items()
+        if name not in alike
+    ]
     sums = _sums(trials)
     equal = sum(found == sums[best] for found in sums.values()) - 1
     return (" ".join(values) or "unchanged") + (f" ({equal} of the others as good)" if equal else "")

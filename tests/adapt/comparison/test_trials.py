@@ -3,7 +3,7 @@
 from headroles.adapt.comparison.trials import Trial, say_tuned
 
 
-def test_the_caption_tells_chosen_settings_from_given_ones_and_names_ties():
+def test_the_caption_tells_chosen_settings_from_given_ones_and_names_ties_and_ends():
     def tried(method, number, accuracy, chosen=False, **settings):
         return Trial(method, number, {"epochs": 5, **settings}, "task", accuracy, chosen)
 
@@ -15,4 +15,6 @@ def test_the_caption_tells_chosen_settings_from_given_ones_and_names_ties():
     )
     assert line.startswith("tuned: 3 trials a method on validation images of 1 task, with a seed that is not reported")
     assert line.endswith("; chosen: coop lr=0.02; talo unchanged (1 of the others as good)")
+    (line,) = say_tuned([tried("coop", 1, 0.5), tried("coop", 2, 0.75, True, lr=0.02)])
+    assert line.endswith("; chosen: coop lr=0.02* (*: the highest that was tried, so more may be better)")
     assert say_tuned([]) == []
