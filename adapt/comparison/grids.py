@@ -32,7 +32,7 @@ GRIDS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "clip-lora": {RATE: (1, 10), "rank": (2, 8)},
     "head-purification": {RATE: (1, 10), "mmd": (1.0, 0.1)},
     "linear-probe": {RATE: (1, 10), "begin": ("zero", "texts")},
-    "tip-adapter": {"alpha": (1.0, 3.0), "beta": (5.5, 1.0)},
+    "tip-adapter": {"views": (10, 0), "alpha_end": (3.0, 10.0)},  # It searches alpha and beta by itself.
     "tip-adapter-f": {RATE: (1, 10), "alpha": (1.0, 3.0)},
     "talo": {"units": ("layers", "heads"), "measure": ("accuracy", "margin")},
     "ltv": {RATE: (1, 10), "side": ("images", "texts")},

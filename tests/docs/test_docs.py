@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from small_form import small_form
 
+from headroles.adapt import METHODS
 from headroles.cli.main import group
 
 pytest.importorskip("mkdocs", reason="the docs need headroles[docs]")
@@ -174,3 +175,17 @@ def test_python_that_a_page_shows_runs(page, tmp_path, monkeypatch):
 def test_contributing_names_every_room():
     rooms = {path.name for path in (ROOT / "headroles").iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert rooms == set(re.findall(r"`headroles/(\w+)/`", TEXTS["CONTRIBUTING.md"].partition("## How to add")[0]))
+
+
+def test_methods_pages_say_what_the_table_of_all_methods_says():
+    section = TEXTS["docs/results.md"].partition("\n## Which method adapts best, tuned alike?\n")[2]
+    lines = [line.strip("| ").split(" | ") for line in section.partition("\n## ")[0].splitlines() if line[:1] == "|"]
+    heading, means = lines[0], {cells[0]: cells for cells in lines if len(cells) == len(lines[0])}
+    index = TEXTS["docs/methods/index.md"].splitlines()
+    named = METHODS.keys() & means.keys()
+    assert len(named) > 15
+    for name in named:
+        base, novel, hm = (means[name][heading.index(title)] for title in ("base", "novel", "hm of means"))
+        page = next(re.search(r"\(([\w-]+\.md)\)", line)[1] for line in index if f"`{name}`" in line)
+        said = f"base {base}, novel {novel}, harmonic mean {hm}"
+        assert said in " ".join(TEXTS[f"docs/methods/{page}"].split()).replace("Base", "base"), name
