@@ -198,7 +198,8 @@ def _explain(summaries: Sequence[Summary]) -> list[str]:
     tasks, seeds = (max((len(getattr(block, name)) for block in blocks), default=0) for name in ("tasks", "seeds"))
     wins = "wins/ties/losses: over tasks, of means over seeds"
     if tasks < 2:
-        return [f"of one task nothing follows for others, so that there is neither interval nor p; {wins}"]
+        own = "so that there is neither interval nor p" if seeds < 2 else "± and p are for other seeds of it alone"
+        return [f"of one task nothing follows for others, {own}; {wins}"]
     of = "other tasks like these and other seeds (two-way: tasks crossed with seeds)"
     if seeds < 2:
         of = "other tasks like these with this very seed: one seed says nothing of others"

@@ -60,7 +60,7 @@ def mask_figure(runs: Given) -> Figure:
             axes.set_title(f"layer {layer}", loc="left", weight="bold")
         for axes in panels[len(layers) :]:
             axes.remove()
-        figure.legend(handles=_keys(), loc="outside lower left", ncols=2, frameon=False)
+        figure.legend(handles=_keys(variant[0] in HARD_MASKS), loc="outside lower left", ncols=2, frameon=False)
     return figure
 
 
@@ -95,8 +95,9 @@ def _labels(run: Run, layers: range, variant: tuple[str, int, float]) -> dict[in
     }
 
 
-def _keys() -> list[Patch]:
-    through = Patch(facecolor=GREY, label="a concept's colour: its token exchanges with CLS and patches")
+def _keys(hard: bool) -> list[Patch]:
+    degree = "" if hard else ", the more the higher its weight"
+    through = Patch(facecolor=GREY, label=f"a concept's colour: its token exchanges with CLS and patches{degree}")
     return [through, Patch(facecolor=_PARTED, label="parted from them")]
 
 

@@ -86,7 +86,10 @@ def test_figures_are_drawn_for_what_is_there(comparison, tmp_path):
 
 @pytest.mark.parametrize(
     ("tasks", "seeds", "words"),
-    [(1, 3, "neither interval nor p"), (3, 1, "one seed says nothing of others"), (2, 2, "2 tasks say little of")],
+    [
+        *((1, 1, "neither interval nor p"), (1, 3, "± and p are for other seeds of it alone")),
+        *((3, 1, "one seed says nothing of others"), (2, 2, "2 tasks say little of")),
+    ],
 )
 def test_what_intervals_are_said_to_speak_of_is_what_the_grid_can_know(tasks, seeds, words):
     rows = tuple(
