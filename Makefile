@@ -13,11 +13,12 @@ LINKS = $(VENV)/.links-$(shell find headroles adapt cli -type f ! -path '*/__pyc
 
 .PHONY: demo test quick lint docs wheel clean
 
+# Its adapter lies apart from $(OUTPUT)/adapter, where a user's own goes by default.
 demo: $(LINKS)  ## Install, score the bundled model, draw its role map, adapt by it.
 	test -f $(OUTPUT)/role_map.json || $(BIN)/headroles score --output $(OUTPUT)
 	$(BIN)/headroles plot $(OUTPUT)/role_map.json --kind all
-	$(BIN)/headroles adapt --role-map $(OUTPUT)/role_map.json --output $(OUTPUT)/adapter --resume
-	$(BIN)/headroles plot $(OUTPUT)/adapter --kind mask
+	$(BIN)/headroles adapt --role-map $(OUTPUT)/role_map.json --output $(OUTPUT)/demo --resume
+	$(BIN)/headroles plot $(OUTPUT)/demo --kind mask
 
 test: lint  ## Install with the test extras, check style and types, run all tests.
 	$(PYTEST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 from headroles.adapt.adapter.info import CONFIG, AdapterInfo
@@ -38,12 +39,8 @@ class Draw:
 def name_draws(draws: Sequence[Draw]) -> list[str]:
     """A name for each by all that they differ in, such as "4 shots, seed 2"; by the seed where that is nothing."""
     several = _differing(draws)
-    return [", ".join(_names(draw, several)) or f"seed {draw.seed}" for draw in draws]
-
-
-def _names(draw: Draw, several: Sequence[bool]) -> list[str]:
-    names = (name_shots(draw.shots), f"without {draw.held_out}", f"seed {draw.seed}")
-    return [name for name, named in zip(names, several, strict=True) if named]
+    names = ((name_shots(draw.shots), f"without {draw.held_out}", f"seed {draw.seed}") for draw in draws)
+    return [", ".join(compress(each, several)) or each[-1] for each in names]
 
 
 def _differing(draws: Sequence[Draw]) -> list[bool]:
@@ -60,7 +57,7 @@ def place_draws(output: Path, draws: Sequence[Draw]) -> dict[Draw, Path]:
 def _place(output: Path, draw: Draw, several: Sequence[bool]) -> Path:
     held_out = draw.held_out.replace("/", "%2F").replace("\\", "%5C")
     names = (f"shots-{'all' if draw.shots is None else draw.shots}", f"without-{held_out}", f"seed-{draw.seed}")
-    return output.joinpath(*(name for name, named in zip(names, several, strict=True) if named))
+    return output.joinpath(*compress(names, several))
 
 
 def list_places(output: Path) -> list[Path]:

@@ -62,6 +62,15 @@ def test_mask_shows_which_head_opens_which_token(seed):
         assert cells(axes) == [[1, 1]] * 4
 
 
+def test_the_legend_of_a_mask_speaks_of_degrees_where_there_are_any(seed):
+    def through(run):
+        return mask_figure([run]).legends[0].get_texts()[0].get_text()
+
+    soft = dataclasses.replace(seed.info, settings=DearConfig(core=CORE, mask="soft"))
+    assert through(seed) == "a concept's colour: its token exchanges with CLS and patches"
+    assert through(dataclasses.replace(seed, info=soft)) == through(seed) + ", the more the higher its weight"
+
+
 def test_curves_show_every_epoch_of_every_seed(seed):
     other = dataclasses.replace(seed, info=dataclasses.replace(seed.info, seed=7))
     losses, accuracy, cls, alpha = curves_figure([seed, other]).axes
