@@ -5,7 +5,7 @@
 `mmrlpp+roles` (MMRL++ behind a role mask), `clip-cite+roles` (averaged by role), `role` (DeAR with its own mask) and
 `open` (DeAR without one).
 Protocol base-to-novel, 16 shots, 5 epochs of batches of 16 for all that take steps: few, so that the whole fits into
-hours; each method's rate and one setting more are chosen from 4 trials on the validation images of four tasks with
+hours; each method's rate and one setting more are chosen from 6 trials on the validation images of four tasks with
 seed 101. Everything else is as published, but for `dear`, whose mask is our default. `--retention` tests other tasks
 too, which takes longer.
 

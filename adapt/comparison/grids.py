@@ -1,8 +1,8 @@
 """What tuning searches: a small grid a method, as many trials for every one, its preset first.
 
 Rates are multiples of the method's published one; the first trial is its preset as it is, also where that follows the
-data. Where a method has nothing that matters as much, its rate is tried in finer steps. Which settings, and which
-values, is ours: papers search by hand.
+data. Where a method has nothing that matters as much, its rate is tried further and in finer steps. Which settings, and
+which values, is ours: papers search by hand. Rates go up alone, as few steps want larger ones than papers take.
 """
 
 from __future__ import annotations
@@ -16,26 +16,29 @@ from headroles.adapt.config import TrainConfig
 from headroles.errors import InputError
 
 RATE = "lr"
-TRIALS = 4
+TRIALS = 6
 """Of every method that has anything to tune."""
-_RATES: Mapping[str, Sequence[Any]] = {RATE: (1, 3, 10, 30)}
+_RATES: Mapping[str, Sequence[Any]] = {RATE: (1, 3, 10, 30, 100, 300)}
+"""Where nothing else is tried."""
+_FEW = (1, 10, 30)
+"""Rates where another setting is tried with each."""
 GRIDS: Mapping[str, Mapping[str, Sequence[Any]]] = {
-    "dear": {RATE: (1, 10), "lambda_image": (0.5, 5.0)},
+    "dear": {RATE: _FEW, "lambda_image": (0.5, 5.0)},
     "zero-shot": {},
-    "maple": {RATE: (1, 10), "context": (2, 4)},
-    "promptsrc": {RATE: (1, 10), "lambda_text": (25.0, 5.0)},
-    "mmrl": {RATE: (1, 10), "regularization": (1.0, 0.2)},
-    "mmrlpp": {RATE: (1, 10), "regularization": (1.0, 0.2)},
-    "tac": {RATE: (1, 10), "lambda_text": (20.0, 5.0)},
-    "fine-tuning": {RATE: (1, 10), "tuned": (1.0, 0.5)},
-    "clip-cite": {RATE: (1, 10), "alpha": (0.5, 0.75)},
-    "clip-lora": {RATE: (1, 10), "rank": (2, 8)},
-    "head-purification": {RATE: (1, 10), "mmd": (1.0, 0.1)},
-    "linear-probe": {RATE: (1, 10), "begin": ("zero", "texts")},
-    "tip-adapter": {"views": (10, 0), "alpha_end": (3.0, 10.0)},  # It searches alpha and beta by itself.
-    "tip-adapter-f": {RATE: (1, 10), "alpha": (1.0, 3.0)},
-    "talo": {"units": ("layers", "heads"), "measure": ("accuracy", "margin")},
-    "ltv": {RATE: (1, 10), "side": ("images", "texts")},
+    "maple": {RATE: _FEW, "context": (2, 4)},
+    "promptsrc": {RATE: _FEW, "lambda_text": (25.0, 5.0)},
+    "mmrl": {RATE: _FEW, "regularization": (1.0, 0.2)},
+    "mmrlpp": {RATE: _FEW, "regularization": (1.0, 0.2)},
+    "tac": {RATE: _FEW, "lambda_text": (20.0, 5.0)},
+    "fine-tuning": {RATE: _FEW, "tuned": (1.0, 0.5)},
+    "clip-cite": {RATE: _FEW, "alpha": (0.5, 0.75)},
+    "clip-lora": {RATE: _FEW, "rank": (2, 8)},
+    "head-purification": {RATE: _FEW, "mmd": (1.0, 0.1)},
+    "linear-probe": {RATE: _FEW, "begin": ("zero", "texts")},
+    "tip-adapter": {"views": (10, 0), "alpha_end": (3.0, 10.0, 30.0)},  # It searches alpha and beta by itself.
+    "tip-adapter-f": {RATE: _FEW, "alpha": (1.0, 3.0)},
+    "talo": {"units": ("layers", "heads", "both"), "measure": ("accuracy", "margin")},
+    "ltv": {RATE: _FEW, "side": ("images", "texts")},
 }
 """Method -> setting -> values, the preset's first; a method that takes steps and is not here tries its rate alone."""
 
