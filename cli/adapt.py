@@ -256,7 +256,7 @@ def _report(adapted: Adapted, output: Path) -> None:
         for line in adapter.findings.lines if adapter.findings else ():
             click.echo(f"{Draw.of(adapter.info).words}: {line}")
     for folder in adapted.folders:
-        click.echo(f"wrote {folder}")
+        click.echo(f"done before: {folder}" if folder in adapted.done else f"wrote {folder}")
     if len({info.shots for info in (adapter.info for adapter in adapted)}) > 1:
         click.echo("next: " + typed("plot", output, "--kind", "shots"))
     elif adapted[0].history:

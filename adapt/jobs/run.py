@@ -36,6 +36,8 @@ class JobRun:
     output: Path
     note: str
     """Where the role map came from."""
+    done: tuple[Path, ...] = ()
+    """Folders of those that an earlier job has finished."""
 
     @classmethod
     def open(
@@ -71,6 +73,7 @@ class JobRun:
             for run in seeds:
                 on_main(partial(run.begin, resume))
                 on_main(run.note_asked)
+        opened = replace(opened, done=tuple(run.folder for run in seeds if run.over))
         lines += seeds[0].method.notes()
         if say and is_main():
             for line in lines:
@@ -88,7 +91,7 @@ class JobRun:
         try:
             yield
         except BaseException:
-            checkpoints = [Checkpoint(run.folder) for run in self.seeds if Checkpoint(run.folder).unfinished]
+            checkpoints = [Checkpoint(run.folder) for run in self.seeds if not run.over]
             if is_main() and all(checkpoint.empty for checkpoint in checkpoints):
                 for checkpoint in checkpoints:
                     checkpoint.remove()
@@ -97,7 +100,7 @@ class JobRun:
     def write(self, adapters: tuple[Adapter, ...], overwrite: bool) -> Adapted:
         """The summary over several trainings; `overwrite` takes away what an earlier job has left beside them."""
         folders = tuple(run.folder for run in self.seeds)
-        adapted = Adapted(adapters, folders, self.note)
+        adapted = Adapted(adapters, folders, self.note, self.done)
         on_main(lambda: adapted.save_summary(self.output))
         on_main(lambda: write_run(self.output, keep=not overwrite))
         if overwrite:

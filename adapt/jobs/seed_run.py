@@ -80,6 +80,11 @@ class SeedRun:
             history=history,
         )
 
+    @property
+    def over(self) -> bool:
+        """Whether all that it makes is there, once it has begun."""
+        return not Checkpoint(self.folder).unfinished
+
     def begin(self, resume: bool) -> None:
         """Mark the folder as begun; InputError where `resume` finds something else there."""
         checkpoint = Checkpoint(self.folder)
@@ -107,7 +112,7 @@ class SeedRun:
 
     def finish(self, workers: int, progress: Announce | None) -> Adapter:
         """Train, evaluate and write, unless that is done."""
-        if not Checkpoint(self.folder).unfinished:
+        if self.over:
             return load_adapter(self.folder, model=self.clip)
         with self._open_log() as log:
             on_main(log.begin)

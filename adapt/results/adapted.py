@@ -36,6 +36,8 @@ class Adapted(Shown, Tabled, Sequence[Adapter]):
     """Where each of them is; none where they are in memory alone."""
     note: str = ""
     """Where the role map came from; "" where there is none."""
+    done: tuple[Path, ...] = ()
+    """Those of the folders that an earlier job had finished."""
 
     @overload
     def __getitem__(self, number: int) -> Adapter: ...

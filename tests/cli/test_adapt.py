@@ -160,6 +160,7 @@ def test_several_seeds_have_a_folder_each_and_an_interval(run, job, adapter, tmp
     before = contents(tmp_path)
     code, again, _ = run(*job, "--seeds", "1-2", "--output", tmp_path, "--resume")
     assert code == 0 and "epoch" not in again and contents(tmp_path) == before
+    assert f"done before: {tmp_path / 'seed-2'}" in again and "wrote" not in again and "wrote" in text
 
 
 @pytest.mark.slow
