@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _VAGUE = tuple(
     (re.compile(rf"(?<![^\s(]){vague}(?=[,:;.)!]*(?:\s|$))"), meant)
@@ -24,6 +26,18 @@ class InputError(ValueError):
     def __str__(self) -> str:
         """The message, in one line, with what to type for more."""
         return f"{super().__str__()} [headroles help {self.page}]" if self.page else super().__str__()
+
+
+@contextmanager
+def told_as(option: str, what: str) -> Iterator[None]:
+    """A mistake that begins with `what`, such as task, begins with the option that named it, such as retention."""
+    try:
+        yield
+    except InputError as error:
+        message = str(error.args[0])
+        if option == what or not message.startswith(f"{what}: "):
+            raise
+        raise InputError(option + message.removeprefix(what), error.page) from error
 
 
 class ToldElsewhere(InputError):

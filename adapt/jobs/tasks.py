@@ -15,7 +15,7 @@ from headroles.adapt.methods.registry import find_method
 from headroles.adapt.methods.training_data import TrainingData
 from headroles.adapt.results.protocols import HALVED, LEFT_OUT, WITH_TARGETS
 from headroles.adapt.training.validation import check_validation
-from headroles.errors import InputError
+from headroles.errors import InputError, told_as
 from headroles.models.hooked_clip import HookedCLIP
 
 
@@ -56,8 +56,10 @@ class JobTasks:
         }
         for each in trained.values():
             check_validation(each, job.train)
-        targets = tuple(look_at_test(each, strict) for each in _open_targets(job, protocol))
-        kept = tuple(look_at_test(_open_other(each, job), strict) for each in job.kept)
+        with told_as("targets", "task"):
+            targets = tuple(look_at_test(each, strict) for each in _open_targets(job, protocol))
+        with told_as("retention", "task"):
+            kept = tuple(look_at_test(_open_other(each, job), strict) for each in job.kept)
         return cls(task, trained, targets, kept, protocol, job.validates)
 
     @property

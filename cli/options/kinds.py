@@ -12,7 +12,12 @@ from click.shell_completion import CompletionItem
 
 from headroles.checks import near
 from headroles.cli.options.names import split_names
-from headroles.errors import InputError
+from headroles.errors import InputError, told_as
+
+
+def _option(param: click.Parameter | None) -> str:
+    """How a parameter is called in a message."""
+    return max(param.opts, key=len).lstrip("-") if param else "it"
 
 
 class Choice(click.Choice):
@@ -24,9 +29,8 @@ class Choice(click.Choice):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The word; InputError for none of them."""
         if value not in self.choices:
-            name = max(param.opts, key=len).lstrip("-") if param else "it"
             known = ", ".join(self.choices)
-            raise InputError(f"{name} must be one of {known}, got {value!r}{near(str(value), self.choices)}")
+            raise InputError(f"{_option(param)} must be one of {known}, got {value!r}{near(str(value), self.choices)}")
         return value
 
 
@@ -34,6 +38,8 @@ class _Named(click.ParamType):
     """A text that names something: `check` refuses what is none, `known` are the names that Tab offers."""
 
     name = "text"
+    told = ""
+    """What messages about such a name begin with, where another option may name one too."""
 
     def check(self, text: str, context: click.Context | None) -> None:
         """InputError where nothing has this name."""
@@ -45,7 +51,8 @@ class _Named(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The value as it is given."""
         if isinstance(value, str):
-            self.check(value, ctx)
+            with told_as(_option(param), self.told):
+                self.check(value, ctx)
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -73,6 +80,8 @@ class Model(_Named):
 
 class Task(_Named):
     """A built-in task, a benchmark's data set below --root, a path, or hf:NAME."""
+
+    told = "task"
 
     def check(self, text: str, context: click.Context | None) -> None:
         from headroles.adapt.data.names import check_task
@@ -177,7 +186,7 @@ class Listed(_Named):
     """Several of a kind, separated by commas; @FILE and "none" are taken as they are."""
 
     def __init__(self, kind: _Named, *words: str) -> None:
-        self.kind, self.words = kind, words
+        self.kind, self.words, self.told = kind, words, kind.told
 
     def check(self, text: str, context: click.Context | None) -> None:
         for name in () if text in self.words else split_names(text):

@@ -283,6 +283,8 @@ def test_mistakes_are_one_line_and_exit_2(run, clip_folder, color_folder, role_m
         (*own, "--seeds", "one"): "--seeds must be numbers",
         (*own, "--seeds", "3-1"): "--seeds must be numbers",
         (*own, "--targets", "shapes:color"): "targets: base-to-novel tests on the task itself",
+        (*own, "--protocol", "cross-dataset", "--targets", "nowhere"): "targets: there is no nowhere",
+        (*own, "--retention", "shapes:wings"): "retention: there is no built-in task shapes:wings",
         (*own, "--text-tokens", "100000"): "text_tokens must be at most the context, 32, got 100000",
         (*own, "--seeds", "1,1"): "seeds must be different",
         (*own, "--epochs", "0"): "epochs must be at least 1",

@@ -12,7 +12,7 @@ import pytest
         (["--tasks", "shapes:tiny,shapes:color", "--task", "shapes:tiny"], "--task does not go with --tasks: give one"),
         (["--tasks", "shapes:tiny,shapes:color", "--continual", "zip"], "continual must be some of sequential"),
         (["--tasks", "shapes:tiny,shapes:color", "--method", "skip-tuning"], "train one a task: continual separate"),
-        (["--tasks", "shapes:tiny,nowhere"], "task: there is no nowhere"),
+        (["--tasks", "shapes:tiny,nowhere"], "tasks: there is no nowhere"),
     ],
 )
 def test_wrong_tasks_are_one_line(run, tmp_path, options, expected):
