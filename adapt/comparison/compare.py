@@ -120,6 +120,8 @@ class _Comparing:
     overwrite: bool
     progress: Progress | None
     say: Say
+    left_out: tuple[str, ...] = ()
+    """Methods that were refused, and why, a line each."""
 
     def run(self) -> Comparison:
         self._check_given()
@@ -133,7 +135,7 @@ class _Comparing:
             self._tune()
             cells = self._begin(self.grid.cells)
             failed = [f"{each.cell}: {each.why}" for each in self._do(cells) if isinstance(each, Failure)]
-        return self.store.write(failed, self._lacking())
+        return self.store.write(failed, (*self.left_out, *self._lacking()))
 
     def _lacking(self) -> tuple[str, ...]:
         """Of a shard, which cells of the whole grid are not over."""
@@ -194,8 +196,9 @@ class _Comparing:
             for line in others:
                 self.say(line)
             raise InputError(f"methods: {last}; leave it out, or say --skip-refused")
-        for line in lines:
-            self.say(f"left out: {line}")
+        self.left_out = tuple(f"left out: {line}" for line in lines)
+        for line in self.left_out:
+            self.say(line)
         self.grid = replace(self.grid, entries=kept)
         self.bed.grid = self.grid
 

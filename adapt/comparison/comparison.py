@@ -68,7 +68,7 @@ class Comparison(Document, Shown):
     failed: tuple[str, ...] = ()
     """Cells that could not be done, and why, a line each."""
     notes: tuple[str, ...] = ()
-    """What is still to be done, a line each."""
+    """What was left out, and what is still to be done, a line each."""
     format: str = FORMAT
     """Marks the file."""
     schema_version: int = 1

@@ -70,6 +70,15 @@ def test_a_cell_with_other_settings_is_refused_before_anything_runs(whole, bed):
     assert results(whole) == before
 
 
+def test_a_table_says_which_methods_were_left_out(bed, tmp_path):
+    methods, lines = ("zero-shot", "linear-probe"), []
+    options = {"protocol": "base-to-novel", "retention": (), "seeds": 1, "output": tmp_path, "say": lines.append}
+    found = compare(**bed, methods=methods, skip_refused=True, **options)
+    assert found.methods == ("zero-shot",)
+    assert "left out: linear-probe is refused: method: linear-probe knows the classes" in found.to_table()
+    assert sum(line.startswith("left out: ") for line in lines) == 1
+
+
 def test_tuning_looks_at_validation_images_with_as_many_trials_for_each(bed, tmp_path):
     options = {**QUICK, "output": tmp_path, "seeds": (1,), "methods": METHOD_NAMES}
     found = compare(**bed, tune=True, **options)
