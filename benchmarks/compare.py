@@ -9,6 +9,8 @@ hours; each method's rate and one setting more are chosen from 6 trials on the v
 seed 101. Everything else is as published, but for `dear`, whose mask is our default. `--retention` tests other tasks
 too, which takes longer.
 
+`--claims-with OUTPUT`, of the same with another model, judges the claims by the mean over both as well.
+
 `--estimate` does one cell of every method, and prints processor seconds of each and what the whole would take.
 On two cores 2,384 cells of `shapes` took 2.1 hours.
 """
@@ -23,7 +25,7 @@ from typing import Any
 import click
 from method_claims import print_claims
 
-from headroles.adapt import METHODS, compare
+from headroles.adapt import METHODS, Comparison, compare
 from headroles.adapt.comparison.crew import Outcome
 from headroles.adapt.comparison.entries import FROZEN, read_entries
 from headroles.adapt.comparison.grid import list_tasks
@@ -54,12 +56,13 @@ TASK = "shapes:lamp"
 @click.option("--no-tune", is_flag=True, help="Take the presets' rates and settings.")
 @click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True, help="Of one thread each.")
 @click.option("--shard", default="1/1", show_default=True)
+@click.option("--claims-with", type=click.Path(path_type=Path), multiple=True, help="Judge the claims over these too.")
 @click.option("--reference", default="zero-shot", show_default=True)
 @click.option("--estimate", is_flag=True, help="Measure one cell of every method instead.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs/compare"), show_default=True)
 def main(
     methods: str | None, tasks: str, seeds: int, no_tune: bool, shard: str, reference: str, estimate: bool,
-    processes: int, output: Path, retention: str, model: str, **settings: Any,
+    processes: int, output: Path, retention: str, model: str, claims_with: tuple[Path, ...], **settings: Any,
 ) -> None:  # fmt: skip
     """Compare all methods, and print the tables as Markdown."""
     names = split_names(methods) if methods else (*METHODS, *VARIANTS)
@@ -77,6 +80,9 @@ def main(
     click.echo(found.to_table("markdown", reference))
     click.echo("\nWhich claims hold\n")
     print_claims(found)
+    if claims_with:
+        click.echo("\nWhich claims hold by the mean over all models\n")
+        print_claims(found, *map(Comparison.load, claims_with))
     for line in found.failed:
         click.echo(f"failed: {line}")
 
