@@ -80,7 +80,7 @@ def build_plain(name: str, given: Given) -> tuple[Step, int]:
     plain = PLAIN[name](given)
     if name == "dear":
         own = METHODS[name](given.model, alternate_roles(given.model))
-        plain.masks = {int(key.removeprefix("mask_")): mask[None] for key, mask in own.named_buffers() if "mask" in key}
+        plain.masks = {layer: mask[None] for layer, mask in own.role_masks().items()}
     trained = tuple(tensor for tensor in plain.parameters() if tensor.requires_grad)
     step = stepping(plain, (TrainedGroup(trained),), TrainConfig(**METHODS[name].preset))
     return step, sum(tensor.numel() for tensor in trained)
