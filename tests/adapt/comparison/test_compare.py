@@ -84,7 +84,7 @@ def test_tuning_looks_at_validation_images_with_as_many_trials_for_each(bed, tmp
     found = compare(**bed, tune=True, **options)
     counts = [sum(trial.method == name for trial in found.trials) for name in METHOD_NAMES]
     assert counts == [TRIALS, TRIALS] and sum(trial.chosen for trial in found.trials) == 2
-    assert f"tuned: {TRIALS} trials a method on validation images of 1 task, with" in found.to_table()
+    assert "tuned: 6 trials a method on validation images of 1 task, with" in found.to_table()
     assert (tmp_path / "tuning.csv").read_text().count("\n") == 1 + 2 * TRIALS
     for trial in found.trials:
         assert trial.accuracy * 4 == pytest.approx(round(trial.accuracy * 4))  # One validation image a class.
