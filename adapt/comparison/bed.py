@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from headroles.adapt.adapter.memory import remember_split
 from headroles.adapt.comparison.entries import Entry
 from headroles.adapt.comparison.grid import Cell, Grid
 from headroles.adapt.comparison.record import CellRecord
+from headroles.adapt.data.image_memo import ImageMemo
 from headroles.adapt.data.task import Task
 from headroles.adapt.data.tasks import open_task
 from headroles.adapt.jobs.job import Job
@@ -50,8 +49,8 @@ class Bed:
     """For the entries with roles; None where there are none."""
     strict: bool = False
     """Refuse images that cannot be read, or are there twice."""
-    frozen: dict[Any, Tensor] = field(default_factory=dict)
-    """What the frozen CLIP gives for test images (`headroles.adapt.results.frozen_memo`)."""
+    memo: ImageMemo = field(default_factory=ImageMemo)
+    """What the cells of one task and seed need of images but once."""
     _named: dict[str, Task] = field(default_factory=dict)
     _opened: dict[Any, tuple[JobTasks, dict[str, Any]]] = field(default_factory=dict)
 

@@ -94,9 +94,9 @@ class Grid:
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Reported ones: task by task, so that neighbours have their images in common."""
+        """Reported ones: task by task and seed by seed, so that neighbours have their images in common."""
         return tuple(
-            Cell(entry, task, seed) for task in self.names for entry in self.entries for seed in self.seeds
+            Cell(entry, task, seed) for task in self.names for seed in self.seeds for entry in self.entries
         )
 
     @property

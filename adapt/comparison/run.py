@@ -14,9 +14,9 @@ from headroles.adapt.adapter.info import FILES
 from headroles.adapt.comparison.bed import Bed
 from headroles.adapt.comparison.grid import Cell
 from headroles.adapt.comparison.record import CellRecord, read_record
+from headroles.adapt.data.image_memo import sharing
 from headroles.adapt.jobs.output import working_folder
 from headroles.adapt.jobs.run import JobRun
-from headroles.adapt.results.frozen_memo import sharing_frozen
 from headroles.adapt.training.checkpoint import Checkpoint
 from headroles.errors import InputError, said
 from headroles.images.notes import LOG
@@ -47,8 +47,9 @@ def run_cell(bed: Bed, cell: Cell, output: Path, workers: int = 0, keep: bool = 
     done.
     """
     folder = output / cell.place
+    bed.memo.turn_to(cell.task, cell.seed)
     try:
-        with working_folder(folder, tuple(bed.open_cell(cell)[1].trained)), sharing_frozen(bed.frozen), quiet():
+        with working_folder(folder, tuple(bed.open_cell(cell)[1].trained)), sharing(bed.memo), quiet():
             before = read_record(folder)
             record = before if before and before.over else _finish(bed, cell, folder, workers)
             if not keep:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from headroles.adapt.data.examples import Example
+from headroles.adapt.data.image_memo import recall
 from headroles.images.images import Preprocess
 
 AREA = (0.5, 1.0)
@@ -43,12 +45,20 @@ class TaskImages(Dataset):
         return len(self.examples)
 
     def __getitem__(self, index: int) -> tuple[int, Float[Tensor, "3 height width"], int]:
-        example = self.examples[index]
-        image = example.open()
+        pixels = recall(("pixels", *self.look(index)), lambda: self._prepare(index), view=self.augment)
+        return index, pixels, self.examples[index].label
+
+    def look(self, index: int) -> tuple[Any, ...]:
+        """Which image this is, and as what it is seen: equal where the pixels are."""
+        view = (self.seed, self.epoch, index) if self.augment else None
+        return self.examples[index].source, view
+
+    def _prepare(self, index: int) -> Float[Tensor, "3 height width"]:
+        image = self.examples[index].open()
         if self.augment:
             rng = np.random.default_rng([self.seed, self.epoch, index])
             image = crop_and_mirror(image, self._side, rng)
-        return index, self.preprocess(image), example.label
+        return self.preprocess(image)
 
     @cached_property
     def _side(self) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from headroles.adapt.methods.branches import run_to_cls
 from headroles.adapt.methods.features import unit
-from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.method import Method, residual_before
 
 
 class LayerTrunk(Method):
@@ -21,6 +23,10 @@ class LayerTrunk(Method):
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
         """The residual stream before the first layer with learned tokens; no learned tensor plays a part."""
         return self.model.visual.run(self.model.start_images(pixels), range(self.layer))
+
+    @property
+    def trunk_kind(self) -> Hashable:
+        return residual_before(self.layer) if type(self).image_trunk is LayerTrunk.image_trunk else None
 
     @torch.no_grad()
     def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:

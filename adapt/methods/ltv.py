@@ -5,7 +5,7 @@ Published for language models, where the vector joins a query without its exampl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from headroles.adapt.config import Settings
 from headroles.adapt.methods.features import ClassTrunk, unit
 from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.methods.head_trunk import HeadTrunk, head_parts
-from headroles.adapt.methods.method import Look, Method
+from headroles.adapt.methods.method import EMBEDDED, Look, Method
 from headroles.adapt.methods.role_numbers import pick_heads
 from headroles.checks import check_choices
 from headroles.errors import InputError
@@ -93,6 +93,10 @@ class Ltv(Method):
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image number"]:
         """Unit embeddings; while the training images are looked at, what heads write beside them."""
         return HeadTrunk.observe(self.model, pixels).flat() if self._looking else super().image_trunk(pixels)
+
+    @property
+    def trunk_kind(self) -> Hashable:
+        return None if self._looking else EMBEDDED
 
     def start(self, look: Look) -> None:
         total, images = torch.zeros((), dtype=torch.float64, device=self.device), 0

@@ -6,7 +6,7 @@ class that overrides nothing is zero-shot CLIP.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -29,6 +29,15 @@ from headroles.roles.role_map import RoleMap
 
 Look = Callable[[int | None], Iterator[Batch]]
 """All training images in order, batch by batch, as they are tested (None), or with the augmentation of that epoch."""
+
+
+EMBEDDED = "unit embeddings"
+"""`Method.trunk_kind` of those whose trunk is the frozen CLIP's answer."""
+
+
+def residual_before(layer: int) -> Hashable:
+    """`Method.trunk_kind` of those whose trunk is the frozen vision tower's residual stream before a layer."""
+    return "residual stream", layer
 
 
 @dataclass(frozen=True)
@@ -162,6 +171,11 @@ class Method(nn.Module):
         """What of images does not depend on training, without gradients; may be kept on disk. Here: unit embeddings."""
         with torch.no_grad():
             return unit(self.model(pixels.to(self.device, self.model.dtype)))
+
+    @property
+    def trunk_kind(self) -> Hashable:
+        """What `image_trunk` gives: methods that say the same of one CLIP may share it. None: nobody may."""
+        return EMBEDDED if type(self).image_trunk is Method.image_trunk else None
 
     def frozen_images(self, trunk: Float[Tensor, "image ..."]) -> Float[Tensor, "image embed"]:
         """Frozen CLIP's own unit embeddings, from where the trunk ends."""

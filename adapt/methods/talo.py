@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from headroles.adapt.config import Settings
 from headroles.adapt.methods.bypass import Unit, bypassing, read_images
 from headroles.adapt.methods.features import unit
 from headroles.adapt.methods.findings import Findings, Found
-from headroles.adapt.methods.method import Look, Method
+from headroles.adapt.methods.method import Look, Method, residual_before
 from headroles.adapt.methods.probing import Probes, Trial, direct_gains, judge, score_images
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
@@ -146,6 +146,10 @@ class Talo(Method):
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
         """The residual stream before the first layer that is, or may be, bypassed."""
         return self.model.visual.run(self.model.start_images(pixels), range(self._entry))
+
+    @property
+    def trunk_kind(self) -> Hashable:
+        return residual_before(self._entry)
 
     @property
     def _entry(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from headroles.adapt.methods.branches import run_texts, run_to_cls
 from headroles.adapt.methods.features import ClassTrunk, TextTrunk, embed_classes, list_texts, pick_texts, unit
-from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.method import Method, residual_before
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP
 
@@ -80,6 +80,11 @@ class UpperVision(Method):
 
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
         return self._upper.image_trunk(pixels)
+
+    @property
+    def trunk_kind(self) -> Hashable:
+        own = type(self).image_trunk is UpperVision.image_trunk
+        return residual_before(self._upper.vision) if own else None
 
     def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         return self._upper.frozen_images(trunk)

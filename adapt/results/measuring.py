@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader
 from headroles.adapt.data.domains import keep_domain
 from headroles.adapt.data.tasks import Example, Task, TaskImages
 from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.shared_trunks import run_tested
 from headroles.adapt.metrics import Accuracy, Measure, join_halves, with_mean
-from headroles.adapt.results.frozen_memo import run_images
 from headroles.adapt.results.protocols import LEFT_OUT, check_protocol
 from headroles.adapt.results.tested import TestedImage
 from headroles.adapt.training.processes import add_up, share
@@ -46,7 +46,8 @@ def compare(
     loader = read_ahead(DataLoader(images, batch_size=batch, num_workers=workers))
     for numbers, pixels, labels in counted(loader, f"testing {task.name}", len(own), size=lambda each: len(each[0])):
         names = [own[number].key for number in numbers.tolist()]
-        (trunk, known), labels = run_images(method, task.name, names, pixels), labels.to(method.device)
+        looks = [images.look(number) for number in numbers.tolist()]
+        (trunk, known), labels = run_tested(method, looks, pixels), labels.to(method.device)
         guesses = (known @ text.frozen.T, method.logits(method.encode_images(trunk), texts))
         for logits in guesses:
             check_rows(logits, names.__getitem__)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from headroles.adapt.data.image_memo import open_memo
+
 _RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 """Linux: 5, written to the first, lets the peak in the second begin anew."""
 
@@ -40,8 +42,13 @@ class Cost:
 
 @contextmanager
 def metering(device: torch.device) -> Iterator[Cost]:
-    """Measure what the work inside costs; the work itself says its steps."""
-    cost, begun = Cost(), time.perf_counter()
+    """Measure what the work inside costs; the work itself says its steps.
+
+    What it found in a memo of images (`headroles.adapt.data.image_memo`) counts as if it had been made here: its
+    seconds, and none of its bytes.
+    """
+    cost, begun, memo = Cost(), time.perf_counter(), open_memo()
+    spared = memo.spared if memo else 0.0
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
@@ -52,6 +59,9 @@ def metering(device: torch.device) -> Iterator[Cost]:
     finally:
         cost.seconds = time.perf_counter() - begun
         cost.memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _resident_peak()
+        if memo:
+            cost.seconds += memo.spared - spared
+            cost.memory = None if cost.memory is None else cost.memory - memo.held(device)
 
 
 def _resident_peak() -> int | None:

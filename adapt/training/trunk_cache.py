@@ -15,6 +15,7 @@ from headroles.adapt.config import TrainConfig
 from headroles.adapt.data.tasks import Task, TaskImages
 from headroles.adapt.methods.features import Batch, ClassTrunk
 from headroles.adapt.methods.method import Method
+from headroles.adapt.methods.shared_trunks import run_targets, run_trunk
 from headroles.adapt.training.processes import share
 from headroles.files.tensors import is_hashed, write_hashed
 from headroles.images.images import read_ahead
@@ -75,11 +76,12 @@ class Trunks:
         images = TaskImages(self.task.train, self.method.preprocess, augment, self.config.seed, epoch or 0)
         loader = DataLoader(images, batch_sampler=[list(numbers) for numbers in rows], num_workers=self.workers)
         for numbers, pixels, _ in read_ahead(loader):
+            looks, shared = [images.look(number) for number in numbers.tolist()], (self.config.precision, augment)
             with self.accelerator.autocast():
-                part = {"trunk": self.method.image_trunk(pixels)}
+                part = {"trunk": run_trunk(self.method, looks, pixels, *shared)}
                 if self.method.needs_frozen_images:
                     own = part["trunk"] if self.config.share_trunk else self.method.image_trunk(pixels)
-                    part["frozen"] = self.method.frozen_targets(own)
+                    part["frozen"] = run_targets(self.method, looks, own, *shared)
             for outputs in part.values():
                 check_rows(outputs, lambda row: self.task.train[row].key, numbers.tolist(), self.config.precision)
             yield part

@@ -1,0 +1,60 @@
+"""What the frozen CLIP makes of a batch of images, once for all methods that have it in common.
+
+Outside of `headroles.adapt.data.image_memo.sharing` everything is made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from headroles.adapt.data.image_memo import open_memo, recall
+from headroles.adapt.methods.method import EMBEDDED, Method
+
+Looks = Sequence[Hashable]
+"""Of every image of a batch, `headroles.adapt.data.augment.TaskImages.look`."""
+
+
+def run_trunk(
+    method: Method,
+    looks: Looks,
+    pixels: Float[Tensor, "image 3 height width"],
+    precision: str = "no",
+    view: bool = False,
+) -> Float[Tensor, "image ..."]:
+    """The method's `image_trunk`. `view`: of training images, as one seed has them augmented."""
+    if method.trunk_kind is None:
+        return method.image_trunk(pixels)
+    place = ("trunk", method.trunk_kind, precision, *looks)
+    return recall(place, lambda: method.image_trunk(pixels), view, always=method.trunk_kind == EMBEDDED)
+
+
+def run_targets(
+    method: Method,
+    looks: Looks,
+    trunk: Float[Tensor, "image ..."],
+    precision: str = "no",
+    view: bool = False,
+) -> Float[Tensor, "image embed"]:
+    """The method's `frozen_targets`, from its trunk."""
+    if method.trunk_kind is None:
+        return method.frozen_targets(trunk)
+    place = ("targets", type(method).frozen_targets, type(method).frozen_images, method.trunk_kind, precision, *looks)
+    return recall(place, lambda: method.frozen_targets(trunk), view, always=True)
+
+
+def run_tested(
+    method: Method, looks: Looks, pixels: Float[Tensor, "image 3 height width"]
+) -> tuple[Float[Tensor, "image ..."], Float[Tensor, "image embed"]]:
+    """The method's trunk of a batch that is tested, and the frozen CLIP's embeddings of it.
+
+    These come from the trunk; or, where methods share, from the frozen CLIP alone, so that they are the same by every
+    method.
+    """
+    trunk = run_trunk(method, looks, pixels)
+    if open_memo() is None:
+        return trunk, method.frozen_images(trunk)
+    place = ("trunk", EMBEDDED, "no", *looks)
+    return trunk, recall(place, lambda: Method.image_trunk(method, pixels), always=True)
