@@ -14,6 +14,12 @@ from headroles.adapt.methods.tokens import Tokens
 from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.hooked_clip import HookedCLIP, Tower
 
+WORTHWHILE = 2**22
+"""Tokens that are spared, times the tower's width squared, from which on computing alike ones once takes less time.
+
+On two processors and towers of 128 it did from 2^21 (fine-tuning, MMRL) to 2^23 on (CoOp).
+"""
+
 
 @dataclass(frozen=True)
 class ImageBranch:
@@ -96,15 +102,23 @@ def run_texts(
     model: HookedCLIP, tower: Tower, texts: TextTrunk, learned: Tokens | None, first: int
 ) -> Float[Tensor, "text width"]:
     """The last residual stream at the texts' ends, with learned tokens after BOT, if any, from layer `first` on."""
-    alike = unless_hooked(texts.alike, tower, first)
+    alike = worthwhile(texts.alike, tower, first, learned.count if learned else 0)
     if alike is None:
         return _run_whole(model, tower, texts, learned, first)
     return run_alike(model, tower, texts.residual, alike, learned, first)
 
 
-def unless_hooked(alike: AlikeTexts | None, tower: Tower, first: int) -> AlikeTexts | None:
-    """How to compute each token of texts once; None where a hook from layer `first` on asks for all of them."""
-    return None if tower.is_hooked(*range(first, tower.layers)) else alike
+def worthwhile(
+    alike: AlikeTexts | None, tower: Tower, first: int, learned: int = 0, groups: int = 1
+) -> AlikeTexts | None:
+    """How to compute each token of texts once, `learned` ones among them; None where whole texts are better.
+
+    They are where a hook from layer `first` on asks for all tokens, and where so few are spared that laying them out
+    takes longer.
+    """
+    if alike is None or tower.is_hooked(*range(first, tower.layers)):
+        return None
+    return alike if groups * alike.longer(learned).spared * tower.width**2 >= WORTHWHILE else None
 
 
 def run_alike(

@@ -14,6 +14,7 @@ from headroles.adapt.config import TrainConfig
 from headroles.adapt.methods.coop import Coop, NamedClasses, embed_named
 from headroles.adapt.methods.tokens import draw_linear
 from headroles.adapt.methods.training_data import TrainingData
+from headroles.models.precision import full_precision
 
 _TEXTS = 512
 """Texts of one run: some images' classes."""
@@ -63,7 +64,7 @@ moved by each image."""
             classes, embedded=classes.embedded.repeat(count, 1, 1), rows=classes.rows.repeat(count)
         )
         texts = embed_named(self, each, contexts).unflatten(0, (-1, names))
-        with torch.autocast(self.device.type, enabled=False):
+        with full_precision(images.device):
             return self.scale * torch.einsum("ie,ice->ic", images, texts)
 
     def served_tensors(self) -> dict[str, Tensor]:

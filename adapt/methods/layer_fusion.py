@@ -13,10 +13,10 @@ from torch.nn.functional import batch_norm, cross_entropy
 
 from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.attentive_fusion import AttentiveFusion
-from headroles.adapt.methods.features import Batch, ClassTrunk
+from headroles.adapt.methods.features import Batch
 from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.methods.layer_tokens import check_cls, flat_layers, layer_places
-from headroles.adapt.methods.linear_probe import find_trained
+from headroles.adapt.methods.linear_probe import TrainedClasses
 from headroles.adapt.methods.method import Look, Method
 from headroles.adapt.methods.tokens import draw_linear
 from headroles.adapt.methods.training_data import TrainingData
@@ -184,16 +184,14 @@ class LayerFusion(Fusing):
         # One image has no deviation: it gets that of those before.
         return batch_norm(gathered, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
 
-    def class_trunk(self, names: Sequence[str], template: str) -> ClassTrunk:
-        find_trained(self, names)
-        return super().class_trunk(names, template)
+    def class_trunk(self, names: Sequence[str], template: str) -> TrainedClasses:
+        return TrainedClasses.find(self, names, template)
 
-    def encode_texts(self, texts: ClassTrunk) -> Int[Tensor, "class"]:
-        """The classes' places among those that were trained."""
-        return torch.tensor(find_trained(self, texts.names), device=self.device)
+    def encode_texts(self, texts: TrainedClasses) -> Int[Tensor, "class"] | None:
+        return texts.places
 
     def logits(
-        self, images: Float[Tensor, "image width"], classes: Int[Tensor, "class"]
+        self, images: Float[Tensor, "image width"], classes: Int[Tensor, "class"] | None
     ) -> Float[Tensor, "image class"]:
-        found: Tensor = self.head(images)[:, classes]
-        return found.float()
+        found: Tensor = self.head(images)
+        return (found if classes is None else found[:, classes]).float()

@@ -9,13 +9,15 @@ from typing import Any, ClassVar
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from headroles.adapt.config import Settings
-from headroles.adapt.methods.features import ClassTrunk, unit
+from headroles.adapt.methods.features import ClassTrunk
 from headroles.adapt.methods.method import Look, Method
 from headroles.checks import check_choices
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.precision import full_precision
 from headroles.roles.role_map import RoleMap
 
 STARTS = ("zero", "texts")
@@ -80,23 +82,37 @@ class LinearProbe(Method):
             texts = next(look(None)).texts
             self.weight.data.copy_(texts.frozen)
 
-    def class_trunk(self, names: Sequence[str], template: str) -> ClassTrunk:
-        find_trained(self, names)
-        return super().class_trunk(names, template)
+    def class_trunk(self, names: Sequence[str], template: str) -> TrainedClasses:
+        return TrainedClasses.find(self, names, template)
 
-    def encode_texts(self, texts: ClassTrunk) -> Int[Tensor, "class"]:
-        """The classes' places among those that were trained."""
-        return torch.tensor(find_trained(self, texts.names), device=self.device)
+    def encode_texts(self, texts: TrainedClasses) -> Int[Tensor, "class"] | None:
+        return texts.places
 
     def logits(
-        self, images: Float[Tensor, "image embed"], classes: Int[Tensor, "class"]
+        self, images: Float[Tensor, "image embed"], classes: Int[Tensor, "class"] | None
     ) -> Float[Tensor, "image class"]:
-        with torch.autocast(self.device.type, enabled=False):
-            return self.scale * unit(images) @ self.weight[classes].T + self.bias[classes]
+        weight, bias = (each if classes is None else each[classes] for each in (self.weight, self.bias))
+        with full_precision(images.device):
+            return linear(self.scale * images, weight, bias)
 
 
-def find_trained(method: Method, names: Sequence[str]) -> list[int]:
-    """The places of names among the classes that a method was trained on; InputError for another one."""
+@dataclass(frozen=True, kw_only=True)
+class TrainedClasses(ClassTrunk):
+    """Classes of a method that knows those alone that it was trained on."""
+
+    places: Int[Tensor, "class"] | None
+    """Where each is among these; None of all of them, in order."""
+
+    @classmethod
+    def find(cls, method: Method, names: Sequence[str], template: str) -> TrainedClasses:
+        """InputError for a name that the method was not trained on."""
+        places, all_of_them = _find_trained(method, names), tuple(names) == method.classes
+        frozen = ClassTrunk.of(method.model, names, template).frozen
+        where = None if all_of_them else torch.tensor(places, device=method.device)
+        return cls(frozen=frozen, names=tuple(names), places=where)
+
+
+def _find_trained(method: Method, names: Sequence[str]) -> list[int]:
     unknown = [name for name in names if name not in method.classes]
     if unknown:
         known = ", ".join(method.classes[:12]) + (", ..." if len(method.classes) > 12 else "")

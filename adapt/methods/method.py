@@ -25,6 +25,7 @@ from headroles.adapt.methods.training_data import TrainingData
 from headroles.errors import InputError
 from headroles.images.images import Preprocess
 from headroles.models.hooked_clip import HookedCLIP, Tower
+from headroles.models.precision import full_precision
 from headroles.roles.role_map import RoleMap
 
 Look = Callable[[int | None], Iterator[Batch]]
@@ -209,7 +210,7 @@ class Method(nn.Module):
 
     def logits(self, images: Any, classes: Any) -> Float[Tensor, "image class"]:
         """Of every image and class, never in half precision. Here: scale * cosine."""
-        with torch.autocast(self.device.type, enabled=False):
+        with full_precision(images.device):
             found: Tensor = self.scale * images @ classes.T
             return found
 

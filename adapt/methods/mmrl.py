@@ -23,6 +23,7 @@ from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP
+from headroles.models.precision import full_precision
 from headroles.roles.role_map import RoleMap
 
 UNIFIED, DECOUPLED = INFERENCES = ("unified", "decoupled")
@@ -163,7 +164,7 @@ class Representation(TwoTowers):
         self, images: ImageFeatures, classes: WeighedTexts
     ) -> tuple[Float[Tensor, "image class"], Float[Tensor, "image class"]]:
         """Those of CLS and of the representation, never in half precision."""
-        with torch.autocast(self.device.type, enabled=False):
+        with full_precision(images.cls.device):
             scaled = self.scale * classes.embeddings.T
             return images.cls @ scaled, images.attributes[:, 0] @ scaled
 

@@ -24,3 +24,10 @@ def half_precision(device: torch.device, precision: str) -> AbstractContextManag
     if precision == "no":
         return nullcontext()
     return torch.autocast(device.type, dtype=_TYPES[precision])
+
+
+def full_precision(device: torch.device) -> AbstractContextManager:
+    """While open, nothing is computed in half precision, whatever is asked for around it."""
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)

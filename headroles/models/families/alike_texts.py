@@ -48,6 +48,11 @@ class AlikeTexts:
         places, ends = kept.flatten().nonzero()[:, 0], start + kept.sum(1).cumsum(0) - 1
         return cls(start, tokens - start, len(reach), places, ends, reach)
 
+    @property
+    def spared(self) -> int:
+        """Tokens of a group that are computed less often than there are."""
+        return self.texts * (self.start + self.length) - self.start - len(self.places)
+
     def longer(self, count: int) -> AlikeTexts:
         """With `count` more positions in the start."""
         return dataclasses.replace(self, start=self.start + count, ends=self.ends + count, reach=self.reach + count)

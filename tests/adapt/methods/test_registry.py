@@ -15,6 +15,7 @@ from headroles.adapt.adapter.info import FINDINGS, ROLE_MAP, AdapterInfo
 from headroles.adapt.config import TrainConfig, split_settings
 from headroles.adapt.data.tasks import open_task
 from headroles.adapt.jobs.job import Job
+from headroles.adapt.methods import branches
 from headroles.adapt.methods.averaging import gaussian_weights, uniform_weights
 from headroles.adapt.methods.linear_probe import LinearProbe
 from headroles.adapt.methods.method import Method
@@ -226,6 +227,15 @@ def test_the_mean_over_epochs_is_that_of_their_tensors_also_resumed(build, task,
     with pytest.raises(InputError, match="select_epoch: linear-probe takes the mean over its epochs"):
         fit(resumed, task, dataclasses.replace(train, select_epoch="validation"), tmp_path / "none")
     assert sum(weights) == pytest.approx(1) and uniform_weights(4) == (0.25,) * 4
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_texts_that_are_run_whole_give_what_alike_tokens_give_once(name, build, pixels, task, monkeypatch):
+    method = build(name).eval()
+    once = answers(method, pixels, task)
+    monkeypatch.setattr(type(method.text_tower), "run_alike", None)
+    monkeypatch.setattr(branches, "WORTHWHILE", 2**60)
+    torch.testing.assert_close(answers(method, pixels, task), once, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

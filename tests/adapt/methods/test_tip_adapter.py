@@ -81,7 +81,7 @@ def test_a_probe_that_begins_with_texts_is_zero_shot(model, look):
     probe = LinearProbe(model, config=LinearProbeConfig(begin="texts"), classes=NAMES)
     probe.start(look)
     (batch, _) = look(None)
-    found = probe.logits(batch.trunk, probe.encode_texts(batch.texts))
+    found = probe.logits(batch.trunk, probe.encode_texts(probe.class_trunk(NAMES, "a {} thing")))
     assert torch.allclose(found, model.logit_scale * batch.trunk @ batch.texts.frozen.T, atol=1e-4)
     some = probe.class_trunk(("blue", "red"), "a {} thing")
     assert torch.equal(probe.logits(batch.trunk, probe.encode_texts(some)), found[:, [2, 0]])

@@ -1,8 +1,12 @@
 """Texts of which each token is computed once: the same ends, and the same gradients, as of all tokens of all texts."""
 
+import math
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from headroles.adapt.methods.branches import WORTHWHILE, worthwhile
 from headroles.models.hooked_clip import HookedCLIP
 
 TEXTS = ["a photo of a red circle", "a photo of a night", "a photo of something striped in the top left"]
@@ -34,6 +38,8 @@ def test_each_token_is_computed_once_and_none_behind_an_end(double):
     assert texts.start == same > 2
     assert len(texts.places) == int((ends + 1 - texts.start).sum()) < len(TEXTS) * texts.length
     assert len(texts.apart().places) == int((ends + 1).sum())
+    rows = len(texts.places) + texts.start
+    assert texts.spared == ids.numel() - rows and texts.longer(4).spared == texts.spared + 4 * (len(TEXTS) - 1)
     alone = double.find_alike(ids[:1])
     assert alone.start == int(ends[0]) and len(alone.places) == 1  # An end is no part of a start.
 
@@ -77,6 +83,16 @@ def test_texts_without_a_common_first_token_or_a_causal_tower_are_left_whole(dou
     assert double.find_alike(other) is None
     monkeypatch.setattr(double, "causal_mask", lambda tokens: torch.zeros(tokens, tokens))
     assert double.find_alike(ids) is None
+
+
+def test_texts_are_left_whole_where_few_tokens_are_spared(double):
+    texts = double.find_alike(double.tokenize(TEXTS)["input_ids"])
+    width = math.isqrt(WORTHWHILE // texts.longer(4).spared) + 1
+    for more, less in (({"learned": 4}, {"learned": 3}), ({"groups": 2, "learned": 4}, {})):
+        tower = SimpleNamespace(width=width, layers=2, is_hooked=lambda *layers: False)
+        assert worthwhile(texts, tower, 0, **more) is texts and worthwhile(texts, tower, 0, **less) is None
+    hooked = SimpleNamespace(width=width, layers=2, is_hooked=lambda *layers: 1 in layers)
+    assert worthwhile(texts, hooked, 0, 4) is None and worthwhile(None, tower, 0, 4) is None
 
 
 def test_pieces_that_need_no_gradient_change_none(double):
