@@ -28,7 +28,7 @@ from measure import in_fresh_process, interleave, random_model, report, report_r
 # Everything heavy is imported where it is used: this process must stay small until the memory figures are taken.
 if TYPE_CHECKING:
     from mmrl import Mmrl
-    from plain_methods import Given
+    from plain import Given
     from torch import Tensor
 
     from headroles import HookedCLIP

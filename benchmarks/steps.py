@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from plain_methods import PLAIN, Given
+from plain import Given
+from plain_methods import PLAIN
 
 from headroles import HookedCLIP, load
 from headroles.adapt.config import TrainConfig
