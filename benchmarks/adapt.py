@@ -141,7 +141,7 @@ def measure_memory(load: Load, repeats: int) -> None:
 
 def measure_methods(load: Load, repeats: int, methods: tuple[str, ...]) -> None:
     """A Markdown row a method: milliseconds, and ratios of its step to the plain one and of DeAR's to it."""
-    from steps import PLAIN, STEPPING, build_ours, build_plain
+    from steps import STEPPING, build_ours, build_plain
 
     given = draw_steps(load)
     click.echo(f"training steps: {load}, {repeats} rounds\n")
@@ -153,38 +153,28 @@ def measure_methods(load: Load, repeats: int, methods: tuple[str, ...]) -> None:
             ("plain", build_plain, name),
             ("dear", build_ours, "dear"),
         ):
-            if label != "plain" or name in PLAIN:
-                tasks[label], trained[label] = build(method, given)
-        if trained["ours"] != trained.get("plain", trained["ours"]):
+            tasks[label], trained[label] = build(method, given)
+        if trained["ours"] != trained["plain"]:
             raise click.ClickException(f"{name} trains {trained['ours']} numbers, its plain form {trained['plain']}")
         seconds = interleave(tasks, repeats, CLOCKS[load.clock])
-        plain, verdict = seconds.get("plain"), ""
-        if plain:
-            verdict = "met" if middle_ratio(seconds["ours"], plain) <= PLAIN_GOAL else "missed"
+        ours, plain = seconds["ours"], seconds["plain"]
         cells = (
-            *(name, f"{trained['ours']:,}", f"{1e3 * statistics.median(seconds['ours']):.0f}"),
-            *(
-                ("", "", "")
-                if not plain
-                else (f"{1e3 * statistics.median(plain):.0f}", ratios(seconds["ours"], plain), verdict)
-            ),
-            ratios(seconds["dear"], seconds["ours"]),
+            *(name, f"{trained['ours']:,}", milliseconds(ours), milliseconds(plain), ratios(ours, plain)),
+            *("met" if middle_ratio(ours, plain) <= PLAIN_GOAL else "missed", ratios(seconds["dear"], ours)),
         )
         click.echo(f"| {' | '.join(cells)} |")
 
 
 def measure_method_memory(load: Load, methods: tuple[str, ...]) -> None:
     """A Markdown row a method: how far its steps, and those of its plain implementation, raise a process's peak."""
-    from steps import PLAIN, STEPPING
+    from steps import STEPPING
 
     click.echo(f"peak memory of training steps beyond the open model: {load}\n")
     click.echo("| method | MB | plain, MB | over plain |\n|---|---:|---:|---:|")
     for name in methods or STEPPING:
-        forms = ("ours", "plain") if name in PLAIN else ("ours",)
-        own, *plain = (in_fresh_process(method_peak, name, form, load) for form in forms)
-        rise, *others = ((after - before) / 1e6 for before, after in (own, *plain))
-        beside = (f"{others[0]:.0f}", f"{rise / others[0]:.3f}") if others else ("", "")
-        click.echo(f"| {name} | {rise:.0f} | {' | '.join(beside)} |")
+        peaks = [in_fresh_process(method_peak, name, form, load) for form in ("ours", "plain")]
+        rise, other = ((after - before) / 1e6 for before, after in peaks)
+        click.echo(f"| {name} | {rise:.0f} | {other:.0f} | {rise / other:.3f} |")
 
 
 def method_peak(name: str, form: str, load: Load) -> list[int]:
@@ -205,6 +195,12 @@ def draw_steps(load: Load) -> Given:
 
     model = open_model(load)
     return draw_given(model, load.batch, load.names(model), load.template)
+
+
+def milliseconds(seconds: Sequence[float]) -> str:
+    """The median, with a digit behind the point where it is short."""
+    middle = 1e3 * statistics.median(seconds)
+    return f"{middle:.0f}" if middle >= 10 else f"{middle:.2g}"
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> str:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from plain import Plain
-from plain_prompts import Cocoop, Coop, Dear, Maple, MmrlPlusStep, MmrlStep, PromptSrc, Tac
+from plain_prompts import Cocoop, Coop, Dear, Hcvp, Maple, MmrlPlusStep, MmrlStep, PromptSrc, Tac
 from plain_weights import (
     ClipCite,
     ClipLora,
     ClipSvd,
     FineTuning,
     HeadPurification,
+    LayerFusion,
+    LayerFusionTexts,
     LinearProbe,
     Ltv,
     SkipTuning,
@@ -27,6 +29,7 @@ PLAIN: Mapping[str, type[Plain]] = {
     **{"dear": Dear, "coop": Coop, "cocoop": Cocoop, "maple": Maple, "promptsrc": PromptSrc, "mmrl": MmrlStep},
     **{"mmrlpp": MmrlPlusStep, "tac": Tac, "fine-tuning": FineTuning, "clip-cite": ClipCite, "clip-lora": ClipLora},
     **{"skip-tuning": SkipTuning, "linear-probe": LinearProbe, "tip-adapter-f": TipAdapterF, "clip-svd": ClipSvd},
-    **{"head-purification": HeadPurification, "ltv": Ltv},
+    **{"head-purification": HeadPurification, "ltv": Ltv, "hcvp": Hcvp, "layer-fusion": LayerFusion},
+    **{"layer-fusion-texts": LayerFusionTexts},
 }
 """Name of a method -> its plain implementation."""

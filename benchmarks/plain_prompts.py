@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from mmrl import Mmrl, MmrlPlus
-from plain import SCALE, Given, Plain, causal, copy_clip, draw
+from plain import SCALE, Given, Plain, causal, copy_clip, draw, run_with
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity, cross_entropy, dropout, kl_div, l1_loss, normalize
+from torch.nn.functional import cosine_similarity, cross_entropy, dropout, kl_div, l1_loss, layer_norm, normalize
 
 
 class Coop(Plain):
@@ -168,3 +169,36 @@ class Dear(Plain):
                 run = torch.cat([run[:, :at], mixed, run[:, at + count :]], 1)
             run = layer(run, attention_mask=masks.get(number))
         return run
+
+
+class Hcvp(Plain):
+    """A domain token and a task token made of each image, other ones in deeper layers; no image has a domain."""
+
+    def __init__(self, given: Given) -> None:
+        super().__init__(given)
+        self.first = self.layers - math.ceil(self.layers / 3)
+        self.domain, self.task = nn.Linear(self.width, self.width), nn.Linear(2 * self.width, self.width)
+        self.modulation = nn.Linear(self.width, self.width)
+
+    def forward(self) -> Tensor:
+        vision = self.clip.vision_model
+        start = vision.pre_layrnorm(vision.embeddings(self.given.pixels))
+        run = run_with(vision.encoder.layers[: self.first], start, {}, 0)
+        seen = layer_norm(run[:, 0], run.shape[-1:])
+        domain = self.domain(seen)
+        made = torch.stack([domain, self.task(torch.cat([seen, domain], 1))], 1)
+        deeper = self.modulation(made)
+        tokens = {number: deeper if number else made for number in range(self.layers - self.first)}
+        run = run_with(vision.encoder.layers[self.first :], run, tokens, run.shape[1])
+        images = normalize(self.clip.visual_projection(vision.post_layernorm(run[:, 0])), dim=-1)
+        contrasts = contrast(normalize(made[:, 1], dim=-1), self.given.labels), contrast(images, self.given.labels)
+        return self.loss(images, self.frozen_texts) + 0.1 * sum(contrasts)
+
+
+def contrast(rows: Tensor, labels: Tensor) -> Tensor:
+    """Supervised contrast: of a row's softmax over all others, -log of those of its class."""
+    itself = torch.eye(len(rows), dtype=torch.bool)
+    same = (labels[:, None] == labels) & ~itself
+    logs = (rows @ rows.T).masked_fill(itself, -torch.inf).log_softmax(1).masked_fill(itself, 0)
+    means = -(logs * same).sum(1) / same.sum(1).clamp(min=1)
+    return means.sum() / same.any(1).sum().clamp(min=1)

@@ -229,3 +229,68 @@ class Ltv(Plain):
 
     def forward(self) -> Tensor:
         return self.loss(normalize(self.images + self.weights @ self.means, dim=-1), self.frozen_texts)
+
+
+class LayerFusion(Plain):
+    """A learned query over kept tokens of layers, as many heads as tokens; BatchNorm and a linear layer behind it."""
+
+    def __init__(self, given: Given) -> None:
+        super().__init__(given)
+        self.tokens, self.images = self.observe(), self.frozen_images()
+        self.heads, self.head_width = self.tokens.shape[1], 2 * self.width // self.tokens.shape[1]
+        inner = self.heads * self.head_width
+        self.query = nn.Parameter(0.02 * torch.randn(self.width))
+        self.norms = nn.ModuleDict({name: nn.LayerNorm(self.width) for name in "qkv"})
+        self.maps = nn.ModuleDict({name: nn.Linear(self.width, inner) for name in "qkv"})
+        counts = given.labels.bincount(minlength=len(given.names))
+        self.balance = len(given.labels) / (len(given.names) * counts.clamp(min=1))
+        self.build(inner)
+
+    def build(self, inner: int) -> None:
+        """What stands behind the query."""
+        self.out, self.scaled = nn.Linear(inner, self.width), nn.BatchNorm1d(self.width)
+        self.head = nn.Linear(self.width, len(self.given.names))
+
+    @torch.no_grad()
+    def observe(self) -> Float[Tensor, "image token width"]:
+        """CLS and mean patch, of length 1, where every MLP but the first reads them, and behind the last norm."""
+        vision, seen = self.clip.vision_model, []
+        keep = [layer.mlp.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])) for layer in self.later]
+        run = run_with(vision.encoder.layers, vision.pre_layrnorm(vision.embeddings(self.given.pixels)), {}, 0)
+        for hook in keep:
+            hook.remove()
+        pooled = [torch.stack([each[:, 0], each[:, 1:].mean(1)], 1) for each in (*seen, vision.post_layernorm(run))]
+        return normalize(torch.cat(pooled, 1), dim=-1)
+
+    @property
+    def later(self) -> nn.ModuleList:
+        """All layers but the first."""
+        return self.clip.vision_model.encoder.layers[1:]
+
+    def fuse(self) -> Tensor:
+        """What the query gathers of every image; half of them have noise on their tokens."""
+        noisy = torch.rand(len(self.tokens), 1, 1) < 0.5
+        tokens = self.tokens + 0.05 * noisy * torch.randn_like(self.tokens)
+        query, key, value = (
+            self.maps[name](self.norms[name](each)).unflatten(-1, (self.heads, self.head_width))
+            for name, each in (("q", self.query), ("k", tokens), ("v", tokens))
+        )
+        weights = (torch.einsum("hw,ithw->iht", query, key) / self.head_width**0.5).softmax(-1)
+        return self.out(torch.einsum("iht,ithw->ihw", weights, value).flatten(1))
+
+    def forward(self) -> Tensor:
+        return cross_entropy(self.head(self.scaled(self.fuse())), self.given.labels, self.balance)
+
+
+class LayerFusionTexts(LayerFusion):
+    """What the query gathers is added to kept embeddings, which are held near."""
+
+    def build(self, inner: int) -> None:
+        self.out = nn.Linear(inner, self.embed)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self) -> Tensor:
+        images = normalize(self.images + self.fuse(), dim=-1)
+        logits = SCALE * images @ self.frozen_texts.T
+        return cross_entropy(logits, self.given.labels, self.balance) + 1 - (images * self.images).sum(-1).mean()

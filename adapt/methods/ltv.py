@@ -112,7 +112,8 @@ class Ltv(Method):
     @property
     def vector(self) -> Float[Tensor, "embed"]:
         """The task vector, with gradients: the sum over heads of weight times mean part."""
-        return self.weights @ self.means.flatten(0, 1)[self._places]
+        means = self.means.flatten(0, 1)
+        return self.weights @ (means if len(self.heads) == len(means) else means[self._places])
 
     def encode_images(self, trunk: Float[Tensor, "image embed"]) -> Float[Tensor, "image embed"]:
         return unit(trunk + self.vector) if self.config.side == "images" else trunk

@@ -1,6 +1,7 @@
 """The methods beside their plain implementations, by which `benchmarks/adapt.py` times them."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -33,13 +34,12 @@ def test_a_step_of_both_can_be_timed_and_trains_as_many_numbers(name, given):
         pytest.importorskip("peft")
     step, trained = build_ours(name, given)
     step()
-    if name in PLAIN:
-        plain, as_many = build_plain(name, given)
-        plain()
-        assert trained == as_many > 0
+    plain, as_many = build_plain(name, given)
+    plain()
+    assert trained == as_many > 0
 
 
-def find_twins(name: str, layers: int) -> dict[str, list[str]]:
+def find_twins(name: str, layers: int, own: Iterable[str]) -> dict[str, list[str]]:
     """Of every trained tensor of ours those of the plain implementation that are the same numbers, in order."""
     place = "tuned.{}_model.encoder.layers.{}.self_attn.{}_proj.parametrizations.weight.0.{}".format
     if name == "clip-svd":
@@ -55,10 +55,14 @@ def find_twins(name: str, layers: int) -> dict[str, list[str]]:
             for ours, theirs in (("A", "low"), ("B", "high"))
         }
         return {**sums, "gates": [place("vision", layer, "out", "gates") for layer in range(layers)]}
-    return {"weights": ["weights"]} if name == "ltv" else {"weight": ["linear.weight"], "bias": ["linear.bias"]}
+    begin = "linear." if name == "linear-probe" else ""
+    return {each: [begin + each.removeprefix("fusion.")] for each in own}
 
 
-@pytest.mark.parametrize("name", ["clip-svd", "head-purification", "ltv", "linear-probe"])
+@pytest.mark.parametrize(
+    "name",
+    ["clip-svd", "head-purification", "ltv", "linear-probe", "hcvp", "layer-fusion", "layer-fusion-texts"],
+)
 def test_losses_of_both_are_equal_where_their_tensors_are(name, given):
     """Whatever the tensors are: they are moved away from where they begin."""
     kind, generator = METHODS[name], torch.Generator().manual_seed(5)
@@ -70,13 +74,16 @@ def test_losses_of_both_are_equal_where_their_tensors_are(name, given):
 
     with torch.no_grad():
         method.start(lambda epoch: iter([draw()]))
-        twins = find_twins(name, given.model.visual.layers)
-        assert set(twins) == set(dict(method.named_parameters()))
+        own = [each for each, _ in method.named_parameters()]
+        twins = find_twins(name, given.model.visual.layers, own)
+        assert set(twins) == set(own)
         for ours, theirs in twins.items():
             tensor, others = method.get_parameter(ours), [plain.get_parameter(each) for each in theirs]
             tensor.mul_(1 - 0.2 * torch.rand(tensor.shape, generator=generator))
             tensor.sub_(0.2 * torch.rand(tensor.shape, generator=generator))
             for other, part in zip(others, tensor.flatten().split([each.numel() for each in others]), strict=True):
                 other.copy_(part.view(other.shape))
+    torch.manual_seed(6)  # Noise is drawn alike.
     _, losses = method(draw())
+    torch.manual_seed(6)
     torch.testing.assert_close(sum(losses.values()), plain(), rtol=1e-4, atol=1e-5)
