@@ -6,7 +6,6 @@ import pytest
 
 from headroles import load
 from headroles.adapt import adapt
-from headroles.adapt.methods import branches
 from headroles.models.hooked_clip import HookedCLIP
 from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
 
@@ -44,14 +43,6 @@ def build_role_map(
         layers=layers,
         head_roles=tuple(roles),
     )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def alike_tokens_once():
-    """Texts of any size have alike tokens computed once: in tests they are too few for it to be faster."""
-    before, branches.WORTHWHILE = branches.WORTHWHILE, 0
-    yield
-    branches.WORTHWHILE = before
 
 
 @pytest.fixture(scope="session")
