@@ -1,18 +1,19 @@
-"""All methods on all built-in tasks that the bundled model does not know, over seeds, each tuned with as many trials.
+"""All methods on all built-in tasks that the bundled models do not know, over seeds, each tuned with as many trials.
 
-`python benchmarks/compare.py` is `headroles compare` with fixed choices, so it goes on where it was stopped, and
-`--processes N` and `--shard i/n` share it out. Every method that can name novel classes is there, and beside it
-`mmrlpp+roles` (MMRL++ behind a role mask), `clip-cite+roles` (averaged by role), `role` (DeAR with its own mask) and
-`open` (DeAR without one).
+`python benchmarks/compare.py` is `headroles compare` with fixed choices, once a bundled model, so it goes on where it
+was stopped, and `--processes N` and `--shard i/n` share it out. Every method that can name novel classes is there, and
+beside it `mmrlpp+roles` (MMRL++ behind a role mask), `clip-cite+roles` (averaged by role), `role` (DeAR with its own
+mask) and `open` (DeAR without one).
 Protocol base-to-novel, 16 shots, 5 epochs of batches of 16 for all that take steps: few, so that the whole fits into
 hours; each method's rate and one setting more are chosen from 6 trials on the validation images of four tasks with
 seed 101. Everything else is as published, but for `dear`, whose mask is our default. `--retention` tests other tasks
-too, which takes longer.
+too, which takes longer. The claims of papers are judged model by model, and by the mean over both.
 
-`--claims-with OUTPUT`, of the same with another model, judges the claims by the mean over both as well.
+`linear-probe` and `layer-fusion` know trained classes alone: `--protocol few-shot --methods ...` has them, beside
+others.
 
-`--estimate` does one cell of every method, and prints processor seconds of each and what the whole would take.
-On two cores 2,576 cells of `shapes-natural` took 1.4 hours; those of `shapes` 2.1 and .9 in two goes.
+`--estimate` does one cell of every method with every model, and prints processor seconds of each and what the whole
+would take.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 import click
 from method_claims import print_claims
 
-from headroles.adapt import METHODS, Comparison, compare
+from headroles.adapt import METHODS, compare
 from headroles.adapt.comparison.crew import Outcome
 from headroles.adapt.comparison.entries import FROZEN, read_entries
 from headroles.adapt.comparison.grid import list_tasks
@@ -39,13 +40,15 @@ OWN: dict[str, dict[str, Any]] = {
     "clip-cite+roles": {"average": "role"}, "role": {"mask": "role"}, "open": {"mask": "open"},
 }  # fmt: skip
 """Settings of one entry."""
+MODELS = ("shapes", "shapes-natural")
+"""The bundled ones."""
 TUNING_TASKS = tuple(f"shapes:{name}" for name in ("hidden", "pastel", "rare", "weave"))
 TASK = "shapes:lamp"
 """Whose cells are measured: of 16 classes, as most tasks."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--model", default="shapes", show_default=True, help="Or shapes-natural, in an output of its own.")
+@click.option("--model", "models", multiple=True, type=click.Choice(MODELS), default=MODELS, show_default=True)
 @click.option("--methods", help="Of all, as `headroles compare` takes them; default: all, and the variants.")
 @click.option("--tasks", default="all", show_default=True, help="Separated by commas.")
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Seeds 1 to N.")
@@ -56,44 +59,42 @@ TASK = "shapes:lamp"
 @click.option("--no-tune", is_flag=True, help="Take the presets' rates and settings.")
 @click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True, help="Of one thread each.")
 @click.option("--shard", default="1/1", show_default=True)
-@click.option("--claims-with", type=click.Path(exists=True, path_type=Path), multiple=True, help="Outputs.")
 @click.option("--reference", default="zero-shot", show_default=True)
 @click.option("--estimate", is_flag=True, help="Measure one cell of every method instead.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs/compare"), show_default=True)
 def main(
-    methods: str | None, tasks: str, seeds: int, no_tune: bool, shard: str, reference: str, estimate: bool,
-    processes: int, output: Path, retention: str, model: str, claims_with: tuple[Path, ...], **settings: Any,
+    models: tuple[str, ...], methods: str | None, tasks: str, seeds: int, no_tune: bool, shard: str, reference: str,
+    estimate: bool, processes: int, output: Path, retention: str, **settings: Any,
 ) -> None:  # fmt: skip
-    """Compare all methods, and print the tables as Markdown."""
+    """Compare all methods, and print the tables as Markdown; each model's cells are in OUTPUT/MODEL."""
     names = split_names(methods) if methods else (*METHODS, *VARIANTS)
     own = {name: OWN[name] for name in OWN if any(name == each.partition("=")[0] for each in names)}
     settings |= {"retention": split_names(retention), "own": own, "skip_refused": True, "say": click.echo}
     if estimate:
         cells, tuning_tasks = len(list_tasks(split_names(tasks))) * seeds, 0 if no_tune else len(TUNING_TASKS)
-        _estimate(model, names, cells, tuning_tasks, settings)
+        hours = [_estimate(model, names, cells, tuning_tasks, settings) for model in models]
+        click.echo(f"{' and '.join(models)}: {sum(hours):.1f} hours of a core")
         return
-    chosen = {"tune": not no_tune, "tune_tasks": () if no_tune else TUNING_TASKS}
-    others = [Comparison.load(each) for each in claims_with]
-    place = {"output": output, "processes": processes, "shard": parse_shard(shard), "keep_adapters": False}
-    found = compare(
-        model, split_names(tasks), names, seeds=range(1, seeds + 1), progress=_tell, **chosen, **place, **settings
-    )
-    click.echo(found.to_table("markdown", reference))
-    click.echo("\nWhich claims hold\n")
-    print_claims(found)
-    if others:
-        click.echo("\nWhich claims hold by the mean over all models\n")
-        print_claims(found, *others)
-    for line in found.failed:
-        click.echo(f"failed: {line}")
+    settings |= {"tune": not no_tune, "tune_tasks": () if no_tune else TUNING_TASKS, "keep_adapters": False}
+    settings |= {"processes": processes, "shard": parse_shard(shard), "seeds": range(1, seeds + 1), "progress": _tell}
+    found = []
+    for model in models:
+        click.echo(f"\n## {model}\n")
+        found.append(compare(model, split_names(tasks), names, output=output / model, **settings))
+        click.echo(found[-1].to_table("markdown", reference))
+        print_claims("", found[-1:])
+        for line in found[-1].failed:
+            click.echo(f"failed: {line}")
+    if len(found) > 1:
+        print_claims(" by the mean over all models", found)
 
 
 def _tell(outcome: Outcome, over: int, count: int) -> None:
     click.echo(f"{over} of {count}: {outcome.told}")
 
 
-def _estimate(model: str, names: tuple[str, ...], cells: int, tuning_tasks: int, settings: dict[str, Any]) -> None:
-    """Processor seconds of one cell of every method, and of the whole.
+def _estimate(model: str, names: tuple[str, ...], cells: int, tuning_tasks: int, settings: dict[str, Any]) -> float:
+    """Processor seconds of one cell of every method; the hours of the whole.
 
     The first cell, which opens what all share and trains nothing, is left out.
     """
@@ -112,11 +113,12 @@ def _estimate(model: str, names: tuple[str, ...], cells: int, tuning_tasks: int,
     with tempfile.TemporaryDirectory() as place:
         compare(model, TASK, names, output=place, seeds=1, progress=clock, **settings)
     counts = {each.name: cells + tuning_tasks * len(list_trials(each)) for each in read_entries(names)}
-    click.echo("| method | a cell, s | cells |\n|---|---:|---:|")
+    click.echo(f"\n{model}\n\n| method | a cell, s | cells |\n|---|---:|---:|")
     for name, cell in seconds.items():
         click.echo(f"| {name} | {cell:.1f} | {counts.get(name, cells)} |")
-    total = sum(cell * counts.get(name, cells) for name, cell in seconds.items())
-    click.echo(f"the whole: {total / 3600:.1f} hours of a core")
+    hours = sum(cell * counts.get(name, cells) for name, cell in seconds.items()) / 3600
+    click.echo(f"the whole: {hours:.1f} hours of a core\n")
+    return hours
 
 
 if __name__ == "__main__":

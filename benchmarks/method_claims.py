@@ -10,9 +10,10 @@ was written down before the second model's figures were looked at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import click
 from jaxtyping import Float
 from numpy import ndarray
 from role_tables import print_head, print_line
@@ -66,13 +67,19 @@ CLAIMS = (
 )
 
 
-def print_claims(*found: Comparison) -> None:
-    """A Markdown table of the claims whose methods were all compared, with every model on the same tasks and seeds."""
+def print_claims(by: str, found: Sequence[Comparison]) -> None:
+    """A Markdown table of the claims whose methods were all compared, if any, under a title that ends with `by`.
+
+    Each comparison is of another model, on the same tasks and with the same seeds.
+    """
     scores = [[each for each in one.summary().scores if not each.score.where] for one in found]
     if any({each.block for each in some} != {each.block for each in scores[0]} for some in scores):
         raise InputError("claims: the comparisons are of other tasks or seeds; compare the same with every model")
     models = [{each.score.part: each.tables for each in some} for some in scores]
     told = [each for each in CLAIMS if all(_knows(tables, each) for tables in models)]
+    if not told:
+        return
+    click.echo(f"\nWhich claims hold{by}\n")
     means = [CrossedMean.of(sum(_difference(tables, each) for tables in models) / len(models)) for each in told]
     adjusted = adjust_holm([mean.p_value for mean in means])
     print_head("claim", "on", "by", "published", "here, points", "p", "here it")
