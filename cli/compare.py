@@ -70,7 +70,7 @@ _SECTIONS = {
 @click.option("--tune-seed", type=int, help="Seed of the trials; is not reported.  [default: 101]")
 @click.option("--processes", type=int, help="Cells at once.  [default: 1]")
 @click.option("--threads", type=int, help="Threads of each; bytes depend on it.  [default: 1]")
-@click.option("--shard", help="i/n: every n-th cell, from the i-th on, in the same folder or one to be copied into it.")
+@click.option("--shard", help="i/n: every n-th cell of each method, in the same folder or one to be copied into it.")
 @click.option("--skip-refused", is_flag=True, help="Leave out the methods that refuse model, protocol or settings.")
 @click.option("--overwrite", is_flag=True, help="Do the cells of this grid anew.")
 @click.option("--drop-adapters", is_flag=True, help="Keep no trained tensors, only rows.")

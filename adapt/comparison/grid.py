@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -120,9 +121,17 @@ def list_tasks(names: Sequence[str | Task]) -> tuple[str | Task, ...]:
 
 
 def take_shard(cells: Sequence[Cell], shard: tuple[int, int]) -> tuple[Cell, ...]:
-    """Every n-th of the cells, from the i-th on; `shard` is (i, n), i from 1."""
+    """Every n-th cell of each method, from the i-th on of the first and one later of each further one.
+
+    `shard` is (i, n), i from 1.
+    """
     number, count = shard
-    return tuple(cells[number - 1 :: count])
+    turns: dict[str, Iterator[int]] = {}
+    return tuple(
+        cell
+        for cell in cells
+        if next(turns.setdefault(cell.entry.name, itertools.count(len(turns)))) % count == number - 1
+    )
 
 
 def _file_name(task: str) -> str:

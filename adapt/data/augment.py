@@ -45,10 +45,10 @@ class TaskImages(Dataset):
         return len(self.examples)
 
     def __getitem__(self, index: int) -> tuple[int, Float[Tensor, "3 height width"], int]:
-        pixels = recall(("pixels", *self.look(index)), lambda: self._prepare(index), view=self.augment)
+        pixels = recall(("pixels", *self.key(index)), lambda: self._prepare(index), view=self.augment)
         return index, pixels, self.examples[index].label
 
-    def look(self, index: int) -> tuple[Any, ...]:
+    def key(self, index: int) -> tuple[Any, ...]:
         """Which image this is, and as what it is seen: equal where the pixels are."""
         view = (self.seed, self.epoch, index) if self.augment else None
         return self.examples[index].source, view

@@ -20,13 +20,13 @@ LIMIT = 256 * 2**20
 class ImageMemo:
     """Tensors that stay as they are while one task's methods are trained and tested, one after another.
 
-    What was found once is found again bit for bit; once `limit` is reached, what is new is not kept. Nobody may change
-    what it gives.
+    What was found once is found again bit for bit; once `limit` is reached, what is new is not kept, but for what is
+    small. Nobody may change what it gives in place.
     """
 
     limit: int = LIMIT
     """Bytes of what is tested, and again of the views."""
-    spared: float = 0.0
+    spared_seconds: float = 0.0
     """Seconds that making took what was then found here, all in all."""
     _of: tuple[str, int] | None = None
     _tested: _Part = field(default_factory=lambda: _Part())
@@ -41,18 +41,21 @@ class ImageMemo:
         self._of = task, seed
 
     def recall(self, place: Hashable, make: Callable[[], Tensor], view: bool = False, always: bool = False) -> Tensor:
-        """What is at a place, made now if it is not there. `view`: of one seed alone; `always`: small, so kept."""
-        part = self._views if view else self._tested
+        """What is at a place, made now if it is not there.
+
+        `view`: as one seed sees a training image. `always`: small, so kept whatever the limit, unless it is a view.
+        """
+        part, small = (self._views, False) if view else (self._tested, always)
         # A tensor of inference mode may have no part in a training.
         where = (place, torch.is_inference_mode_enabled())
         if where in part.kept:
             found, seconds = part.kept[where]
-            self.spared += seconds
+            self.spared_seconds += seconds
             return found
-        begun = time.perf_counter()
+        begun = _clock()
         made = make()
-        if always or part.bytes + made.nbytes <= self.limit:
-            part.kept[where] = made, time.perf_counter() - begun
+        if small or part.bytes + made.nbytes <= self.limit:
+            part.kept[where] = made, _clock() - begun
             part.bytes += made.nbytes
         return made
 
@@ -60,6 +63,13 @@ class ImageMemo:
         """Bytes on a device."""
         kept = (*self._tested.kept.values(), *self._views.kept.values())
         return sum(each.nbytes for each, _ in kept if each.device == device)
+
+
+def _clock() -> float:
+    """Seconds, once all that was asked of a GPU is done."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 @dataclass

@@ -102,22 +102,24 @@ def run_texts(
     model: HookedCLIP, tower: Tower, texts: TextTrunk, learned: Tokens | None, first: int
 ) -> Float[Tensor, "text width"]:
     """The last residual stream at the texts' ends, with learned tokens after BOT, if any, from layer `first` on."""
-    alike = worthwhile(texts.alike, tower, first, learned.count if learned else 0)
+    alike = pick_alike(texts.alike, tower, first, learned.count if learned else 0)
     if alike is None:
         return _run_whole(model, tower, texts, learned, first)
     return run_alike(model, tower, texts.residual, alike, learned, first)
 
 
-def worthwhile(
+def pick_alike(
     alike: AlikeTexts | None, tower: Tower, first: int, learned: int = 0, groups: int = 1
 ) -> AlikeTexts | None:
     """How to compute each token of texts once, `learned` ones among them; None where whole texts are better.
 
     They are where a hook from layer `first` on asks for all tokens, and where so few are spared that laying them out
-    takes longer.
+    takes longer. In an export the number of `groups` is not known, and any may come.
     """
     if alike is None or tower.is_hooked(*range(first, tower.layers)):
         return None
+    if torch.compiler.is_exporting():
+        return alike
     return alike if groups * alike.longer(learned).spared * tower.width**2 >= WORTHWHILE else None
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.acting import Acting
-from headroles.adapt.methods.branches import run_alike, worthwhile
+from headroles.adapt.methods.branches import pick_alike, run_alike
 from headroles.adapt.methods.features import ClassTrunk, unit
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.training_data import TrainingData
@@ -151,8 +151,8 @@ def embed_named(
     model, tower = method.model, method.text_tower
     begin, rest = texts.embedded[:, :1], texts.embedded[:, 1:]
     residual = model.start_embedded(torch.cat([begin, context.to(begin.dtype), rest], 1))
-    groups = len(context) // texts.alike.texts if texts.alike else 1
-    alike = worthwhile(texts.alike, tower, 0, context.shape[1], groups)
+    groups = context.shape[0] // texts.alike.texts if texts.alike else 1
+    alike = pick_alike(texts.alike, tower, 0, context.shape[1], groups)
     if alike is not None:
         return unit(tower.read(run_alike(model, tower, residual, alike.longer(context.shape[1]))))
     mask = model.causal_mask(residual.shape[1])

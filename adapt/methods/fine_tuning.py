@@ -12,7 +12,7 @@ from torch import Tensor
 
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.acting import Acting
-from headroles.adapt.methods.branches import run_alike, worthwhile
+from headroles.adapt.methods.branches import pick_alike, run_alike
 from headroles.adapt.methods.features import ClassTrunk, average_classes, list_texts, pick_texts, unit
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.own_weights import OwnWeights, swapped
@@ -145,7 +145,7 @@ def embed_tokens(model: HookedCLIP, texts: TokenTrunk) -> Float[Tensor, "class e
     """Unit embeddings of the classes by the weights that the model has now."""
     tower = model.text
     assert tower is not None  # Methods refuse models without texts.
-    alike = worthwhile(texts.alike, tower, 0)
+    alike = pick_alike(texts.alike, tower, 0)
     if alike is None:
         return average_classes(unit(model(**texts.tokens)), texts.classes)
     ends = run_alike(model, tower, model.start_texts(texts.tokens["input_ids"]), alike)

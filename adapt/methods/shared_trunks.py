@@ -13,27 +13,27 @@ from torch import Tensor
 from headroles.adapt.data.image_memo import open_memo, recall
 from headroles.adapt.methods.method import EMBEDDED, Method
 
-Looks = Sequence[Hashable]
-"""Of every image of a batch, `headroles.adapt.data.augment.TaskImages.look`."""
+Keys = Sequence[Hashable]
+"""Of every image of a batch, `headroles.adapt.data.augment.TaskImages.key`."""
 
 
 def run_trunk(
     method: Method,
-    looks: Looks,
+    keys: Keys,
     pixels: Float[Tensor, "image 3 height width"],
     precision: str = "no",
     view: bool = False,
 ) -> Float[Tensor, "image ..."]:
-    """The method's `image_trunk`. `view`: of training images, as one seed has them augmented."""
+    """The method's `image_trunk`. `view`: of training images, as an epoch of one seed has them."""
     if method.trunk_kind is None:
         return method.image_trunk(pixels)
-    place = ("trunk", method.trunk_kind, precision, *looks)
+    place = ("trunk", method.trunk_kind, precision, *keys)
     return recall(place, lambda: method.image_trunk(pixels), view, always=method.trunk_kind == EMBEDDED)
 
 
 def run_targets(
     method: Method,
-    looks: Looks,
+    keys: Keys,
     trunk: Float[Tensor, "image ..."],
     precision: str = "no",
     view: bool = False,
@@ -41,20 +41,20 @@ def run_targets(
     """The method's `frozen_targets`, from its trunk."""
     if method.trunk_kind is None:
         return method.frozen_targets(trunk)
-    place = ("targets", type(method).frozen_targets, type(method).frozen_images, method.trunk_kind, precision, *looks)
+    place = ("targets", type(method).frozen_targets, type(method).frozen_images, method.trunk_kind, precision, *keys)
     return recall(place, lambda: method.frozen_targets(trunk), view, always=True)
 
 
 def run_tested(
-    method: Method, looks: Looks, pixels: Float[Tensor, "image 3 height width"]
+    method: Method, keys: Keys, pixels: Float[Tensor, "image 3 height width"]
 ) -> tuple[Float[Tensor, "image ..."], Float[Tensor, "image embed"]]:
     """The method's trunk of a batch that is tested, and the frozen CLIP's embeddings of it.
 
     These come from the trunk; or, where methods share, from the frozen CLIP alone, so that they are the same by every
     method.
     """
-    trunk = run_trunk(method, looks, pixels)
+    trunk = run_trunk(method, keys, pixels)
     if open_memo() is None:
         return trunk, method.frozen_images(trunk)
-    place = ("trunk", EMBEDDED, "no", *looks)
+    place = ("trunk", EMBEDDED, "no", *keys)
     return trunk, recall(place, lambda: Method.image_trunk(method, pixels), always=True)

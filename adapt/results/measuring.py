@@ -46,8 +46,8 @@ def compare(
     loader = read_ahead(DataLoader(images, batch_size=batch, num_workers=workers))
     for numbers, pixels, labels in counted(loader, f"testing {task.name}", len(own), size=lambda each: len(each[0])):
         names = [own[number].key for number in numbers.tolist()]
-        looks = [images.look(number) for number in numbers.tolist()]
-        (trunk, known), labels = run_tested(method, looks, pixels), labels.to(method.device)
+        keys = [images.key(number) for number in numbers.tolist()]
+        (trunk, known), labels = run_tested(method, keys, pixels), labels.to(method.device)
         guesses = (known @ text.frozen.T, method.logits(method.encode_images(trunk), texts))
         for logits in guesses:
             check_rows(logits, names.__getitem__)

@@ -23,7 +23,8 @@ class Cost:
     seconds: float = 0.0
     """Of all that was done here."""
     memory: int | None = None
-    """Most bytes: on CUDA what tensors held, on a CPU what the process did, model and libraries too; None: unknown."""
+    """Most bytes: on CUDA what tensors held, on a CPU what the process did, model and libraries too; not those of
+    a memo of images. None: unknown."""
     done: int = 0
     """Steps that were taken here."""
     steps: int = 0
@@ -48,7 +49,7 @@ def metering(device: torch.device) -> Iterator[Cost]:
     seconds, and none of its bytes.
     """
     cost, begun, memo = Cost(), time.perf_counter(), open_memo()
-    spared = memo.spared if memo else 0.0
+    spared = memo.spared_seconds if memo else 0.0
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     else:
@@ -60,7 +61,7 @@ def metering(device: torch.device) -> Iterator[Cost]:
         cost.seconds = time.perf_counter() - begun
         cost.memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _resident_peak()
         if memo:
-            cost.seconds += memo.spared - spared
+            cost.seconds += memo.spared_seconds - spared
             cost.memory = None if cost.memory is None else cost.memory - memo.held(device)
 
 

@@ -76,12 +76,13 @@ class Trunks:
         images = TaskImages(self.task.train, self.method.preprocess, augment, self.config.seed, epoch or 0)
         loader = DataLoader(images, batch_sampler=[list(numbers) for numbers in rows], num_workers=self.workers)
         for numbers, pixels, _ in read_ahead(loader):
-            looks, shared = [images.look(number) for number in numbers.tolist()], (self.config.precision, augment)
+            keys = [images.key(number) for number in numbers.tolist()]
+            shared = self.config.precision, epoch is not None
             with self.accelerator.autocast():
-                part = {"trunk": run_trunk(self.method, looks, pixels, *shared)}
+                part = {"trunk": run_trunk(self.method, keys, pixels, *shared)}
                 if self.method.needs_frozen_images:
                     own = part["trunk"] if self.config.share_trunk else self.method.image_trunk(pixels)
-                    part["frozen"] = run_targets(self.method, looks, own, *shared)
+                    part["frozen"] = run_targets(self.method, keys, own, *shared)
             for outputs in part.values():
                 check_rows(outputs, lambda row: self.task.train[row].key, numbers.tolist(), self.config.precision)
             yield part

@@ -100,7 +100,7 @@ class Engine:
         Raises InputError for a message that asks nothing known, or about what is not there.
         """
         question = Question(message, FIELDS)
-        with self._lock, torch.inference_mode():
+        with self._lock, self.model.turns, torch.inference_mode():
             return self._answers[question.ask](question)
 
     def _answer_map(self, question: Question) -> dict[str, Any]:

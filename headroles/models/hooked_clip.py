@@ -34,9 +34,10 @@ __all__ = ["HookedCLIP", "MeanTower", "PooledTower", "Tower", "recording"]
 class HookedCLIP(HookedRootModule):
     """A CLIP whose activations can be read and edited under TransformerLens' names, on both towers.
 
-    `run_with_cache` and `run_with_hooks` take what `forward` takes. Hooks act on whoever runs the model: while a thread
-    has any, others that run it or add their own wait. `clip` is the wrapped model itself, by reference.
-    It may be of another family too: a SigLIP, or a ViT or DINOv2, whose `text` is None and which refuse texts.
+    `run_with_cache` and `run_with_hooks` take what `forward` takes. Hooks act on whatever thread runs the model:
+    while one has any, others that want some too wait, and who wants none of another's takes a turn (`turns`).
+    `clip` is the wrapped model itself, by reference. It may be of another family too: a SigLIP, or a ViT or DINOv2,
+    whose `text` is None and which refuse texts.
     """
 
     processor: Any
@@ -60,7 +61,8 @@ class HookedCLIP(HookedRootModule):
         self.projector: Mapping[str, Tensor] | None = None
         self._measured: tuple[Any, tuple[int, int]] | None = None
         self._told: set[str] = set()
-        self._turns = Turns()
+        self.turns = Turns()
+        """A thread that works under it is alone with its hooks, and no other's act on it."""
         self.family = family or find_family(clip.config.model_type, name)(clip)
         self.visual = self.family.visual
         self.text = self.family.text
@@ -130,7 +132,7 @@ class HookedCLIP(HookedRootModule):
     @contextmanager
     def hooks(self, *hooks: Any, **options: Any) -> Iterator[HookedCLIP]:
         """TransformerLens's, and other threads wait meanwhile: its end removes whatever hooks were added since."""
-        with self._turns, super().hooks(*hooks, **options):
+        with self.turns, super().hooks(*hooks, **options):
             yield self
 
     def forward(
@@ -143,13 +145,11 @@ class HookedCLIP(HookedRootModule):
         if input_ids is None:
             if pixel_values is None:
                 raise InputError("forward needs pixel_values, input_ids or both; got neither")
-            with self._turns:
-                return self.family.encode_images(pixel_values)
+            return self.family.encode_images(pixel_values)
         self.check_text()
-        with self._turns:
-            if pixel_values is None:
-                return self.family.encode_texts(input_ids, attention_mask)
-            return self.family.encode_images(pixel_values), self.family.encode_texts(input_ids, attention_mask)
+        if pixel_values is None:
+            return self.family.encode_texts(input_ids, attention_mask)
+        return self.family.encode_images(pixel_values), self.family.encode_texts(input_ids, attention_mask)
 
     def start_images(self, pixel_values: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image token width"]:
         """The vision tower's residual stream before layer 0: CLS (none in SigLIP), registers (DINOv2), patches.

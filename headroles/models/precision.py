@@ -28,6 +28,6 @@ def half_precision(device: torch.device, precision: str) -> AbstractContextManag
 
 def full_precision(device: torch.device) -> AbstractContextManager:
     """While open, nothing is computed in half precision, whatever is asked for around it."""
-    if not torch.is_autocast_enabled(device.type):
+    if not torch.is_autocast_enabled(device.type) and not torch.compiler.is_exporting():
         return nullcontext()
     return torch.autocast(device.type, enabled=False)

@@ -1,8 +1,13 @@
-"""Turns: threads that use one model, one after another."""
+"""Turns: threads that put hooks on one model, one after another."""
 
 from __future__ import annotations
 
 from threading import RLock
+
+from headroles.errors import InputError
+
+WAIT = 60.0
+"""Seconds that a thread waits for its turn."""
 
 
 class Turns:
@@ -12,7 +17,11 @@ class Turns:
         self._lock = RLock()
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        if not self._lock.acquire(timeout=WAIT):
+            raise InputError(
+                f"model: another thread has had hooks on it for {WAIT:g} s, such as by `ablating`; end that first, or "
+                "load the model once more for this thread"
+            )
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()

@@ -7,7 +7,7 @@ import pytest
 from headroles import load
 from headroles.adapt import Comparison, compare, open_task
 from headroles.adapt.comparison.entries import read_assigned, read_entries, with_settings
-from headroles.adapt.comparison.grid import Grid, list_tasks
+from headroles.adapt.comparison.grid import Grid, list_tasks, take_shard
 from headroles.adapt.comparison.grids import GRIDS, TRIALS, list_trials
 from headroles.adapt.comparison.trials import read_trials
 from headroles.adapt.methods.registry import METHODS
@@ -56,6 +56,16 @@ def test_two_shards_give_the_rows_of_one_run_and_a_done_cell_is_not_done_again(w
     assert results(tmp_path) == results(whole)
     assert len({title for title, _, _ in told}) == len(told) == 4 and {count for *_, count in told} == {2}
     assert not list(tmp_path.glob("cells/*/*/*/adapter_model.safetensors"))
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6])
+def test_shards_get_as_much_of_every_method(count):
+    entries = read_entries(["zero-shot", "tip-adapter", "coop", "dear", "mmrl", "ltv"])
+    grid = Grid("shapes", entries, list_tasks(["all"]), (1, 2, 3))
+    for number in range(1, count + 1):
+        methods = [cell.entry.name for cell in take_shard(grid.cells, (number, count))]
+        shares = [methods.count(entry.name) for entry in entries]
+        assert max(shares) - min(shares) <= 1 and abs(sum(shares) - len(grid.cells) / count) <= 1
 
 
 def test_a_cell_with_other_settings_is_refused_before_anything_runs(whole, bed):

@@ -33,13 +33,13 @@ def test_what_is_there_is_found_until_the_task_or_of_a_view_the_seed_is_another(
     assert recall("tested", made(5.0))[0, 0] == 5, "without a memo all is made"
 
 
-def test_no_more_is_kept_than_the_limit_but_for_what_is_small():
+def test_no_more_is_kept_than_the_limit_but_for_what_is_small_and_tested():
     memo = ImageMemo(limit=40)  # A tensor here has 24 bytes.
+    kinds = {"first": {}, "second": {}, "small": {"always": True}}
+    kinds |= {"view": {"view": True}, "small view": {"view": True, "always": True}}
     with sharing(memo):
-        for name, always in (("first", False), ("second", False), ("small", True)):
-            recall(name, made(1.0), always=always)
-        again = [recall(name, made(2.0))[0, 0].item() for name in ("first", "second", "small")]
-    assert again == [1, 2, 1] and memo.held(torch.device("cpu")) == 48
+        again = [[recall(name, made(one), **kind)[0, 0].item() for name, kind in kinds.items()] for one in (1.0, 2.0)]
+    assert again == [[1] * 5, [1, 2, 1, 1, 2]] and memo.held(torch.device("cpu")) == 72
 
 
 def test_a_tensor_of_inference_mode_has_no_part_in_a_training():
@@ -69,7 +69,6 @@ def test_a_method_after_all_others_gives_what_it_gives_alone(name, shared_runs, 
     monkeypatch.setattr("headroles.adapt.comparison.run.sharing", lambda memo: nullcontext())
     alone = run_cell(open_bed(), cell(name), tmp_path)
     assert in_company[name].rows == alone.rows
-    assert in_company[name].memory is None or in_company[name].memory > 0
     folder = cell(name).place
     assert (place / folder / "adapter_model.safetensors").read_bytes() == (
         tmp_path / folder / "adapter_model.safetensors"
@@ -78,21 +77,21 @@ def test_a_method_after_all_others_gives_what_it_gives_alone(name, shared_runs, 
 
 @pytest.fixture(scope="module")
 def shared_runs(clip_folder, color_folder, small_map, tmp_path_factory):
-    """Every method on one bed, the last first, after one that keeps all that the others can share."""
+    """Every method on one bed: all with another seed, all the last first, and all after what these have kept."""
     model, task, place = load(str(clip_folder), "cpu"), open_task(color_folder), tmp_path_factory.mktemp("shared")
     entries = {each.name: each for each in with_settings(read_entries(METHODS), {"epochs": 2, "batch": 4}, {})}
     options = {"protocol": "few-shot", "shots": 2, "retention": ()}
 
     def open_bed() -> Bed:
-        return Bed.open(Grid(model, tuple(entries.values()), (task,), (1,), options), "cpu", small_map)
+        return Bed.open(Grid(model, tuple(entries.values()), (task,), (1, 2), options), "cpu", small_map)
 
-    def cell(name: str) -> Cell:
-        return Cell(entries[name], task.name, 1)
+    def cell(name: str, seed: int = 1) -> Cell:
+        return Cell(entries[name], task.name, seed)
 
-    bed = open_bed()
-    found = {}
-    for name in (*reversed(entries), *entries):  # The second time, each finds whatever the others kept.
-        folder = place if name in found else tmp_path_factory.mktemp("before")
-        found[name] = run_cell(bed, cell(name), folder)
-    assert bed.memo.spared > 0
+    bed, before = open_bed(), tmp_path_factory.mktemp("before")
+    for seed in (2, 1):
+        for name in reversed(entries):
+            run_cell(bed, cell(name, seed), before)
+    found = {name: run_cell(bed, cell(name), place) for name in entries}
+    assert bed.memo.spared_seconds > 0
     return open_bed, place, cell, found

@@ -27,8 +27,12 @@ def given(clip_folder) -> Given:
     return Given(model, pixels, torch.tensor([0, 1, 2, 4]), NAMES, "a photo of a {}.")
 
 
+def test_every_method_that_takes_steps_has_a_plain_form():
+    assert set(STEPPING) == set(PLAIN), "add one in benchmarks/plain_methods.py"
+
+
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # Which peft asks for.
-@pytest.mark.parametrize("name", STEPPING)
+@pytest.mark.parametrize("name", PLAIN)
 def test_a_step_of_both_can_be_timed_and_trains_as_many_numbers(name, given):
     if name == "clip-lora":
         pytest.importorskip("peft")

@@ -21,6 +21,7 @@ from headroles.adapt.methods.features import Batch
 from headroles.adapt.methods.linear_probe import LinearProbe
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.registry import METHODS
+from headroles.adapt.results.export import export_adapter
 from headroles.adapt.training.train import fit
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
@@ -228,6 +229,17 @@ def test_the_mean_over_epochs_is_that_of_their_tensors_also_resumed(build, task,
     with pytest.raises(InputError, match="select_epoch: linear-probe takes the mean over its epochs"):
         fit(resumed, task, dataclasses.replace(train, select_epoch="validation"), tmp_path / "none")
     assert sum(weights) == pytest.approx(1) and uniform_weights(4) == (0.25,) * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["linear-probe", "layer-fusion", "coop", "cocoop", "maple", "clip-cite"])
+def test_an_export_takes_any_number_of_images(name, build, task, pixels, tmp_path):
+    method = build(name)
+    files = export_adapter(Adapter.of(method, task, train_config(name)), tmp_path)
+    program = torch.export.load(next(path for path in files if path.suffix == ".pt2")).module()
+    method.eval()
+    for some in (pixels[:1], pixels):
+        torch.testing.assert_close(program(some), answers(method, some, task), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(set(METHODS) - FROZEN_TEXTS - {"zero-shot", "tip-adapter", "talo"}))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from headroles.adapt.methods.branches import WORTHWHILE, worthwhile
+from headroles.adapt.methods.branches import WORTHWHILE, pick_alike
 from headroles.models.hooked_clip import HookedCLIP
 
 TEXTS = ["a photo of a red circle", "a photo of a night", "a photo of something striped in the top left"]
@@ -90,9 +90,9 @@ def test_texts_are_left_whole_where_few_tokens_are_spared(double):
     width = math.isqrt(WORTHWHILE // texts.longer(4).spared) + 1
     for more, less in (({"learned": 4}, {"learned": 3}), ({"groups": 2, "learned": 4}, {})):
         tower = SimpleNamespace(width=width, layers=2, is_hooked=lambda *layers: False)
-        assert worthwhile(texts, tower, 0, **more) is texts and worthwhile(texts, tower, 0, **less) is None
+        assert pick_alike(texts, tower, 0, **more) is texts and pick_alike(texts, tower, 0, **less) is None
     hooked = SimpleNamespace(width=width, layers=2, is_hooked=lambda *layers: 1 in layers)
-    assert worthwhile(texts, hooked, 0, 4) is None and worthwhile(None, tower, 0, 4) is None
+    assert pick_alike(texts, hooked, 0, 4) is None and pick_alike(None, tower, 0, 4) is None
 
 
 def test_pieces_that_need_no_gradient_change_none(double):
