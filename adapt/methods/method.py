@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.acting import Acting
+from headroles.adapt.methods.branches import run_to_cls
 from headroles.adapt.methods.features import Batch, ClassTrunk, unit
 from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.masks import check_role_map
@@ -170,8 +171,11 @@ class Method(nn.Module):
 
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image ..."]:
         """What of images does not depend on training, without gradients; may be kept on disk. Here: unit embeddings."""
+        tower = self.model.visual
         with torch.no_grad():
-            return unit(self.model(pixels.to(self.device, self.model.dtype)))
+            if not tower.at_row:
+                return unit(self.model(pixels.to(self.device, self.model.dtype)))
+            return unit(tower.read(run_to_cls(tower, self.model.start_images(pixels), 0)))
 
     @property
     def trunk_kind(self) -> Hashable:
