@@ -89,8 +89,10 @@ class HeadValues(nn.Module):
         found, begin = {}, 0
         for name, heads in self.places:
             weight = self.model.clip.get_parameter(name).detach().to(edits.dtype)
-            edit = edits.new_zeros(self.tower.heads, *edits.shape[1:])
-            edit = edit.index_copy(0, torch.tensor(heads, device=edit.device), edits[begin : begin + len(heads)])
+            edit = edits[begin : begin + len(heads)]
+            if len(heads) < self.tower.heads:
+                still = edits.new_zeros(self.tower.heads, *edits.shape[1:])
+                edit = still.index_copy(0, torch.tensor(heads, device=edit.device), edit)
             found[name], begin = weight + edit.flatten(0, 1).T, begin + len(heads)
         return found
 

@@ -197,3 +197,20 @@ def test_methods_pages_say_what_the_tables_of_all_methods_say():
                 assert said in " ".join(TEXTS[f"docs/methods/{page}"].split()).replace("Base", "base"), name
     for name, both in figures.items():
         assert f"| {name} | {' | '.join(both)} |" in TEXTS["docs/methods/which.md"], name
+
+
+def test_methods_pages_say_what_the_tables_of_all_classes_say():
+    figures: dict[str, list[str]] = {}
+    for model in ("shapes", "shapes-natural"):
+        told = TEXTS["docs/results.md"].partition(f"\n### All classes trained, {model}\n")[2]
+        table = told.partition("\n\nfew-shot: minus")[0]
+        rows = re.findall(r"^\| ([\w-]+) \| ([\d.]+ ± [\d.]+) \|", table, re.MULTILINE)
+        assert len(rows) == 9
+        for name, figure in rows:
+            figures.setdefault(name, []).append(figure)
+            if name in ("linear-probe", "layer-fusion"):
+                page = " ".join(TEXTS[f"docs/methods/{name}.md"].split())
+                assert f"{figure} on `{model}`" in page, name
+    for name, both in figures.items():
+        short = " | ".join(figure.partition(" ")[0] for figure in both)
+        assert f"| {name} | {short} |" in TEXTS["docs/methods/which.md"], name
