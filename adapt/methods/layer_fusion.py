@@ -87,14 +87,14 @@ class Fusing(Method):
 
     def fuse(
         self, trunk: Float[Tensor, "image number"]
-    ) -> tuple[Float[Tensor, "image output"], Float[Tensor, "image token"]]:
-        """What the query gathers of every image, and its weights, the mean over the attention's heads."""
+    ) -> tuple[Float[Tensor, "image output"], Float[Tensor, "image head token"]]:
+        """What the query gathers of every image, and with which weights."""
         tokens = self.tokens(trunk).to(self.fusion.query.dtype)
         if self.training and self.config.noise:
             noisy = torch.rand(len(tokens), 1, 1, device=tokens.device) < 0.5
             tokens = tokens + self.config.noise * noisy * torch.randn_like(tokens)
-        gathered, weights = self.fusion(tokens)
-        return gathered, weights.mean(1)
+        found: tuple[Tensor, Tensor] = self.fusion(tokens)
+        return found
 
     def start(self, look: Look) -> None:
         labels = torch.cat([batch.labels for batch in look(None)])
@@ -110,7 +110,7 @@ class Fusing(Method):
         return cross_entropy(logits, labels, self.class_weights.to(logits.dtype))
 
     def settle(self, look: Look, validation: Look | None) -> None:
-        weights = torch.cat([self.fuse(batch.trunk)[1] for batch in look(None)])
+        weights = torch.cat([self.fuse(batch.trunk)[1].mean(1) for batch in look(None)])
         self.attention.copy_(weights.mean(0))
 
     def findings(self) -> Findings:
