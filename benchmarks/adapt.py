@@ -233,6 +233,7 @@ def open_model(load: Load) -> HookedCLIP:
 
     logging.disable_progress_bar()
     torch.set_num_threads(load.threads)
+    torch.set_flush_denormal(True)  # Steps on one batch soon fit it, and numbers near 0 would cost many times more.
     torch.manual_seed(SEED)
     return open_bundled() if load.model == BUNDLED else random_model("ViT-B/16", 224)
 

@@ -80,29 +80,64 @@ def _run_here(bed: Bed, cells: Sequence[Cell], work: Work) -> Iterator[Outcome]:
 def _run_apart(bed: Bed, cells: Sequence[Cell], work: Work) -> Iterator[Outcome]:
     given = bed.grid, bed.role_map, work
     spawn = multiprocessing.get_context("spawn")  # A GPU, and torch's threads, do not survive a fork.
-    pool = ProcessPoolExecutor(min(work.processes, len(cells)), spawn, _open, given)
+    count = min(work.processes, len(cells))
+    pools = [ProcessPoolExecutor(1, spawn, _open, given) for _ in range(count)]
+    lanes = Lanes(cells, count)
+    running: dict[Future[Outcome], int] = {}
+
+    def go_on(lane: int) -> None:
+        cell = lanes.take(lane)
+        if cell is not None:
+            running[pools[lane].submit(_run, cell)] = lane
+
     try:
-        left = {pool.submit(_run, cell) for cell in cells}
-        while left:
-            over, left = wait(left, return_when=FIRST_COMPLETED)
-            for future in over:
-                yield from _take(future, pool, left)
+        for lane in range(count):
+            go_on(lane)
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                lane, outcome = running.pop(future), future.result()
+                if isinstance(outcome, Failure) and not outcome.why:
+                    time.sleep(_PAUSE)
+                    lanes.put_back(lane, outcome.cell)
+                else:
+                    yield outcome
+                go_on(lane)
     except BrokenProcessPool as error:
         raise InputError(
             "processes: one was stopped from outside, as by a lack of memory; what is done is kept: go on with fewer "
             "--processes"
         ) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _take(future: Future[Outcome], pool: ProcessPoolExecutor, left: set[Future[Outcome]]) -> Iterator[Outcome]:
-    outcome = future.result()
-    if isinstance(outcome, Failure) and not outcome.why:
-        time.sleep(_PAUSE)
-        left.add(pool.submit(_run, outcome.cell))
-    else:
-        yield outcome
+class Lanes:
+    """Which process does which cells: all of a task and seed one process, as they have their images in common.
+
+    Who has none left gets the second half of what the one with most has before it.
+    """
+
+    def __init__(self, cells: Sequence[Cell], count: int) -> None:
+        blocks: dict[tuple[str, int], list[Cell]] = {}
+        for cell in cells:
+            blocks.setdefault((cell.task, cell.seed), []).append(cell)
+        self._blocks = deque(blocks.values())
+        self._lanes: list[deque[Cell]] = [deque() for _ in range(count)]
+
+    def take(self, lane: int) -> Cell | None:
+        """The next cell of a process; None where nothing is left for it."""
+        own = self._lanes[lane]
+        if not own and self._blocks:
+            own.extend(self._blocks.popleft())
+        elif not own:
+            most = max(self._lanes, key=len)
+            own.extendleft([most.pop() for _ in range((len(most) + 1) // 2)])
+        return own.popleft() if own else None
+
+    def put_back(self, lane: int, cell: Cell) -> None:
+        """A cell to be looked at again, once the others of its process are over."""
+        self._lanes[lane].append(cell)
 
 
 _OPENED: list[tuple[Bed, Work]] = []
