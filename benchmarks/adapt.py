@@ -246,7 +246,7 @@ def build_step(variant: str, model: HookedCLIP, load: Load, folder: Path) -> Cal
 
     from headroles.adapt import Dear
     from headroles.adapt.config import TrainConfig
-    from headroles.adapt.methods.method import TrainedGroup
+    from headroles.adapt.methods.trained_group import TrainedGroup
 
     torch.manual_seed(SEED)
     if variant in (PADDED, SHORT):

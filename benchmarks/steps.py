@@ -12,8 +12,8 @@ from plain_methods import PLAIN
 from headroles import HookedCLIP, load
 from headroles.adapt.config import TrainConfig
 from headroles.adapt.methods.features import Batch
-from headroles.adapt.methods.method import TrainedGroup
 from headroles.adapt.methods.registry import METHODS
+from headroles.adapt.methods.trained_group import TrainedGroup
 from headroles.adapt.training.optimizer import build_optimizer
 from headroles.roles.role_map import BankInfo, HeadRole, ImagesInfo, ModelInfo, RoleMap
 from headroles.shapes.captions import value_texts

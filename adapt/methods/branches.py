@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from headroles.adapt.methods.features import TextTrunk, embed_classes, list_texts
+from headroles.adapt.methods.features import TextTrunk, embed_classes, list_texts, unit
 from headroles.adapt.methods.tokens import Tokens
 from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.hooked_clip import HookedCLIP, Tower
@@ -82,6 +82,15 @@ def run_to_cls(
         return residual[:, 0]
     rows = torch.zeros(1, dtype=torch.long, device=residual.device)
     return tower.run_rows(tower.run(residual, range(first, last)), last, rows)[:, 0]
+
+
+@torch.no_grad()
+def embed_images(model: HookedCLIP, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
+    """The model's own unit embeddings, to rounding: of the last layer the row that is read alone."""
+    tower = model.visual
+    if not tower.at_row:
+        return unit(model(pixels.to(model.device, model.dtype)))
+    return unit(tower.read(run_to_cls(tower, model.start_images(pixels), 0)))
 
 
 def start_texts(model: HookedCLIP, tower: Tower, prompts: Sequence[str | Sequence[str]], first: int) -> TextTrunk:

@@ -24,9 +24,9 @@ from headroles.adapt.methods.features import Batch, ImageFeatures, TextTrunk, di
 from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.layer_trunk import LayerTrunk
 from headroles.adapt.methods.masks import masked_kinds
-from headroles.adapt.methods.method import TrainedGroup
 from headroles.adapt.methods.role_masks import RoleMasks, split_groups
 from headroles.adapt.methods.tokens import LearnedTokens
+from headroles.adapt.methods.trained_group import TrainedGroup
 from headroles.errors import InputError
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP, Tower

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,14 @@ from torch.nn.functional import normalize
 from headroles.images.prompts import write_prompts
 from headroles.models.families.alike_texts import AlikeTexts
 from headroles.models.hooked_clip import HookedCLIP
+
+EMBEDDED = "unit embeddings"
+"""`Method.trunk_kind` of those whose trunk is the frozen CLIP's answer."""
+
+
+def residual_before(layer: int) -> Hashable:
+    """`Method.trunk_kind` of those whose trunk is the frozen vision tower's residual stream before a layer."""
+    return "residual stream", layer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headroles.adapt.methods.branches import run_to_cls
-from headroles.adapt.methods.features import unit
-from headroles.adapt.methods.method import Method, residual_before
+from headroles.adapt.methods.features import residual_before, unit
+from headroles.adapt.methods.method import Method
 
 
 class LayerTrunk(Method):

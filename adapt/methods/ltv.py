@@ -15,10 +15,10 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from headroles.adapt.config import Settings
-from headroles.adapt.methods.features import ClassTrunk, unit
+from headroles.adapt.methods.features import EMBEDDED, ClassTrunk, unit
 from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.methods.head_trunk import HeadTrunk, head_parts
-from headroles.adapt.methods.method import EMBEDDED, Look, Method
+from headroles.adapt.methods.method import Look, Method
 from headroles.adapt.methods.role_numbers import pick_heads
 from headroles.checks import check_choices
 from headroles.errors import InputError

@@ -7,7 +7,6 @@ class that overrides nothing is zero-shot CLIP.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -18,10 +17,11 @@ from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.acting import Acting
-from headroles.adapt.methods.branches import run_to_cls
-from headroles.adapt.methods.features import Batch, ClassTrunk, unit
+from headroles.adapt.methods.branches import embed_images
+from headroles.adapt.methods.features import EMBEDDED, Batch, ClassTrunk
 from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.masks import check_role_map
+from headroles.adapt.methods.trained_group import TrainedGroup
 from headroles.adapt.methods.training_data import TrainingData
 from headroles.errors import InputError
 from headroles.images.images import Preprocess
@@ -31,25 +31,6 @@ from headroles.roles.role_map import RoleMap
 
 Look = Callable[[int | None], Iterator[Batch]]
 """All training images in order, batch by batch, as they are tested (None), or with the augmentation of that epoch."""
-
-
-EMBEDDED = "unit embeddings"
-"""`Method.trunk_kind` of those whose trunk is the frozen CLIP's answer."""
-
-
-def residual_before(layer: int) -> Hashable:
-    """`Method.trunk_kind` of those whose trunk is the frozen vision tower's residual stream before a layer."""
-    return "residual stream", layer
-
-
-@dataclass(frozen=True)
-class TrainedGroup:
-    """Tensors that are trained alike."""
-
-    tensors: tuple[nn.Parameter, ...]
-    """The tensors."""
-    rate: float = 1.0
-    """Their learning rate, as a multiple of the training's."""
 
 
 class Method(nn.Module):
@@ -171,11 +152,7 @@ class Method(nn.Module):
 
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image ..."]:
         """What of images does not depend on training, without gradients; may be kept on disk. Here: unit embeddings."""
-        tower = self.model.visual
-        with torch.no_grad():
-            if not tower.at_row:
-                return unit(self.model(pixels.to(self.device, self.model.dtype)))
-            return unit(tower.read(run_to_cls(tower, self.model.start_images(pixels), 0)))
+        return embed_images(self.model, pixels)
 
     @property
     def trunk_kind(self) -> Hashable:

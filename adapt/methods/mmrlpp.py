@@ -16,10 +16,10 @@ from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.entry import known_core, note_core
 from headroles.adapt.methods.features import Batch, TextTrunk
 from headroles.adapt.methods.findings import Findings
-from headroles.adapt.methods.method import TrainedGroup
 from headroles.adapt.methods.mmrl import Representation, RepresentationConfig
 from headroles.adapt.methods.role_masks import RoleMasks, split_groups
 from headroles.adapt.methods.tokens import LayerTokens, draw_uniform
+from headroles.adapt.methods.trained_group import TrainedGroup
 from headroles.adapt.methods.training_data import TrainingData
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError

@@ -13,8 +13,8 @@ from torch.nn.functional import logsigmoid
 from headroles.adapt.config import LEARNED, SOFT, MaskConfig
 from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.methods.masks import build_masks, is_isolating, join_groups, role_weights
-from headroles.adapt.methods.method import TrainedGroup
 from headroles.adapt.methods.rank_correlation import RankCorrelation, correlate_ranks
+from headroles.adapt.methods.trained_group import TrainedGroup
 from headroles.roles.role_map import RoleMap
 from headroles.shown import show_p
 

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from headroles.adapt.data.image_memo import open_memo, recall
-from headroles.adapt.methods.method import EMBEDDED, Method
+from headroles.adapt.methods.features import EMBEDDED
+from headroles.adapt.methods.method import Method
 
 Keys = Sequence[Hashable]
 """Of every image of a batch, `headroles.adapt.data.augment.TaskImages.key`."""

@@ -18,8 +18,9 @@ from torch.nn.functional import cross_entropy
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.acting import Acting
 from headroles.adapt.methods.features import Batch, TextTrunk, unit
-from headroles.adapt.methods.method import Look, TrainedGroup
+from headroles.adapt.methods.method import Look
 from headroles.adapt.methods.own_weights import OwnWeights, names_within, swapped
+from headroles.adapt.methods.trained_group import TrainedGroup
 from headroles.adapt.methods.upper_layers import UpperLayers, UpperMethod, pick_classes
 from headroles.checks import check_least
 from headroles.errors import InputError

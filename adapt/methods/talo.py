@@ -13,9 +13,9 @@ from torch import Tensor
 
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.bypass import Unit, bypassing, read_images
-from headroles.adapt.methods.features import unit
+from headroles.adapt.methods.features import residual_before, unit
 from headroles.adapt.methods.findings import Findings, Found
-from headroles.adapt.methods.method import Look, Method, residual_before
+from headroles.adapt.methods.method import Look, Method
 from headroles.adapt.methods.probing import Probes, Trial, direct_gains, judge, score_images
 from headroles.checks import check_choices, check_least
 from headroles.errors import InputError

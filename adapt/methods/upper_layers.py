@@ -11,8 +11,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from headroles.adapt.methods.branches import run_texts, run_to_cls
-from headroles.adapt.methods.features import ClassTrunk, TextTrunk, embed_classes, list_texts, pick_texts, unit
-from headroles.adapt.methods.method import Method, residual_before
+from headroles.adapt.methods.features import (
+    ClassTrunk,
+    TextTrunk,
+    embed_classes,
+    list_texts,
+    pick_texts,
+    residual_before,
+    unit,
+)
+from headroles.adapt.methods.method import Method
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP
 

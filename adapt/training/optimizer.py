@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from headroles.adapt.config import SGD, TrainConfig
-from headroles.adapt.methods.method import TrainedGroup
+from headroles.adapt.methods.trained_group import TrainedGroup
 
 
 def build_optimizer(groups: Sequence[TrainedGroup], config: TrainConfig) -> torch.optim.Optimizer:

@@ -232,7 +232,7 @@ def test_the_mean_over_epochs_is_that_of_their_tensors_also_resumed(build, task,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["linear-probe", "layer-fusion", "coop", "cocoop", "maple", "clip-cite"])
+@pytest.mark.parametrize("name", ["linear-probe", "cocoop", "clip-cite"])
 def test_an_export_takes_any_number_of_images(name, build, task, pixels, tmp_path):
     method = build(name)
     files = export_adapter(Adapter.of(method, task, train_config(name)), tmp_path)
