@@ -50,6 +50,7 @@ TASK = "shapes:lamp"
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--model", "models", multiple=True, type=click.Choice(MODELS), default=MODELS, show_default=True)
 @click.option("--methods", help="Of all, as `headroles compare` takes them; default: all, and the variants.")
+@click.option("--variants/--no-variants", default=True, show_default=True, help="The four beside all methods.")
 @click.option("--tasks", default="all", show_default=True, help="Separated by commas.")
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Seeds 1 to N.")
 @click.option("--epochs", type=click.IntRange(min=2), default=5, show_default=True)
@@ -63,11 +64,11 @@ TASK = "shapes:lamp"
 @click.option("--estimate", is_flag=True, help="Measure one cell of every method instead.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("runs/compare"), show_default=True)
 def main(
-    models: tuple[str, ...], methods: str | None, tasks: str, seeds: int, no_tune: bool, shard: str, reference: str,
-    estimate: bool, processes: int, output: Path, retention: str, **settings: Any,
+    models: tuple[str, ...], methods: str | None, variants: bool, tasks: str, seeds: int, no_tune: bool, shard: str,
+    reference: str, estimate: bool, processes: int, output: Path, retention: str, **settings: Any,
 ) -> None:  # fmt: skip
     """Compare all methods, and print the tables as Markdown; each model's cells are in OUTPUT/MODEL."""
-    names = split_names(methods) if methods else (*METHODS, *VARIANTS)
+    names = split_names(methods) if methods else (*METHODS, *(VARIANTS if variants else ()))
     own = {name: OWN[name] for name in OWN if any(name == each.partition("=")[0] for each in names)}
     settings |= {"retention": split_names(retention), "own": own, "skip_refused": True, "say": click.echo}
     if estimate:
