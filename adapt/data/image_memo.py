@@ -17,6 +17,13 @@ LIMIT = 256 * 2**20
 
 
 @dataclass
+class _Part:
+    kept: dict[Hashable, tuple[Tensor, float]] = field(default_factory=dict)
+    """Place -> what is there, and the seconds of making it."""
+    bytes: int = 0
+
+
+@dataclass
 class ImageMemo:
     """Tensors that stay as they are while one task's methods are trained and tested, one after another.
 
@@ -29,8 +36,8 @@ class ImageMemo:
     spared_seconds: float = 0.0
     """Seconds that making took what was then found here, all in all."""
     _of: tuple[str, int] | None = None
-    _tested: _Part = field(default_factory=lambda: _Part())
-    _views: _Part = field(default_factory=lambda: _Part())
+    _tested: _Part = field(default_factory=_Part)
+    _views: _Part = field(default_factory=_Part)
 
     def turn_to(self, task: str, seed: int) -> None:
         """Forget what belongs to the trainings of another task or seed."""
@@ -70,13 +77,6 @@ def _clock() -> float:
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
     return time.perf_counter()
-
-
-@dataclass
-class _Part:
-    kept: dict[Hashable, tuple[Tensor, float]] = field(default_factory=dict)
-    """Place -> what is there, and the seconds of making it."""
-    bytes: int = 0
 
 
 _MEMO: ContextVar[ImageMemo | None] = ContextVar("image memo", default=None)

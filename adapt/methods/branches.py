@@ -84,13 +84,13 @@ def run_to_cls(
     return tower.run_rows(tower.run(residual, range(first, last)), last, rows)[:, 0]
 
 
-@torch.no_grad()
-def embed_images(model: HookedCLIP, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
-    """The model's own unit embeddings, to rounding: of the last layer the row that is read alone."""
-    tower = model.visual
+def embed_from(
+    tower: Tower, residual: Float[Tensor, "image token width"], first: int
+) -> Float[Tensor, "image embed"]:
+    """Unit embeddings from layer `first` on, to rounding: of the last layer the row that is read alone, if one is."""
     if not tower.at_row:
-        return unit(model(pixels.to(model.device, model.dtype)))
-    return unit(tower.read(run_to_cls(tower, model.start_images(pixels), 0)))
+        return unit(tower.read(tower.run(residual, range(first, tower.layers))))
+    return unit(tower.read(run_to_cls(tower, residual, first)))
 
 
 def start_texts(model: HookedCLIP, tower: Tower, prompts: Sequence[str | Sequence[str]], first: int) -> TextTrunk:

@@ -12,11 +12,10 @@ from torch import Tensor
 
 from headroles.adapt.config import Settings
 from headroles.adapt.methods.acting import Acting
-from headroles.adapt.methods.branches import pick_alike, run_alike
+from headroles.adapt.methods.branches import embed_from, pick_alike, run_alike
 from headroles.adapt.methods.features import ClassTrunk, average_classes, list_texts, pick_texts, unit
 from headroles.adapt.methods.method import Method
 from headroles.adapt.methods.own_weights import OwnWeights, swapped
-from headroles.adapt.methods.upper_layers import UpperLayers
 from headroles.errors import InputError
 from headroles.images.prompts import write_prompts
 from headroles.models.families.alike_texts import AlikeTexts
@@ -83,7 +82,7 @@ class WholeMethod(Method):
 
     def _run_images(self, trunk: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image embed"]:
         """Unit embeddings by the weights that the model has now."""
-        return UpperLayers(self.model, 0, 0).embed_images(self.model.start_images(trunk))
+        return embed_from(self.model.visual, self.model.start_images(trunk), 0)
 
     def class_trunk(self, names: Sequence[str], template: str) -> TokenTrunk:
         return read_tokens(self.model, names, template)

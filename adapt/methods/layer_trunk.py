@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from headroles.adapt.methods.branches import run_to_cls
+from headroles.adapt.methods.branches import embed_from
 from headroles.adapt.methods.features import residual_before, unit
 from headroles.adapt.methods.method import Method
 
@@ -36,5 +36,4 @@ class LayerTrunk(Method):
     @torch.no_grad()
     def frozen_targets(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         """`frozen_images` to rounding: of the last layer CLS alone."""
-        tower = self.model.visual
-        return unit(tower.read(run_to_cls(tower, trunk.to(self.model.dtype), self.layer)))
+        return embed_from(self.model.visual, trunk.to(self.model.dtype), self.layer)

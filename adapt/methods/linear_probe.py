@@ -106,10 +106,10 @@ class TrainedClasses(ClassTrunk):
     @classmethod
     def find(cls, method: Method, names: Sequence[str], template: str) -> TrainedClasses:
         """InputError for a name that the method was not trained on."""
-        places, all_of_them = _find_trained(method, names), tuple(names) == method.classes
-        frozen = ClassTrunk.of(method.model, names, template).frozen
-        where = None if all_of_them else torch.tensor(places, device=method.device)
-        return cls(frozen=frozen, names=tuple(names), places=where)
+        places = _find_trained(method, names)
+        known = ClassTrunk.of(method.model, names, template)
+        where = None if known.names == method.classes else torch.tensor(places, device=method.device)
+        return cls(frozen=known.frozen, names=known.names, places=where)
 
 
 def _find_trained(method: Method, names: Sequence[str]) -> list[int]:

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.acting import Acting
-from headroles.adapt.methods.branches import embed_images
+from headroles.adapt.methods.branches import embed_from
 from headroles.adapt.methods.features import EMBEDDED, Batch, ClassTrunk
 from headroles.adapt.methods.findings import Findings
 from headroles.adapt.methods.masks import check_role_map
@@ -152,7 +152,8 @@ class Method(nn.Module):
 
     def image_trunk(self, pixels: Float[Tensor, "image 3 height width"]) -> Float[Tensor, "image ..."]:
         """What of images does not depend on training, without gradients; may be kept on disk. Here: unit embeddings."""
-        return embed_images(self.model, pixels)
+        with torch.no_grad():
+            return embed_from(self.model.visual, self.model.start_images(pixels), 0)
 
     @property
     def trunk_kind(self) -> Hashable:

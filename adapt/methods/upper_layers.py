@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from headroles.adapt.methods.branches import run_texts, run_to_cls
+from headroles.adapt.methods.branches import embed_from, run_texts
 from headroles.adapt.methods.features import (
     ClassTrunk,
     TextTrunk,
@@ -48,10 +48,7 @@ class UpperLayers:
 
     def embed_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         """Unit embeddings, from there, by the weights that the model has now."""
-        tower, residual = self.model.visual, trunk.to(self.model.dtype)
-        if not tower.at_row:
-            return unit(tower.read(tower.run(residual, range(self.vision, tower.layers))))
-        return unit(tower.read(run_to_cls(tower, residual, self.vision)))
+        return embed_from(self.model.visual, trunk.to(self.model.dtype), self.vision)
 
     @torch.no_grad()
     def text_trunk(self, names: Sequence[str], template: str) -> TextTrunk:

@@ -74,10 +74,10 @@ class Trunks:
         """Open, augment and run the images: "trunk", and "frozen" where the losses need it."""
         augment = self.task.augment and self.config.augment and epoch is not None
         images = TaskImages(self.task.train, self.method.preprocess, augment, self.config.seed, epoch or 0)
+        shared = self.config.precision, epoch is not None
         loader = DataLoader(images, batch_sampler=[list(numbers) for numbers in rows], num_workers=self.workers)
         for numbers, pixels, _ in read_ahead(loader):
             keys = [images.key(number) for number in numbers.tolist()]
-            shared = self.config.precision, epoch is not None
             with self.accelerator.autocast():
                 part = {"trunk": run_trunk(self.method, keys, pixels, *shared)}
                 if self.method.needs_frozen_images:
