@@ -49,6 +49,8 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 RANDOM, BUNDLED = MODELS = ("random-vit-b-16", "shapes")
 STEPS = 2
 """Steps before a peak is read: from the second on, AdamW's moments are there too."""
+TURN = 0.1
+"""Seconds of a turn at least: of a step that takes less, as many as take this long."""
 SEED = 0
 
 
@@ -156,7 +158,7 @@ def measure_methods(load: Load, repeats: int, methods: tuple[str, ...]) -> None:
             tasks[label], trained[label] = build(method, given)
         if trained["ours"] != trained["plain"]:
             raise click.ClickException(f"{name} trains {trained['ours']} numbers, its plain form {trained['plain']}")
-        seconds = interleave(tasks, repeats, CLOCKS[load.clock])
+        seconds = interleave(tasks, repeats, CLOCKS[load.clock], TURN)
         ours, plain = seconds["ours"], seconds["plain"]
         cells = (
             *(name, f"{trained['ours']:,}", milliseconds(ours), milliseconds(plain), ratios(ours, plain)),
@@ -270,28 +272,29 @@ def mmrl_loss(mmrl: Mmrl, load: Load, length: int) -> Callable[[], Tensor]:
 
 def twice_loss(dear: Dear, load: Load) -> Callable[[], Tensor]:
     """As with `share_trunk` off: both branches start from pixels, and every step runs the texts' trunk."""
-    from headroles.adapt.methods.features import Batch
+    from headroles.adapt.methods.features import Batch, add_terms
 
     (pixels, labels), prompts = draw_images(load, dear.model), load.prompts(dear.model)
 
     def loss() -> Tensor:
         frozen, texts = dear.frozen_targets(dear.image_trunk(pixels)), dear.text_trunk(prompts)
-        return sum(dear(Batch(dear.image_trunk(pixels), labels, texts, frozen))[1].values())
+        return add_terms(dear(Batch(dear.image_trunk(pixels), labels, texts, frozen))[1])
 
     return loss
 
 
 def shared_loss(dear: Dear, load: Load) -> Callable[[], Tensor]:
     """One image trunk a step, one text trunk a run."""
-    from headroles.adapt.methods.features import Batch
+    from headroles.adapt.methods.features import Batch, add_terms
 
     (pixels, labels), texts = draw_images(load, dear.model), dear.text_trunk(load.prompts(dear.model))
-    return lambda: sum(dear(Batch(dear.image_trunk(pixels), labels, texts))[1].values())
+    return lambda: add_terms(dear(Batch(dear.image_trunk(pixels), labels, texts))[1])
 
 
 def cached_loss(dear: Dear, load: Load, folder: Path) -> Callable[[], Tensor]:
     """As with `cache_views`: trunks and frozen embeddings come from files, and reading them is part of a step."""
     from headroles.adapt.config import TrainConfig
+    from headroles.adapt.methods.features import add_terms
     from headroles.adapt.training.processes import open_accelerator
     from headroles.adapt.training.trunk_cache import Trunks
 
@@ -300,7 +303,7 @@ def cached_loss(dear: Dear, load: Load, folder: Path) -> Callable[[], Tensor]:
 
     def loss() -> Tensor:
         (batch,) = trunks.batches(0, [range(load.batch)])
-        return sum(dear(batch)[1].values())
+        return add_terms(dear(batch)[1])
 
     loss()  # The first time writes the files.
     return loss

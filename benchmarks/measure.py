@@ -45,20 +45,38 @@ def random_clip(side: int) -> CLIPModel:
 
 
 def interleave(
-    tasks: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float] = time.perf_counter
+    tasks: dict[str, Callable[[], object]],
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
+    least: float = 0.0,
 ) -> dict[str, list[float]]:
     """Seconds of every task in `repeats` rounds of all tasks, each round in another order, after one to warm up.
 
     `clock`: with time.process_time, those of the processor that this process got, whatever else the machine does.
+    `least`: a turn repeats its task until it has taken about as many seconds, and the task's are the mean: what is
+    short would else be a clock's grain and the cost of what the tasks before left in the processor's caches.
     """
-    names, seconds = list(tasks), {name: [] for name in tasks}
+    names, seconds, times = list(tasks), {name: [] for name in tasks}, dict.fromkeys(tasks, 1)
     for turn in range(repeats + 1):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             start = clock()
-            tasks[name]()
-            seconds[name].append(clock() - start)
+            for _ in range(times[name]):
+                tasks[name]()
+            taken = (clock() - start) / times[name]
+            seconds[name].append(taken)
+            if turn == 0 and taken < least:
+                times[name] = _fit(tasks[name], clock, least)
     return {name: taken[1:] for name, taken in seconds.items()}
+
+
+def _fit(task: Callable[[], object], clock: Callable[[], float], least: float) -> int:
+    """How many times a task has to be done until it has taken `least` seconds."""
+    start, times = clock(), 0
+    while clock() - start < least:
+        task()
+        times += 1
+    return times
 
 
 def resident_peak() -> int:

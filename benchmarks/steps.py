@@ -11,7 +11,7 @@ from plain_methods import PLAIN
 
 from headroles import HookedCLIP, load
 from headroles.adapt.config import TrainConfig
-from headroles.adapt.methods.features import Batch
+from headroles.adapt.methods.features import Batch, add_terms
 from headroles.adapt.methods.registry import METHODS
 from headroles.adapt.methods.trained_group import TrainedGroup
 from headroles.adapt.training.optimizer import build_optimizer
@@ -73,7 +73,7 @@ def build_ours(name: str, given: Given) -> tuple[Step, int]:
         method.start(look)
     kept = draw() if train.cache_views else None
     groups = method.train().trained_groups()
-    return stepping(lambda: sum(method(kept or draw())[1].values()), groups, train), method.trained_count
+    return stepping(lambda: add_terms(method(kept or draw())[1]), groups, train), method.trained_count
 
 
 def build_plain(name: str, given: Given) -> tuple[Step, int]:

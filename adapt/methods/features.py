@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import operator
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -139,3 +141,9 @@ def unit(embeddings: Float[Tensor, "... embed"]) -> Float[Tensor, "... embed"]:
 def distance(rows: Float[Tensor, "row embed"], frozen: Float[Tensor, "row embed"]) -> Float[Tensor, ""]:
     """Mean of 1 - cosine of unit rows."""
     return 1 - (rows * frozen).sum(-1).mean()
+
+
+def add_terms(losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
+    """A step's loss: the sum of its terms, of which there is one at least. No 0 to begin with, which would be two more
+    operations a step."""
+    return reduce(operator.add, losses.values())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
@@ -61,9 +61,8 @@ class Ltv(Method):
     config: LtvConfig
     weights: Float[Tensor, "weighed"]
     """theta, of the heads that get one, in order."""
-    means: Float[Tensor, "layer head embed"]
-    """Every head's mean part of the training images' unit embeddings."""
-    _places: Int[Tensor, "weighed"]
+    means: Float[Tensor, "weighed embed"]
+    """Their mean parts of the training images' unit embeddings."""
 
     def __init__(
         self,
@@ -78,10 +77,8 @@ class Ltv(Method):
         self._looking = False
         self.heads = pick_heads(self.config.roles, role_map, tower)
         """(layer, head) of those that get a weight."""
-        places = torch.tensor([layer * tower.heads + head for layer, head in self.heads])
-        self.register_buffer("_places", places, persistent=False)
         self.weights = nn.Parameter(torch.zeros(len(self.heads)))
-        self.register_buffer("means", torch.zeros(tower.layers, tower.heads, tower.embed))
+        self.register_buffer("means", torch.zeros(len(self.heads), tower.embed))
         self.place()
 
     @classmethod
@@ -107,13 +104,14 @@ class Ltv(Method):
                 images += len(batch.labels)
         finally:
             self._looking = False
-        self.means.copy_(head_parts(self.model, (total / images).to(self.means.dtype)))
+        parts = head_parts(self.model, (total / images).to(self.means.dtype))
+        layers, heads = zip(*self.heads, strict=True)
+        self.means.copy_(parts[list(layers), list(heads)])
 
     @property
     def vector(self) -> Float[Tensor, "embed"]:
         """The task vector, with gradients: the sum over heads of weight times mean part."""
-        means = self.means.flatten(0, 1)
-        return self.weights @ (means if len(self.heads) == len(means) else means[self._places])
+        return self.weights @ self.means
 
     def encode_images(self, trunk: Float[Tensor, "image embed"]) -> Float[Tensor, "image embed"]:
         return unit(trunk + self.vector) if self.config.side == "images" else trunk

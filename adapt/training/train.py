@@ -15,7 +15,7 @@ from torch import Tensor
 from headroles.adapt.config import LAST, TrainConfig
 from headroles.adapt.data.tasks import Task
 from headroles.adapt.methods.averaging import add_weighted
-from headroles.adapt.methods.features import Batch
+from headroles.adapt.methods.features import Batch, add_terms
 from headroles.adapt.methods.method import Look, Method
 from headroles.adapt.training.checkpoint import Checkpoint, optimizer_tensors, restore_optimizer
 from headroles.adapt.training.fingerprint import fingerprint
@@ -231,7 +231,7 @@ class _Training:
         with self.accelerator.autocast():
             logits, losses = self.method(batch)
         self.optimizer.zero_grad()
-        self.accelerator.backward(sum(losses.values()) * batch.weight)
+        self.accelerator.backward(add_terms(losses) * batch.weight)
         accuracy = (logits.argmax(-1) == batch.labels).float().mean()
         own = torch.stack([*(value.detach().float() for value in losses.values()), accuracy]) * batch.weight
         parts = dict(zip((*losses, "accuracy"), add_up_gradients(self.trained, own).tolist(), strict=True))
