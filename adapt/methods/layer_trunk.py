@@ -26,7 +26,7 @@ class LayerTrunk(Method):
 
     @property
     def trunk_kind(self) -> Hashable:
-        return residual_before(self.layer) if type(self).image_trunk is LayerTrunk.image_trunk else None
+        return residual_before(self.layer)
 
     @torch.no_grad()
     def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:

@@ -93,7 +93,7 @@ class Ltv(Method):
 
     @property
     def trunk_kind(self) -> Hashable:
-        return EMBEDDED if type(self).image_trunk is Ltv.image_trunk and not self._looking else None
+        return None if self._looking else EMBEDDED
 
     def start(self, look: Look) -> None:
         total, images = torch.zeros((), dtype=torch.float64, device=self.device), 0

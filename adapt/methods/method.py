@@ -157,8 +157,12 @@ class Method(nn.Module):
 
     @property
     def trunk_kind(self) -> Hashable:
-        """What `image_trunk` gives: methods that say the same of one CLIP may share it. None: nobody may."""
-        return EMBEDDED if type(self).image_trunk is Method.image_trunk else None
+        """What `image_trunk` gives: methods that say the same of one CLIP may share it. None: nobody may.
+
+        It speaks of the `image_trunk` of the class where it stands: of one that a subclass overrides alone, none does
+        (`headroles.adapt.methods.shared_trunks.kind_of`).
+        """
+        return EMBEDDED
 
     def frozen_images(self, trunk: Float[Tensor, "image ..."]) -> Float[Tensor, "image embed"]:
         """Frozen CLIP's own unit embeddings, from where the trunk ends."""

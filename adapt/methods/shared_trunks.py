@@ -18,6 +18,15 @@ Keys = Sequence[Hashable]
 """Of every image of a batch, `headroles.adapt.data.augment.TaskImages.key`."""
 
 
+def kind_of(method: Method) -> Hashable:
+    """The method's `trunk_kind`; None where a class below the one that says so has an `image_trunk` of its own."""
+    order = [vars(each) for each in type(method).__mro__]
+    told, trunk = (
+        next(place for place, own in enumerate(order) if name in own) for name in ("trunk_kind", "image_trunk")
+    )
+    return method.trunk_kind if told <= trunk else None
+
+
 def run_trunk(
     method: Method,
     keys: Keys,
@@ -26,10 +35,11 @@ def run_trunk(
     view: bool = False,
 ) -> Float[Tensor, "image ..."]:
     """The method's `image_trunk`. `view`: of training images, as an epoch of one seed has them."""
-    if method.trunk_kind is None:
+    kind = kind_of(method)
+    if kind is None:
         return method.image_trunk(pixels)
-    place = ("trunk", method.trunk_kind, precision, *keys)
-    return recall(place, lambda: method.image_trunk(pixels), view, always=method.trunk_kind == EMBEDDED)
+    place = ("trunk", kind, precision, *keys)
+    return recall(place, lambda: method.image_trunk(pixels), view, always=kind == EMBEDDED)
 
 
 def run_targets(
@@ -40,9 +50,10 @@ def run_targets(
     view: bool = False,
 ) -> Float[Tensor, "image embed"]:
     """The method's `frozen_targets`, from its trunk."""
-    if method.trunk_kind is None:
+    kind = kind_of(method)
+    if kind is None:
         return method.frozen_targets(trunk)
-    place = ("targets", type(method).frozen_targets, type(method).frozen_images, method.trunk_kind, precision, *keys)
+    place = ("targets", type(method).frozen_targets, type(method).frozen_images, kind, precision, *keys)
     return recall(place, lambda: method.frozen_targets(trunk), view, always=True)
 
 

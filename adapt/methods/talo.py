@@ -149,7 +149,7 @@ class Talo(Method):
 
     @property
     def trunk_kind(self) -> Hashable:
-        return residual_before(self._entry) if type(self).image_trunk is Talo.image_trunk else None
+        return residual_before(self._entry)
 
     @property
     def _entry(self) -> int:

@@ -88,8 +88,7 @@ class UpperVision(Method):
 
     @property
     def trunk_kind(self) -> Hashable:
-        own = type(self).image_trunk is UpperVision.image_trunk
-        return residual_before(self._upper.vision) if own else None
+        return residual_before(self._upper.vision)
 
     def frozen_images(self, trunk: Float[Tensor, "image token width"]) -> Float[Tensor, "image embed"]:
         return self._upper.frozen_images(trunk)
