@@ -49,8 +49,6 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 RANDOM, BUNDLED = MODELS = ("random-vit-b-16", "shapes")
 STEPS = 2
 """Steps before a peak is read: from the second on, AdamW's moments are there too."""
-TURN = 0.1
-"""Seconds of a turn at least: of a step that takes less, as many as take this long."""
 SEED = 0
 
 
@@ -158,7 +156,7 @@ def measure_methods(load: Load, repeats: int, methods: tuple[str, ...]) -> None:
             tasks[label], trained[label] = build(method, given)
         if trained["ours"] != trained["plain"]:
             raise click.ClickException(f"{name} trains {trained['ours']} numbers, its plain form {trained['plain']}")
-        seconds = interleave(tasks, repeats, CLOCKS[load.clock], TURN)
+        seconds = interleave(tasks, repeats, CLOCKS[load.clock], short=True)
         ours, plain = seconds["ours"], seconds["plain"]
         cells = (
             *(name, f"{trained['ours']:,}", milliseconds(ours), milliseconds(plain), ratios(ours, plain)),

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from timeit import Timer
 from typing import TYPE_CHECKING
 
 import click
@@ -48,35 +49,24 @@ def interleave(
     tasks: dict[str, Callable[[], object]],
     repeats: int,
     clock: Callable[[], float] = time.perf_counter,
-    least: float = 0.0,
+    short: bool = False,
 ) -> dict[str, list[float]]:
     """Seconds of every task in `repeats` rounds of all tasks, each round in another order, after one to warm up.
 
     `clock`: with time.process_time, those of the processor that this process got, whatever else the machine does.
-    `least`: a turn repeats its task until it has taken about as many seconds, and the task's are the mean: what is
-    short would else be a clock's grain and the cost of what the tasks before left in the processor's caches.
+    `short`: a turn repeats its task for about a fifth of a second, as `timeit` does, and the task's are the mean: what
+    is short would else be a clock's grain and the cost of what the tasks before left in the processor's caches.
     """
-    names, seconds, times = list(tasks), {name: [] for name in tasks}, dict.fromkeys(tasks, 1)
+    names, seconds = list(tasks), {name: [] for name in tasks}
+    times = {name: Timer(task, timer=clock).autorange()[0] if short else 1 for name, task in tasks.items()}
     for turn in range(repeats + 1):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             start = clock()
             for _ in range(times[name]):
                 tasks[name]()
-            taken = (clock() - start) / times[name]
-            seconds[name].append(taken)
-            if turn == 0 and taken < least:
-                times[name] = _fit(tasks[name], clock, least)
+            seconds[name].append((clock() - start) / times[name])
     return {name: taken[1:] for name, taken in seconds.items()}
-
-
-def _fit(task: Callable[[], object], clock: Callable[[], float], least: float) -> int:
-    """How many times a task has to be done until it has taken `least` seconds."""
-    start, times = clock(), 0
-    while clock() - start < least:
-        task()
-        times += 1
-    return times
 
 
 def resident_peak() -> int:

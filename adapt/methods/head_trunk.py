@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,11 +41,12 @@ class HeadTrunk:
 
 
 def head_parts(
-    model: HookedCLIP, outputs: Float[Tensor, "... layer head width"]
-) -> Float[Tensor, "... layer head embed"]:
-    """What u, or its mean over images, is in the embedding."""
+    model: HookedCLIP, outputs: Float[Tensor, "... layer head width"], heads: Sequence[tuple[int, int]]
+) -> Float[Tensor, "... picked embed"]:
+    """What u, or its mean over images, of some (layer, head) is in the embedding."""
     found = []
     for layers, bases in model.visual.spans(range(model.visual.layers)):
         own = outputs[..., list(layers), :, :]
         found.append(own if bases is None else torch.einsum("...lhk,lhkd->...lhd", own, bases.to(own)))
-    return torch.cat(found, -3)
+    own_layers, own_heads = zip(*heads, strict=True)
+    return torch.cat(found, -3)[..., list(own_layers), list(own_heads), :]

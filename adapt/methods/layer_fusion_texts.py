@@ -91,9 +91,7 @@ class LayerFusionTexts(Fusing):
     def tokens(self, trunk: Float[Tensor, "image number"]) -> Float[Tensor, "image token width"]:
         if self.config.tokens != HEADS:
             return super().tokens(trunk)
-        parts = head_parts(self.model, HeadTrunk.of(self.model, trunk).outputs)
-        layers, heads = zip(*self._heads, strict=True)
-        return unit(parts[:, list(layers), list(heads)])
+        return unit(head_parts(self.model, HeadTrunk.of(self.model, trunk).outputs, self._heads))
 
     def encode_images(self, trunk: Float[Tensor, "image number"]) -> Float[Tensor, "image embed"]:
         return unit(self.frozen_images(trunk) + self.fuse(trunk)[0])

@@ -104,9 +104,7 @@ class Ltv(Method):
                 images += len(batch.labels)
         finally:
             self._looking = False
-        parts = head_parts(self.model, (total / images).to(self.means.dtype))
-        layers, heads = zip(*self.heads, strict=True)
-        self.means.copy_(parts[list(layers), list(heads)])
+        self.means.copy_(head_parts(self.model, (total / images).to(self.means.dtype), self.heads))
 
     @property
     def vector(self) -> Float[Tensor, "embed"]:
