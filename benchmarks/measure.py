@@ -61,7 +61,8 @@ def interleave(
     times = {name: Timer(task, timer=clock).autorange()[0] if short else 1 for name, task in tasks.items()}
     for turn in range(repeats + 1):
         first = turn % len(names)
-        for name in names[first:] + names[:first]:
+        order = names[first:] + names[:first]
+        for name in order[:: -1 if turn % 2 else 1]:
             start = clock()
             for _ in range(times[name]):
                 tasks[name]()

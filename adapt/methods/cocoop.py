@@ -14,7 +14,7 @@ from headroles.adapt.config import TrainConfig
 from headroles.adapt.methods.coop import Coop, NamedClasses, embed_named
 from headroles.adapt.methods.tokens import draw_linear
 from headroles.adapt.methods.training_data import TrainingData
-from headroles.models.precision import full_precision
+from headroles.models.precision import in_full_precision
 
 _TEXTS = 512
 """Texts of one run: some images' classes."""
@@ -64,8 +64,13 @@ moved by each image."""
             classes, embedded=classes.embedded.repeat(count, 1, 1), rows=classes.rows.repeat(count)
         )
         texts = embed_named(self, each, contexts).unflatten(0, (-1, names))
-        with full_precision(images.device):
-            return self.scale * torch.einsum("ie,ice->ic", images, texts)
+        return self._cosines(images, texts)
+
+    @in_full_precision
+    def _cosines(
+        self, images: Float[Tensor, "image embed"], texts: Float[Tensor, "image class embed"]
+    ) -> Float[Tensor, "image class"]:
+        return self.scale * torch.einsum("ie,ice->ic", images, texts)
 
     def served_tensors(self) -> dict[str, Tensor]:
         """The text tower too: it runs for every image."""

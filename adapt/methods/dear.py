@@ -31,7 +31,7 @@ from headroles.errors import InputError
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP, Tower
 from headroles.models.layers import first_deep_layer
-from headroles.models.precision import full_precision
+from headroles.models.precision import in_full_precision
 from headroles.roles.role_map import RoleMap
 
 _SERVED = ("attribute_tokens.", "readout.", "fusion")
@@ -193,12 +193,12 @@ tower, from layer {layer} on, with masks from the roles of the attention heads (
         ends = run_texts(self.model, self._texts, texts, self.text_tokens, self.text_layer)
         return texts.average(unit(self._texts.read(ends)))
 
+    @in_full_precision
     def logits(self, features: ImageFeatures, texts: Float[Tensor, "text embed"]) -> Float[Tensor, "image text"]:
         """Sum over CLS and attributes of alpha * scale * cosine, never in half precision."""
-        with full_precision(texts.device):
-            alpha = self.alpha
-            fused = alpha[0] * features.cls + torch.einsum("a,iae->ie", alpha[1:], features.attributes)
-            return self.scale * fused @ texts.T
+        alpha = self.alpha
+        fused = alpha[0] * features.cls + torch.einsum("a,iae->ie", alpha[1:], features.attributes)
+        return self.scale * fused @ texts.T
 
     def losses(
         self,

@@ -88,6 +88,11 @@ class ImageFeatures:
     attributes: Float[Tensor, "image attribute embed"]
     """The attribute tokens, through the trained readout, in the order of `Dear.attributes`."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.cls.device
+
 
 def embed_classes(model: HookedCLIP, prompts: Sequence[str | Sequence[str]]) -> Float[Tensor, "class embed"]:
     """Frozen CLIP's unit embeddings of classes, from one or several prompts each, for use in a training."""
@@ -120,7 +125,7 @@ def pick_texts(
 
 def at_least_single(embeddings: Float[Tensor, "... embed"]) -> Float[Tensor, "... embed"]:
     """At least single precision."""
-    return embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+    return embeddings if embeddings.dtype.itemsize >= 4 else embeddings.float()
 
 
 def average_classes(

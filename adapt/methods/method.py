@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, linear
 
 from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.acting import Acting
@@ -26,7 +26,7 @@ from headroles.adapt.methods.training_data import TrainingData
 from headroles.errors import InputError
 from headroles.images.images import Preprocess
 from headroles.models.hooked_clip import HookedCLIP, Tower
-from headroles.models.precision import full_precision
+from headroles.models.precision import in_full_precision
 from headroles.roles.role_map import RoleMap
 
 Look = Callable[[int | None], Iterator[Batch]]
@@ -194,11 +194,10 @@ class Method(nn.Module):
         """Adapted classes, from a `class_trunk`, with gradients: what `logits` takes. Here: frozen CLIP's."""
         return texts.frozen
 
+    @in_full_precision
     def logits(self, images: Any, classes: Any) -> Float[Tensor, "image class"]:
         """Of every image and class, never in half precision. Here: scale * cosine."""
-        with full_precision(images.device):
-            found: Tensor = self.scale * images @ classes.T
-            return found
+        return linear(self.scale * images, classes)
 
     @torch.no_grad()
     def predict(self, pixels: Float[Tensor, "image 3 height width"], classes: Any) -> Float[Tensor, "image class"]:

@@ -23,7 +23,7 @@ from headroles.checks import check_choices, check_least
 from headroles.errors import InputError
 from headroles.images.prompts import write_prompts
 from headroles.models.hooked_clip import HookedCLIP
-from headroles.models.precision import full_precision
+from headroles.models.precision import in_full_precision
 from headroles.roles.role_map import RoleMap
 
 UNIFIED, DECOUPLED = INFERENCES = ("unified", "decoupled")
@@ -160,13 +160,13 @@ class Representation(TwoTowers):
         cls, representation = self.both_logits(images, classes)
         return classes.cls * cls + (1 - classes.cls) * representation
 
+    @in_full_precision
     def both_logits(
         self, images: ImageFeatures, classes: WeighedTexts
     ) -> tuple[Float[Tensor, "image class"], Float[Tensor, "image class"]]:
         """Those of CLS and of the representation, never in half precision."""
-        with full_precision(images.cls.device):
-            scaled = self.scale * classes.embeddings.T
-            return images.cls @ scaled, images.attributes[:, 0] @ scaled
+        scaled = self.scale * classes.embeddings.T
+        return images.cls @ scaled, images.attributes[:, 0] @ scaled
 
     def forward(self, batch: Batch) -> tuple[Float[Tensor, "image class"], dict[str, Float[Tensor, ""]]]:
         """Fused logits; "ce" of CLS, "representation" its own, "image", "text": distances from the frozen ones."""

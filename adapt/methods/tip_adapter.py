@@ -17,7 +17,7 @@ from headroles.adapt.methods.method import Look, Method
 from headroles.checks import check_least
 from headroles.errors import InputError
 from headroles.models.hooked_clip import HookedCLIP
-from headroles.models.precision import full_precision
+from headroles.models.precision import in_full_precision
 from headroles.roles.role_map import RoleMap
 
 _FROM = 0.1
@@ -157,11 +157,11 @@ class TipAdapter(Method):
         values = self.labels[:, None] == torch.tensor(places, device=self.device)
         return CachedClasses(texts.frozen, values.to(texts.frozen.dtype))
 
+    @in_full_precision
     def logits(self, images: Float[Tensor, "image embed"], classes: CachedClasses) -> Float[Tensor, "image class"]:
-        with full_precision(images.device):
-            alpha, beta = self.strengths
-            near = torch.exp(beta * (images @ self.keys.T - 1))
-            return self.scale * images @ classes.texts.T + alpha * (near @ classes.values)
+        alpha, beta = self.strengths
+        near = torch.exp(beta * (images @ self.keys.T - 1))
+        return self.scale * images @ classes.texts.T + alpha * (near @ classes.values)
 
 
 class TipAdapterF(TipAdapter):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
+from typing import Any, TypeVar
 
 import torch
 
@@ -10,6 +13,8 @@ from headroles.errors import InputError
 
 PRECISIONS = ("no", "bf16", "fp16")
 """Accelerate's names; "no" is fp32."""
+Found = TypeVar("Found")
+"""What a method returns."""
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -26,8 +31,18 @@ def half_precision(device: torch.device, precision: str) -> AbstractContextManag
     return torch.autocast(device.type, dtype=_TYPES[precision])
 
 
-def full_precision(device: torch.device) -> AbstractContextManager:
-    """While open, nothing is computed in half precision, whatever is asked for around it."""
-    if not torch.is_autocast_enabled(device.type) and not torch.compiler.is_exporting():
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
+def in_full_precision(function: Callable[[Any, Any, Any], Found]) -> Callable[[Any, Any, Any], Found]:
+    """A method in which nothing is computed in half precision, whatever is asked for around it.
+
+    Its first argument says by `device` where. A decorator, since a context is three calls more in every step.
+    """
+
+    @wraps(function)
+    def call(self: Any, images: Any, others: Any) -> Found:
+        kind = images.device.type
+        if not torch.is_autocast_enabled(kind) and not torch.compiler.is_exporting():
+            return function(self, images, others)
+        with torch.autocast(kind, enabled=False):
+            return function(self, images, others)
+
+    return call

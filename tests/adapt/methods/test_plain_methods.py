@@ -59,8 +59,9 @@ def find_twins(name: str, layers: int, own: Iterable[str]) -> dict[str, list[str
             for ours, theirs in (("A", "low"), ("B", "high"))
         }
         return {**sums, "gates": [place("vision", layer, "out", "gates") for layer in range(layers)]}
-    begin = "linear." if name == "linear-probe" else ""
-    return {each: [begin + each.removeprefix("fusion.")] for each in own}
+    if name == "linear-probe":
+        return {"weights": ["linear.weight", "linear.bias"]}
+    return {each: [each.removeprefix("fusion.")] for each in own}
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,10 @@ def test_losses_of_both_are_equal_where_their_tensors_are(name, given):
             tensor, others = method.get_parameter(ours), [plain.get_parameter(each) for each in theirs]
             tensor.mul_(1 - 0.2 * torch.rand(tensor.shape, generator=generator))
             tensor.sub_(0.2 * torch.rand(tensor.shape, generator=generator))
-            for other, part in zip(others, tensor.flatten().split([each.numel() for each in others]), strict=True):
+            parts = tensor.flatten().split([each.numel() for each in others])
+            if name == "linear-probe":  # The bias stands behind the weights.
+                parts = tensor[:, :-1], tensor[:, -1]
+            for other, part in zip(others, parts, strict=True):
                 other.copy_(part.view(other.shape))
     torch.manual_seed(6)  # Noise is drawn alike.
     _, losses = method(draw())

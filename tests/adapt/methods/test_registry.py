@@ -216,16 +216,16 @@ def test_the_mean_over_epochs_is_that_of_their_tensors_also_resumed(build, task,
 
     def keep(state) -> None:
         if state.record:
-            seen.append(method.weight.detach().clone())
+            seen.append(method.weights.detach().clone())
 
     fit(method, task, train, tmp_path / "whole", progress=keep)
     weights = gaussian_weights(2, 2, 1)
-    assert torch.allclose(method.weight, weights[0] * seen[0] + weights[1] * seen[1], atol=1e-7)
+    assert torch.allclose(method.weights, weights[0] * seen[0] + weights[1] * seen[1], atol=1e-7)
     with pytest.raises(Stopped):
         fit(Mean(clip, classes=task.classes), task, train, tmp_path / "stopped", progress=stop)
     resumed = Mean(clip, classes=task.classes)
     fit(resumed, task, train, tmp_path / "stopped", resume=True)
-    assert torch.equal(resumed.weight, method.weight)
+    assert torch.equal(resumed.weights, method.weights)
     with pytest.raises(InputError, match="select_epoch: linear-probe takes the mean over its epochs"):
         fit(resumed, task, dataclasses.replace(train, select_epoch="validation"), tmp_path / "none")
     assert sum(weights) == pytest.approx(1) and uniform_weights(4) == (0.25,) * 4
