@@ -77,7 +77,11 @@ def _differences(summary: Summary, scores: Sequence[ScoreSummary]) -> Table:
 def _percent(mean: CrossedMean | None, sign: str = "") -> str:
     if mean is None:
         return "-"
-    return f"{100 * mean.mean:{sign}.1f}" + ("" if mean.half is None else f" ± {100 * mean.half:.1f}")
+    found = f"{100 * mean.mean:{sign}.1f}"
+    if mean.half is None:
+        return found
+    # An interval that is wider than all percents says nothing, and its width no more.
+    return f"{found} ± {100 * mean.half:.1f}" if mean.half <= 1 else f"{found} ± > 100"
 
 
 def _gap(gap: Difference | None) -> str:
@@ -132,10 +136,10 @@ def _latex(table: Table) -> str:
 
 
 def _escape(cell: str) -> str:
-    signs = {"±": r"$\pm$", "<": "$<$", "-": "$-$", "+": "$+$"}
+    signs = {"±": r"$\pm$", "<": "$<$", ">": "$>$", "-": "$-$", "+": "$+$"}
     text = re.sub(r"([&%_#$])", r"\\\1", cell)
     text = re.sub(r"(?<![\w)])[-+](?=[\d])", lambda found: signs[found[0]], text)
-    return text.replace("±", signs["±"]).replace("<", signs["<"])
+    return re.sub("[±<>]", lambda found: signs[found[0]], text)
 
 
 def _html(table: Table) -> str:

@@ -97,3 +97,17 @@ def test_what_intervals_are_said_to_speak_of_is_what_the_grid_can_know(tasks, se
         for name in ("coop", "dear") for task in range(tasks) for seed in range(seeds)
     )  # fmt: skip
     assert words in Comparison(64 * "a", 4, rows, ()).to_table(reference="coop")
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        *(("text", "50.0 ± > 100"), ("markdown", "50.0 ± > 100")),
+        *(("latex", r"50.0 $\pm$ $>$ 100"), ("html", "50.0 ± &gt; 100")),
+    ],
+)
+def test_of_an_interval_wider_than_all_percents_no_tenths_are_told(form, words):
+    rows = tuple(
+        ComparedRow("coop", f"t{task}", 1, "few-shot", f"t{task}", "all", 8, 0.5, float(task), 9) for task in range(2)
+    )
+    assert words in Comparison(64 * "a", 4, rows, ()).to_table(form)
