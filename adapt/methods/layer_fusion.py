@@ -13,7 +13,7 @@ from torch.nn.functional import batch_norm, cross_entropy
 
 from headroles.adapt.config import Settings, TrainConfig
 from headroles.adapt.methods.attentive_fusion import AttentiveFusion
-from headroles.adapt.methods.features import Batch
+from headroles.adapt.methods.features import Batch, at_least_single
 from headroles.adapt.methods.findings import Findings, Found
 from headroles.adapt.methods.layer_tokens import check_cls, flat_layers, layer_places
 from headroles.adapt.methods.linear_probe import TrainedClasses
@@ -67,6 +67,8 @@ class Fusing(Method):
         """The fusion of so many tokens: `places` are their layers, and what of a layer they are."""
         self.places = tuple(places)
         """Layer of every token, and what of the layer it is."""
+        self.embed = self.model.visual.embed
+        """Width of the embedding, which stands behind the tokens in a trunk."""
         generator = torch.Generator().manual_seed(seed)
         heads = self.config.attention_heads or len(places)
         self.fusion = AttentiveFusion(width, heads, outputs, self.config.attention_dropout, generator)
@@ -80,16 +82,16 @@ class Fusing(Method):
 
     def tokens(self, trunk: Float[Tensor, "image number"]) -> Float[Tensor, "image token width"]:
         """The trunk's tokens, of length 1. Here: those of layers."""
-        return trunk[:, : -self.model.visual.embed].unflatten(1, (len(self.places), -1))
+        return trunk[:, : -self.embed].view(len(trunk), len(self.places), -1)
 
     def frozen_images(self, trunk: Float[Tensor, "image number"]) -> Float[Tensor, "image embed"]:
-        return trunk[:, -self.model.visual.embed :]
+        return trunk[:, -self.embed :]
 
     def fuse(
         self, trunk: Float[Tensor, "image number"]
     ) -> tuple[Float[Tensor, "image output"], Float[Tensor, "image head token"]]:
         """What the query gathers of every image, and with which weights."""
-        tokens = self.tokens(trunk).to(self.fusion.query.dtype)
+        tokens = at_least_single(self.tokens(trunk))
         if self.training and self.config.noise:
             noisy = torch.rand(len(tokens), 1, 1, device=tokens.device) < 0.5
             tokens = tokens + self.config.noise * noisy * torch.randn_like(tokens)
@@ -107,7 +109,7 @@ class Fusing(Method):
 
     def weighted_loss(self, logits: Float[Tensor, "image class"], labels: Int[Tensor, "image"]) -> Float[Tensor, ""]:
         """Cross-entropy in which all classes weigh alike."""
-        return cross_entropy(logits, labels, self.class_weights.to(logits.dtype))
+        return cross_entropy(logits, labels, self.class_weights)
 
     def settle(self, look: Look, validation: Look | None) -> None:
         weights = torch.cat([self.fuse(batch.trunk)[1].mean(1) for batch in look(None)])
@@ -193,5 +195,5 @@ class LayerFusion(Fusing):
     def logits(
         self, images: Float[Tensor, "image width"], classes: Int[Tensor, "class"] | None
     ) -> Float[Tensor, "image class"]:
-        found: Tensor = self.head(images)
-        return (found if classes is None else found[:, classes]).float()
+        found = at_least_single(self.head(images))
+        return found if classes is None else found[:, classes]
