@@ -18,9 +18,9 @@ if TYPE_CHECKING:  # For editors and type checkers; the table below says the sam
     from headroles.adapt.continual.adapt_tasks import adapt_tasks as adapt_tasks
     from headroles.adapt.continual.result import Continual as Continual
     from headroles.adapt.continual.result import HeadDrift as HeadDrift
+    from headroles.adapt.data.names import SHIFTS as SHIFTS
+    from headroles.adapt.data.names import TASKS as TASKS
     from headroles.adapt.data.task import Task as Task
-    from headroles.adapt.data.tasks import SHIFTS as SHIFTS
-    from headroles.adapt.data.tasks import TASKS as TASKS
     from headroles.adapt.data.tasks import open_task as open_task
     from headroles.adapt.jobs.adapt import adapt as adapt
     from headroles.adapt.jobs.plan import plan as plan
@@ -67,8 +67,9 @@ _HOMES = {
     "config": ("DearConfig", "TrainConfig"),
     "continual.adapt_tasks": ("adapt_tasks",),
     "continual.result": ("Continual", "HeadDrift"),
+    "data.names": ("SHIFTS", "TASKS"),
     "data.task": ("Task",),
-    "data.tasks": ("SHIFTS", "TASKS", "open_task"),
+    "data.tasks": ("open_task",),
     "jobs.adapt": ("adapt",),
     "jobs.plan": ("plan",),
     "merging.config": ("MergeConfig",),

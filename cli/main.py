@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from difflib import get_close_matches
@@ -91,6 +93,7 @@ def group(context: click.Context) -> None:
 
 def main() -> None:
     """Run the command line."""
+    atexit.register(gc.freeze)  # At its end the interpreter would look for a second through all that torch has made.
     try:
         with telling(), telling_progress():
             code = group(standalone_mode=False)

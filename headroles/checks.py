@@ -36,8 +36,8 @@ def check_choices(settings: Any, where: str = "", **choices: Sequence[str]) -> N
     for name, known in choices.items():
         if getattr(settings, name) not in known:
             given = getattr(settings, name)
-            hint = near(str(given), known)
-            raise InputError(f"{name} must be one of {', '.join(known)}{where}, got {given!r}{hint}")
+            words = ", ".join(word or repr(word) for word in known)
+            raise InputError(f"{name} must be one of {words}{where}, got {given!r}{near(str(given), known)}")
 
 
 def check_least(settings: Any, **least: float) -> None:

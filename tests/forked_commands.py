@@ -6,6 +6,7 @@ or its exit code.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -73,6 +74,7 @@ def _serve() -> None:
     for module in pkgutil.walk_packages(headroles.__path__, "headroles."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    gc.freeze()  # Its children need not look through it.
     for line in sys.stdin:
         question = json.loads(line)
         answer = _poll(question["pid"]) if "pid" in question else os.fork() or _run(question)

@@ -48,7 +48,7 @@ def test_so_are_the_fields_of_settings(kind):
 def test_mistakes_of_a_fresh_user_are_named():
     from headroles.adapt import adapt
 
-    with pytest.raises(InputError, match="shots must be a whole number or None, got '4'"):
+    with pytest.raises(InputError, match="shots must be a whole number, or None for all images, got '4'"):
         adapt(shots="4")
     with pytest.raises(InputError, match="seeds must be different numbers"):
         adapt(seeds="12")

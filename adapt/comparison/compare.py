@@ -67,10 +67,10 @@ def compare(
 
     `model`, `role_map`, `device`, `workers`, `strict`: as `headroles.adapt.adapt` takes them; a role map goes to
     methods that need one and to those written METHOD+roles. `tasks`: several, or "all", the built-in ones that the
-    bundled model does not know already. `methods`: METHOD, METHOD+roles, NAME=METHOD, or "all". `settings`: fields of
-    TrainConfig for all methods that take steps, and what `adapt` takes beside (`protocol`, `shots`, `targets`,
-    `retention`, `root`, `template`); `own`: name -> settings of that method alone. A task without `protocol` has its
-    own default.
+    bundled model does not know already. `methods`: METHOD, METHOD+roles, NAME=METHOD, or "all". `seeds`: several, or
+    one alone. `settings`: fields of TrainConfig for all methods that take steps, and what `adapt` takes beside
+    (`protocol`, `shots`, `targets`, `retention`, `root`, `template`); `own`: name -> settings of that method alone. A
+    task without `protocol` has its own default.
 
     `tune`: choose each method's settings from a small grid of its own (`headroles.adapt.comparison.grids`), with as
     many trials for every method, on the validation images of `tune_tasks` (none: all tasks), with a seed that may not
@@ -169,19 +169,22 @@ class _Comparing:
         """Check every cell, find the role map, and make room; nothing is trained."""
         note = self.bed.find_role_map(self.work.output)
         self._leave_out_refused()
-        if self.overwrite:
-            self.store.remove(take_shard((*self.grid.trials, *self.grid.cells), self.shard))
-        plans = [self.bed.open_cell(cell)[2] for cell in self._firsts(self.grid)]
-        check_alike([*self.store.records(), *([] if self.grid.tune else plans)])
+        known = () if self.grid.tune else self.grid.cells  # Tuning will choose their settings.
+        removed = take_shard((*self.grid.trials, *self.grid.cells), self.shard) if self.overwrite else ()
+        if not self.overwrite:
+            self._find_left((*self.grid.trials, *known))
+        plans = [self.bed.open_cell(cell)[2] for cell in self._firsts(known)]
+        check_alike([*self.store.records(without=removed), *plans])
+        self.store.remove(removed)
         if self.bed.role_map is not None:
             self.bed.role_map.save(self.work.output / ROLE_MAP)
         self.say(self._describe())
         if note:
             self.say(note)
 
-    def _firsts(self, grid: Grid) -> list[Cell]:
+    def _firsts(self, cells: Sequence[Cell]) -> list[Cell]:
         """Every method on every task, once."""
-        return [cell for cell in grid.cells if cell.seed == grid.seeds[0]]
+        return [cell for cell in cells if cell.seed == self.grid.seeds[0]]
 
     def _leave_out_refused(self) -> None:
         """InputError where a method cannot be compared, or, if that is asked for, the grid without it."""
@@ -230,9 +233,16 @@ class _Comparing:
             )
         chosen = choose(self.grid.entries, read_trials(over))
         self.grid = self.bed.grid = replace(self.grid, entries=chosen, tune=False, tuning_tasks=())
-        check_alike([*self.store.records(), *(self.bed.open_cell(cell)[2] for cell in self._firsts(self.grid))])
+        check_alike([*self.store.records(), *(self.bed.open_cell(cell)[2] for cell in self._firsts(self.grid.cells))])
 
     def _begin(self, cells: Sequence[Cell]) -> list[Cell]:
+        """This shard's cells that are left, of which it is told from now on."""
+        left = self._find_left(cells)
+        self.count = len(take_shard(cells, self.shard))
+        self.over = self.count - len(left)
+        return left
+
+    def _find_left(self, cells: Sequence[Cell]) -> list[Cell]:
         """This shard's cells that are left; InputError where one is there with other settings."""
         left = []
         for cell in take_shard(cells, self.shard):
@@ -241,7 +251,6 @@ class _Comparing:
                 record.check_same(self.bed.open_cell(cell)[2])
             if record is None or not record.over:
                 left.append(cell)
-        self.over, self.count = len(take_shard(cells, self.shard)) - len(left), len(take_shard(cells, self.shard))
         return left
 
     def _do(self, cells: Sequence[Cell]) -> list[Outcome]:

@@ -74,10 +74,13 @@ class Store:
         """What there is of a cell."""
         return read_record(self.folder / cell.place)
 
-    def records(self) -> tuple[CellRecord, ...]:
-        """Of all cells and trials here, whoever made them."""
-        places = (path for kind in (CELLS, TRIALS) for path in (self.folder / kind).glob(f"*/*/*/{_FILE}"))
-        return tuple(CellRecord.load(path) for path in sorted(places))
+    def _file(self, cell: Cell) -> Path:
+        return self.folder / cell.place / _FILE
+
+    def records(self, without: Iterable[Cell] = ()) -> tuple[CellRecord, ...]:
+        """Of all cells and trials here, whoever made them, but those of the cells `without`."""
+        places = {path for kind in (CELLS, TRIALS) for path in (self.folder / kind).glob(f"*/*/*/{_FILE}")}
+        return tuple(CellRecord.load(path) for path in sorted(places - {self._file(cell) for cell in without}))
 
     def remove(self, cells: Iterable[Cell]) -> None:
         """Take away what there is of these cells; InputError where a process is at work on one."""

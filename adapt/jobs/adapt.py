@@ -56,12 +56,12 @@ def adapt(
     `model`: a CLIP, or what `load` takes. `task`, `targets`, `retention`: tasks, or what `open_task` takes with `root`
     and `template`. `role_map`: the map, its file or its folder; None for what `headroles score` left here or, for the
     bundled model, a new one; a method that needs none looks for none. `method`: one of `headroles.adapt.METHODS`.
-    `protocol`: what is trained and tested (`headroles.adapt.results.protocols.PROTOCOLS`; None: base-to-novel, for
-    data of one's own few-shot) from `shots` training images a class, None for all; of one's
-    own data a class with fewer gives all that it has. `targets`: what cross-dataset and domain-shift test on; None for
-    what `headroles.adapt.results.protocols.default_targets` names;
-    `retention`: where zero-shot accuracy is compared; None for those of the built-in world. `settings` are fields of
-    TrainConfig and of the method's settings (`METHODS[method].settings`, for DeAR DearConfig).
+    `protocol`: what is trained and tested (`headroles.adapt.results.protocols.PROTOCOLS`; None: base-to-novel, for data
+    of one's own few-shot) from `shots` training images a class, None for all; of one's own data a class with fewer
+    gives all that it has. `seeds`: one, or several. `targets`: what cross-dataset and domain-shift test on; None for
+    what `headroles.adapt.results.protocols.default_targets` names; `retention`: where zero-shot accuracy is compared;
+    None for those of the built-in world. `settings` are fields of TrainConfig and of the method's settings
+    (`METHODS[method].settings`, for DeAR DearConfig).
 
     `output`: the adapter's folder, or that of the folders shots-N, without-DOMAIN and seed-N if there are several; None
     keeps the result in memory alone (`Adapted.save`). `resume` goes on there with a job that was stopped, whatever it

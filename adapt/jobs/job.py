@@ -84,7 +84,7 @@ class Job:
         counts = self.shots if isinstance(self.shots, tuple) else (self.shots,)
         for each in counts:
             if each is not None and type(each) is not int:
-                raise InputError(f"shots must be a whole number or None, got {each!r}")
+                raise InputError(f"shots must be a whole number, or None for all images, got {each!r}")
             if each is not None and each < 1:
                 raise InputError(f"shots must be at least 1, or None for all images, got {each}")
         if not counts or len(set(counts)) < len(counts):
@@ -92,12 +92,14 @@ class Job:
 
     def _check_closed(self) -> None:
         """InputError where a method that knows the trained classes alone would be tested on others."""
-        if self.protocol in NOVEL or self.retention:
-            what = f"protocol {self.protocol}" if self.protocol in NOVEL else "retention"
-            raise InputError(
-                f"method: {self.method} knows the classes that it is trained on alone, and {what} tests others; use "
-                f"protocol few-shot, domain-shift or {LEFT_OUT}, without retention"
-            )
+        if self.protocol in NOVEL:
+            others = f"few-shot, domain-shift or {LEFT_OUT}"
+            what = f"protocol {self.protocol} tests others; use protocol {others}, without retention"
+        elif self.retention:
+            what = "retention tests others; leave it out (none)"
+        else:
+            return
+        raise InputError(f"method: {self.method} knows the classes that it is trained on alone, and {what}")
 
     @classmethod
     def of(

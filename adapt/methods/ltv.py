@@ -125,8 +125,7 @@ class Ltv(Method):
         """
         if self.role_map is None:
             raise InputError("role map: agreement is with one; adapt with a role map")
-        if concept not in self.role_map.concepts:
-            raise InputError(f"concept must be one of {', '.join(self.role_map.concepts)}, got {concept!r}")
+        self.role_map.check_concept(concept)
         sizes = dict(zip(self.heads, self.weights.detach().abs().tolist(), strict=True))
         spoken = [head for head in self.role_map if head.role != "silent" and (head.layer, head.head) in sizes]
         if len(spoken) < 3:

@@ -19,6 +19,6 @@ def parse_numbers(option: str, text: str) -> tuple[int, ...]:
 def parse_shots(text: str) -> tuple[int | None, ...]:
     """One or several numbers of training images a class, such as "16" or "1,2,all"; None for all of them."""
     counts = [each.strip() for each in text.split(",")]
-    if not all(each == "all" or each.isdecimal() for each in counts):
-        raise click.UsageError(f"--shots must be a number or all, got {text!r}; several are written 1,2,4")
+    if not all(each == "all" or (each.isdecimal() and int(each)) for each in counts):
+        raise click.UsageError(f"--shots must be a number from 1, or all, got {text!r}; several are written 1,2,4")
     return tuple(None if each == "all" else int(each) for each in counts)

@@ -3,9 +3,9 @@
 import ast
 import importlib
 import inspect
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -47,9 +47,10 @@ def make_names() -> list[Page]:
 
 
 def find_names(package: str) -> list[Name]:
-    """The names that `from package import *` would give, but for dunders."""
+    """The names that `from package import *` would give, but for dunders, from the sources alone: nothing is loaded."""
     face = importlib.import_module(package)
-    return [_find(face, name) for name in face.__all__ if not name.startswith("__")]
+    found = [_find(face, home, name) for home, names in face._HOMES.items() for name in names]
+    return sorted(found, key=lambda name: name.name)
 
 
 def lacking(name: Name) -> Iterator[str]:
@@ -99,22 +100,17 @@ def _first(docstring: str | None) -> str:
     return " ".join((docstring or "").partition("\n\n")[0].split())
 
 
-def _find(face: ModuleType, name: str) -> Name:
-    value = getattr(face, name)
-    if inspect.ismodule(value):
-        tree = ast.parse(Path(value.__file__).read_text(encoding="utf-8"))
-        return Name(name, value.__name__, tree, ast.get_docstring(tree))
-    modules = [getattr(value, "__module__", None)] if inspect.isclass(value) or inspect.isroutine(value) else []
-    if not modules:
-        modules = [home for home, module in list(sys.modules.items()) if home.startswith("headroles")]
-        modules = [home for home in modules if vars(sys.modules[home]).get(name) is value]
-    for home in modules:
-        tree = ast.parse(Path(sys.modules[home].__file__).read_text(encoding="utf-8"))
-        for node, docstring in _statements(tree.body):
-            if _defines(node, name):
-                own = node if isinstance(node, ast.ClassDef | ast.FunctionDef) else None
-                return Name(name, home, node, ast.get_docstring(own) if own else docstring)
-    raise LookupError(f"{face.__name__}.{name} is defined nowhere in the package")
+def _find(face: ModuleType, home: str, name: str) -> Name:
+    """A name of the table of a package's public names; `home` is "" for a module that is public itself."""
+    place = f"{face.__name__}.{home or name}"
+    tree = ast.parse(Path(find_spec(place).origin).read_text(encoding="utf-8"))
+    if not home:
+        return Name(name, place, tree, ast.get_docstring(tree))
+    for node, docstring in _statements(tree.body):
+        if _defines(node, name):
+            own = node if isinstance(node, ast.ClassDef | ast.FunctionDef) else None
+            return Name(name, place, node, ast.get_docstring(own) if own else docstring)
+    raise LookupError(f"{face.__name__}.{name} is not defined in {place}, where its table says")
 
 
 def _defines(node: ast.stmt, name: str) -> bool:

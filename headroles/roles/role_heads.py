@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from jaxtyping import Float
 from numpy import array, ndarray
 
-from headroles.checks import near, typed
+from headroles.checks import typed
 from headroles.errors import InputError
 from headroles.heads.names import Head, Part, head_list, head_name, parse_parts
 from headroles.roles.role_map import SILENT, HeadRole, RoleMap
@@ -68,17 +68,17 @@ def choose_parts(
     return tuple(Chosen(head, Part(head.layer, head.head)) for head in ordered)
 
 
-def concept_parts(role_map: RoleMap, concept: str, any_role: bool = False) -> tuple[Part, ...]:
+def concept_parts(
+    role_map: RoleMap, concept: str, any_role: bool = False, name: str = "concept"
+) -> tuple[Part, ...]:
     """What speaks of a concept: of its Attribute heads the directions that write it, where the map knows directions.
 
     With `any_role` such directions of all heads. A map without directions (by texts, by images) gives whole heads, as
-    `choose_heads` does. Raises InputError where there is none.
+    `choose_heads` does. Raises InputError where there is none; `name` is the argument that gave the concept.
     """
+    role_map.check_concept(concept, name)
     if not any(head.directions for head in role_map):
         return tuple(each.part for each in choose_parts(role_map, concept=concept, any_role=any_role))
-    if concept not in role_map.concepts:
-        hint = near(concept, role_map.concepts)
-        raise InputError(f"concept must be one of {', '.join(role_map.concepts)}, got {concept!r}{hint}")
     heads = role_map.head_roles if any_role else choose_heads(role_map, concept=concept)
     parts = [
         Part(head.layer, head.head, tuple(sorted(each.number for each in head.directions if each.concept == concept)))
@@ -87,15 +87,13 @@ def concept_parts(role_map: RoleMap, concept: str, any_role: bool = False) -> tu
     found = tuple(part for part in sorted(parts) if part.directions)
     if not found:
         advice = _advice(role_map, concept)
-        raise InputError(f"concept: no direction writes {concept}; {advice}", page="no-attribute-head")
+        raise InputError(f"{name}: no direction writes {concept}; {advice}", page="no-attribute-head")
     return found
 
 
 def concept_shares(role_map: RoleMap, concept: str) -> Float[ndarray, "layer head"]:
     """P(concept) of every scored head, in the order of the map's layers."""
-    if concept not in role_map.concepts:
-        hint = near(concept, role_map.concepts)
-        raise InputError(f"concept must be one of {', '.join(role_map.concepts)}, got {concept!r}{hint}")
+    role_map.check_concept(concept)
     shares = {(head.layer, head.head): head.distribution[concept] for head in role_map}
     return array([[shares[layer, head] for head in range(role_map.model.heads)] for layer in role_map.layers])
 

@@ -214,15 +214,20 @@ class RoleMap(Document, Shown, Explorable, OnHub):
         """The heads that fit all that is given, lowest entropy first."""
         if role is not None and role not in (*ROLES, SILENT):
             raise InputError(f"role must be one of {', '.join(ROLES)}, {SILENT}, got {role!r}")
-        if concept is not None and concept not in self.concepts:
-            known = ", ".join(self.concepts)
-            raise InputError(f"concept must be one of {known}, got {concept!r}{near(concept, self.concepts)}")
+        if concept is not None:
+            self.check_concept(concept)
         if layer is not None and layer not in self.layers:
             raise InputError(f"layer must be one of {', '.join(map(str, self.layers))}, got {layer!r}")
         wanted = {"role": role, "concept": concept, "layer": layer}
         asked = {name: value for name, value in wanted.items() if value is not None}
         found = [head for head in self if all(getattr(head, name) == value for name, value in asked.items())]
         return tuple(sorted(found, key=lambda head: (head.entropy, head.layer, head.head)))
+
+    def check_concept(self, concept: str, name: str = "concept") -> None:
+        """InputError where the bank knows no such concept; `name` is the argument that gave it."""
+        if concept not in self.concepts:
+            known = ", ".join(self.concepts)
+            raise InputError(f"{name} must be one of {known}, got {concept!r}{near(concept, self.concepts)}")
 
     def to_frame(self) -> pd.DataFrame:
         """One row a head: scalars, one `p_<concept>` column a concept, texts joined by " | "."""

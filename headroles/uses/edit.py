@@ -95,4 +95,4 @@ def _check_new(folder: Path) -> None:
 def _parts_of(role_map: RoleMap | None, concept: str, any_role: bool) -> tuple[Part, ...]:
     if role_map is None:
         raise InputError(f"damp: which heads speak of {concept}? give the role map of this model, or heads by name")
-    return concept_parts(role_map, concept, any_role)
+    return concept_parts(role_map, concept, any_role, "damp")

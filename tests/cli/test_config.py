@@ -63,7 +63,7 @@ def test_an_unfinished_run_keeps_the_file_too(run, words, tmp_path, monkeypatch)
         ("train_norm: true\ntrain-norm: false", "has train-norm twice; give it once"),
         ("set: {lr: 1, lr: 2}", "has lr twice; give it once"),
         ("command: score", "is for headroles score, not for headroles adapt"),
-        ("precision: no\nshots: few", "--shots must be a number or all, got 'few'"),
+        ("precision: no\nshots: few", "--shots must be a number from 1, or all, got 'few'"),
         ("- epochs", "holds no options; expected lines such as epochs: 20"),
         ("", "holds no options"),
         ("a: [", "is no YAML"),

@@ -177,6 +177,15 @@ def test_contributing_names_every_room():
     assert rooms == set(re.findall(r"`headroles/(\w+)/`", TEXTS["CONTRIBUTING.md"].partition("## How to add")[0]))
 
 
+def test_pages_of_methods_say_which_take_a_role_map():
+    lines = TEXTS["docs/methods/index.md"].splitlines()
+    for name, method in METHODS.items():
+        (said,) = [line.strip("| ").split(" | ")[-1] for line in lines if line[:1] == "|" and f"`{name}`" in line]
+        assert said == method.role_maps, name
+        (line,) = [line for line in TEXTS["docs/howto/adapt.md"].splitlines() if line.startswith(f"| `{name}` |")]
+        assert ("role map" in line) == (method.role_maps != "none"), name
+
+
 def test_methods_pages_say_what_the_tables_of_all_methods_say():
     told = TEXTS["docs/results.md"].partition("\n## Which method adapts best, tuned alike?\n")[2].partition("\n## ")[0]
     index = TEXTS["docs/methods/index.md"].splitlines()

@@ -171,6 +171,8 @@ def test_nothing_is_overwritten_or_half_written(clip_folder, tmp_path, monkeypat
     other = dataclasses.replace(role_map, model=dataclasses.replace(role_map.model, weights_hash=64 * "a"))
     with pytest.raises(InputError, match="role map: it is of"):
         edit(clip_folder, tmp_path / "new", damp="color", role_map=other)
+    with pytest.raises(InputError, match=r"damp must be one of .*color.*, got 'colour'; did you mean color"):
+        edit(clip_folder, tmp_path / "new", damp="colour", role_map=role_map)
     of_texts = dataclasses.replace(role_map, settings={**role_map.settings, "tower": "text"})
     with pytest.raises(InputError, match="the role map is of the text tower, got 'visual'"):
         edit(clip_folder, tmp_path / "new", damp="color", role_map=of_texts)

@@ -1,6 +1,7 @@
 """compare(): every cell once, by whoever does it; tuned on validation images alone; wrong grids are refused at once."""
 
 import dataclasses
+import shutil
 
 import pytest
 
@@ -9,6 +10,7 @@ from headroles.adapt import Comparison, compare, open_task
 from headroles.adapt.comparison.entries import read_assigned, read_entries, with_settings
 from headroles.adapt.comparison.grid import Grid, list_tasks, take_shard
 from headroles.adapt.comparison.grids import GRIDS, TRIALS, list_trials
+from headroles.adapt.comparison.store import Store
 from headroles.adapt.comparison.trials import read_trials
 from headroles.adapt.methods.registry import METHODS
 from headroles.errors import InputError
@@ -78,6 +80,19 @@ def test_a_cell_with_other_settings_is_refused_before_anything_runs(whole, bed):
         with pytest.raises(InputError, match=said):
             compare(**bed, output=whole, **{"methods": METHOD_NAMES, "seeds": (1, 2), **QUICK, **change})
     assert results(whole) == before
+
+
+def test_what_is_there_with_other_settings_is_done_anew_where_asked_and_never_lost_in_vain(whole, bed, tmp_path):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    given = {"methods": METHOD_NAMES, "output": tmp_path, **QUICK, "epochs": 1}
+    with pytest.raises(InputError, match="epochs 2, got 1; give another --output, or --overwrite"):
+        compare(**bed, seeds=(1, 2), **given)
+    with pytest.raises(InputError, match=r"seed 2, was made with epochs 2, got 1 .* give another --output$"):
+        compare(**bed, seeds=1, overwrite=True, **given)  # Seed 2's would not stand beside them.
+    assert results(tmp_path) == results(whole) and Store(tmp_path).read().rows == Comparison.load(whole).rows
+    anew = compare(**bed, seeds=(1, 2), overwrite=True, **given)
+    probes = [record for record in Store(tmp_path).records() if record.name == "linear-probe"]
+    assert {record.settings["train"]["epochs"] for record in probes} == {1} and len(anew.rows) == 4
 
 
 def test_a_table_says_which_methods_were_left_out(bed, tmp_path):

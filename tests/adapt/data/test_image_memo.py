@@ -62,6 +62,7 @@ def test_seconds_of_what_was_found_count_as_if_it_had_been_made(monkeypatch):
     assert cost.seconds == 6.0
 
 
+@pytest.mark.xdist_group("memo")
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_after_all_others_gives_what_it_gives_alone(name, shared_runs, tmp_path, monkeypatch):
     """Its rows and its adapter, byte for byte, as without a memo."""

@@ -226,9 +226,9 @@ def test_coops_protocols_from_end_to_end(clip, tmp_path):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--shots", "4,four"], "--shots must be a number or all, got '4,four'; several are written 1,2,4"),
+        (["--shots", "4,four"], "--shots must be a number from 1, or all, got '4,four'; several are written 1,2,4"),
         (["--shots", "4,4"], "shots must be different numbers, at least one, got (4, 4)"),
-        (["--shots", "0,4"], "shots must be at least 1, or None for all images, got 0"),
+        (["--shots", "0,4"], "--shots must be a number from 1, or all, got '0,4'"),
         (["--domains", "style"], "has no list of its images with a column 'style'"),
         (["--protocol", "leave-one-domain-out", "--targets", "shapes:tiny"], "tests on the task itself; leave them"),
     ],

@@ -173,7 +173,10 @@ def test_it_names_novel_classes_or_says_that_it_cannot(name, build, pixels):
         return
     with pytest.raises(InputError, match=r"knows the classes that it was trained on alone .*, not 'a cat'"):
         method.class_trunk(["a cat", "a dog"], "a photo of {}.")
-    for given, what in (({"protocol": "base-to-novel"}, "protocol"), ({"retention": ["shapes:color"]}, "retention")):
+    for given, what in (
+        ({"protocol": "base-to-novel"}, "protocol base-to-novel tests others; use protocol few-shot"),
+        ({"retention": ["shapes:color"]}, "retention tests others; leave it out"),
+    ):
         with pytest.raises(InputError, match=f"knows the classes that it is trained on alone, and {what}"):
             Job.of({}, method=name, **given)
 

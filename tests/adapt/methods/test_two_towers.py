@@ -326,7 +326,7 @@ def test_what_does_not_fit_is_refused(double, masked, make_siglip, tokenizer):
     [
         (MmrlConfig, {"inference": "fused"}, "inference must be one of unified, decoupled, got 'fused'"),
         (MmrlConfig, {"alpha": 1.5}, "alpha must be between 0 and 1"),
-        (MmrlPlusConfig, {"tuned_for": "mnist"}, "tuned_for must be one of"),
+        (MmrlPlusConfig, {"tuned_for": "mnist"}, "tuned_for must be one of '', imagenet"),
         (PromptSrcConfig, {"templates": ("a photo",)}, "expected one {} for the class name"),
         (TacConfig, {"dropout": 1.0}, "dropout must be at least 0 and below 1"),
         (MapleConfig, {"depth": 0}, "depth must be at least 1"),
