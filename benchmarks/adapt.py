@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
+from benchmark import benchmark
 from measure import in_fresh_process, interleave, random_model, report, report_ratios, resident_peak
 
 # Everything heavy is imported where it is used: this process must stay small until the memory figures are taken.
@@ -86,7 +87,7 @@ class Load:
         return f"{self.model}, batch {self.batch}, {texts}, {self.threads} threads, {self.clock} time"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@benchmark()
 @click.option("--only", type=click.Choice(FIGURES), help="Measure this alone.")
 @click.option("--repeats", type=click.IntRange(min=1), default=7, show_default=True, help="Rounds (memory: at most 3).")
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, help="Threads of torch.")

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import click
 import numpy as np
+from benchmark import benchmark
 from torch import Tensor
 
 from headroles import load, score, validate
@@ -55,7 +56,7 @@ def repeat(labelled: LabelledImages, times: int) -> LabelledImages:
     return replace(labelled, images=Repeated(labelled.images, times), codes=np.repeat(labelled.codes, times, 0))
 
 
-@click.command()
+@benchmark()
 @click.option("--scenes", default=128, show_default=True)
 @click.option("--times", default=32, show_default=True, help="Copies of each.")
 @click.option("--seed", default=3, show_default=True, help="Of the scenes.")

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 import click
 import numpy as np
+from benchmark import benchmark
 from definitions import RULES
 from scipy.stats import spearmanr
 
@@ -115,7 +116,7 @@ def judge(role_map: RoleMap, causes: Causes) -> np.ndarray:
     return np.array(rows)
 
 
-@click.command()
+@benchmark()
 @click.option("--model", "name", default="shapes", show_default=True, help="shapes, or a folder trained on it.")
 @click.option("--layers", default="deep", show_default=True)
 @click.option("--scenes", default=4000, show_default=True, help="Scenes of each side.")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import click
 import numpy as np
+from benchmark import benchmark
 from scipy.stats import spearmanr
 
 from headroles import ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
@@ -46,7 +47,7 @@ def by_chance(role_map: RoleMap) -> Reading:
     return [head.entropy for head in role_map], [head.role for head in role_map]
 
 
-@click.command()
+@benchmark()
 @click.option("--scenes", default=2000, show_default=True)
 @click.option("--layers", default="deep", show_default=True)
 @click.option("--cuts", default=3, show_default=True, help="Random ways to cut every concept into three.")

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from benchmark import benchmark
 from method_claims import print_claims
 
 from headroles.adapt import METHODS, compare
@@ -47,7 +48,7 @@ TASK = "shapes:lamp"
 """Whose cells are measured: of 16 classes, as most tasks."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@benchmark()
 @click.option("--model", "models", multiple=True, type=click.Choice(MODELS), default=MODELS, show_default=True)
 @click.option("--methods", help="Of all, as `headroles compare` takes them; default: all, and the variants.")
 @click.option("--variants/--no-variants", default=True, show_default=True, help="The four beside all methods.")

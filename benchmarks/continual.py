@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from benchmark import benchmark
 
 from headroles import load, score
 from headroles.adapt import Continual, Task, adapt_tasks, open_task
@@ -53,7 +54,7 @@ def compare(found: Continual) -> list[str]:
     return rows
 
 
-@click.command()
+@benchmark()
 @click.option("--output", type=click.Path(path_type=Path), default="runs/continual", show_default=True)
 @click.option("--methods", default="dear,mmrlpp", show_default=True)
 @click.option("--tasks", default="shapes:tiny,shapes:pastel,shapes:turned", show_default=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import click
 import numpy as np
+from benchmark import benchmark
 from numpy import ndarray
 
 from headroles.adapt.comparison.crossed import CrossedMean
@@ -42,7 +43,7 @@ def holds_bootstrap(cells: ndarray, rng: np.random.Generator, resamples: int) ->
     return low <= 0 <= high
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@benchmark()
 @click.option("--simulations", default=2000, show_default=True, help="Of each row.")
 @click.option("--resamples", default=400, show_default=True, help="Of each bootstrap.")
 @click.option("--seed", default=0, show_default=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from benchmark import benchmark
 
 from headroles import ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
 from headroles.adapt.metrics import interval
@@ -70,7 +71,7 @@ def show(values: np.ndarray, sign: str = "") -> str:
     return f"{100 * values.mean():{sign}.1f}{around}"
 
 
-@click.command()
+@benchmark()
 @click.option("--model", "name", default="shapes", show_default=True, help="A bundled model.")
 @click.option("--tasks", default=12, show_default=True, help="Tasks a look.")
 @click.option("--looks", default="see-through,turned,tiny", show_default=True, help="How items look.")

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 import numpy as np
+from benchmark import benchmark
 from scipy.stats import spearmanr
 
 from headroles import ProbeBank, ScoreConfig, ShapesImages, load
@@ -53,7 +54,7 @@ def explained_variance(model: HookedCLIP, layers: str, scenes: int) -> np.ndarra
     return effects(Sums.of(moments)).shares()
 
 
-@click.command()
+@benchmark()
 @click.option("--model", "name", default="shapes", show_default=True, help="shapes, or a folder trained on it.")
 @click.option("--layers", default="deep", show_default=True)
 @click.option("--scenes", default=4000, show_default=True, help="Scenes of each side.")

@@ -7,13 +7,14 @@ Rand index of the clusters with the hidden labels; needs the extra `[discover]`.
 from __future__ import annotations
 
 import click
+from benchmark import benchmark
 
 from headroles import ProbeBank
 from headroles.roles.discovery import DiscoveryConfig, discover, load_encoder
 from headroles.roles.probes import BUNDLED
 
 
-@click.command()
+@benchmark()
 @click.option("--encoder", default=DiscoveryConfig().encoder, show_default=True, help="Sentence encoder.")
 @click.option("--noise", default="nearest", show_default=True, help="Texts in no cluster: nearest or own.")
 def main(encoder: str, noise: str) -> None:

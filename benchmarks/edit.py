@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import torch
+from benchmark import benchmark
 
 from headroles import (
     ABSENT,
@@ -81,7 +82,7 @@ def compare_means(model: HookedCLIP, layer: int, reference: HeadReference, pixel
     return sorted(found)
 
 
-@click.command()
+@benchmark()
 @click.option("--scenes", default=1000, show_default=True, help="Labelled scenes to test on.")
 @click.option("--seed", default=1, show_default=True)
 def main(scenes: int, seed: int) -> None:

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import click
 import numpy as np
 import torch
+from benchmark import benchmark
 from measure import random_model
 
 from headroles import HookedCLIP, load, score
@@ -125,7 +126,7 @@ def tell(model: str, ask: str, taken: list[float], goal: float | None = None) ->
     click.echo(f"| {model} | {ask} | {statistics.median(rest):.0f} | {late:.0f} | {first:.0f} | {verdict} |")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@benchmark()
 @click.option("--only", type=click.Choice(MODELS), help="Measure this model alone.")
 @click.option("--repeats", type=click.IntRange(min=2), default=60, show_default=True, help="Questions of each kind.")
 @click.option("--images", type=click.IntRange(min=2), default=200, show_default=True, help="Scenes.")

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import click
+from benchmark import benchmark
 from measure import in_fresh_process, resident_peak
 
 # Everything heavy is imported where it is used: the processes that are measured must start small.
@@ -21,7 +22,7 @@ NAMES = ("SigLIP-B/16", "DINOv2-B/14", "ViT-B/16-IN1k", "SigLIP-So400m/14@384", 
          "SmolVLM-tower")  # fmt: skip
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@benchmark()
 @click.option("--model", "names", multiple=True, type=click.Choice(NAMES), default=NAMES[:2], show_default=True)
 @click.option("--images", type=click.IntRange(min=4), default=64, show_default=True, help="Images of a scoring pass.")
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images a forward.")

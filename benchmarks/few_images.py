@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 import numpy as np
+from benchmark import benchmark
 
 from headroles import ProbeBank, ScoreConfig, ShapesImages, load
 from headroles.roles.role_map import ImagesInfo, RoleMap
@@ -17,7 +18,7 @@ MANY = 2000
 FEW = (2, 5, 20, 50, 100)
 
 
-@click.command()
+@benchmark()
 @click.option("--draws", default=5, show_default=True, help="Sets of scenes of each size.")
 def main(draws: int) -> None:
     """Print the table."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import click
 import numpy as np
+from benchmark import benchmark
 from causal import Causes, measure_causes
 
 from headroles import SPECIALISTS, HookedCLIP, ImageScoreConfig, ProbeBank, RoleMap, ScoreConfig, ShapesImages, load
@@ -126,7 +127,7 @@ def measure_all(model: HookedCLIP, layers: str, scenes: int, effect: str, ranks:
     report([*by_texts(role_map), *by_images(images)], causes)
 
 
-@click.command()
+@benchmark()
 @click.option("--model", "names", multiple=True, default=tuple(BUNDLED), show_default=True, help="May be given again.")
 @click.option("--layers", default="deep", show_default=True)
 @click.option("--scenes", default=4000, show_default=True, help="Scenes of each side.")

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from benchmark import benchmark
 from hostile import _call, _entry, hashes
 from hostile_inputs import ADAPT, FIGURE, SCORE, make_inputs
 
@@ -76,7 +77,7 @@ def writes(event: str, given: tuple[Any, ...], below: str) -> bool:
     return event != "open" or bool(given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@benchmark()
 @click.option("--command", "commands", multiple=True, type=click.Choice(list(COMMANDS)), help="Only these.")
 def main(commands: tuple[str, ...]) -> None:
     """Fail at each step of each command's writing."""

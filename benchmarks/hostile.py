@@ -28,6 +28,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import click
+from benchmark import benchmark
 from hostile_damage import damage
 from hostile_inputs import CASES, Case, make_inputs
 
@@ -37,7 +38,7 @@ LAST_RESORT = "headroles_debug"
 _MEMORY = 12 * 2**30
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@benchmark()
 @click.option("--inputs", type=click.IntRange(min=1), default=5000, show_default=True, help="Damaged inputs.")
 @click.option("--first", default=0, show_default=True, help="Number of the first: a run in parts, side by side.")
 @click.option("--seed", default=0, show_default=True, help="Other seeds, other damage.")

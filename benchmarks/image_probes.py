@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import click
+from benchmark import benchmark
 
 from headroles import load
 from headroles.bundled.specialists import SPECIALISTS
@@ -22,7 +23,7 @@ from headroles.roles.score_images import collect_values, explain_values
 _LOWS = (0.2, 0.3, 0.4, 0.5, 0.6)
 
 
-@click.command()
+@benchmark()
 @click.option("--scenes", default="250,500,1000,2000", show_default=True, help="Numbers of scenes.")
 @click.option("--layers", default="deep", show_default=True)
 @click.option("--seed", default=0, show_default=True, help="Of the scenes.")

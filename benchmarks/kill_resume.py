@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from benchmark import benchmark
 from full_disk import writes
 
 
@@ -74,7 +75,7 @@ JOBS = {
 }  # fmt: skip
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@benchmark()
 @click.option("--command", "commands", multiple=True, type=click.Choice(list(JOBS)), default=("adapt",))
 @click.option("--kills", type=click.IntRange(min=1), default=10, show_default=True, help="Runs to kill, a command.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the moments.")

@@ -20,6 +20,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from benchmark import benchmark
 from jaxtyping import Float
 from numpy import ndarray
 from scipy.stats import norm
@@ -484,7 +485,7 @@ GROUPS = {
 }
 
 
-@click.command()
+@benchmark()
 @click.option("--only", type=click.Choice(list(GROUPS)), help="One group of rows.")
 @click.option("--simulations", type=click.IntRange(min=20), default=1000, show_default=True, help="Simulations a row.")
 @click.option("--seed", type=int, default=0, show_default=True)

@@ -19,6 +19,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from benchmark import benchmark
 from role_runs import MASKS, Plan, Unit
 from role_tables import FIGURES, over_tasks, plain, print_head, print_line, read_figures, signed
 from roles_help import TUNING_SEED, TUNING_TASKS, Runs
@@ -110,7 +111,7 @@ ASKED: Mapping[str, tuple[Callable[[Question], None], tuple[str, ...], int]] = {
 """Word -> what prints it, its tasks, its number of seeds."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@benchmark()
 @click.argument("asked", type=click.Choice(list(ASKED)))
 @click.option("--model", default="shapes", show_default=True, help="A bundled model.")
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Of one thread each.")

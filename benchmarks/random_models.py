@@ -11,6 +11,7 @@ from collections import Counter
 
 import click
 import torch
+from benchmark import benchmark
 from transformers import CLIPConfig, CLIPModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -42,7 +43,7 @@ def random_model(layers: int, heads: int, width: int, seed: int) -> HookedCLIP:
     return HookedCLIP(CLIPModel(config).eval(), f"random {seed}", tokenizer, Preprocess(processor))
 
 
-@click.command()
+@benchmark()
 @click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option(
     "--images", type=click.IntRange(min=50), default=200, show_default=True, help="Scenes of the shapes world."

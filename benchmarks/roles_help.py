@@ -47,6 +47,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from benchmark import benchmark
 from role_runs import AVERAGES, LOW_RANK, MASKS, TASKS, TESTS, Bench, Plan, Unit, units, variants_of
 from role_tables import FIGURES, Rows, over_tasks, plain, print_head, print_line, print_table, read_figures, signed
 
@@ -221,7 +222,7 @@ def _names(text: str, known: Iterable[str], option: str) -> tuple[str, ...]:
     return names
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@benchmark()
 @click.option("--model", default="shapes", show_default=True, help="A bundled model.")
 @click.option("--tests", default=",".join(TESTS), show_default=True)
 @click.option("--tasks", default=",".join(TASKS), show_default=True)

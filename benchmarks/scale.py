@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+from benchmark import benchmark
 from measure import in_fresh_process, interleave, random_clip, random_model, report, report_ratios, resident_peak
 
 # Everything heavy is imported where it is used: this process must stay small until the memory figures are taken.
@@ -32,7 +33,7 @@ HEADS = {"ViT-B/16": (12, 12, 64, 768), "ViT-L/14": (24, 16, 64, 1024), "ViT-H/1
 """Layers, heads, head width and width of vision towers."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@benchmark()
 @click.option("--only", type=click.Choice(FIGURES), multiple=True, help="Measure this alone (may be repeated).")
 @click.option("--images", type=click.IntRange(min=8), default=64, show_default=True, help="Images of a timed pass.")
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images of a timed forward.")

@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import click
+from benchmark import benchmark
 from measure import in_fresh_process, interleave, random_clip, random_model, report, report_ratios, resident_peak
 
 # Everything heavy is imported where it is used: this process must stay small until the memory figures are taken.
@@ -43,7 +44,7 @@ STORED, DRAWS = 10_000, 300
 """Images whose outputs the naive implementation reads; rotations of the null model."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@benchmark()
 @click.option("--only", type=click.Choice(FIGURES), help="Measure this alone.")
 @click.option("--images", type=click.IntRange(min=1), default=64, show_default=True, help="Batch of a timed forward.")
 @click.option("--repeats", type=click.IntRange(min=1), default=7, show_default=True, help="Rounds (memory: at most 3).")

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import click
 import numpy as np
 import torch
+from benchmark import benchmark
 from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
@@ -234,7 +235,7 @@ def draw_maps(
     return maps, [pick(plain.added, heads) for heads in drawn]
 
 
-@click.command()
+@benchmark()
 @click.option("--model", "name", default="shapes", show_default=True, help="A bundled model, or a folder trained so.")
 @click.option("--scenes", default=1000, show_default=True, help="Scenes that maps are drawn of.")
 @click.option("--scored", default=2000, show_default=True, help="Scenes that the role map is of.")

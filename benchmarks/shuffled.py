@@ -14,6 +14,7 @@ import itertools
 import click
 import numpy as np
 import torch
+from benchmark import benchmark
 from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
@@ -29,7 +30,7 @@ _BANKS = "shapes,general,clustered"
 _CONFIG = ScoreConfig()
 
 
-@click.command()
+@benchmark()
 @click.option("--banks", default=_BANKS, show_default=True)
 @click.option("--heads", default=50, show_default=True, help="Random heads of each deep head.")
 @click.option("--draws", default=299, show_default=True, help="Shuffles, and rotations, that each is held against.")

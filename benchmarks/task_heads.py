@@ -22,6 +22,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
+from benchmark import benchmark
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
@@ -95,7 +96,7 @@ def show(values: Sequence[float]) -> str:
     return "" if ends is None else f"[{ends[0]:+.2f}, {ends[1]:+.2f}]"
 
 
-@click.command()
+@benchmark()
 @click.option("--model", "name", default="shapes", show_default=True, help="A bundled model, or a folder trained so.")
 @click.option("--tasks", default="all", show_default=True, help="Names such as tiny,weave.")
 @click.option("--learn", default="ltv,talo", show_default=True, help="Some of ltv, head-purification, talo.")

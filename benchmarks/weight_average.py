@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import numpy as np
+from benchmark import benchmark
 
 from headroles import load, score
 from headroles.adapt import adapt, open_task
@@ -47,7 +48,7 @@ def _brackets(bounds: tuple[float, float] | None) -> str:
     return "" if bounds is None else f"[{bounds[0]:+.1f}, {bounds[1]:+.1f}]"
 
 
-@click.command()
+@benchmark()
 @click.option("--task", default="shapes:tiny", show_default=True)
 @click.option("--seeds", default=3, show_default=True, help="Trainings.")
 @click.option("--lr", default=5e-5, show_default=True, help="Ten times the published rate: the model is small.")
