@@ -20,6 +20,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import click
@@ -128,8 +129,11 @@ class Forked:
             self._run(arguments, log, str(out), dies)
 
     def _run(self, arguments: list[str], log: Path, out: str, dies: int) -> None:
+        from tqdm import tqdm
+
         from headroles.cli.main import main
 
+        tqdm.set_lock(RLock())  # The one that all share would stay taken where a process is killed.
         code, steps = 1, 0
 
         def count(event: str, given: tuple[Any, ...]) -> None:

@@ -17,6 +17,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import RLock
+
+from tqdm import tqdm
 
 
 class ForkedCommands:
@@ -91,6 +94,7 @@ def _run(question: dict) -> None:
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(question[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.environ.update(question["settings"])
+    tqdm.set_lock(RLock())  # The one that all share would stay taken where a process is killed.
     sys.argv[:] = ["headroles", *question["arguments"]]
     importlib.import_module("headroles.cli.main").main()
 

@@ -34,7 +34,7 @@ def test_runs_without_error(path, tmp_path, monkeypatch):
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         cell.source = small_form(cell.source)
-    NotebookClient(notebook, km=kernel, timeout=600, resources={"metadata": {"path": work}}).execute()
+    NotebookClient(notebook, km=kernel, timeout=600, resources={"metadata": {"path": work}}).execute(cleanup_kc=True)
     gc.collect()  # Sockets that jupyter_client leaves open warn when they go; let that be here and not in a later test.
 
 

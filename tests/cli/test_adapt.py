@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from threading import RLock
 
 import pytest
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 from headroles.cli import main as cli
 
@@ -186,6 +188,7 @@ def test_a_kill_at_any_moment_changes_nothing(job, tmp_path):
 
     def work(*more) -> None:
         torch.set_num_threads(1)  # a forked process must not wait for its parent's threads
+        tqdm.set_lock(RLock())  # the one that it shares with its parent would stay taken where it is killed
         sys.argv = ["headroles", *map(str, job), *map(str, more)]
         cli.main()
 
