@@ -144,8 +144,8 @@ def measure_memory(load: Load, repeats: int) -> None:
 def measure_methods(load: Load, repeats: int, builds: int, methods: tuple[str, ...]) -> None:
     """A Markdown row a method: milliseconds, and ratios of its step to the plain one and of DeAR's to it.
 
-    Where tensors lie in memory moves a step of .3 ms by some percent, for as long as it lives: `builds` of each tell
-    that from what the code costs.
+    Where tensors lie in memory may move a short step for as long as it lives: `builds` of each tell that from what the
+    code costs.
     """
     from steps import STEPPING
 

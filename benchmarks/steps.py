@@ -91,7 +91,7 @@ def stepping(loss: Callable[[], torch.Tensor], groups: Sequence[TrainedGroup], t
     """A function that takes one step: forward, losses, backward, optimizer.
 
     It moves nothing, by a rate of 0, so that all steps are alike. Thousands of real ones on one batch end at losses of
-    0, where moments fade into numbers below 1e-38 that take a processor twice the time, and no training has them.
+    0, where moments fade into numbers below 1e-38, which processors are slow at, and no training has them.
     """
     optimizer = build_optimizer(groups, train)
     for group in optimizer.param_groups:

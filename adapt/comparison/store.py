@@ -74,13 +74,11 @@ class Store:
         """What there is of a cell."""
         return read_record(self.folder / cell.place)
 
-    def _file(self, cell: Cell) -> Path:
-        return self.folder / cell.place / _FILE
-
     def records(self, without: Iterable[Cell] = ()) -> tuple[CellRecord, ...]:
         """Of all cells and trials here, whoever made them, but those of the cells `without`."""
         places = {path for kind in (CELLS, TRIALS) for path in (self.folder / kind).glob(f"*/*/*/{_FILE}")}
-        return tuple(CellRecord.load(path) for path in sorted(places - {self._file(cell) for cell in without}))
+        places -= {self.folder / cell.place / _FILE for cell in without}
+        return tuple(CellRecord.load(path) for path in sorted(places))
 
     def remove(self, cells: Iterable[Cell]) -> None:
         """Take away what there is of these cells; InputError where a process is at work on one."""

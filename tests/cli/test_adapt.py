@@ -1,20 +1,14 @@
 """What a user of adapt, evaluate, predict and plot sees; what survives a kill; what is refused, and left alone."""
 
 import json
-import multiprocessing
-import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from threading import RLock
 
 import pytest
-import torch
 from PIL import Image
-from tqdm import tqdm
 
 from headroles.cli import main as cli
 
@@ -181,34 +175,23 @@ def test_the_bundled_model_makes_its_own_role_map(run, tmp_path, monkeypatch):
     assert run("adapt", *small)[0] == 2
 
 
-@pytest.mark.slow
-def test_a_kill_at_any_moment_changes_nothing(job, tmp_path):
+def test_a_kill_at_any_moment_changes_nothing(start, job, tmp_path):
     """Killed with signal 9 in each fifth of the job, then resumed: all files as if nothing had happened."""
-    fork = multiprocessing.get_context("fork")
-
-    def work(*more) -> None:
-        torch.set_num_threads(1)  # a forked process must not wait for its parent's threads
-        tqdm.set_lock(RLock())  # the one that it shares with its parent would stay taken where it is killed
-        sys.argv = ["headroles", *map(str, job), *map(str, more)]
-        cli.main()
 
     def finish(*more) -> float:
+        _, wait = start(1, *job, *more)
         begun = time.monotonic()
-        child = fork.Process(target=work, args=more)
-        child.start()
-        child.join(60)
-        assert child.exitcode == 0
+        ((code, _, errors),) = wait()
+        assert code == 0, errors
         return time.monotonic() - begun
 
     whole, rng = finish("--output", tmp_path / "whole"), random.Random(0)
     for fifth in range(5):
         out = tmp_path / f"killed-{fifth}"
-        child = fork.Process(target=work, args=("--output", out))
-        child.start()
-        child.join((fifth + rng.random()) / 5 * whole)
-        if child.is_alive():
-            os.kill(child.pid, signal.SIGKILL)
-        child.join()
+        (child,), wait = start(1, *job, "--output", out)
+        time.sleep((fifth + rng.random()) / 5 * whole)
+        child.kill()
+        wait()
         finish("--output", out, "--resume")
         assert contents(out) == contents(tmp_path / "whole"), f"killed in fifth {fifth}"
 
