@@ -76,9 +76,11 @@ class Bed:
         """Find the role map of the entries with roles, if there are any, and say where it came from.
 
         The one that was given; else the one that this output began with; else what `headroles.adapt.adapt` would take,
-        of all layers that any of them reads.
+        of all layers that any of them reads. Raises InputError for a map that was given and goes to none.
         """
         entries = [entry for entry in self.grid.entries if entry.roles]
+        if not entries and self.grid.role_map is not None:
+            raise InputError("role map: no method here is given it; write METHOD+roles, or leave it out")
         if not entries:
             return ""
         if self.grid.role_map is not None:

@@ -82,6 +82,12 @@ def test_a_cell_with_other_settings_is_refused_before_anything_runs(whole, bed):
     assert results(whole) == before
 
 
+def test_a_role_map_that_goes_to_no_method_is_refused(bed, small_map, tmp_path):
+    with pytest.raises(InputError, match="role map: no method here is given it"):
+        compare(**bed, methods=METHOD_NAMES, role_map=small_map, output=tmp_path / "new", **QUICK)
+    assert not (tmp_path / "new").exists()
+
+
 def test_what_is_there_with_other_settings_is_done_anew_where_asked_and_never_lost_in_vain(whole, bed, tmp_path):
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     given = {"methods": METHOD_NAMES, "output": tmp_path, **QUICK, "epochs": 1}
